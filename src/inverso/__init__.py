@@ -1,0 +1,1 @@
+"""inverso: image inverse problems with generative priors."""

@@ -1,0 +1,7 @@
+"""What inverso raises beside ValueError and TypeError."""
+
+from __future__ import annotations
+
+
+class InversoError(RuntimeError):
+    """Something went wrong while working, with input that looked right."""

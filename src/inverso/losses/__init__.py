@@ -1,0 +1,1 @@
+"""Losses as small functions that recipes combine."""

@@ -1,0 +1,1 @@
+"""Training of priors and restorers, on Lightning Fabric."""

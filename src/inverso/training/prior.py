@@ -1,0 +1,227 @@
+"""Training of a generative prior on a folder of photos.
+
+The recipe joins two ways to learn a generator. An adversary makes its samples look like photos; an encoder asks that
+every photo has a latent that gives it back (Kingma & Welling 2014, Larsen et al. 2016). Inverse problems need both: a
+purely adversarial generator makes sharp faces, but not the face in front of the camera, and what it cannot represent no
+solver can recover.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.utils import save_image
+
+from inverso.losses.adversarial import (
+    gradient_penalty_r1,
+    non_saturating_discriminator,
+    non_saturating_generator,
+)
+from inverso.priors.dcgan import DCGAN
+from inverso.training.critics import Critic
+from inverso.training.data import PhotoFolder, random_shift, step_generator
+
+LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
+
+
+@dataclass(frozen=True)
+class PriorRecipe:
+    """Everything that decides what a training gives, saved beside the weights.
+
+    Args:
+        size: Side of the images, 4 times a power of two.
+        latent_dim: Length of the latent.
+        width: Channels of the generator before its last layer, and of the first layers that judge it.
+        batch: Photos per step, and generated images per step.
+        lr: Adam's step size for generator, encoder and discriminator.
+        betas: Adam's moments.
+        adversarial: Strength of the adversary: norm of its gradient on the images over that of the reconstruction.
+        kl: Weight of the latent's Kullback-Leibler divergence from N(0, I); 1 is the variational bound.
+        r1: Weight of the R1 penalty.
+        r1_every: Steps between penalties (lazy regularization, Karras et al. 2020).
+        shift: Largest random shift of what the discriminator sees, in pixels.
+        ema: Decay of the averaged weights.
+        held_out: Photos set aside for measuring.
+        seed: Of weights, batches and latents.
+    """
+
+    size: int = 64
+    latent_dim: int = 256
+    width: int = 48
+    batch: int = 32
+    lr: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.99)
+    adversarial: float = 1.0
+    kl: float = 1.0
+    r1: float = 2.0
+    r1_every: int = 16
+    shift: int = 4
+    ema: float = 0.999
+    held_out: int = 64
+    seed: int = 0
+
+
+class PriorTraining:
+    """One generator, its adversary and its encoder, and the step that trains the three."""
+
+    def __init__(self, photos: PhotoFolder, recipe: PriorRecipe, fabric: Fabric) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        self.photos, self.held_out = photos.split(recipe.held_out)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(recipe.seed)
+            generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=int(math.log2(recipe.size // 4)))
+            critic = Critic(size=recipe.size, width=recipe.width, outputs=1, minibatch_deviation=True)
+            encoder = Critic(size=recipe.size, width=recipe.width, outputs=2 * recipe.latent_dim, normalize=True)
+            _initialize(generator)
+        self.average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
+        fabric.to_device(self.average)
+        self.generator, self.generator_optimizer = self._setup(generator)
+        self.critic, self.critic_optimizer = self._setup(critic)
+        self.encoder, self.encoder_optimizer = self._setup(encoder)
+
+    def _setup(self, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.lr, betas=self.recipe.betas)
+        wrapped, wrapped_optimizer = self.fabric.setup(module, optimizer)
+        return wrapped, wrapped_optimizer
+
+    def _generator(self, step: int, stream: int) -> torch.Generator:
+        return step_generator(self.recipe.seed + 7919 * self.fabric.global_rank, step, stream=stream)
+
+    def step(self, step: int) -> dict[str, float]:
+        """Train the three networks on one batch."""
+        recipe = self.recipe
+        shard = recipe.seed + self.fabric.global_rank
+        real = self.photos.batch(step, size=recipe.batch, seed=shard).to(self.fabric.device)
+        real = real.contiguous(memory_format=torch.channels_last)
+        n = len(real)
+        mean, log_variance = self.encoder(real).chunk(2, dim=1)
+        noise = torch.randn(mean.shape, generator=self._generator(step, NOISE)).to(mean)
+        posterior = mean + (log_variance / 2).exp() * noise
+        prior = torch.randn(mean.shape, generator=self._generator(step, LATENTS)).to(mean)
+        images = self.generator(torch.cat([posterior, prior]))
+        restored, fake = images[:n], images[n:]
+
+        critic_losses = self._train_critic(step, real, fake.detach())
+
+        # Sigma-VAE (Rybkin et al. 2021): with the noise level at its best value the likelihood is log(mse)/2 per number.
+        pixels = real[0].numel()
+        mse = (restored - real).square().mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
+        reconstruction = mse.log() / 2
+        adversarial = self._adversarial(step, fake)
+        (towards_photo,) = torch.autograd.grad(reconstruction, restored, retain_graph=True)
+        (towards_real,) = torch.autograd.grad(adversarial, fake, retain_graph=True)
+        strength = recipe.adversarial * towards_photo.norm() / towards_real.norm().clamp_min(1e-12)
+        surrogate = (images * torch.cat([towards_photo, strength * towards_real]).detach()).sum()
+        self.generator_optimizer.zero_grad()
+        self.encoder_optimizer.zero_grad()
+        self.fabric.backward(surrogate + recipe.kl * divergence / pixels)
+        self.generator_optimizer.step()
+        self.encoder_optimizer.step()
+        self._update_average(step)
+        return {
+            "mse_db": -10 * math.log10(float(mse.detach())),
+            "kl": float(divergence.detach()),
+            "generator": float(adversarial.detach()),
+            **critic_losses,
+        }
+
+    def _adversarial(self, step: int, fake: Tensor) -> Tensor:
+        self.critic.requires_grad_(requires_grad=False)
+        shifted = random_shift(fake, self.recipe.shift, generator=self._generator(step, SHIFT_FAKE))
+        loss = non_saturating_generator(self.critic(shifted))
+        self.critic.requires_grad_(requires_grad=True)
+        return loss
+
+    def _train_critic(self, step: int, real: Tensor, fake: Tensor) -> dict[str, float]:
+        recipe = self.recipe
+        real = random_shift(real, recipe.shift, generator=self._generator(step, SHIFT_REAL))
+        fake = random_shift(fake, recipe.shift, generator=self._generator(step, SHIFT_FAKE))
+        penalized = step % recipe.r1_every == 0
+        real.requires_grad_(penalized)
+        real_logits, fake_logits = self.critic(real), self.critic(fake)
+        loss = non_saturating_discriminator(real_logits, fake_logits)
+        total = loss
+        if penalized:
+            total = loss + recipe.r1 * recipe.r1_every * gradient_penalty_r1(real, real_logits)
+        self.critic_optimizer.zero_grad()
+        self.fabric.backward(total)
+        self.critic_optimizer.step()
+        margin = float((real_logits.mean() - fake_logits.mean()).detach())
+        return {"critic": float(loss.detach()), "margin": margin}
+
+    def _update_average(self, step: int) -> None:
+        decay = min(self.recipe.ema, (1 + step) / (10 + step))
+        source = self.generator.state_dict()
+        for name, average in self.average.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(source[name], 1 - decay)
+            else:
+                average.copy_(source[name])
+
+    def evaluate(self, step: int, folder: Path) -> dict[str, float]:
+        """Reconstruct held-out photos by CSGM and draw a sheet of samples."""
+        photos = (self.held_out.photos[:32].float() / 255).to(self.fabric.device)
+        z = self.average.sample_latent(1, seed=0).expand(len(photos), -1).clone().requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=0.1)
+        images = self.average(z)
+        for _ in range(100):
+            images = self.average(z)
+            loss = (images - photos).square().flatten(1).sum(1).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        images = images.detach()
+        score = -10 * (images - photos).square().mean(dim=(1, 2, 3)).log10().mean()
+        self.encoder.eval()
+        with torch.no_grad():
+            encoded = self.average(self.encoder(photos).chunk(2, dim=1)[0])
+            samples = self.average(self.average.sample_latent(48, seed=1))
+        self.encoder.train()
+        encoded_db = -10 * (encoded - photos).square().mean(dim=(1, 2, 3)).log10().mean()
+        if self.fabric.is_global_zero:
+            sheet = torch.cat([samples, photos[:8], encoded[:8], images[:8]]).clamp(0, 1)
+            save_image(sheet, folder / f"samples-{step:06d}.png", nrow=8)
+        return {"score": float(score), "encoder_db": float(encoded_db)}
+
+    def export(self, path: Path) -> None:
+        """Write the averaged generator."""
+        save_file({name: value.contiguous() for name, value in self.average.state_dict().items()}, path)
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "encoder": self.encoder,
+            "average": self.average,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+            "encoder_optimizer": self.encoder_optimizer,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give weights and optimizers; random numbers need no state, since each step has its own generator."""
+        return {"recipe": asdict(self.recipe), **{name: part.state_dict() for name, part in self._parts().items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+
+def _initialize(module: nn.Module) -> None:
+    """Start transposed convolutions at N(0, 0.02^2) and batch norms at N(1, 0.02^2), as DCGAN does."""
+    for layer in module.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
