@@ -2,14 +2,142 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch import Tensor
+
+MIN_IMAGE_DIMS = 3
 
 
 def as_generator(seed: int | torch.Generator) -> torch.Generator:
-    """Turn a seed into a CPU generator; hand a generator back as it is."""
+    """Turn a seed into a CPU generator; hand a generator back as it is.
+
+    Raises:
+        TypeError: The seed is neither an integer nor a generator.
+        ValueError: The integer does not fit in 64 bits.
+    """
     if isinstance(seed, torch.Generator):
         return seed
+    return torch.Generator().manual_seed(check_seed(seed))
+
+
+def as_seed(seed: int | torch.Generator) -> int:
+    """Turn a seed into an integer: a generator is drawn from once, so that what is kept is a plain number.
+
+    Raises:
+        TypeError: The seed is neither an integer nor a generator.
+        ValueError: The integer does not fit in 64 bits.
+    """
+    if isinstance(seed, torch.Generator):
+        return int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    return check_seed(seed)
+
+
+def check_seed(seed: object) -> int:
+    """Refuse what is no seed."""
     if isinstance(seed, bool) or not isinstance(seed, int):
-        msg = f"seed must be an integer or a torch.Generator, got {type(seed).__name__}"
+        msg = f"seed must be an integer or a torch.Generator, got {seed!r} ({type(seed).__name__})"
         raise TypeError(msg)
-    return torch.Generator().manual_seed(seed)
+    if not -(2**63) <= seed < 2**63:
+        msg = f"seed must fit in 64 bits, got {seed}"
+        raise ValueError(msg)
+    return seed
+
+
+def check_image(x: object, *, name: str = "x") -> Tensor:
+    """Refuse what is no image: the answer is a float tensor `(..., C, H, W)` with at least one entry."""
+    if not isinstance(x, Tensor):
+        msg = f"{name} must be a torch.Tensor (..., C, H, W), got {type(x).__name__}"
+        raise TypeError(msg)
+    if not x.is_floating_point():
+        msg = f"{name} must be a floating-point image with values in [0, 1], got {x.dtype}{_integer_advice(x)}"
+        raise TypeError(msg)
+    if x.ndim < MIN_IMAGE_DIMS:
+        msg = f"{name} must have shape (..., C, H, W), got {tuple(x.shape)}"
+        raise ValueError(msg)
+    if x.numel() == 0:
+        msg = f"{name} is empty: its shape is {tuple(x.shape)}"
+        raise ValueError(msg)
+    return x
+
+
+def check_measurement(y: object, *, name: str = "y") -> Tensor:
+    """Refuse what is no measurement: the answer is a finite float or complex tensor with at least one entry."""
+    if not isinstance(y, Tensor):
+        msg = f"{name} must be a torch.Tensor, got {type(y).__name__}"
+        raise TypeError(msg)
+    if not (y.is_floating_point() or y.is_complex()):
+        msg = f"{name} must be a floating-point or complex tensor, got {y.dtype}{_integer_advice(y)}"
+        raise TypeError(msg)
+    if y.numel() == 0:
+        msg = f"{name} is empty: its shape is {tuple(y.shape)}"
+        raise ValueError(msg)
+    check_finite(y, name=name)
+    return y
+
+
+def check_finite(values: Tensor, *, name: str) -> None:
+    """Refuse NaN and infinity, and say how many there are."""
+    try:
+        # One reduction settles the usual case; a sum may overflow on finite values, so it is asked again entry by entry.
+        finite = bool(values.detach().sum().isfinite()) or bool(values.detach().isfinite().all())
+    except RuntimeError:  # Inside torch.func.vmap values cannot be asked.
+        return
+    if not finite:
+        bad = int((~values.detach().isfinite()).sum())
+        msg = f"{name} must be finite, but {bad} of its {values.numel()} entries are NaN or infinite"
+        raise ValueError(msg)
+
+
+def check_number(value: object, *, name: str, expected: str) -> float:
+    """Refuse what is no finite real number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be {expected}, got {value!r} ({type(value).__name__})"
+        raise TypeError(msg)
+    if not math.isfinite(value):
+        msg = f"{name} must be {expected}, got {value}"
+        raise ValueError(msg)
+    return float(value)
+
+
+def check_fraction(value: object, *, name: str) -> float:
+    """Refuse what does not lie in (0, 1]."""
+    number = check_number(value, name=name, expected="a number in (0, 1]")
+    if not 0 < number <= 1:
+        msg = f"{name} must lie in (0, 1], got {value}"
+        raise ValueError(msg)
+    return number
+
+
+def check_non_negative(value: object, *, name: str) -> float:
+    """Refuse negative numbers."""
+    number = check_number(value, name=name, expected="a number >= 0")
+    if number < 0:
+        msg = f"{name} must be at least 0, got {value}"
+        raise ValueError(msg)
+    return number
+
+
+def check_positive(value: object, *, name: str) -> float:
+    """Refuse zero and negative numbers."""
+    number = check_number(value, name=name, expected="a number > 0")
+    if number <= 0:
+        msg = f"{name} must be greater than 0, got {value}"
+        raise ValueError(msg)
+    return number
+
+
+def check_count(value: object, *, name: str, minimum: int = 1) -> int:
+    """Refuse what is no integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{name} must be an integer of at least {minimum}, got {value!r} ({type(value).__name__})"
+        raise TypeError(msg)
+    if value < minimum:
+        msg = f"{name} must be an integer of at least {minimum}, got {value}"
+        raise ValueError(msg)
+    return value
+
+
+def _integer_advice(values: Tensor) -> str:
+    return " (divide 8-bit pixels by 255: x.float() / 255)" if values.dtype == torch.uint8 else ""

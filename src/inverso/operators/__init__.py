@@ -1,0 +1,31 @@
+"""Measurement operators: how an image was measured, and the exact way back."""
+
+from inverso.operators.base import LinearOperator
+from inverso.operators.compose import Composition, Stack, stack
+from inverso.operators.dense import RandomGaussian
+from inverso.operators.diagonal import BoxMask, ColorNoise, EdgeMask, Identity, Mask, RandomMask
+from inverso.operators.fills import Clutter, Fill, RandomColor, White
+from inverso.operators.fourier import Blur, FFTMask
+from inverso.operators.separable import Bicubic, GaussianBlur
+
+__all__ = [
+    "Bicubic",
+    "Blur",
+    "BoxMask",
+    "Clutter",
+    "ColorNoise",
+    "Composition",
+    "EdgeMask",
+    "FFTMask",
+    "Fill",
+    "GaussianBlur",
+    "Identity",
+    "LinearOperator",
+    "Mask",
+    "RandomColor",
+    "RandomGaussian",
+    "RandomMask",
+    "Stack",
+    "White",
+    "stack",
+]

@@ -1,0 +1,295 @@
+"""The base of all measurement operators."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from inverso.checks import (
+    MIN_IMAGE_DIMS,
+    as_generator,
+    check_finite,
+    check_image,
+    check_measurement,
+    check_non_negative,
+)
+from inverso.operators.iterative import LeastSquares
+from inverso.operators.plans import CACHE, Plan, Ridge, image_shape_of, real_dtype
+from inverso.types import ImageShape, Seed
+
+if TYPE_CHECKING:
+    from inverso.operators.compose import Composition
+
+
+class LinearOperator(ABC):
+    """A linear map from images to measurements, `y = A x`.
+
+    A subclass writes `forward` alone, and `input_shape` if the image's size differs from the measurement's. The adjoint
+    then comes from automatic differentiation and the pseudo-inverse from conjugate gradients. Operators act on the last
+    three dimensions of an image `(..., C, H, W)`, broadcast over the leading ones, and never change when called.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import LinearOperator
+        >>> class Flip(LinearOperator):
+        ...     def forward(self, x):
+        ...         return x.flip(-1)
+        >>> x = torch.rand(1, 3, 4, 4, dtype=torch.float64)
+        >>> A = Flip()
+        >>> torch.allclose(A.pinv(A(x)), x)
+        True
+    """
+
+    _complex: bool | None = None
+    """Whether measurements are complex; None where only a measurement can tell."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the measurement of images `(..., C, H, W)`; must be linear and treat leading dimensions alike."""
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Return `(C, H, W)` of the image behind a measurement of that shape: its last three numbers, unless overridden.
+
+        Raises:
+            ValueError: The shape does not tell, or no image has such a measurement.
+        """
+        if len(y_shape) < MIN_IMAGE_DIMS:
+            msg = f"{self!r} expects measurements (..., C, H, W), got shape {tuple(y_shape)}"
+            raise ValueError(msg)
+        channels, height, width = y_shape[-3:]
+        return channels, height, width
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the shape of the measurement of one image `(C, H, W)`.
+
+        Raises:
+            ValueError: The operator cannot measure such an image.
+        """
+        with torch.no_grad():
+            return tuple(self.forward(torch.zeros(1, *image_shape)).shape[1:])
+
+    def plan(self, image_shape: ImageShape, dtype: torch.dtype, device: torch.device | str = "cpu") -> Plan | None:
+        """Return the cached exact plan for an image size, or None where pseudo-inverses are computed iteratively.
+
+        Args:
+            image_shape: `(C, H, W)`.
+            dtype: Real floating dtype of the image.
+            device: Where the plan's tensors lie.
+        """
+        device = torch.device(device)
+
+        def make() -> Plan | None:
+            exact = self._exact_plan(image_shape, torch.finfo(dtype).eps)
+            return None if exact is None else exact.to(dtype, device)
+
+        return CACHE.get((self, image_shape, dtype, device), make)
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:  # noqa: ARG002 - subclasses look at them
+        """Compute the plan in float64 on the CPU; `eps` is the precision in which it will be used."""
+        return None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute the noiseless measurement `A x`.
+
+        Args:
+            x: Images `(..., C, H, W)`, float, nominally in [0, 1].
+
+        Returns:
+            The measurements, on the device of x.
+
+        Raises:
+            TypeError: x is no floating-point tensor.
+            ValueError: x has fewer than three dimensions or none this operator can measure.
+        """
+        return self.forward(check_image(x))
+
+    def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
+        """Record images as a sensor does: `A x`, white noise on the measured entries, and the fill of the missing places.
+
+        Args:
+            x: Images `(..., C, H, W)`, nominally in [0, 1].
+            noise: Standard deviation of the noise in the image's unit. Complex entries get `E|e|^2 = noise^2`.
+            seed: Of the noise and of random fills.
+
+        Returns:
+            The measurements, shaped as `A(x)`.
+
+        Raises:
+            ValueError: noise is negative, or x contains NaN or infinity.
+        """
+        level = check_non_negative(noise, name="noise")
+        generator = as_generator(seed)
+        y = self(x)
+        check_finite(x, name="x")
+        if level > 0:
+            draw = torch.randn(y.shape, dtype=y.dtype, generator=generator, device=generator.device).to(y.device)
+            y = y + level * self.noise_profile(y, image_shape=image_shape_of(x)) * draw
+        return self._fill(y, generator)
+
+    def adjoint(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Compute `A^T y` for the inner product `Re sum(conj(a) b)`.
+
+        Args:
+            y: Measurements as `A(x)` gives them.
+            image_shape: `(C, H, W)` of the image, for operators whose measurements do not tell.
+
+        Returns:
+            Images `(..., C, H, W)`.
+
+        Raises:
+            ValueError: y is no measurement of an image of that shape.
+        """
+        shape = self._check_y(y, image_shape)
+        plan = self.plan(shape, real_dtype(y.dtype), y.device)
+        return self._adjoint(y, shape) if plan is None else plan.adjoint(y)
+
+    def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
+        leading = y.shape[: y.ndim - len(self.output_shape(image_shape))]
+        origin = torch.zeros(*leading, *image_shape, dtype=real_dtype(y.dtype), device=y.device)
+        _, pull_back = torch.func.vjp(self.forward, origin)
+        (image,) = pull_back(y)
+        return image
+
+    def pinv(self, y: Tensor, *, ridge: Ridge = 0.0, image_shape: ImageShape | None = None) -> Tensor:
+        """Compute the pseudo-inverse `A^+ y`; with a ridge, `A^T (A A^T + ridge I)^-1 y`. Differentiable in y.
+
+        Args:
+            y: Measurements as `A(x)` gives them; entries that carry no measurement are ignored.
+            ridge: At least 0, in the unit of squared singular values; one number, or a tensor with one per measurement
+                (the leading dimensions of y).
+            image_shape: `(C, H, W)` of the image, for operators whose measurements do not tell.
+
+        Returns:
+            Images `(..., C, H, W)`: of all that explain y best, the smallest.
+
+        Raises:
+            ValueError: y contains NaN or infinity, is no measurement of an image of that shape, or a ridge is negative.
+
+        Warns:
+            ConvergenceWarning: Conjugate gradients stopped above their tolerance (operators without an exact plan).
+        """
+        check_measurement(y)
+        shape = self._check_y(y, image_shape)
+        trailing = len(self.output_shape(shape))
+        ridge = _check_ridge(ridge, y, trailing)
+        plan = self.plan(shape, real_dtype(y.dtype), y.device)
+        if plan is not None:
+            return plan.pinv(y, ridge.reshape(*ridge.shape, *(1,) * trailing) if isinstance(ridge, Tensor) else ridge)
+        problem = LeastSquares(
+            self.forward, lambda v: self._adjoint(v, shape), trailing, ridge=ridge, name=repr(self)
+        )
+        return problem.solve(y)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:  # noqa: ARG002
+        """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero."""
+        return y
+
+    def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Return the standard deviation of unit noise on every entry of y: 1 where something is measured, 0 elsewhere."""
+        return self.restrict(torch.ones_like(y), image_shape=image_shape).abs()
+
+    def project(self, x: Tensor, y: Tensor, *, ridge: Ridge = 0.0) -> Tensor:
+        """Project images back onto their measurements: `x + A^+ (y - A x)`.
+
+        Args:
+            x: Images `(..., C, H, W)`.
+            y: Measurements of as many images.
+            ridge: As for `pinv`.
+
+        Returns:
+            The nearest images that agree with y (exactly, at ridge 0, where y is consistent).
+
+        Raises:
+            ValueError: x and y do not fit together.
+        """
+        expected = self(x)
+        if expected.shape != y.shape:
+            msg = (
+                f"x of shape {tuple(x.shape)} is measured as {tuple(expected.shape)} by {self!r}, got y of shape {tuple(y.shape)}"
+            )
+            raise ValueError(msg)
+        shape = image_shape_of(x)
+        return x + self.pinv(self.restrict(y, image_shape=shape) - expected, ridge=ridge, image_shape=shape)
+
+    def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
+        """Count the real numbers measured in a y of that shape, leading dimensions included."""
+        dtype = torch.complex64 if self._complex else torch.float32
+        entries = int(self.restrict(torch.ones(tuple(y_shape), dtype=dtype), image_shape=image_shape).count_nonzero())
+        return 2 * entries if self._complex else entries
+
+    def known_fraction(self, image_shape: ImageShape) -> float:
+        """Return the rank of A over `C H W`: the share of the image that the measurement tells.
+
+        Raises:
+            NotImplementedError: The operator has no exact plan, so its rank is unknown.
+        """
+        plan = self.plan(image_shape, torch.float64)
+        if plan is None:
+            msg = f"the rank of {self!r} is unknown: it has no exact plan"
+            raise NotImplementedError(msg)
+        return plan.rank / math.prod(image_shape)
+
+    def __matmul__(self, inner: LinearOperator) -> Composition:
+        """Compose: `(A @ B)(x) = A(B(x))`."""
+        from inverso.operators.compose import Composition  # noqa: PLC0415 - it is a subclass of this class
+
+        if not isinstance(inner, LinearOperator):
+            return NotImplemented
+        return Composition(self, inner)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002 - subclasses look at it
+        return y
+
+    def _check_y(self, y: Tensor, image_shape: ImageShape | None) -> ImageShape:
+        """Return the shape of the image behind y, or refuse a y that is no measurement of such an image."""
+        shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
+        expected = self.output_shape(shape)
+        if self._complex is not None and y.is_complex() != self._complex:
+            kinds = ("real", "complex")
+            msg = f"{self!r} has {kinds[self._complex]} measurements, got {kinds[not self._complex]} y ({y.dtype})"
+            raise TypeError(msg)
+        if tuple(y.shape[max(0, y.ndim - len(expected)) :]) != expected:
+            msg = f"{self!r} measures an image {shape} as (..., {', '.join(map(str, expected))}), got y of shape {tuple(y.shape)}"
+            raise ValueError(msg)
+        return shape
+
+
+class PlannedOperator(LinearOperator):
+    """Base of operators that have an exact plan at every size."""
+
+    _complex = False
+
+    def _planned(self, image_shape: ImageShape, like: Tensor) -> Plan:
+        plan = self.plan(image_shape, real_dtype(like.dtype), like.device)
+        if plan is None:  # pragma: no cover - a planned operator makes a plan or raises
+            msg = f"{self!r} made no plan"
+            raise NotImplementedError(msg)
+        return plan
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `A x` by the plan."""
+        return self._planned(image_shape_of(x), x).forward(x)
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the shape of the measurement of one image: the image's own, unless overridden."""
+        return image_shape
+
+
+def _check_ridge(ridge: Ridge, y: Tensor, trailing: int) -> Ridge:
+    if not isinstance(ridge, Tensor):
+        return check_non_negative(ridge, name="ridge")
+    leading = tuple(y.shape[: y.ndim - trailing])
+    if tuple(ridge.shape) not in {(), leading}:
+        msg = f"ridge must be a number or one per measurement {leading}, got shape {tuple(ridge.shape)}"
+        raise ValueError(msg)
+    if not bool((ridge >= 0).all()):
+        msg = f"ridge must be at least 0, got {ridge.min().item()}"
+        raise ValueError(msg)
+    return ridge.to(y.device, real_dtype(y.dtype))

@@ -1,0 +1,319 @@
+"""Compositions and stacks of operators: exact where the factors' formulas combine, iterative otherwise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso.operators.base import LinearOperator
+from inverso.operators.plans import Basis, Plan, Ridge, image_shape_of
+from inverso.types import ImageShape
+
+
+class Composition(LinearOperator):
+    """Apply one operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
+
+    The pseudo-inverse is exact where the composition stays diagonal (masks of masks, sampled frequencies of a circular blur),
+    separable (a shrunk Gaussian blur) or dense; otherwise it is computed by conjugate gradients.
+
+    Args:
+        outer: Operator applied last; only it fills missing places when measuring.
+        inner: Operator applied first; its measurements must be real images.
+
+    Raises:
+        TypeError: A factor is no operator, or the inner one's measurements are complex.
+
+    Example:
+        >>> from inverso.operators import Bicubic, GaussianBlur
+        >>> Bicubic(2) @ GaussianBlur(5, 1.0)
+        Bicubic(scale=2) @ GaussianBlur(kernel_size=5, sigma=1.0, padding='reflect')
+    """
+
+    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
+        for factor in (outer, inner):
+            if not isinstance(factor, LinearOperator):
+                msg = f"operators compose with operators, got {type(factor).__name__}"
+                raise TypeError(msg)
+        if inner._complex:  # noqa: SLF001 - composition is the operators' own business
+            msg = f"{inner!r} has complex measurements, and operators measure real images"
+            raise TypeError(msg)
+        self.outer, self.inner = outer, inner
+        self._complex = outer._complex  # noqa: SLF001
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `outer(inner(x))`."""
+        return self.outer(self.inner(x))
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Ask the outer operator, then the inner one."""
+        return self.inner.input_shape(self.outer.input_shape(y_shape))
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Ask the inner operator, then the outer one."""
+        return self.outer.output_shape(self._between(image_shape))
+
+    def _between(self, image_shape: ImageShape) -> ImageShape:
+        shape = self.inner.output_shape(image_shape)
+        if len(shape) != 3:  # noqa: PLR2004 - channels, height, width
+            msg = f"{self.inner!r} measures vectors of shape {shape}, and {self.outer!r} measures images (C, H, W)"
+            raise ValueError(msg)
+        return shape[0], shape[1], shape[2]
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
+        outer = self.outer._exact_plan(self._between(image_shape), eps)  # noqa: SLF001
+        inner = self.inner._exact_plan(image_shape, eps)  # noqa: SLF001
+        return None if outer is None or inner is None else outer.after(inner)
+
+    def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
+        between = self.outer.adjoint(y, image_shape=self._between(image_shape))
+        return self.inner.adjoint(between, image_shape=image_shape)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Restrict as the outer operator does."""
+        return self.outer.restrict(y, image_shape=self._between(image_shape) if image_shape else None)
+
+    def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Return the outer operator's profile."""
+        return self.outer.noise_profile(y, image_shape=self._between(image_shape) if image_shape else None)
+
+    def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
+        """Count as the outer operator does."""
+        return self.outer.measured_count(y_shape, image_shape=self._between(image_shape) if image_shape else None)
+
+    def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:
+        return self.outer._fill(y, generator)  # noqa: SLF001
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Composition) and (self.outer, self.inner) == (other.outer, other.inner)
+
+    def __hash__(self) -> int:
+        return hash((Composition, self.outer, self.inner))
+
+    def __repr__(self) -> str:
+        inner = f"({self.inner!r})" if isinstance(self.inner, Composition) else repr(self.inner)
+        return f"{self.outer!r} @ {inner}"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One part's share of a stacked measurement.
+
+    Args:
+        shape: Of the part's own measurement.
+        is_complex: Whether it is complex; it is then stored as real and imaginary parts.
+    """
+
+    shape: tuple[int, ...]
+    is_complex: bool
+
+    @property
+    def length(self) -> int:
+        """Real numbers it takes."""
+        return math.prod(self.shape) * (2 if self.is_complex else 1)
+
+
+@dataclass(frozen=True)
+class StackedPlan(Plan):
+    """Several plans that are diagonal in one basis: `A^+ y = (sum A_i^T A_i)^+ sum A_i^T y_i`.
+
+    Args:
+        parts: The plans.
+        inverse: Pseudo-inverse of the summed diagonals of `A_i^T A_i`.
+        energy: The summed diagonals.
+    """
+
+    parts: tuple[Plan, ...]
+    layout: tuple[Segment, ...]
+    energy: Tensor
+    rank: float
+    condition: float
+    basis: Basis | None
+
+    @classmethod
+    def build(cls, parts: tuple[Plan, ...], layout: tuple[Segment, ...], image_shape: ImageShape) -> StackedPlan | None:
+        """Add the diagonals up, if all parts have them in one basis."""
+        bases = {part.basis for part in parts}
+        if len(bases) != 1 or None in bases:
+            return None
+        energy = torch.zeros(1, dtype=torch.float64)
+        for part in parts:
+            energy = energy + part.gram()
+        energy = energy.expand(torch.broadcast_shapes(energy.shape, (1, *image_shape[1:]))).contiguous()
+        kept = energy[energy > 0]
+        shared = math.prod(image_shape) / math.prod(energy.shape)
+        condition = float((kept.max() / kept.min()).sqrt())
+        return cls(parts, layout, energy, float(len(kept)) * shared, condition, bases.pop())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure with every part and join the results."""
+        return join([part.forward(x) for part in self.parts], self.layout)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Add the adjoints of the parts."""
+        pieces = split(y, self.layout)
+        total = self.parts[0].adjoint(pieces[0])
+        for part, piece in zip(self.parts[1:], pieces[1:], strict=True):
+            total = total + part.adjoint(piece)
+        return total
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Divide the adjoint by the summed diagonal in its basis."""
+        kept = self.energy > 0
+        if isinstance(ridge, Tensor):
+            ridge = ridge.reshape(*ridge.shape, 1, 1) if ridge.ndim else ridge
+        weight = torch.where(kept, 1 / (torch.where(kept, self.energy, 1) + ridge), 0)
+        back = self.adjoint(y)
+        if self.basis == "pixel":
+            return back * weight
+        return torch.fft.ifft2(torch.fft.fft2(back) * weight).real
+
+
+def join(pieces: list[Tensor], layout: tuple[Segment, ...]) -> Tensor:
+    """Flatten the measurements of the parts into one real vector per image."""
+    flat = []
+    for piece, segment in zip(pieces, layout, strict=True):
+        real = torch.view_as_real(piece.resolve_conj()) if segment.is_complex else piece
+        flat.append(real.flatten(piece.ndim - len(segment.shape)))
+    return torch.cat(flat, dim=-1)
+
+
+def split(y: Tensor, layout: tuple[Segment, ...]) -> list[Tensor]:
+    """Take a stacked vector apart."""
+    pieces = []
+    for piece, segment in zip(y.split([segment.length for segment in layout], dim=-1), layout, strict=True):
+        if segment.is_complex:
+            pieces.append(torch.view_as_complex(piece.unflatten(-1, (*segment.shape, 2)).contiguous()))
+        else:
+            pieces.append(piece.unflatten(-1, segment.shape))
+    return pieces
+
+
+class Stack(LinearOperator):
+    """Measure one image in several ways. Made by `stack(A, B, ...)`.
+
+    y is one real vector `(..., m)` per image: the parts' measurements flattened one after the other, complex ones as real and
+    imaginary parts. `split(y, image_shape=...)` takes it apart. The pseudo-inverse is exact where all parts are masks, or all
+    are diagonal in the Fourier plane; otherwise it is computed by conjugate gradients.
+
+    Args:
+        parts: At least one operator.
+
+    Raises:
+        TypeError: A part is no operator.
+        ValueError: There is no part. On use: `image_shape` is missing where y does not tell it.
+    """
+
+    _complex = False
+
+    def __init__(self, parts: tuple[LinearOperator, ...]) -> None:
+        if not parts:
+            msg = "stack needs at least one operator"
+            raise ValueError(msg)
+        for part in parts:
+            if not isinstance(part, LinearOperator):
+                msg = f"stack joins operators, got {type(part).__name__}"
+                raise TypeError(msg)
+        self.parts = parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure with every part and join the results."""
+        return join([part(x) for part in self.parts], self._layout(image_shape_of(x)))
+
+    def _layout(self, image_shape: ImageShape) -> tuple[Segment, ...]:
+        return tuple(Segment(part.output_shape(image_shape), _is_complex(part, image_shape)) for part in self.parts)
+
+    def split(self, y: Tensor, *, image_shape: ImageShape) -> tuple[Tensor, ...]:
+        """Take a stacked measurement of images of that shape apart, into the measurements of the parts."""
+        self._check_y(y, image_shape)
+        return tuple(split(y, self._layout(image_shape)))
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Refuse: a vector does not tell the image's shape."""
+        msg = f"a stacked measurement of shape {tuple(y_shape)} does not tell the image's shape: give image_shape=(C, H, W)"
+        raise ValueError(msg)
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the summed length of the parts."""
+        return (sum(segment.length for segment in self._layout(image_shape)),)
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
+        plans = tuple(part._exact_plan(image_shape, eps) for part in self.parts)  # noqa: SLF001
+        known = tuple(plan for plan in plans if plan is not None)
+        return StackedPlan.build(known, self._layout(image_shape), image_shape) if len(known) == len(plans) else None
+
+    def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
+        pieces = split(y, self._layout(image_shape))
+        images = [part.adjoint(piece, image_shape=image_shape) for part, piece in zip(self.parts, pieces, strict=True)]
+        return torch.stack(images).sum(dim=0)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Restrict the measurement of every part."""
+        return self._map(y, image_shape, lambda part, piece, shape: part.restrict(piece, image_shape=shape))
+
+    def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Return the profiles of the parts; real and imaginary parts share the noise of a complex entry."""
+
+        def profile(part: LinearOperator, piece: Tensor, shape: ImageShape) -> Tensor:
+            one = part.noise_profile(piece, image_shape=shape)
+            return torch.complex(one, one) / math.sqrt(2) if piece.is_complex() else one
+
+        return self._map(y, image_shape, profile)
+
+    def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
+        """Count the real numbers measured by all parts."""
+        return int(self.restrict(torch.ones(tuple(y_shape)), image_shape=image_shape).count_nonzero())
+
+    def _map(
+        self,
+        y: Tensor,
+        image_shape: ImageShape | None,
+        change: Callable[[LinearOperator, Tensor, ImageShape], Tensor],
+    ) -> Tensor:
+        shape = self._check_y(y, image_shape)
+        layout = self._layout(shape)
+        pieces = zip(self.parts, split(y, layout), strict=True)
+        return join([change(part, piece, shape) for part, piece in pieces], layout)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stack) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash((Stack, self.parts))
+
+    def __repr__(self) -> str:
+        return f"stack({', '.join(map(repr, self.parts))})"
+
+
+def _is_complex(part: LinearOperator, image_shape: ImageShape) -> bool:
+    known = part._complex  # noqa: SLF001
+    if known is not None:
+        return known
+    with torch.no_grad():
+        return part.forward(torch.zeros(1, *image_shape)).is_complex()
+
+
+def stack(*parts: LinearOperator) -> Stack:
+    """Measure one image in several ways, one measurement after the other.
+
+    Args:
+        parts: Operators on images of one shape.
+
+    Returns:
+        An operator whose y is one real vector per image.
+
+    Raises:
+        TypeError: A part is no operator.
+        ValueError: There is no part.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import Bicubic, RandomMask, stack
+        >>> A = stack(Bicubic(4), RandomMask(0.1))
+        >>> A(torch.rand(2, 3, 8, 8)).shape
+        torch.Size([2, 204])
+    """
+    return Stack(parts)

@@ -1,0 +1,119 @@
+"""Operators given by a dense matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inverso.checks import as_generator, as_seed, check_count
+from inverso.operators.base import PlannedOperator
+from inverso.operators.plans import Plan, Ridge
+from inverso.types import ImageShape, Seed
+
+
+@dataclass(frozen=True)
+class DensePlan(Plan):
+    """`y = A vec(x)` by the singular value decomposition of A.
+
+    Args:
+        matrix: A, `(m, C H W)`.
+        left, values, right: `A = U diag(s) V^T`, with values below the cutoff removed.
+        image_shape: `(C, H, W)`.
+    """
+
+    matrix: Tensor
+    left: Tensor
+    values: Tensor
+    right: Tensor
+    image_shape: ImageShape
+    rank: float
+    condition: float
+    eps: float
+
+    @classmethod
+    def build(cls, matrix: Tensor, image_shape: ImageShape, *, eps: float) -> DensePlan:
+        """Decompose the matrix and cut singular values below `eps * max(m, n)` of the largest."""
+        left, values, right_t = torch.linalg.svd(matrix, full_matrices=False)
+        kept = values > eps * max(matrix.shape) * values[0]
+        left, values, right = left[:, kept], values[kept], right_t[kept].T
+        condition = float(values[0] / values[-1])
+        return cls(matrix, left, values, right.contiguous(), image_shape, float(len(values)), condition, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply by A."""
+        return x.flatten(-3) @ self.matrix.T
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Multiply by its transpose."""
+        return (y @ self.matrix).unflatten(-1, self.image_shape)
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Divide by the singular values."""
+        inner = y @ self.left
+        inner = inner / (self.values + ridge / self.values)
+        return (inner @ self.right.T).unflatten(-1, self.image_shape)
+
+    def after(self, inner: Plan) -> Plan | None:
+        """Apply the other operator's adjoint to the rows of the matrix."""
+        rows = inner.adjoint(self.matrix.unflatten(-1, self.image_shape))
+        channels, height, width = rows.shape[1:]
+        return DensePlan.build(rows.flatten(1), (channels, height, width), eps=self.eps)
+
+
+@dataclass(frozen=True)
+class RandomGaussian(PlannedOperator):
+    """Take m random combinations of all pixels, with weights from N(0, 1/m) (Bora et al. 2017, section 6).
+
+    y is `(..., m)`. The matrix takes `8 m C H W` bytes while it is planned and is kept in the precision of the image.
+
+    Args:
+        m: Number of measurements, at least 1.
+        image_shape: `(C, H, W)` of the images.
+        seed: Of the matrix.
+
+    Raises:
+        ValueError: m or a side of the image is below 1. On use: an image has another shape.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import RandomGaussian
+        >>> RandomGaussian(50, (1, 16, 16))(torch.rand(4, 1, 16, 16)).shape
+        torch.Size([4, 50])
+    """
+
+    m: int
+    image_shape: ImageShape
+    seed: Seed = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_count(self.m, name="m")
+        if len(self.image_shape) != 3:  # noqa: PLR2004 - channels, height, width
+            msg = f"image_shape must be (C, H, W), got {self.image_shape}"
+            raise ValueError(msg)
+        for side in self.image_shape:
+            check_count(side, name="every number of image_shape")
+        object.__setattr__(self, "seed", as_seed(self.seed))
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Return the shape given at construction."""
+        if not y_shape or y_shape[-1] != self.m:
+            msg = f"{self!r} expects measurements (..., {self.m}), got shape {tuple(y_shape)}"
+            raise ValueError(msg)
+        return self.image_shape
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return `(m,)`, or refuse images of another shape."""
+        if tuple(image_shape) != tuple(self.image_shape):
+            msg = f"{self!r} measures images of shape {tuple(self.image_shape)}, got {tuple(image_shape)}"
+            raise ValueError(msg)
+        return (self.m,)
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> DensePlan:
+        self.output_shape(image_shape)
+        generator = as_generator(self.seed)
+        size = (self.m, math.prod(self.image_shape))
+        matrix = torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu") / math.sqrt(self.m)
+        return DensePlan.build(matrix, self.image_shape, eps=eps)

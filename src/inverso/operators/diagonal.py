@@ -1,0 +1,367 @@
+"""Masks: operators that keep some pixels and lose the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_count, check_fraction, check_image
+from inverso.operators.base import PlannedOperator
+from inverso.operators.fills import Fill, RandomColor, White
+from inverso.operators.plans import Basis, Plan, Ridge
+from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image
+from inverso.types import ImageShape, Seed
+
+MASK_DIMS = (2, 3, 4)
+BATCHED = 4
+
+
+@dataclass(frozen=True)
+class DiagonalPlan(Plan):
+    """Keep pixels where the mask is one: its own adjoint and pseudo-inverse.
+
+    Args:
+        mask: Zeros and ones, broadcastable against an image; None keeps everything.
+        rank: Numbers kept per image.
+    """
+
+    mask: Tensor | None
+    rank: float
+    condition: float = 1.0
+    basis: Basis | None = "pixel"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply by the mask."""
+        if self.mask is None:
+            return x.clone()
+        if self.mask.ndim == BATCHED and (x.ndim < BATCHED or x.shape[-4] != len(self.mask)):
+            msg = f"there are {len(self.mask)} masks, one per image, but the images have shape {tuple(x.shape)}"
+            raise ValueError(msg)
+        return x * self.mask
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Multiply by the mask."""
+        return self.forward(y)
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Multiply by the mask, shrunk by the ridge."""
+        kept = self.forward(y)
+        return kept if isinstance(ridge, float) and ridge == 0 else kept / (1 + ridge)
+
+    def restrict(self, y: Tensor) -> Tensor:
+        """Multiply by the mask."""
+        return self.forward(y)
+
+    def after(self, inner: Plan) -> Plan | None:
+        """Join masks; leave any plan as it is if this one keeps everything."""
+        if self.mask is None:
+            return inner
+        if not isinstance(inner, DiagonalPlan):
+            return None
+        mask = self.mask if inner.mask is None else self.mask * inner.mask
+        return DiagonalPlan(mask, _kept_per_image(mask) * (self.rank / _kept_per_image(self.mask)))
+
+    def gram(self) -> Tensor:
+        """Give the mask."""
+        return torch.ones(1, dtype=torch.float64) if self.mask is None else self.mask
+
+
+def _kept_per_image(mask: Tensor) -> float:
+    return float(mask.sum()) / (len(mask) if mask.ndim == BATCHED else 1)
+
+
+@dataclass(frozen=True)
+class Identity(PlannedOperator):
+    """Measure the image itself (denoising): `A x = x`.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import Identity
+        >>> y = Identity().measure(torch.zeros(1, 3, 8, 8), noise=0.1)
+        >>> round(float(y.std()), 1)
+        0.1
+    """
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
+        return DiagonalPlan(None, float(torch.Size(image_shape).numel()))
+
+
+class MaskOperator(PlannedOperator):
+    """Base of masks: a subclass draws the mask of an image size. y has the image's shape, zero at the missing pixels."""
+
+    fill: Fill
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Return the mask, True where a pixel is kept, broadcastable against `(..., C, H, W)`."""
+        raise NotImplementedError
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
+        mask = self.mask(image_shape).to("cpu", torch.float64)
+        shared = image_shape[0] if mask.shape[-3] == 1 else 1
+        return DiagonalPlan(mask, _kept_per_image(mask) * shared)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Set the missing pixels to zero, whatever fills them."""
+        return self._planned(self._check_y(y, image_shape), y).restrict(y)
+
+    def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:
+        known = self.restrict(torch.ones_like(y)) > 0
+        return torch.where(known, y, self.fill.paint(y, generator=generator))
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Mask(MaskOperator):
+    """Keep the pixels where a given mask is one.
+
+    Args:
+        mask: Zeros and ones or booleans, one where a pixel is kept: `(H, W)`, `(1, H, W)`, `(C, H, W)` or `(B, 1, H, W)`,
+            the last with one mask per image of the batch.
+        fill: What a recorded measurement shows in the missing places.
+
+    Raises:
+        TypeError: The mask is no tensor.
+        ValueError: The mask is not binary, keeps nothing, or has another number of dimensions.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import Mask
+        >>> A = Mask(torch.eye(4))
+        >>> A.known_fraction((3, 4, 4))
+        0.25
+    """
+
+    pattern: Tensor = field()
+    fill: Fill = field(default_factory=White, kw_only=True)
+
+    def __init__(self, mask: Tensor, *, fill: Fill | None = None) -> None:
+        object.__setattr__(self, "pattern", _check_mask(mask))
+        object.__setattr__(self, "fill", White() if fill is None else fill)
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Return the mask, or refuse images that it does not fit."""
+        channels, height, width = self.pattern.shape[-3:]
+        if (height, width) != image_shape[1:] or channels not in {1, image_shape[0]}:
+            msg = f"{self!r} does not fit images of shape {image_shape}"
+            raise ValueError(msg)
+        return self.pattern
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.pattern.shape))
+        share = 100 * float(self.pattern.float().mean())
+        return f"{type(self).__name__}(mask=<{shape}, {share:.1f} % kept>, fill={self.fill!r})"
+
+
+def _check_mask(mask: object) -> Tensor:
+    if not isinstance(mask, Tensor):
+        msg = f"a mask must be a torch.Tensor of zeros and ones, got {type(mask).__name__}"
+        raise TypeError(msg)
+    if mask.ndim not in MASK_DIMS or (mask.ndim == BATCHED and mask.shape[1] != 1) or mask.numel() == 0:
+        msg = f"a mask must have shape (H, W), (1, H, W), (C, H, W) or (B, 1, H, W), got {tuple(mask.shape)}"
+        raise ValueError(msg)
+    binary = (mask == 0) | (mask == 1)
+    if not bool(binary.all()):
+        odd = mask[~binary].flatten()[0].item()
+        msg = f"a mask must hold zeros and ones only, found {odd}"
+        raise ValueError(msg)
+    kept = mask.detach().to("cpu", copy=True) == 1
+    if not bool(kept.any()):
+        msg = "a mask must keep at least one pixel, and this one keeps none"
+        raise ValueError(msg)
+    return kept[None] if kept.ndim == MASK_DIMS[0] else kept
+
+
+@dataclass(frozen=True)
+class RandomMask(MaskOperator):
+    """Keep a random share of the pixels, the same ones in every channel.
+
+    Args:
+        keep: Share kept, in (0, 1]; exactly `round(keep H W)` pixels, at least one.
+        fill: What a recorded measurement shows in the missing places.
+        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its own.
+
+    Raises:
+        ValueError: keep lies outside (0, 1].
+
+    Example:
+        >>> from inverso.operators import RandomMask
+        >>> RandomMask(0.5).known_fraction((3, 8, 8))
+        0.5
+    """
+
+    keep: float
+    fill: Fill = field(default_factory=White, kw_only=True)
+    seed: Seeds | Seed = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_fraction(self.keep, name="keep")
+        object.__setattr__(self, "seed", as_seeds(self.seed))
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Draw the mask."""
+        seeds = as_seeds(self.seed)
+        return per_image([_uniform(image_shape, self.keep, seed) for seed in each_seed(seeds)], seeds)
+
+
+def _uniform(image_shape: ImageShape, keep: float, seed: int) -> Tensor:
+    _, height, width = image_shape
+    weight = torch.zeros(height, width, dtype=torch.float64, device="cpu")
+    return draw_pattern(weight, max(1, round(keep * height * width)), seed)
+
+
+@dataclass(frozen=True)
+class ColorNoise(MaskOperator):
+    """Keep a random share of the pixels and bury the others in random colors.
+
+    Args:
+        keep: Share kept, in (0, 1].
+        seed: Of the mask; a tuple gives every image of the batch its own.
+
+    Raises:
+        ValueError: keep lies outside (0, 1].
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import ColorNoise
+        >>> A = ColorNoise(0.4)
+        >>> y = A.measure(torch.zeros(1, 3, 8, 8))
+        >>> bool(A.restrict(y).any())
+        False
+    """
+
+    keep: float
+    seed: Seeds | Seed = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_fraction(self.keep, name="keep")
+        object.__setattr__(self, "seed", as_seeds(self.seed))
+
+    @property
+    def fill(self) -> Fill:  # type: ignore[override]
+        """Random colors."""
+        return RandomColor()
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Draw the mask."""
+        seeds = as_seeds(self.seed)
+        return per_image([_uniform(image_shape, self.keep, seed) for seed in each_seed(seeds)], seeds)
+
+
+@dataclass(frozen=True)
+class BoxMask(MaskOperator):
+    """Lose a rectangle of the image.
+
+    Args:
+        size: Side of the missing square, or `(height, width)` of the missing rectangle, in pixels.
+        corner: `(top, left)` of the box; centered if not given.
+        random: Draw the corner from the seed.
+        fill: What a recorded measurement shows in the box.
+        seed: Of the corner; a tuple gives every image of the batch its own.
+
+    Raises:
+        ValueError: A size is below 1, a corner is negative, or both `corner` and `random` are given. On use: the box does
+            not fit in the image, or covers it whole.
+
+    Example:
+        >>> from inverso.operators import BoxMask
+        >>> BoxMask(32).known_fraction((3, 64, 64))
+        0.75
+    """
+
+    size: int | tuple[int, int]
+    corner: tuple[int, int] | None = field(default=None, kw_only=True)
+    random: bool = field(default=False, kw_only=True)
+    fill: Fill = field(default_factory=White, kw_only=True)
+    seed: Seeds | Seed = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for value in self._box():
+            check_count(value, name="the size of the box")
+        for value in self.corner or ():
+            check_count(value, name="the corner of the box", minimum=0)
+        if self.corner is not None and self.random:
+            msg = f"give the corner of the box or random=True, not both (corner={self.corner})"
+            raise ValueError(msg)
+        object.__setattr__(self, "seed", as_seeds(self.seed))
+
+    def _box(self) -> tuple[int, int]:
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Place the box."""
+        seeds = as_seeds(self.seed)
+        if not self.random:
+            return self._place(image_shape, seed=None)[None]
+        return per_image([self._place(image_shape, seed=seed) for seed in each_seed(seeds)], seeds)
+
+    def _place(self, image_shape: ImageShape, *, seed: int | None) -> Tensor:
+        _, height, width = image_shape
+        tall, wide = self._box()
+        spare = (height - tall, width - wide)
+        if seed is not None and min(spare) >= 0:
+            draw = torch.rand(2, generator=torch.Generator().manual_seed(seed), device="cpu").tolist()
+            top, left = (int(share * (extra + 1)) for share, extra in zip(draw, spare, strict=True))
+        else:
+            top, left = self.corner or (spare[0] // 2, spare[1] // 2)
+        if min(spare) < 0 or top + tall > height or left + wide > width or (tall, wide) == (height, width):
+            msg = f"a missing box of {tall}x{wide} at {(top, left)} must fit in the image of {height}x{width} and leave some of it"
+            raise ValueError(msg)
+        mask = torch.ones(height, width, dtype=torch.bool, device="cpu")
+        mask[top : top + tall, left : left + wide] = False
+        return mask
+
+
+class EdgeMask(Mask):
+    """Keep points that lie mostly on edges, where an image is hardest to guess. Made by `EdgeMask.from_image`."""
+
+    @classmethod
+    def from_image(
+        cls, x: Tensor, keep: float, *, fill: Fill | None = None, seed: int | Sequence[int] | torch.Generator = 0
+    ) -> EdgeMask:
+        """Draw points with a probability that grows with the strength of the Sobel gradient.
+
+        Args:
+            x: Images `(B, C, H, W)` or one image `(C, H, W)`; each gets its own mask.
+            keep: Share kept, in (0, 1].
+            fill: What a recorded measurement shows in the missing places.
+            seed: One for all images, or one per image.
+
+        Raises:
+            ValueError: keep lies outside (0, 1], x is no batch of images, or seeds and images differ in number.
+
+        Example:
+            >>> import torch
+            >>> from inverso.operators import EdgeMask
+            >>> x = torch.zeros(1, 1, 8, 8)
+            >>> x[..., 4:] = 1
+            >>> A = EdgeMask.from_image(x, 0.25)
+            >>> A.known_fraction((1, 8, 8))
+            0.25
+        """
+        check_fraction(keep, name="keep")
+        images = check_image(x)
+        images = images[None] if images.ndim == BATCHED - 1 else images
+        if images.ndim != BATCHED:
+            msg = f"x must have shape (C, H, W) or (B, C, H, W), got {tuple(x.shape)}"
+            raise ValueError(msg)
+        seeds = as_seeds(seed)
+        each = seeds if isinstance(seeds, tuple) else (seeds,) * len(images)
+        if len(each) != len(images):
+            msg = f"there must be one seed per image, got {len(each)} seeds for {len(images)} images"
+            raise ValueError(msg)
+        count = max(1, round(keep * images.shape[-2] * images.shape[-1]))
+        strength = _edge_strength(images)
+        masks = [draw_pattern(one.log(), count, seed) for one, seed in zip(strength, each, strict=True)]
+        stacked = torch.stack(masks)[:, None]
+        return cls(stacked[0] if len(stacked) == 1 else stacked, fill=fill)
+
+
+def _edge_strength(images: Tensor) -> Tensor:
+    """Compute the length of the Sobel gradient of the gray image, with a floor so that flat places keep a chance."""
+    gray = torch.nn.functional.pad(images.detach().to("cpu", torch.float64).mean(dim=1, keepdim=True), (1,) * 4, mode="replicate")
+    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=torch.float64, device="cpu") / 8
+    strength = torch.nn.functional.conv2d(gray, torch.stack([sobel, sobel.T])[:, None]).square().sum(dim=1).sqrt()
+    floor = 0.02 * strength.mean(dim=(1, 2), keepdim=True)
+    return strength + floor.clamp_min(1e-6)

@@ -1,0 +1,95 @@
+"""Fills: what a person sees where a mask has removed the image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_image
+
+BATCHED = 4
+
+
+class Fill(ABC):
+    """What stands in the missing places of a recorded measurement; solvers never look at it."""
+
+    @abstractmethod
+    def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return the paint for every entry of y, of which only the missing ones are used."""
+
+
+@dataclass(frozen=True)
+class White(Fill):
+    """Paint missing pixels white.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import BoxMask
+        >>> y = BoxMask(2).measure(torch.zeros(1, 3, 4, 4))
+        >>> y[0, 0]
+        tensor([[0., 0., 0., 0.],
+                [0., 1., 1., 0.],
+                [0., 1., 1., 0.],
+                [0., 0., 0., 0.]])
+    """
+
+    def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:  # noqa: ARG002 - white needs no chance
+        """Return ones."""
+        return torch.ones_like(y)
+
+
+@dataclass(frozen=True)
+class RandomColor(Fill):
+    """Paint every missing pixel in a random color, uniform over the RGB cube."""
+
+    def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return independent uniform values in [0, 1]."""
+        return torch.rand(y.shape, dtype=y.dtype, generator=generator, device=generator.device).to(y.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Clutter(Fill):
+    """Paint the missing places with a piece of another photo.
+
+    Args:
+        photo: `(C, H, W)` or `(1, C, H, W)` in [0, 1], with as many channels as the images and at least as large. Where it
+            is larger, each image gets a piece from a random place.
+
+    Raises:
+        ValueError: The photo is no single image.
+    """
+
+    photo: Tensor
+
+    def __post_init__(self) -> None:
+        photo = check_image(self.photo, name="the clutter photo")
+        if photo.ndim == BATCHED and len(photo) == 1:
+            photo = photo[0]
+        if photo.ndim != BATCHED - 1:
+            msg = f"the clutter photo must be one image (C, H, W), got shape {tuple(self.photo.shape)}"
+            raise ValueError(msg)
+        object.__setattr__(self, "photo", photo.detach().clone())
+
+    def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return a piece of the photo for every image."""
+        height, width = y.shape[-2:]
+        spare = (self.photo.shape[-2] - height, self.photo.shape[-1] - width)
+        if self.photo.shape[0] != y.shape[-3] or min(spare) < 0:
+            msg = (
+                f"the clutter photo is {tuple(self.photo.shape)}, which does not cover measurements of shape {tuple(y.shape)}: "
+                "it must have as many channels and be at least as large"
+            )
+            raise ValueError(msg)
+        pieces = []
+        for _ in range(y.shape[:-3].numel()):
+            top, left = (
+                int(torch.randint(extra + 1, (), generator=generator, device=generator.device)) for extra in spare
+            )
+            pieces.append(self.photo[:, top : top + height, left : left + width])
+        return torch.stack(pieces).reshape(y.shape).to(y)
+
+    def __repr__(self) -> str:
+        return f"Clutter(photo={'x'.join(map(str, self.photo.shape))})"

@@ -1,0 +1,310 @@
+"""Operators that are diagonal in the Fourier plane: sampled frequencies, and circular blurs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_fraction
+from inverso.operators.base import PlannedOperator
+from inverso.operators.plans import Basis, Plan, Ridge
+from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image
+from inverso.operators.separable import check_kernel
+from inverso.types import ImageShape, Seed
+
+Density = Literal["uniform", "gaussian"]
+BATCHED = 4
+
+
+@dataclass(frozen=True)
+class FourierPlan(Plan):
+    """`y = d F x` with an orthonormal Fourier transform F: complex measurements of a real image.
+
+    A real image has `X(-k) = conj(X(k))`, so k and -k measure the same number, and the least squares solution is
+    `X(k) = (conj(d(k)) y(k) + d(-k) conj(y(-k))) / (|d(k)|^2 + |d(-k)|^2)`. Its second term is the conjugate mirror image of
+    its first one; taking the real part after the inverse transform adds the two.
+
+    Args:
+        weight: d, `(1, H, W)` or `(B, 1, H, W)`.
+        energy: `(|d(k)|^2 + |d(-k)|^2) / 2`, zero where both fall below the cutoff: the eigenvalues of `A^T A`.
+        inverse: `1 / energy`, zero where that is zero, times the conjugate of d.
+        rank: Frequencies with energy, per image, times channels.
+    """
+
+    weight: Tensor
+    energy: Tensor
+    inverse: Tensor
+    rank: float
+    condition: float
+    eps: float
+    channels: int
+    basis: Basis | None = "fourier"
+
+    @classmethod
+    def build(cls, weight: Tensor, *, channels: int, eps: float) -> FourierPlan:
+        """Pair every frequency with its conjugate partner."""
+        energy = (weight.abs().square() + mirror(weight.abs().square())) / 2
+        side = max(weight.shape[-2:])
+        kept = energy > (eps * side) ** 2 * energy.max()
+        energy = energy * kept
+        inverse = torch.where(kept, 1 / torch.where(kept, energy, 1), 0) * weight.conj()
+        images = len(weight) if weight.ndim == BATCHED else 1
+        return cls(
+            weight=weight,
+            energy=energy,
+            inverse=inverse,
+            rank=float(kept.sum()) / images * channels,
+            condition=float((energy.max() / energy[kept].min()).sqrt()),
+            eps=eps,
+            channels=channels,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `d F x`."""
+        _check_batch(self.weight, x)
+        return torch.fft.fft2(x, norm="ortho") * self.weight
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Compute `Re F^-1 conj(d) y`."""
+        _check_batch(self.weight, y)
+        return torch.fft.ifft2(y * self.weight.conj(), norm="ortho").real
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Average conjugate partners where both are measured, and double where one is."""
+        _check_batch(self.weight, y)
+        if isinstance(ridge, float) and ridge == 0:
+            return torch.fft.ifft2(y * self.inverse, norm="ortho").real
+        kept = self.energy > 0
+        spectrum = y * self.weight.conj() * torch.where(kept, 1 / (torch.where(kept, self.energy, 1) + ridge), 0)
+        return torch.fft.ifft2(spectrum, norm="ortho").real
+
+    def restrict(self, y: Tensor) -> Tensor:
+        """Set the frequencies off the mask to zero."""
+        _check_batch(self.weight, y)
+        return y * (self.weight != 0)
+
+    def after(self, inner: Plan) -> Plan | None:
+        """Multiply with the spectrum of a circular blur."""
+        if not isinstance(inner, CirculantPlan):
+            return None
+        return FourierPlan.build(self.weight * inner.spectrum, channels=self.channels, eps=self.eps)
+
+    def gram(self) -> Tensor:
+        """Give the energy."""
+        return self.energy
+
+
+@dataclass(frozen=True)
+class CirculantPlan(Plan):
+    """`y = F^-1 d F x` with the spectrum d of a real kernel: a circular convolution.
+
+    Args:
+        spectrum: d, `(1, H, W)`.
+        half: d on the half plane that a real transform computes.
+        inverse: `1 / d` on the half plane, zero below the cutoff.
+        rank: Frequencies kept, times channels.
+    """
+
+    spectrum: Tensor
+    half: Tensor
+    inverse: Tensor
+    rank: float
+    condition: float
+    eps: float
+    channels: int
+    basis: Basis | None = "fourier"
+
+    @classmethod
+    def build(cls, spectrum: Tensor, *, channels: int, eps: float) -> CirculantPlan:
+        """Cut what lies below `eps * side` of the largest magnitude."""
+        height, width = spectrum.shape[-2:]
+        size = spectrum.abs()
+        kept = size > eps * max(height, width) * size.max()
+        half = (spectrum * kept)[..., : width // 2 + 1]
+        alive = half != 0
+        return cls(
+            spectrum=spectrum,
+            half=spectrum[..., : width // 2 + 1].contiguous(),
+            inverse=torch.where(alive, 1 / torch.where(alive, half, 1), 0),
+            rank=float(kept.sum()) * channels,
+            condition=float(size.max() / size[kept].min()),
+            eps=eps,
+            channels=channels,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply the spectrum of x by d."""
+        return self._filter(x, self.half)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Multiply the spectrum of y by conj(d)."""
+        return self._filter(y, self.half.conj())
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Divide the spectrum of y by d."""
+        if isinstance(ridge, float) and ridge == 0:
+            return self._filter(y, self.inverse)
+        alive = self.inverse != 0
+        # conj(d) / (|d|^2 + ridge), written so that frequencies below the cutoff stay out.
+        weight = torch.where(alive, self.half.conj() / (self.half.abs().square() + ridge), 0)
+        return self._filter(y, weight)
+
+    def _filter(self, x: Tensor, spectrum: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(x) * spectrum, s=x.shape[-2:])
+
+    def after(self, inner: Plan) -> Plan | None:
+        """Multiply the spectra of two circular blurs."""
+        if not isinstance(inner, CirculantPlan):
+            return None
+        return CirculantPlan.build(self.spectrum * inner.spectrum, channels=self.channels, eps=self.eps)
+
+    def gram(self) -> Tensor:
+        """Give the squared magnitude of the spectrum, zero below the cutoff."""
+        power = self.spectrum.abs().square()
+        return power * (self.spectrum.abs() > self.eps * max(power.shape[-2:]) * self.spectrum.abs().max())
+
+
+def mirror(spectrum: Tensor) -> Tensor:
+    """Exchange every frequency k with -k."""
+    return spectrum.flip(-2, -1).roll((1, 1), (-2, -1))
+
+
+def _check_batch(weight: Tensor, x: Tensor) -> None:
+    if weight.ndim == BATCHED and (x.ndim < BATCHED or x.shape[-4] != len(weight)):
+        msg = f"there are {len(weight)} frequency masks, one per image, but the images have shape {tuple(x.shape)}"
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class FFTMask(PlannedOperator):
+    """Sample the Fourier plane of an image at random (compressed sensing as in magnetic resonance imaging).
+
+    `y = M F x` with the orthonormal 2-D Fourier transform per channel, unshifted: complex, image-sized, zero off the mask. The
+    zero frequency is always sampled, since it alone tells the brightness. Images are real, so a frequency and its conjugate
+    partner carry one measurement, and the pseudo-inverse uses both: it is not the zero-filled inverse transform.
+
+    Args:
+        ratio: Share of the frequencies sampled, in (0, 1]; `round(ratio H W)` of them, within one if `symmetric`.
+        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `ratio / 2` of
+            the largest frequency per axis.
+        symmetric: Sample conjugate partners together. Without it a ratio r knows about `1 - (1 - r)^2` of the image.
+        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its own.
+
+    Raises:
+        ValueError: ratio lies outside (0, 1], or the density is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import FFTMask
+        >>> A = FFTMask(0.3)
+        >>> A
+        FFTMask(ratio=0.3, density='uniform', symmetric=False, seed=0)
+        >>> round(A.known_fraction((3, 64, 64)), 2)
+        0.51
+        >>> y = A(torch.rand(1, 3, 64, 64, dtype=torch.float64))
+        >>> torch.allclose(A(A.pinv(y)), y)
+        True
+    """
+
+    ratio: float
+    density: Density = field(default="uniform", kw_only=True)
+    symmetric: bool = field(default=False, kw_only=True)
+    seed: Seeds | Seed = field(default=0, kw_only=True)
+
+    _complex = True
+
+    def __post_init__(self) -> None:
+        check_fraction(self.ratio, name="ratio")
+        if self.density not in {"uniform", "gaussian"}:
+            msg = f"density must be 'uniform' or 'gaussian', got {self.density!r}"
+            raise ValueError(msg)
+        object.__setattr__(self, "seed", as_seeds(self.seed))
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Return the sampled frequencies, unshifted: `(1, H, W)`, or `(B, 1, H, W)` with a seed per image."""
+        seeds = as_seeds(self.seed)
+        return per_image([self._draw(image_shape, seed) for seed in each_seed(seeds)], seeds)
+
+    def _draw(self, image_shape: ImageShape, seed: int) -> Tensor:
+        _, height, width = image_shape
+        count = max(1, round(self.ratio * height * width))
+        weight = torch.zeros(height, width, dtype=torch.float64, device="cpu")
+        if self.density == "gaussian":
+            rows, columns = (torch.fft.fftfreq(side, dtype=torch.float64, device="cpu") for side in (height, width))
+            weight = -2 * (2 / self.ratio) ** 2 * (rows[:, None].square() + columns[None, :].square())
+        weight[0, 0] = torch.inf
+        if not self.symmetric:
+            return draw_pattern(weight, count, seed)
+        return self._draw_pairs(weight, count, seed)
+
+    def _draw_pairs(self, weight: Tensor, count: int, seed: int) -> Tensor:
+        """Choose frequencies with their partners until `count` are there, or one more or less."""
+        places = torch.arange(weight.numel(), device="cpu").reshape(weight.shape)
+        partner = mirror(places)
+        first = places <= partner
+        size = torch.where(places == partner, 1, 2)
+        order = _random_order(torch.where(first, weight, -torch.inf), seed)[: int(first.sum())]
+        taken = size.flatten()[order].cumsum(0)
+        chosen = torch.zeros(weight.shape, dtype=torch.bool, device="cpu")
+        chosen.view(-1)[order[taken <= max(count, 1)]] = True
+        return chosen | mirror(chosen)
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
+        return FourierPlan.build(self.mask(image_shape).double(), channels=image_shape[0], eps=eps)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Set the frequencies off the mask to zero."""
+        return self._planned(self._check_y(y, image_shape), y).restrict(y)
+
+
+def _random_order(log_weight: Tensor, seed: int) -> Tensor:
+    uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed), device="cpu")
+    keys = log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
+    return keys.flatten().argsort(descending=True, stable=True)
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Blur(PlannedOperator):
+    """Blur images with any kernel, circularly: `y(i) = sum_j kernel(j) x(i - j)`. y has the image's shape.
+
+    Args:
+        kernel: `(height, width)`, both odd, its center at the middle; used as it is, not normalized.
+
+    Raises:
+        TypeError: The kernel is no tensor.
+        ValueError: It is no matrix with odd sides, or not finite, or all zero. On use: it is larger than the image.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import Blur
+        >>> motion = torch.ones(1, 5) / 5
+        >>> Blur(motion)(torch.ones(1, 3, 8, 8)).mean()
+        tensor(1.)
+    """
+
+    kernel: Tensor
+
+    def __init__(self, kernel: Tensor) -> None:
+        object.__setattr__(self, "kernel", check_kernel(kernel))
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the image's shape, or refuse images smaller than the kernel."""
+        tall, wide = self.kernel.shape
+        if tall > image_shape[1] or wide > image_shape[2]:
+            msg = f"a kernel of {tall}x{wide} is larger than the image of {image_shape[1]}x{image_shape[2]}"
+            raise ValueError(msg)
+        return image_shape
+
+    def _exact_plan(self, image_shape: ImageShape, eps: float) -> CirculantPlan:
+        channels, height, width = self.output_shape(image_shape)
+        tall, wide = self.kernel.shape
+        canvas = torch.zeros(1, height, width, dtype=torch.float64, device="cpu")
+        canvas[0, :tall, :wide] = self.kernel
+        canvas = canvas.roll((-(tall // 2), -(wide // 2)), (-2, -1))
+        return CirculantPlan.build(torch.fft.fft2(canvas), channels=channels, eps=eps)
+
+    def __repr__(self) -> str:
+        return f"Blur(kernel=<{self.kernel.shape[0]}x{self.kernel.shape[1]}>)"

@@ -1,0 +1,57 @@
+"""Drawing sampling patterns: exact counts, from a seed, with a weight per place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from inverso.checks import as_generator, as_seed, check_seed
+
+Seeds: TypeAlias = "int | tuple[int, ...]"
+"""One seed for a pattern that all images share, or a tuple with one seed per image of the batch."""
+
+
+def as_seeds(seed: int | torch.Generator | Sequence[int]) -> Seeds:
+    """Check a seed that an operator keeps: one, or one per image of the batch.
+
+    Raises:
+        TypeError: It is neither an integer, nor a generator, nor a sequence of integers.
+        ValueError: The sequence is empty.
+    """
+    if isinstance(seed, Sequence) and not isinstance(seed, str):
+        if not seed:
+            msg = "a sequence of seeds must hold one per image of the batch, got an empty one"
+            raise ValueError(msg)
+        return tuple(check_seed(one) for one in seed)
+    return as_seed(seed)
+
+
+def draw_pattern(log_weight: Tensor, count: int, seed: int) -> Tensor:
+    """Choose exactly `count` places without replacement, likelier where the weight is larger (Gumbel top-k).
+
+    Args:
+        log_weight: Logarithm of each place's weight, any shape; -inf is chosen last.
+        count: Places to choose.
+        seed: Decides which.
+
+    Returns:
+        A boolean tensor shaped as the weights.
+    """
+    uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=as_generator(seed), device="cpu")
+    keys = log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
+    chosen = torch.zeros(log_weight.numel(), dtype=torch.bool, device="cpu")
+    chosen[keys.flatten().topk(count).indices] = True
+    return chosen.reshape(log_weight.shape)
+
+
+def per_image(patterns: list[Tensor], seeds: Seeds) -> Tensor:
+    """Lay patterns `(H, W)` out for broadcasting: `(1, H, W)` if shared, `(B, 1, H, W)` if there is one per image."""
+    return torch.stack(patterns)[:, None] if isinstance(seeds, tuple) else patterns[0][None]
+
+
+def each_seed(seeds: Seeds) -> tuple[int, ...]:
+    """List the seeds to draw from."""
+    return seeds if isinstance(seeds, tuple) else (seeds,)

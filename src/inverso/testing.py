@@ -1,0 +1,199 @@
+"""Checks of the laws that every operator must obey, for the operators of this library and for yours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from inverso.types import ImageShape
+
+
+class Checkable(Protocol):
+    """What is checked: any linear operator of this library."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute `A x`."""
+
+    def adjoint(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Compute `A^T y`."""
+
+    def pinv(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Compute `A^+ y`."""
+
+
+@dataclass(frozen=True)
+class OperatorErrors:
+    """Relative errors of the laws of a linear operator, as `check_operator` measured them.
+
+    Args:
+        linearity: Of `A(a x + b x') = a A x + b A x'`.
+        batch: Of `A` and `A^+` on a batch against one by one.
+        adjoint: Of `<A x, y> = <x, A^T y>`.
+        reproduces: Of `A A^+ A = A` (Moore-Penrose 1).
+        weak_inverse: Of `A^+ A A^+ = A^+` (Moore-Penrose 2).
+        range_symmetry: Of `(A A^+)^T = A A^+` (Moore-Penrose 3).
+        domain_symmetry: Of `(A^+ A)^T = A^+ A` (Moore-Penrose 4).
+    """
+
+    linearity: float
+    batch: float
+    adjoint: float
+    reproduces: float
+    weak_inverse: float
+    range_symmetry: float
+    domain_symmetry: float
+
+    @property
+    def worst(self) -> float:
+        """The largest of them; NaN counts as infinite."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return max(value if value == value else float("inf") for value in values)  # noqa: PLR0124 - asks for NaN
+
+
+def operator_errors(
+    A: Checkable,
+    image_shape: ImageShape,
+    *,
+    batch: int = 2,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> OperatorErrors:
+    """Measure how far an operator is from linearity, adjointness and the four Moore-Penrose conditions, on random images.
+
+    Args:
+        A: The operator.
+        image_shape: `(C, H, W)`.
+        batch: Images measured at once, at least 2; an operator with a mask per image expects its own number.
+        dtype: Real dtype of the images.
+        device: Where to check.
+        seed: Of the random images and measurements.
+
+    Returns:
+        The relative errors.
+
+    Example:
+        >>> from inverso.operators import Bicubic
+        >>> from inverso.testing import operator_errors
+        >>> operator_errors(Bicubic(2), (3, 8, 12)).worst < 1e-10
+        True
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw_images() -> Tensor:
+        return torch.randn(batch, *image_shape, dtype=dtype, generator=generator).to(device)
+
+    def draw_measurements(like: Tensor) -> Tensor:
+        return torch.randn(like.shape, dtype=like.dtype, generator=generator).to(device)
+
+    def pinv(y: Tensor) -> Tensor:
+        return A.pinv(y, image_shape=image_shape)
+
+    x, other = draw_images(), draw_images()
+    y = A(x)
+    u, v = draw_measurements(y), draw_measurements(y)
+    back, other_back = pinv(u), pinv(v)
+    once = pinv(y)
+    return OperatorErrors(
+        linearity=_distance(A(0.75 * x - 1.5 * other), 0.75 * y - 1.5 * A(other)),
+        batch=_batch_error(A, pinv, x, y, once),
+        adjoint=_mismatch(y, u, x, A.adjoint(u, image_shape=image_shape)),
+        reproduces=_distance(A(once), y),
+        weak_inverse=_distance(pinv(A(back)), back),
+        range_symmetry=_mismatch(A(back), v, u, A(other_back)),
+        domain_symmetry=_mismatch(once, other, x, pinv(A(other))),
+    )
+
+
+def _batch_error(A: Checkable, pinv: Checkable | object, x: Tensor, y: Tensor, once: Tensor) -> float:
+    """Compare the last image of the batch with itself in a batch of copies, which operators with a mask per image allow."""
+    copies = x[-1:].expand_as(x)
+    alone = A(copies)
+    error = _distance(alone[-1], y[-1])
+    return max(error, _distance(pinv(alone)[-1], once[-1]))  # type: ignore[operator]
+
+
+def check_operator(
+    A: Checkable,
+    image_shape: ImageShape,
+    *,
+    tolerance: float | None = None,
+    batch: int = 2,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> OperatorErrors:
+    """Assert that an operator is linear, has the adjoint it claims and meets the four Moore-Penrose conditions.
+
+    Args:
+        A: The operator.
+        image_shape: `(C, H, W)`.
+        tolerance: Largest relative error. If not given: 1e-10 in float64 and 1e-4 in float32 for an operator with an exact
+            plan, or 100 x machine epsilon x its condition number where that is larger; 1e-6 and 1e-3 for one whose
+            pseudo-inverse is iterative.
+        batch: Images measured at once, at least 2.
+        dtype: Real dtype of the images.
+        device: Where to check.
+        seed: Of the random images and measurements.
+
+    Returns:
+        The errors that were measured.
+
+    Raises:
+        AssertionError: A law is broken; the message names all laws that are, with their errors.
+
+    Example:
+        >>> from inverso.operators import LinearOperator
+        >>> from inverso.testing import check_operator
+        >>> class Mean(LinearOperator):
+        ...     def forward(self, x):
+        ...         return x.mean(dim=-3, keepdim=True).expand_as(x)
+        >>> errors = check_operator(Mean(), (3, 4, 4))
+        >>> class Square(LinearOperator):
+        ...     def forward(self, x):
+        ...         return x.square()
+        >>> check_operator(Square(), (3, 4, 4))
+        Traceback (most recent call last):
+        ...
+        AssertionError: Square() breaks linearity...
+    """
+    if tolerance is None:
+        tolerance = _default_tolerance(A, image_shape, dtype)
+    errors = operator_errors(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
+    broken = [
+        f"{field.name} (relative error {getattr(errors, field.name):.1e})"
+        for field in fields(errors)
+        if not getattr(errors, field.name) <= tolerance
+    ]
+    if broken:
+        msg = f"{A!r} breaks {', '.join(broken)}; the tolerance is {tolerance:.1e}"
+        raise AssertionError(msg)
+    return errors
+
+
+def _default_tolerance(A: Checkable, image_shape: ImageShape, dtype: torch.dtype) -> float:
+    make_plan = getattr(A, "plan", None)
+    plan = None if make_plan is None else make_plan(image_shape, dtype)
+    double = dtype == torch.float64
+    if plan is None:
+        return 1e-6 if double else 1e-3
+    return max(1e-10 if double else 1e-4, 100 * torch.finfo(dtype).eps * float(plan.condition))
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    scale = max(float(a.abs().square().sum().sqrt()), float(b.abs().square().sum().sqrt()))
+    return float((a - b).abs().square().sum().sqrt()) / scale if scale > 0 else 0.0
+
+
+def _mismatch(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> float:
+    """Compare `<a, b>` with `<c, d>`, relative to the norms of the factors."""
+    gap = abs(_inner(a, b) - _inner(c, d))
+    scale = max((_inner(a, a) * _inner(b, b)) ** 0.5, (_inner(c, c) * _inner(d, d)) ** 0.5)
+    return gap / scale if scale > 0 else 0.0
+
+
+def _inner(a: Tensor, b: Tensor) -> float:
+    return float((a.conj() * b).sum().real)
