@@ -1,1 +1,26 @@
-"""inverso: image inverse problems with generative priors."""
+"""inverso: image inverse problems with generative priors.
+
+A degraded photo y, the operator A that measured it and a generative prior go in; the image x comes out:
+`inverso.solve(y, A=FFTMask(0.3), prior=prior, method="ia+bp")`.
+"""
+
+from inverso import io, metrics, operators, plotting, priors, stages, testing
+from inverso.errors import ConvergenceWarning, InversoError
+from inverso.reconstruction import Reconstruction
+from inverso.solver import solve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvergenceWarning",
+    "InversoError",
+    "Reconstruction",
+    "io",
+    "metrics",
+    "operators",
+    "plotting",
+    "priors",
+    "solve",
+    "stages",
+    "testing",
+]

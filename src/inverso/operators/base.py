@@ -233,6 +233,10 @@ class LinearOperator(ABC):
             raise NotImplementedError(msg)
         return plan.rank / math.prod(image_shape)
 
+    def for_image(self, index: int) -> LinearOperator:  # noqa: ARG002
+        """Return the operator of one image of a batch: itself, unless there is a mask per image."""
+        return self
+
     def __matmul__(self, inner: LinearOperator) -> Composition:
         """Compose: `(A @ B)(x) = A(B(x))`."""
         from inverso.operators.compose import Composition  # noqa: PLC0415 - it is a subclass of this class

@@ -87,6 +87,10 @@ class Composition(LinearOperator):
     def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:
         return self.outer._fill(y, generator)  # noqa: SLF001
 
+    def for_image(self, index: int) -> Composition:
+        """Narrow both factors."""
+        return Composition(self.outer.for_image(index), self.inner.for_image(index))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Composition) and (self.outer, self.inner) == (other.outer, other.inner)
 
@@ -277,6 +281,10 @@ class Stack(LinearOperator):
         layout = self._layout(shape)
         pieces = zip(self.parts, split(y, layout), strict=True)
         return join([change(part, piece, shape) for part, piece in pieces], layout)
+
+    def for_image(self, index: int) -> Stack:
+        """Narrow every part."""
+        return Stack(tuple(part.for_image(index) for part in self.parts))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stack) and self.parts == other.parts

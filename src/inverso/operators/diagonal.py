@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from inverso.checks import check_count, check_fraction, check_image
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fills import Fill, RandomColor, White
 from inverso.operators.plans import Basis, Plan, Ridge
-from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image
+from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, seed_of
 from inverso.types import ImageShape, Seed
 
 MASK_DIMS = (2, 3, 4)
@@ -148,6 +148,10 @@ class Mask(MaskOperator):
             raise ValueError(msg)
         return self.pattern
 
+    def for_image(self, index: int) -> Mask:
+        """Return the mask of one image of a batch."""
+        return type(self)(self.pattern[index], fill=self.fill) if self.pattern.ndim == BATCHED else self
+
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.pattern.shape))
         share = 100 * float(self.pattern.float().mean())
@@ -199,6 +203,10 @@ class RandomMask(MaskOperator):
         check_fraction(self.keep, name="keep")
         object.__setattr__(self, "seed", as_seeds(self.seed))
 
+    def for_image(self, index: int) -> RandomMask:
+        """Return the operator with the mask of one image of a batch."""
+        return replace(self, seed=seed_of(self.seed, index))
+
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Draw the mask."""
         seeds = as_seeds(self.seed)
@@ -242,6 +250,10 @@ class ColorNoise(MaskOperator):
     def fill(self) -> Fill:  # type: ignore[override]
         """Random colors."""
         return RandomColor()
+
+    def for_image(self, index: int) -> ColorNoise:
+        """Return the operator with the mask of one image of a batch."""
+        return replace(self, seed=seed_of(self.seed, index))
 
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Draw the mask."""
@@ -288,6 +300,10 @@ class BoxMask(MaskOperator):
 
     def _box(self) -> tuple[int, int]:
         return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
+    def for_image(self, index: int) -> BoxMask:
+        """Return the operator with the box of one image of a batch."""
+        return replace(self, seed=seed_of(self.seed, index))
 
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Place the box."""

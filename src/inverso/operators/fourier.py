@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from inverso.checks import check_fraction
 from inverso.operators.base import PlannedOperator
 from inverso.operators.plans import Basis, Plan, Ridge
-from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image
+from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, seed_of
 from inverso.operators.separable import check_kernel
 from inverso.types import ImageShape, Seed
 
@@ -222,6 +222,10 @@ class FFTMask(PlannedOperator):
             msg = f"density must be 'uniform' or 'gaussian', got {self.density!r}"
             raise ValueError(msg)
         object.__setattr__(self, "seed", as_seeds(self.seed))
+
+    def for_image(self, index: int) -> FFTMask:
+        """Return the operator with the mask of one image of a batch."""
+        return replace(self, seed=seed_of(self.seed, index))
 
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Return the sampled frequencies, unshifted: `(1, H, W)`, or `(B, 1, H, W)` with a seed per image."""

@@ -55,3 +55,9 @@ def per_image(patterns: list[Tensor], seeds: Seeds) -> Tensor:
 def each_seed(seeds: Seeds) -> tuple[int, ...]:
     """List the seeds to draw from."""
     return seeds if isinstance(seeds, tuple) else (seeds,)
+
+
+def seed_of(seed: int | torch.Generator | Sequence[int], index: int) -> Seeds:
+    """Return the seed of one image of a batch: its own one if there is one per image."""
+    seeds = as_seeds(seed)
+    return seeds[index] if isinstance(seeds, tuple) else seeds

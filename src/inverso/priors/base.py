@@ -2,24 +2,262 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator
+from inverso.checks import as_generator, check_count, check_number, check_positive
+from inverso.types import ImageShape, Seed
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """What images look like: a differentiable map `G` from latents to images.
+
+    Every method of the library accepts any `torch.nn.Module` with these members. `Generator` gives them to a network
+    that lacks them.
+
+    Example:
+        >>> from inverso.priors import DCGAN, Prior
+        >>> isinstance(DCGAN(16, width=8), Prior)
+        True
+    """
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one latent, without the batch."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Shape `(C, H, W)` of one image."""
+
+    @property
+    def adapt_lr(self) -> float:
+        """Step size of Adam on the weights that suits their scale, for image adaptation."""
+
+    def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
+        """Draw `n` latents, `(n, *latent_shape)`, from the distribution the prior was trained with."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1], never clamped."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Do what `forward` does."""
 
 
 class GaussianPrior(nn.Module):
-    """Base of priors whose latent is standard normal."""
+    """Base of priors whose latent is standard normal, `z ~ N(0, I)`.
+
+    A family writes `forward` and starts it with `self.check_latent(z)`.
+
+    Args:
+        latent_shape: Shape of one latent.
+        image_shape: Shape `(C, H, W)` of one image.
+    """
 
     adapt_lr: float = 1e-3
 
-    def __init__(self, *, latent_shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, *, latent_shape: tuple[int, ...], image_shape: ImageShape) -> None:
         super().__init__()
         self.latent_shape = latent_shape
         self.image_shape = image_shape
 
-    def sample_latent(self, n: int, *, seed: int | torch.Generator = 0) -> Tensor:
-        """Draw n latents from N(0, I)."""
-        reference = next(self.parameters())
+    def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
+        """Draw latents from N(0, I), the same bits on every device.
+
+        Args:
+            n: Number of latents, at least 1.
+            seed: A seed, or a generator on the CPU, which is then advanced.
+
+        Returns:
+            Latents `(n, *latent_shape)` on the prior's device and in its dtype.
+
+        Raises:
+            TypeError: `n` is not an integer, or the seed neither an integer nor a generator.
+            ValueError: `n` is below 1, or the generator lives on another device.
+        """
+        check_count(n, name="n")
         generator = as_generator(seed)
-        return torch.randn(n, *self.latent_shape, generator=generator).to(reference)
+        if generator.device.type != "cpu":
+            msg = f"seed must be an integer or a generator on the CPU, got one on {generator.device}"
+            raise ValueError(msg)
+        return torch.randn(n, *self.latent_shape, generator=generator, device="cpu").to(self._reference())
+
+    def check_latent(self, z: Tensor) -> None:
+        """Refuse anything but floating-point latents `(n, *latent_shape)` with n >= 1.
+
+        Raises:
+            TypeError: `z` is no floating-point tensor.
+            ValueError: `z` has another shape.
+        """
+        if not isinstance(z, Tensor) or not z.is_floating_point():
+            kind = z.dtype if isinstance(z, Tensor) else type(z).__name__
+            msg = f"the latent must be a floating-point tensor, got {kind}"
+            raise TypeError(msg)
+        if z.ndim != 1 + len(self.latent_shape) or tuple(z.shape[1:]) != self.latent_shape or len(z) < 1:
+            expected = ", ".join(["n", *map(str, self.latent_shape)])
+            msg = f"latent of shape {tuple(z.shape)} given, expected ({expected}) with n >= 1"
+            raise ValueError(msg)
+
+    def adopt(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the weights of a state dict, as copies, in the dtype and on the device they have there.
+
+        Args:
+            state: One tensor for each parameter and buffer. The step counters of batch norms may be missing, as they
+                are from files older than PyTorch 0.4.1.
+
+        Raises:
+            ValueError: Names or shapes do not fit; the message lists the first that do not.
+        """
+        expected = self.state_dict()
+        counters = {name for name in expected if name.endswith(".num_batches_tracked")}
+        complete = {**{name: torch.zeros((), dtype=torch.long) for name in counters}, **state}
+        missing = [name for name in expected if name not in complete]
+        unknown = [name for name in complete if name not in expected]
+        misfits = [
+            f"{name} has shape {tuple(complete[name].shape)}, expected {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in complete and complete[name].shape != value.shape
+        ]
+        problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + misfits
+        if problems:
+            more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+            msg = f"the weights do not fit {type(self).__name__}: {'; '.join(problems[:4])}{more}"
+            raise ValueError(msg)
+        # Weights made in inference mode could never be adapted, so it is left for a moment.
+        with torch.inference_mode(mode=False):
+            self.load_state_dict({name: value.detach().clone() for name, value in complete.items()}, assign=True)
+
+    def _reference(self) -> Tensor:
+        """Find a tensor that tells the prior's device and dtype."""
+        for tensors in (self.parameters(), self.buffers()):
+            for tensor in tensors:
+                if tensor.is_floating_point():
+                    return tensor
+        return torch.empty(0, device="cpu")
+
+
+class Generator(GaussianPrior):
+    """Use any network as a prior: `G(z) = (module(z) - low) / (high - low)`.
+
+    The module keeps its weights and its train mode; call `.eval()` on it if its batch norms should use their running
+    statistics. Its output is mapped to [0, 1] and not clamped. Latents are drawn from N(0, I); override `sample_latent`
+    in a subclass for another distribution.
+
+    Args:
+        module: The network, mapping latents `(n, *latent_shape)` to images `(n, C, H, W)`.
+        latent_shape: Shape of one latent; an integer `d` means `(d,)`.
+        value_range: Values `(low, high)` that the module gives for black and white.
+        image_shape: Shape `(C, H, W)` of one image. By default the module is called once, without gradient, in
+            evaluation mode and on copies of its buffers, to find out.
+        adapt_lr: Step size of Adam on the weights, for image adaptation.
+
+    Raises:
+        TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
+        ValueError: A size or the step size is not positive, the range is not increasing, or the module fails on a
+            latent of that shape or does not return images.
+
+    Example:
+        >>> from torch import nn
+        >>> prior = Generator(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8)
+        >>> prior.image_shape
+        (3, 4, 4)
+        >>> prior(prior.sample_latent(2)).shape
+        torch.Size([2, 3, 4, 4])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        latent_shape: int | tuple[int, ...],
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        *,
+        image_shape: ImageShape | None = None,
+        adapt_lr: float = 1e-3,
+    ) -> None:
+        if not isinstance(module, nn.Module):
+            msg = (
+                f"module must be a torch.nn.Module, got {type(module).__name__}; wrap a function in a Module's forward"
+            )
+            raise TypeError(msg)
+        if not isinstance(latent_shape, int | tuple | list):
+            msg = f"latent_shape must be an integer or a tuple of integers, got {latent_shape!r}"
+            raise TypeError(msg)
+        sizes = (latent_shape,) if isinstance(latent_shape, int) else tuple(latent_shape)
+        for size in sizes:
+            check_count(size, name="each size of latent_shape")
+        if not isinstance(value_range, tuple | list) or len(value_range) != 2:
+            msg = f"value_range must be (low, high), got {value_range}"
+            raise ValueError(msg)
+        low, high = (check_number(value, name="value_range", expected="two numbers") for value in value_range)
+        if low >= high:
+            msg = f"value_range must be (low, high) with low < high, got {value_range}"
+            raise ValueError(msg)
+        super().__init__(latent_shape=sizes, image_shape=(1, 1, 1))
+        self.module = module
+        self.value_range = (low, high)
+        self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
+        self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1]."""
+        self.check_latent(z)
+        image: Tensor = self.module(z)
+        expected = (len(z), *self.image_shape)
+        if not isinstance(image, Tensor) or tuple(image.shape) != expected:
+            msg = f"the module returned {_describe(image)}, expected a tensor of shape {expected}"
+            raise ValueError(msg)
+        low, high = self.value_range
+        return (image - low) / (high - low)
+
+    def extra_repr(self) -> str:
+        """Describe the wrapper in the module's printout."""
+        return f"latent_shape={self.latent_shape}, image_shape={self.image_shape}, value_range={self.value_range}"
+
+    def _probe(self) -> ImageShape:
+        """Call the module once and read the image's shape, leaving no trace."""
+        z = self.sample_latent(1)
+        modes = {child: child.training for child in self.module.modules()}
+        buffers = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        devices = [z.device] if z.device.type == "cuda" else []
+        self.module.eval()
+        try:
+            # Layers such as random noise maps draw from the global state, so it is put back afterwards.
+            with torch.no_grad(), torch.random.fork_rng(devices=devices):
+                image: Any = torch.func.functional_call(self.module, buffers, (z,))
+        except Exception as error:
+            msg = (
+                f"the module fails on a latent of shape {tuple(z.shape)}: {error}; "
+                "give the latent_shape it expects, without the batch"
+            )
+            raise ValueError(msg) from error
+        finally:
+            for child, training in modes.items():
+                child.training = training
+        if not isinstance(image, Tensor) or image.ndim != 4 or len(image) != 1:
+            msg = f"the module returned {_describe(image)} for one latent, expected images (1, C, H, W)"
+            raise ValueError(msg)
+        return as_image_shape(image.shape[1:])
+
+
+def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0) -> nn.Parameter:
+    """Make a parameter with fresh N(mean, std^2) values, drawn on the CPU and not from the global random state."""
+    values = torch.empty(shape)
+    if not values.is_meta:
+        values.copy_(torch.randn(shape, generator=generator, device="cpu").mul_(std).add_(mean))
+    return nn.Parameter(values)
+
+
+def as_image_shape(shape: Sequence[int]) -> ImageShape:
+    """Turn three positive integers into an image shape."""
+    if len(shape) != 3:
+        msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
+        raise ValueError(msg)
+    channels, height, width = (check_count(size, name="each size of image_shape") for size in shape)
+    return channels, height, width
+
+
+def _describe(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

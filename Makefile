@@ -1,0 +1,59 @@
+# `make help` lists the targets. Any Python from 3.10 on will do: `make demo PYTHON=python3.12`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Of pip's talk only the lines that take time.
+PIP_INSTALL = $(BIN)/python -m pip install --progress-bar off
+SHORTER = awk '/Downloading .* MB\)/ { print "  " $$2, $$3, $$4 } /^Installing collected/ { print "  installing" } { fflush() }'
+
+.PHONY: help demo test lint docs clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png.
+	@$(BIN)/inverso demo -o demo.png
+
+test: lint ## Lint, check types and run the tests.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev-stamp ## Check style, import directions and types.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs-stamp ## Build the site in docs/_build/html; INVERSO_FAST=1 takes fewer steps in the notebooks.
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+clean: ## Remove what was built; the virtual environment stays.
+	rm -rf build dist docs/_build docs/api/generated docs/examples docs/jupyter_execute demo.png
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("inverso needs Python 3.10 or later, this is " + sys.version.split()[0] + "; try make $(MAKECMDGOALS) PYTHON=python3.12")'
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made; Debian and Ubuntu need: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing inverso into $(VENV) (once; PyTorch is a large download)"
+	@set -o pipefail; $(PIP_INSTALL) -e . | $(SHORTER)
+	@touch $@
+
+$(VENV)/.dev-stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing inverso and its development tools into $(VENV) (once; PyTorch is a large download)"
+	@set -o pipefail; $(PIP_INSTALL) -e '.[dev]' | $(SHORTER)
+	@touch $(VENV)/.stamp $@
+
+$(VENV)/.docs-stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing inverso and the documentation tools into $(VENV) (once; PyTorch is a large download)"
+	@set -o pipefail; $(PIP_INSTALL) -e '.[docs]' | $(SHORTER)
+	@touch $(VENV)/.stamp $@

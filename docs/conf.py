@@ -1,0 +1,63 @@
+"""How the site is built: `make docs`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# The notebooks live in examples/, where the code host shows them; Sphinx reads below docs/ only.
+shutil.rmtree(HERE / "examples", ignore_errors=True)
+shutil.copytree(HERE.parent / "examples", HERE / "examples", ignore=shutil.ignore_patterns(".*"))
+
+project = "inverso"
+author = "inverso developers"
+copyright = "2026, inverso developers"
+version = release = version_of("inverso")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "api/generated", "jupyter_execute"]
+
+# Offline builds must work, so the links to other projects' pages are made on demand only.
+if os.environ.get("INVERSO_DOCS_ONLINE") == "1":
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "python": ("https://docs.python.org/3/", None),
+        "torch": ("https://pytorch.org/docs/stable/", None),
+    }
+
+# Docstrings put code between single backticks, as Markdown does.
+default_role = "literal"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 900
+nb_merge_streams = True
+
+html_theme = "furo"
+html_title = f"inverso {version}"
+html_show_sourcelink = False
+copybutton_exclude = ".linenos, .gp, .go"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True

@@ -1,0 +1,49 @@
+"""The command `inverso`: its groups of commands put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from inverso.cli import degrade, demo, priors, solve, train
+from inverso.cli.group import OneLineErrors
+
+app = typer.Typer(
+    name="inverso",
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the value of --version
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"inverso {version('inverso')}")
+        raise typer.Exit
+
+
+@app.callback()
+def inverso(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Reconstruct images from what was measured of them, with generative priors."""
+
+
+app.command(epilog=demo.EPILOG)(demo.demo)
+app.command(epilog=degrade.EPILOG)(degrade.degrade)
+app.command(epilog=solve.EPILOG)(solve.solve)
+app.command(epilog=priors.EPILOG)(priors.priors)
+app.add_typer(train.app, name="train")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

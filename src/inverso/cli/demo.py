@@ -1,0 +1,153 @@
+"""`inverso demo`: one photo, one measurement, every method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from inverso.cli.operator_spec import parse_operator
+from inverso.cli.options import Device, Noise, Prior, RandomSeed, examples, pick_device
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverso.operators import LinearOperator
+    from inverso.priors import GaussianPrior
+    from inverso.reconstruction import Reconstruction
+    from inverso.stages import Problem, Stage, State
+
+EPILOG = examples("inverso demo", "inverso demo -A bicubic:4 --noise 0.02 -o demo.png")
+
+METHODS = ("pinv", "csgm", "csgm+bp", "ia", "ia+bp")
+FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
+
+
+@dataclass(frozen=True)
+class _Resume:
+    """A stage that hands on what another run arrived at, so that methods can share their first stages."""
+
+    state: State
+    name: ClassVar[str] = "resume"
+    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+
+    def __call__(self, problem: Problem, state: State) -> State:  # noqa: ARG002 - a stage takes both
+        """Hand on."""
+        return self.state
+
+
+@dataclass(frozen=True)
+class _Score:
+    """How good one method was."""
+
+    psnr: float
+    ssim: float
+    seconds: float
+
+
+def demo(
+    *,
+    operator: Annotated[
+        str, typer.Option("--operator", "-A", help="How the photo is measured.", metavar="SPEC")
+    ] = "fft:0.3",
+    noise: Noise = 0.0,
+    prior: Prior = "faces-64",
+    photo: Annotated[
+        str, typer.Option("--photo", help="astronaut, camera, cat, coffee, rocket, or a file.", metavar="NAME")
+    ] = "astronaut",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")] = Path(
+        "demo.png"
+    ),
+    seed: RandomSeed = 0,
+    device: Device = None,
+) -> None:
+    """Measure a free photo and reconstruct it by every method."""
+    from inverso.priors import load  # noqa: PLC0415
+
+    spec = parse_operator(operator)
+    _check_output(output)
+    network = load(prior)
+    x = _read_photo(photo, network)
+    A = spec.build(network.image_shape)
+    y = A.measure(x.to(pick_device(device)), noise=noise, seed=seed)
+    answers = _reconstruct(y, A, network, noise=noise, seed=seed)
+    scores = {method: _score(answer, x) for method, answer in answers.items()}
+    _print(scores)
+    _draw(x, y, A, {method: (answers[method], scores[method]) for method in METHODS}, output)
+    typer.echo(f"wrote {output}")
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix.lower() not in FORMATS:
+        msg = f"{output} must end in one of {', '.join(FORMATS)}"
+        raise ValueError(msg)
+    if not output.parent.is_dir():
+        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
+        raise FileNotFoundError(msg)
+
+
+def _read_photo(name: str, prior: GaussianPrior) -> Tensor:
+    from inverso.io import PHOTOS, load_image, photo  # noqa: PLC0415
+
+    channels, height, width = prior.image_shape
+    if channels != 3 or height != width:
+        msg = f"the demo needs a prior of square color images, and this one makes {prior.image_shape}"
+        raise ValueError(msg)
+    return photo(name, size=height) if name in PHOTOS else load_image(name, size=height)
+
+
+def _reconstruct(
+    y: Tensor, A: LinearOperator, prior: GaussianPrior, *, noise: float, seed: int
+) -> dict[str, Reconstruction]:
+    """Run every method; one whose first stages have run goes on from there."""
+    from inverso.methods import stages_of  # noqa: PLC0415
+    from inverso.solver import solve  # noqa: PLC0415
+    from inverso.stages import State  # noqa: PLC0415
+
+    done: dict[tuple[Stage, ...], Reconstruction] = {}
+    for method in METHODS:
+        stages = stages_of(method)
+        shared = max((len(first) for first in done if stages[: len(first)] == first), default=0)
+        rest: list[Stage] = list(stages[shared:])
+        if shared:
+            start = done[stages[:shared]]
+            rest.insert(0, _Resume(State(start.image, start.latent, start.weights, start.stages)))
+        done[stages] = solve(y, A, prior, rest, noise=noise, seed=seed)
+    return dict(zip(METHODS, done.values(), strict=True))
+
+
+def _score(answer: Reconstruction, x: Tensor) -> _Score:
+    from inverso.metrics import psnr, ssim  # noqa: PLC0415
+
+    image = answer.image.cpu()
+    return _Score(float(psnr(image, x)), float(ssim(image, x)), sum(record.seconds for record in answer.stages))
+
+
+def _print(scores: dict[str, _Score]) -> None:
+    table = Table("method", box=None, pad_edge=False)
+    for title in ("PSNR (dB)", "SSIM", "seconds"):
+        table.add_column(title, justify="right")
+    for method, score in scores.items():
+        table.add_row(method, f"{score.psnr:.2f}", f"{score.ssim:.3f}", f"{score.seconds:.1f}")
+    Console().print(table)
+
+
+def _draw(
+    x: Tensor, y: Tensor, A: LinearOperator, answers: dict[str, tuple[Reconstruction, _Score]], output: Path
+) -> None:
+    """Draw the photo, its measurement as a person sees it, and the answer of each method."""
+    from inverso.io import replacing  # noqa: PLC0415
+    from inverso.plotting import grid  # noqa: PLC0415
+
+    if y.is_complex() or y.ndim != x.ndim:
+        measured = {"zero-filled": A.adjoint(y, image_shape=(x.shape[1], x.shape[2], x.shape[3]))}
+    else:
+        measured = {"measured": y}
+    images = {"original": x, **measured, **{method: answer.image for method, (answer, _) in answers.items()}}
+    figure = grid(images, captions={method: f"{score.psnr:.2f} dB" for method, (_, score) in answers.items()})
+    with replacing(output) as temporary:
+        figure.savefig(temporary, format=FORMATS[output.suffix.lower()])

@@ -1,0 +1,75 @@
+"""How commands end: bad input is one line on stderr and exit code 2, Ctrl-C exit code 130, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from inverso.errors import InversoError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class OneLineErrors(TyperGroup):
+    """A group of commands whose errors are one line each; `--debug` shows the traceback instead."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - the signature is the base class's
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        **extra: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Run a command line; a wrong option is one line, too."""
+        options = {"complete_var": complete_var, "windows_expand_args": windows_expand_args, **extra}
+        if not standalone_mode:
+            return super().main(args, prog_name, standalone_mode=False, **options)
+        try:
+            code = super().main(args, prog_name, standalone_mode=False, **options)
+        except Exception as error:
+            message = _usage_message(error)
+            if message is None:
+                raise
+            if message:
+                _say(message)
+            sys.exit(EXIT_BAD_INPUT)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ValueError, TypeError, OSError, InversoError, ModuleNotFoundError) as error:
+            if ctx.params.get("debug"):
+                raise
+            _stop(str(error) or type(error).__name__, EXIT_BAD_INPUT)
+        except KeyboardInterrupt:
+            _stop("interrupted", EXIT_INTERRUPTED)
+
+
+def _usage_message(error: Exception) -> str | None:
+    """Read the message of a wrong command line: empty if the help was shown, None for any other error."""
+    # Typer has carried its own copy of Click's exceptions since 0.20, so that their class has two homes.
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return ""
+    read = getattr(error, "format_message", None)
+    return None if read is None else str(read())
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    _say(message)
+    raise typer.Exit(code)
+
+
+def _say(message: str) -> None:
+    typer.echo(f"error: {' '.join(message.split())}", err=True)

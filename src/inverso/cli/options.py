@@ -1,0 +1,50 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from inverso.cli.operator_spec import operator_examples
+
+OPERATOR_HELP = "How y is measured, such as fft:0.3; A@B applies B first."
+
+Noise: TypeAlias = Annotated[
+    float, typer.Option("--noise", help="Standard deviation of the noise, of 1 for white.", metavar="SIGMA")
+]
+RandomSeed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Size: TypeAlias = Annotated[
+    int | None, typer.Option("--size", help="Crop photos to their central square of so many pixels.", metavar="PIXELS")
+]
+Prior: TypeAlias = Annotated[
+    str, typer.Option("--prior", help="Name from `inverso priors`, or a checkpoint file.", metavar="NAME")
+]
+Device: TypeAlias = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, ...; a GPU by default where there is one.")
+]
+AsJSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else, on stdout.")]
+
+
+def examples(*lines: str, operators: bool = False) -> str:
+    """Write the examples below a command's help, one per line, and what operators there are."""
+    known = (f"Operators: {'; '.join(operator_examples())}.",) if operators else ()
+    return "\n\n".join(("Examples:", *lines, *known))
+
+
+def pick_device(device: str | None) -> str:
+    """Check the name of a device, or choose one.
+
+    Raises:
+        ValueError: The device is unknown or not there.
+    """
+    import torch  # noqa: PLC0415
+
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        msg = f"device {device!r} cannot be used: {str(error).splitlines()[0]}"
+        raise ValueError(msg) from error
+    return device

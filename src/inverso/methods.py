@@ -1,0 +1,100 @@
+"""Method strings: "ia+bp" means a list of stages, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+from inverso.stages import (
+    CSGM,
+    BackProject,
+    DeepImagePrior,
+    FeedForward,
+    ImageAdaptive,
+    PseudoInverse,
+    Stage,
+)
+
+Method: TypeAlias = "str | Stage | Sequence[Stage]"
+
+TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
+    {
+        "pinv": (PseudoInverse(),),
+        "zero-filled": (PseudoInverse(adjoint=True),),
+        "csgm": (CSGM(),),
+        "ia": (CSGM(), ImageAdaptive()),
+        "dip": (DeepImagePrior(),),
+        "ff": (FeedForward(),),
+        "bp": (BackProject(),),
+    }
+)
+"""What each name stands for. Names are joined by "+", and stages that stand there already are not repeated."""
+
+SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
+    {
+        "default": (),
+        "iagan": (CSGM(steps=1800, lr=0.1, restarts=5), ImageAdaptive(steps=300, lr=1e-3, latent_lr=1e-4)),
+    }
+)
+"""Settings that replace the defaults of the stages of the same name; "iagan" are those of Abu Hussein et al. 2020."""
+
+
+def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]:
+    """Look a method up.
+
+    Args:
+        method: Names from `TABLE` joined by "+", a stage, or a list of stages.
+        schedule: A name from `SCHEDULES`; it settles what a method string leaves open, and has no say over stages that are
+            given as objects.
+
+    Returns:
+        The stages in the order in which they run.
+
+    Raises:
+        ValueError: A name is unknown, or the list is empty.
+        TypeError: The method is none of these.
+
+    Example:
+        >>> from inverso.methods import stages_of
+        >>> [stage.name for stage in stages_of("ia+bp")]
+        ['csgm', 'ia', 'bp']
+        >>> stages_of("csgm+ia") == stages_of("ia")
+        True
+    """
+    if schedule not in SCHEDULES:
+        msg = f"unknown schedule {schedule!r}; known are {', '.join(map(repr, SCHEDULES))}"
+        raise ValueError(msg)
+    if isinstance(method, str):
+        return _settle(_parse(method), schedule)
+    if isinstance(method, Stage):
+        return (method,)
+    if not isinstance(method, Sequence):
+        msg = f"method must be a string, a stage or a list of stages, got {type(method).__name__}"
+        raise TypeError(msg)
+    if not method:
+        msg = "method is an empty list of stages: give at least one"
+        raise ValueError(msg)
+    for stage in method:
+        if not isinstance(stage, Stage):
+            msg = f"method must hold stages (a name, and a call that maps a problem and a state to a state), got {stage!r}"
+            raise TypeError(msg)
+    return tuple(method)
+
+
+def _parse(method: str) -> list[Stage]:
+    stages: list[Stage] = []
+    for word in method.split("+"):
+        if word not in TABLE:
+            msg = f"unknown method {word!r} in {method!r}; known are {', '.join(TABLE)}, joined by '+' as in 'ia+bp'"
+            raise ValueError(msg)
+        meant = list(TABLE[word])
+        while len(meant) > 1 and meant[0] in stages:
+            meant.pop(0)
+        stages += meant
+    return stages
+
+
+def _settle(stages: Sequence[Stage], schedule: str) -> tuple[Stage, ...]:
+    chosen = {stage.name: stage for stage in SCHEDULES[schedule]}
+    return tuple(chosen.get(stage.name, stage) for stage in stages)

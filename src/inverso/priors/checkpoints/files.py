@@ -1,0 +1,144 @@
+"""Read the bytes of a checkpoint without running anything that is in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file held.
+
+    Args:
+        data: Tensors by name, or what else `torch.save` was given.
+        metadata: Text that a safetensors file carries beside its tensors.
+    """
+
+    data: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class BaseConfig:
+    """Stands in for the class whose instance pytorch_GAN_zoo pickles as `config`: attributes, and no code."""
+
+    # torch looks allowed classes up by the names of the module and the class.
+    __module__ = "models.utils.config"
+
+
+def read_file(path: Path) -> Contents:
+    """Read a safetensors file or one that `torch.save` wrote, in either of its formats.
+
+    Nothing in the file is executed: tensors, numbers, text and containers of them are read, and any other object makes
+    the file refused.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it held, on the CPU.
+
+    Raises:
+        ValueError: There is no such file, or it is no checkpoint, damaged, or holds other objects.
+    """
+    if not path.is_file():
+        msg = f"{path} is not a file; a checkpoint (.pth, .pt, .safetensors) was expected"
+        raise ValueError(msg)
+    if _is_safetensors(path):
+        return _read_safetensors(path)
+    refuse_text(path)
+    return Contents(_read_torch(path))
+
+
+def refuse_text(path: Path) -> None:
+    """Refuse what servers hand out in place of a checkpoint: nothing, a web page, or text.
+
+    Raises:
+        ValueError: The file starts like one of these.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(1024)
+    if not start:
+        _refuse(path, "it is empty")
+    if start.startswith((PICKLE_START, ZIP_START)) or _is_safetensors(path):
+        return
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        _refuse(path, "it is a web page, as servers send in place of a file that has moved or asks for a login")
+    if start.startswith(b"version https://git-lfs"):
+        _refuse(path, "it is a Git LFS pointer; fetch the file it points to with `git lfs pull`")
+    _refuse(path, "it is text or of another kind")
+
+
+def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Take the entries for a state dict, floating-point ones as float32.
+
+    Raises:
+        ValueError: An entry is no plain tensor, or not finite.
+    """
+    state = {}
+    for name, value in data.items():
+        plain = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+        if not plain or value.is_quantized or value.is_complex():
+            kind = f"a {value.layout} tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            msg = f"its entry {name!r} is {kind}, where a dense real tensor was expected"
+            raise ValueError(msg)
+        state[name] = value.float() if value.is_floating_point() else value
+        if not bool(state[name].isfinite().all()):
+            msg = f"its tensor {name!r} holds NaN or infinity"
+            raise ValueError(msg)
+    return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Recognize the format by its first bytes: a header's length in 64 bits, and the header's opening brace."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    return start[4:] == b"\0\0\0\0{"
+
+
+def _read_safetensors(path: Path) -> Contents:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return Contents({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        msg = f"{path} cannot be read as safetensors, it is damaged or cut short: {error}"
+        raise ValueError(msg) from error
+
+
+def _read_torch(path: Path) -> Mapping[str, Any]:
+    try:
+        with torch.serialization.safe_globals([BaseConfig]):
+            data: object = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # A damaged pickle can fail in any way; none of them says more than that the file cannot be read.
+        raise ValueError(_explain(path, error)) from error
+    if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+        _refuse(path, f"it holds a {type(data).__name__} in place of tensors by name")
+    return data
+
+
+def _explain(path: Path, error: Exception) -> str:
+    """Say why torch refused; its own message goes on to advise an unsafe way."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found or "nsupported" in str(error):
+        what = found[1] if found else "an object"
+        return (
+            f"{path} is refused: it holds {what}, and a file with anything but tensors, numbers and text could run "
+            "code when read. If you trust it, save the state dict alone and load that"
+        )
+    reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    return f"{path} cannot be read as a checkpoint, it is damaged, cut short or of another kind: {reason}"
+
+
+def _refuse(path: Path, reason: str) -> NoReturn:
+    msg = f"{path} is no checkpoint: {reason}. A file of torch.save or safetensors was expected"
+    raise ValueError(msg)

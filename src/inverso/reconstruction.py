@@ -1,0 +1,105 @@
+"""What `solve` gives back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from inverso.io import save_image
+from inverso.operators import LinearOperator
+from inverso.plotting import grid
+from inverso.stages import Problem, StageRecord, State
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The answer to an inverse problem, and how it came about. Shows itself as a picture in a notebook.
+
+    Attributes:
+        image: `(n, C, H, W)`, nominally in [0, 1], not clamped.
+        latent: `(n, *latent_shape)` behind the image, if a stage found one.
+        weights: Adapted parameters of the prior by name, stacked per image, if a stage adapted them.
+        stages: What each stage did: name, image, loss curves, seconds and generator evaluations.
+        residual: Data misfit per image `(n,)`: root mean square of `A x - y` over the measured entries, divided by the noise
+            if there is any; about 1 then means that y is explained as well as its noise allows. None without an operator.
+        y: The measurements.
+        A: The operator.
+        noise: The noise level.
+    """
+
+    image: Tensor
+    latent: Tensor | None
+    weights: Mapping[str, Tensor] | None = field(repr=False)
+    stages: tuple[StageRecord, ...] = field(repr=False)
+    residual: Tensor | None
+    y: Tensor = field(repr=False)
+    A: LinearOperator | None
+    noise: float
+
+    @classmethod
+    def from_state(cls, problem: Problem, state: State) -> Reconstruction | None:
+        """Read the answer off the last state; None if no stage has made an image yet."""
+        if state.image is None:
+            return None
+        return cls(
+            image=state.image,
+            latent=state.latent,
+            weights=state.weights,
+            stages=state.trace,
+            residual=None if problem.A is None else _residual(problem, state.image),
+            y=problem.y,
+            A=problem.A,
+            noise=problem.noise,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the image, clamped to [0, 1]; several images are tiled into one picture. Written whole or not at all.
+
+        Args:
+            path: A file name with the suffix of a picture format, such as `.png`.
+
+        Raises:
+            ValueError: The suffix names no picture format.
+        """
+        save_image(self.image, path)
+
+    def plot(self) -> Figure:
+        """Show the measurement as a person sees it, and the result of every stage, one row per image.
+
+        Returns:
+            A matplotlib figure; `figure.savefig("stages.png")` writes it.
+        """
+        columns: dict[str, Tensor] = {}
+        if not self.y.is_complex() and self.y.ndim == self.image.ndim:
+            columns["measured"] = self.y
+        elif self.A is not None:
+            columns["zero-filled"] = self.A.adjoint(self.y, image_shape=_image_shape(self.image))
+        for k, record in enumerate(self.stages):
+            title = record.name
+            columns[title if title not in columns else f"{title} ({k + 1})"] = record.image
+        return grid(columns)
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.plot().savefig(stream, format="png")
+        return stream.getvalue()
+
+
+def _image_shape(image: Tensor) -> tuple[int, int, int]:
+    channels, height, width = image.shape[-3:]
+    return channels, height, width
+
+
+def _residual(problem: Problem, image: Tensor) -> Tensor:
+    profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
+    entries = profile.square().flatten(1).sum(dim=1)
+    root_mean_square = (problem.misfit(image) / entries).sqrt()
+    return root_mean_square / problem.noise if problem.noise else root_mean_square

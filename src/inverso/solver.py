@@ -1,0 +1,201 @@
+"""`solve`: a measurement goes in, its reconstruction comes out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from inverso.checks import as_seed, check_measurement, check_non_negative
+from inverso.errors import InversoError
+from inverso.methods import Method, stages_of
+from inverso.operators import LinearOperator
+from inverso.priors import Prior
+from inverso.reconstruction import Reconstruction
+from inverso.stages import InterruptedStage, NonFiniteLossError, Problem, Stage, State
+from inverso.types import Seed
+
+BATCHED_IMAGE = 4
+ADVICE = {
+    "A": "the operator that measured y, as A=",
+    "prior": "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)",
+    "restorer": "a restorer, as restorer=",
+    "image": "a stage before it that makes an image",
+    "latent": "a stage before it that finds a latent, such as csgm",
+}
+
+
+def solve(
+    y: Tensor,
+    A: LinearOperator | None = None,
+    prior: Prior | None = None,
+    method: Method = "ia+bp",
+    *,
+    restorer: nn.Module | None = None,
+    noise: float = 0.0,
+    schedule: str = "default",
+    seed: Seed = 0,
+    progress: bool = True,
+) -> Reconstruction:
+    """Reconstruct the images behind measurements: `y = A x + e`, what was x?
+
+    Works on the device and in the precision of y. The prior is copied and never touched, and every image of a batch gets the
+    answer that it would get alone.
+
+    Args:
+        y: Measurements of n images, `(n, ...)` as `A.measure(x)` gives them.
+        A: The operator that measured them; not needed by `method="ff"`.
+        prior: A generative prior; not needed by methods without one, such as "pinv".
+        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages.
+        restorer: A network from degraded to clean images, for "ff".
+        noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization stops
+            and how far back-projection goes.
+        schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020 (about fifty times
+            as many).
+        seed: Of the starting latents.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        The reconstruction: image, latent, what every stage did, and the data misfit.
+
+    Raises:
+        TypeError: An argument has the wrong type (an integer y, an operator that is none).
+        ValueError: An argument has the wrong value: y is not finite or not what A measures of the prior's images, the noise is
+            negative, a method or schedule is unknown, or a stage misses what it needs.
+        NonFiniteLossError: A loss turned NaN or infinite; the best answer so far is attached as `.reconstruction`.
+        InterruptedStage: Ctrl-C; a KeyboardInterrupt with the best answer so far attached as `.reconstruction`.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import DCGAN
+        >>> prior, A = DCGAN(16, width=8, depth=2), RandomMask(0.5)
+        >>> y = A.measure(prior(prior.sample_latent(1, seed=7)).detach())
+        >>> answer = inverso.solve(y, A, prior, "csgm+bp", progress=False)
+        >>> answer.image.shape, [stage.name for stage in answer.stages]
+        (torch.Size([1, 3, 16, 16]), ['csgm', 'bp'])
+    """
+    check_measurement(y)
+    level = check_non_negative(noise, name="noise")
+    number = as_seed(seed)
+    stages = stages_of(method, schedule=schedule)
+    _check_parts(A, prior, restorer)
+    _check_needs(stages, A=A, prior=prior, restorer=restorer)
+    _check_y(y, A, prior)
+    # A caller's inference mode would forbid gradients, so the work happens outside of it, on copies that were born outside.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        own = y.detach().clone()
+        problem = Problem(
+            y=own,
+            A=A,
+            prior=cast("Prior | None", _frozen_copy(cast("nn.Module | None", prior), own)),
+            restorer=_frozen_copy(restorer, own),
+            noise=level,
+            seed=number,
+        )
+        return _run(problem, stages, progress=progress)
+
+
+def _run(problem: Problem, stages: Sequence[Stage], *, progress: bool) -> Reconstruction:
+    state = State()
+    with _Bars(shown=progress) as bars:
+        reported = Problem(
+            problem.y, problem.A, problem.prior, problem.restorer, problem.noise, problem.seed, report=bars.report
+        )
+        for stage in stages:
+            try:
+                state = stage(reported, state)
+            except (NonFiniteLossError, InterruptedStage) as stop:
+                stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state)
+                raise
+    answer = Reconstruction.from_state(problem, state)
+    if answer is None:
+        msg = f"the stages {', '.join(stage.name for stage in stages)} made no image"
+        raise InversoError(msg)
+    return answer
+
+
+class _Bars:
+    """One progress bar per iterative stage, on standard error."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self.shown = shown
+        self.bar: tqdm[None] | None = None
+        self.name = ""
+
+    def report(self, name: str, step: int, steps: int, loss: float) -> None:
+        if not self.shown:
+            return
+        if self.bar is None or self.name != name:
+            self._close()
+            self.bar, self.name = tqdm(total=steps, desc=name, leave=False), name
+        self.bar.update(step - self.bar.n)
+        self.bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+
+def _frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
+    """Copy a network to the device and precision of the measurements, in evaluation mode and without gradients."""
+    if network is None:
+        return None
+    dtype = like.dtype.to_real() if like.is_complex() else like.dtype
+    return copy.deepcopy(network).to(like.device, dtype).eval().requires_grad_(requires_grad=False)
+
+
+def _check_parts(A: object, prior: object, restorer: object) -> None:
+    if A is not None and not isinstance(A, LinearOperator):
+        msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {type(A).__name__}"
+        raise TypeError(msg)
+    if isinstance(prior, str):
+        msg = f"prior must be a network, got the string {prior!r}: load it first, prior=inverso.priors.load({prior!r})"
+        raise TypeError(msg)
+    if prior is not None and not (isinstance(prior, nn.Module) and isinstance(prior, Prior)):
+        msg = (
+            f"prior must be a torch.nn.Module with latent_shape, image_shape, adapt_lr and sample_latent, got "
+            f"{type(prior).__name__}: inverso.priors.Generator(network, latent_shape) makes one of any network"
+        )
+        raise TypeError(msg)
+    if restorer is not None and not isinstance(restorer, nn.Module):
+        msg = f"restorer must be a torch.nn.Module, got {type(restorer).__name__}"
+        raise TypeError(msg)
+
+
+def _check_needs(stages: Sequence[Stage], *, A: object, prior: object, restorer: object) -> None:
+    """Refuse, before anything runs, a stage that would miss what it needs."""
+    present = {name for name, part in (("A", A), ("prior", prior), ("restorer", restorer)) if part is not None}
+    for stage in stages:
+        missing = sorted(getattr(stage, "needs", frozenset()) - present)
+        if missing:
+            msg = f"stage {stage.name!r} needs {' and '.join(ADVICE[name] for name in missing)}"
+            raise ValueError(msg)
+        present |= getattr(stage, "gives", frozenset({"image", "latent"}))
+
+
+def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
+    if A is None:
+        if y.ndim != BATCHED_IMAGE or y.is_complex():
+            msg = f"without an operator y must be a batch of images (n, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            raise ValueError(msg)
+        return
+    shape = A.input_shape(tuple(y.shape)) if prior is None else prior.image_shape
+    expected = A.output_shape(shape)
+    if tuple(y.shape[1:]) != tuple(expected):
+        of = "images" if prior is None else "the prior's images"
+        msg = (
+            f"{A!r} measures {of} {tuple(shape)} as (n, {', '.join(map(str, expected))}), one batch dimension n before the "
+            f"measurement, got y of shape {tuple(y.shape)}"
+        )
+        raise ValueError(msg)

@@ -1,0 +1,31 @@
+"""Solver stages: one step each towards the answer."""
+
+from inverso.stages.back_project import BackProject
+from inverso.stages.base import (
+    InterruptedStage,
+    NonFiniteLossError,
+    Problem,
+    Stage,
+    StageRecord,
+    State,
+)
+from inverso.stages.csgm import CSGM
+from inverso.stages.deep_image_prior import DeepImagePrior
+from inverso.stages.feed_forward import FeedForward
+from inverso.stages.image_adaptive import ImageAdaptive
+from inverso.stages.pseudo_inverse import PseudoInverse
+
+__all__ = [
+    "CSGM",
+    "BackProject",
+    "DeepImagePrior",
+    "FeedForward",
+    "ImageAdaptive",
+    "InterruptedStage",
+    "NonFiniteLossError",
+    "Problem",
+    "PseudoInverse",
+    "Stage",
+    "StageRecord",
+    "State",
+]

@@ -1,0 +1,87 @@
+"""Compressed sensing using generative models: the image of the prior that agrees best with the measurement."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from inverso.checks import as_generator, check_count, check_non_negative, check_positive
+from inverso.stages.base import Problem, StageRecord, State
+from inverso.stages.descent import Best, Evaluation, Guard, descend
+
+
+@dataclass(frozen=True)
+class CSGM:
+    """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, eq. 3).
+
+    Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate of its
+    best restart. With noise, a restart stops as soon as its misfit has come down to the noise.
+
+    Args:
+        steps: Steps of Adam, each one forward and backward pass per image and restart.
+        lr: Its step size on z.
+        restarts: Starting latents.
+        latent_weight: Weight of the latent's squared norm.
+
+    Raises:
+        ValueError: A setting lies outside its range.
+    """
+
+    steps: int = 100
+    lr: float = 0.1
+    restarts: int = 2
+    latent_weight: float = 0.0
+
+    name: ClassVar[str] = "csgm"
+    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
+    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+
+    def __post_init__(self) -> None:
+        check_count(self.steps, name="steps")
+        check_positive(self.lr, name="lr")
+        check_count(self.restarts, name="restarts")
+        check_non_negative(self.latent_weight, name="latent_weight")
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Search for the latents of all images at once."""
+        began = time.perf_counter()
+        prior, n = problem.generator, len(problem.y)
+        starts = starting_latents(problem, self.restarts)
+        z = starts[:, None].repeat(1, n, *(1,) * (starts.ndim - 1)).flatten(0, 1).requires_grad_()
+        best = Best(problem.noise_energy.repeat(self.restarts))
+
+        def objective() -> Evaluation:
+            images = prior(z)
+            misfit = problem.misfit(images.unflatten(0, (self.restarts, n))).flatten()
+            loss = misfit + self.latent_weight * z.square().flatten(1).sum(dim=1) if self.latent_weight else misfit
+            return Evaluation(loss, misfit, {"latent": z, "image": images})
+
+        def finish(curves: Tensor) -> State:
+            winner = best.loss.unflatten(0, (self.restarts, n)).argmin(dim=0)
+            chosen = winner * n + torch.arange(n, device=winner.device)
+            image = best.values["image"][chosen]
+            losses = curves[:, chosen] if len(curves) else curves
+            seconds = time.perf_counter() - began
+            record = StageRecord(self.name, image, losses, seconds, len(curves) * self.restarts)
+            return state.following(record, latent=best.values["latent"][chosen])
+
+        def rescue() -> State:
+            return finish(z.new_empty(0, n)) if best.values else state
+
+        optimizer = torch.optim.Adam([z], lr=self.lr)
+        with Guard(self.name, self.steps, problem.report, rescue) as guard:
+            curves = descend(objective, optimizer, steps=self.steps, best=best, after_step=guard)
+        return finish(curves)
+
+
+def starting_latents(problem: Problem, restarts: int) -> Tensor:
+    """Draw the starting latents `(restarts, *latent_shape)` of a seed; more restarts go on where fewer end."""
+    generator = as_generator(problem.seed)
+    prior = problem.generator
+    starts = torch.cat([prior.sample_latent(1, seed=generator) for _ in range(restarts)])
+    dtype = problem.y.dtype.to_real() if problem.y.is_complex() else problem.y.dtype
+    return starts.to(problem.y.device, dtype)

@@ -1,0 +1,95 @@
+"""The deep image prior: the same network without what it has learned."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from torch import nn
+
+from inverso.checks import as_generator, check_count, check_positive
+from inverso.priors import Prior
+from inverso.stages.adaptation import Adaptation
+from inverso.stages.base import Problem, State
+from inverso.stages.csgm import starting_latents
+
+CALIBRATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class DeepImagePrior:
+    """Fit an untrained copy of the prior's network to y (Ulyanov et al. 2018): the baseline with no prior knowledge.
+
+    Args:
+        steps: Steps of Adam per image, each one forward and backward pass.
+        lr: Its step size on the weights; the prior's own `adapt_lr` if not given.
+
+    Raises:
+        ValueError: A setting lies outside its range.
+    """
+
+    steps: int = 400
+    lr: float | None = None
+
+    name: ClassVar[str] = "dip"
+    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
+    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+
+    def __post_init__(self) -> None:
+        check_count(self.steps, name="steps")
+        if self.lr is not None:
+            check_positive(self.lr, name="lr")
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Fit every image."""
+        prior = problem.generator
+        start = starting_latents(problem, 1)
+        latents = start.expand(len(problem.y), *start.shape[1:])
+        adaptation = Adaptation(
+            name=self.name,
+            network=untrained(prior, seed=problem.seed),
+            steps=self.steps,
+            lr=prior.adapt_lr if self.lr is None else self.lr,
+            latent_lr=0.0,
+        )
+        fitted = adaptation.run(problem, state, latents)
+        return State(image=fitted.image, latent=state.latent, weights=state.weights, trace=fitted.trace)
+
+
+def untrained(prior: Prior, *, seed: int) -> nn.Module:
+    """Return a copy of a network with everything it has learned removed.
+
+    Layers that know how to start anew do so; weights of others are shuffled, which keeps their scale and loses their meaning.
+    Batch norms then take their statistics from random latents, as they would have in training.
+    """
+    network = copy.deepcopy(cast(nn.Module, prior))
+    generator = as_generator(seed)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        for module in network.modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+                continue
+            for parameter in module.parameters(recurse=False):
+                order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+                parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
+        _calibrate(network, prior, generator)
+    return network
+
+
+def _calibrate(network: nn.Module, prior: Prior, generator: torch.Generator) -> None:
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = None
+    reference = next(network.parameters())
+    network(prior.sample_latent(CALIBRATION_BATCH, seed=generator).to(reference))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval()
+        norm.momentum = momentum

@@ -1,0 +1,59 @@
+"""Image adaptation: the generator itself is bent towards the measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from torch import nn
+
+from inverso.checks import check_count, check_non_negative, check_positive
+from inverso.stages.adaptation import Adaptation
+from inverso.stages.base import Problem, State
+
+
+@dataclass(frozen=True)
+class ImageAdaptive:
+    """Minimize `|A G(z; theta) - y|^2` over latent and weights, from the latent of CSGM (Abu Hussein et al. 2020, eq. 5).
+
+    A prior cannot make every face. Adapted to one measurement, with a private copy of its weights per image, it can come near
+    to this one, and what it learned about faces still fills in what was not measured. With noise, an image stops when its
+    misfit has come down to the noise.
+
+    Args:
+        steps: Steps of Adam per image, each one forward and backward pass.
+        lr: Its step size on the weights; the prior's own `adapt_lr` if not given.
+        latent_lr: Its step size on the latent; 0 leaves it alone.
+
+    Raises:
+        ValueError: A setting lies outside its range.
+    """
+
+    steps: int = 200
+    lr: float | None = None
+    latent_lr: float = 1e-4
+
+    name: ClassVar[str] = "ia"
+    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior", "latent"})
+    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+
+    def __post_init__(self) -> None:
+        check_count(self.steps, name="steps")
+        if self.lr is not None:
+            check_positive(self.lr, name="lr")
+        check_non_negative(self.latent_lr, name="latent_lr")
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Adapt to every image."""
+        prior = problem.generator
+        if state.latent is None:
+            msg = "image adaptation starts from a latent: put a stage that finds one, such as CSGM, before it"
+            raise ValueError(msg)
+        adaptation = Adaptation(
+            name=self.name,
+            network=cast(nn.Module, prior),
+            steps=self.steps,
+            lr=prior.adapt_lr if self.lr is None else self.lr,
+            latent_lr=self.latent_lr,
+        )
+        return adaptation.run(problem, state, state.latent)

@@ -1,0 +1,36 @@
+"""The naive baselines: the pseudo-inverse and the adjoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from inverso.stages.base import Problem, StageRecord, State, no_losses
+
+
+@dataclass(frozen=True)
+class PseudoInverse:
+    """Reconstruct without a prior: the smallest image that explains y, `A^+ y`, or the adjoint `A^T y`.
+
+    Args:
+        adjoint: Use the adjoint, which fills unmeasured frequencies or pixels with zeros and counts conjugate partners once
+            ("zero-filled"). It is not a pseudo-inverse; it is what is often shown as one.
+    """
+
+    adjoint: bool = field(default=False, kw_only=True)
+
+    needs: ClassVar[frozenset[str]] = frozenset({"A"})
+    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+
+    @property
+    def name(self) -> str:
+        """What the trace calls it."""
+        return "zero-filled" if self.adjoint else "pinv"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Apply it."""
+        began = time.perf_counter()
+        back = problem.operator.adjoint if self.adjoint else problem.operator.pinv
+        image = back(problem.measured, image_shape=problem.image_shape)
+        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))

@@ -1,0 +1,45 @@
+"""A command line to call, a tiny prior, and a photo in the current folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from inverso.cli.app import app
+from inverso.io import photo, save_image
+from inverso.priors import DCGAN, save_prior
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def inverso() -> Callable:
+    """Run a command line given as words, and hand back exit code, stdout and stderr."""
+
+    def run(*words: object):
+        return CliRunner().invoke(app, [str(word) for word in words], prog_name="inverso")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained prior of 16 x 16 images."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = DCGAN(8, width=4, depth=2)
+    path = tmp_path_factory.mktemp("prior") / "tiny.safetensors"
+    save_prior(network, path)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A photo of 24 x 24 pixels."""
+    save_image(photo("coffee", size=24), tmp_path / "photo.png")
+    return tmp_path / "photo.png"

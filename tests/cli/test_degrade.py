@@ -1,0 +1,38 @@
+"""`inverso degrade`: what it writes is what the operator measures."""
+
+import torch
+
+from inverso.io import load_image, load_measurement
+from inverso.operators import Bicubic, FFTMask, RandomGaussian, RandomMask
+
+
+def test_picture_is_measured_and_written(inverso, picture):
+    result = inverso("degrade", picture, "-A", "bicubic:4", "-o", "y.png")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "y.png: 3 × 6 × 6 real numbers by Bicubic(scale=4), noise 0\n"
+    expected = (Bicubic(4)(load_image(picture)).clamp(0, 1) * 255).round() / 255
+    torch.testing.assert_close(load_measurement("y.png"), expected)
+
+
+def test_complex_measurement_is_written_exactly(inverso, picture):
+    assert inverso("degrade", picture, "-A", "fft:0.3", "--noise", 0.1, "--seed", 5, "-o", "y.npz").exit_code == 0
+    expected = FFTMask(0.3).measure(load_image(picture), noise=0.1, seed=5)
+    assert torch.equal(load_measurement("y.npz"), expected)
+
+
+def test_complex_measurement_cannot_be_a_picture(inverso, picture, tmp_path):
+    result = inverso("degrade", picture, "-A", "fft:0.3", "-o", "y.png")
+    assert result.exit_code == 2
+    assert "this measurement is no picture (complex, shape (1, 3, 24, 24)): write it as y.npz" in result.stderr
+    assert not (tmp_path / "y.png").exists()
+
+
+def test_size_and_gray_change_what_is_measured(inverso, picture):
+    assert inverso("degrade", picture, "--size", 16, "--gray", "-A", "mask:0.5", "-o", "y.npz").exit_code == 0
+    expected = RandomMask(0.5).measure(load_image(picture, size=16, channels=1))
+    assert torch.equal(load_measurement("y.npz"), expected)
+
+
+def test_random_projections_get_the_size_of_the_photo(inverso, picture):
+    assert inverso("degrade", picture, "-A", "gaussian:40", "-o", "y.npz").exit_code == 0
+    torch.testing.assert_close(load_measurement("y.npz"), RandomGaussian(40, (3, 24, 24))(load_image(picture)))

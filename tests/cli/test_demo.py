@@ -1,0 +1,46 @@
+"""`inverso demo`: a table of every method, and a picture."""
+
+import pytest
+from PIL import Image
+
+from inverso import metrics, priors, solver
+from inverso.cli import demo
+from inverso.io import photo
+from inverso.operators import FFTMask
+
+
+def test_demo_prints_a_table_and_draws_a_picture(inverso, prior):
+    result = inverso("demo", "--prior", prior)
+    assert result.exit_code == 0, result.output
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line}
+    assert set(demo.METHODS) < set(rows)
+    assert all(len(rows[method]) == 3 for method in demo.METHODS)
+    assert "wrote demo.png" in result.stdout
+    with Image.open("demo.png") as drawn:
+        assert drawn.width > 5 * drawn.height
+
+
+def test_shared_stages_give_what_each_method_gives_alone(prior):
+    network, A, x = priors.load(prior), FFTMask(0.3), photo("astronaut", size=16)
+    y = A.measure(x, noise=0.05)
+    answers = demo._reconstruct(y, A, network, noise=0.05, seed=2)
+    assert list(answers) == list(demo.METHODS)
+    for method, answer in answers.items():
+        alone = solver.solve(y, A, network, method, noise=0.05, seed=2, progress=False)
+        assert float(metrics.psnr(answer.image, alone.image)) > 80
+        assert [record.name for record in answer.stages] == [record.name for record in alone.stages]
+
+
+@pytest.mark.parametrize("operator", ["bicubic:2", "gaussian:90"])
+def test_demo_takes_other_operators_photos_and_formats(inverso, prior, operator, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "METHODS", ("pinv",))
+    result = inverso("demo", "--prior", prior, "-A", operator, "--photo", "cat", "--noise", 0.02, "-o", "demo.svg")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "demo.svg").read_text().startswith("<?xml")
+
+
+def test_demo_refuses_a_gray_prior(inverso, tmp_path):
+    priors.save_prior(priors.DCGAN(8, width=4, depth=2, channels=1), tmp_path / "gray.safetensors")
+    result = inverso("demo", "--prior", "gray.safetensors")
+    assert result.exit_code == 2
+    assert "the demo needs a prior of square color images, and this one makes (1, 16, 16)" in result.stderr

@@ -1,0 +1,119 @@
+"""Bad input: exit code 2, one line on stderr, nothing on stdout, no file written."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from inverso.cli import priors as priors_command
+
+BAD = {
+    "missing photo": ("degrade none.png -A bicubic:4 -o y.png", "there is no file none.png"),
+    "text as photo": ("degrade text.png -A bicubic:4 -o y.png", "text.png cannot be read as a picture"),
+    "folder as photo": ("degrade . -A bicubic:4 -o y.png", ". is a folder"),
+    "unknown operator": ("degrade photo.png -A warp:4 -o y.png", "unknown operator 'warp' in 'warp:4'; known: bicubic"),
+    "ratio 2": ("degrade photo.png -A fft:2 -o y.npz", "ratio must lie in (0, 1], got 2.0"),
+    "noise -1": ("degrade photo.png -A bicubic:4 --noise -1 -o y.png", "noise must be at least 0, got -1"),
+    "noise nan": ("degrade photo.png -A bicubic:4 --noise nan -o y.png", "noise must be"),
+    "size 0": ("degrade photo.png -A bicubic:4 --size 0 -o y.png", "size must be an integer of at least 1, got 0"),
+    "indivisible size": ("degrade photo.png -A bicubic:5 -o y.png", "24"),
+    "folder missing": ("degrade photo.png -A bicubic:4 -o none/y.png", "the folder none does not exist"),
+    "unknown suffix": ("degrade photo.png -A bicubic:4 -o y.tensor", "suffix of a picture format"),
+    "no operator": ("degrade photo.png -o y.png", "Missing option '--operator'"),
+    "noise no number": ("degrade photo.png -A bicubic:4 --noise much -o y.png", "Invalid value for '--noise'"),
+    "missing y": ("solve none.png -A bicubic:4 --prior {prior} -o out.png", "there is no file none.png"),
+    "text as npz": ("solve text.npz -A fft:0.3 --prior {prior} -o out.png", "text.npz cannot be read as an .npz"),
+    "unknown prior": ("solve photo.png -A identity --prior fases-64 -o out.png", "did you mean 'faces-64'?"),
+    "unknown method": ("solve photo.png -A identity -m magic -o out.png", "unknown method 'magic'"),
+    "unknown schedule": ("solve photo.png -A identity --schedule slow -o out.png", "unknown schedule 'slow'"),
+    "solve noise": ("solve photo.png -A identity -m pinv --simulate --noise -1 -o out.png", "noise must be at least 0"),
+    "solve without A": ("solve photo.png --prior {prior} -m csgm -o out.png", "needs the operator"),
+    "simulate without A": ("solve photo.png --simulate -m pinv -o out.png", "add -A, as in -A fft:0.3"),
+    "ff without restorer": ("solve photo.png -m ff -o out.png", "needs a restorer"),
+    "other size": ("solve photo.png --simulate -A identity --prior {prior} --size 9 -o o.png", "can only be 16, got 9"),
+    "seed too large": ("solve photo.png -A identity -m pinv --seed 99999999999999999999 -o out.png", "seed must fit"),
+    "no such device": ("solve photo.png -A identity -m pinv --device gpu -o out.png", "device 'gpu' cannot be used"),
+    "picture for fft": ("solve photo.png -A fft:0.3 -m pinv -o out.png", "photo.png: FFTMask(ratio=0.3"),
+    "solve folder missing": ("solve photo.png -A identity -m pinv -o none/out.png", "the folder none does not exist"),
+    "solve suffix": ("solve photo.png -A identity -m pinv -o out.xyz", "suffix of a picture format"),
+    "two without folder": ("solve photo.png copy.png -A identity -m pinv", "several inputs need a folder"),
+    "two to a file": ("solve photo.png copy.png -A identity -m pinv -o out.png", "several inputs need a folder"),
+    "two to nowhere": ("solve photo.png copy.png -A identity -m pinv -o none/out", "the folder none does not exist"),
+    "two of a name": (
+        "solve photo.png sub/photo.jpg -A identity -m pinv -o out",
+        "would both be written to out/photo.png",
+    ),
+    "onto itself": ("solve photo.png -A identity -m pinv -o photo.png", "would be overwritten"),
+    "empty folder": ("solve empty -A identity -m pinv -o out", "the folder empty holds neither pictures nor .npz"),
+    "demo prior": ("demo --prior none", "no file called 'none'"),
+    "demo photo": ("demo --prior {prior} --photo none.png", "there is no file none.png"),
+    "demo operator": ("demo --prior {prior} -A fft:0", "ratio must lie in (0, 1], got 0.0"),
+    "demo folder": ("demo --prior {prior} -o none/demo.png", "the folder none does not exist"),
+    "demo suffix": ("demo --prior {prior} -o demo.txt", "demo.txt must end in one of .png"),
+    "prior card": ("priors fases-64", "did you mean 'faces-64'?"),
+    "unknown command": ("degrad photo.png", "No such command 'degrad'"),
+    "unknown option": ("priors --all", "No such option"),
+    "train without data": ("train prior --out run", "Missing option '--data'"),
+    "train on nothing": ("train prior --data none --out run -q", "none"),
+}
+
+
+@pytest.mark.parametrize(("command", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_exit_2(inverso, picture, prior, tmp_path, command, message):
+    for name in ("text.png", "text.npz"):
+        (tmp_path / name).write_text("no picture")
+    for name in ("copy.png", "sub/photo.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture.read_bytes())
+    (tmp_path / "empty").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    result = inverso(*command.format(prior=prior).split())
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_debug_shows_where_an_error_comes_from(inverso):
+    result = inverso("--debug", "degrade", "none.png", "-A", "bicubic:4", "-o", "y.png")
+    assert isinstance(result.exception, FileNotFoundError)
+
+
+def test_defects_keep_their_traceback(inverso, monkeypatch):
+    def defect(cards):
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr(priors_command, "_print_list", defect)
+    assert isinstance(inverso("priors").exception, AssertionError)
+
+
+def test_ctrl_c_exits_130(inverso, monkeypatch):
+    def stop(cards):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(priors_command, "_print_list", stop)
+    result = inverso("priors")
+    assert (result.exit_code, result.stderr) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("words", [(), ("train",)])
+def test_no_command_shows_the_help(inverso, words):
+    result = inverso(*words)
+    assert "Commands" in result.output
+    assert "error:" not in result.output
+
+
+def test_module_runs_as_a_program():
+    command = [sys.executable, "-m", "inverso", "priors", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no prior is called 'none'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_version_is_shown(inverso):
+    result = inverso("--version")
+    assert (result.exit_code, result.stdout) == (0, f"inverso {version('inverso')}\n")

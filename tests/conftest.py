@@ -1,0 +1,31 @@
+"""Every test starts from the same random state and stays off the network."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+import torch
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+_connect = socket.socket.connect
+
+
+def _connect_nearby(self: socket.socket, address: tuple[str, int] | str) -> None:
+    if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "localhost", "::1"):
+        pytest.fail(f"a test reached for the network: {address!r}")
+    _connect(self, address)
+
+
+@pytest.fixture(autouse=True)
+def _off_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setattr(socket.socket, "connect", _connect_nearby)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch-home"))
+
+
+@pytest.fixture(autouse=True)
+def _same_random_state() -> None:
+    torch.manual_seed(0)

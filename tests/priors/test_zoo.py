@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+
+from inverso import priors
+from inverso.errors import InversoError
+from inverso.priors import DCGAN, PGGAN, available, card, load, save_prior, zoo
+from inverso.priors.checkpoints.download import cache_folder
+
+
+class TestRegistry:
+    def test_names_are_unique_and_the_embedded_prior_comes_first(self):
+        names = [known.name for known in available()]
+        assert len(set(names)) == len(names)
+        assert names[0] == "faces-64"
+
+    def test_a_card_is_found_by_its_name(self):
+        assert all(card(known.name) is known for known in available())
+
+    @pytest.mark.parametrize("known", available(), ids=lambda known: known.name)
+    def test_every_card_is_filled_in(self, known):
+        for field in dataclasses.fields(known):
+            if field.name not in ("url", "hash", "seed"):
+                assert getattr(known, field.name), field.name
+        assert known.family in ("DCGAN", "PGGAN", "VAE")
+        assert known.name.endswith(f"-{known.image_shape[1]}")
+
+    @pytest.mark.parametrize("known", available()[1:], ids=lambda known: known.name)
+    def test_addresses_carry_the_hash_that_is_checked(self, known):
+        kind, digits = known.hash.split(":")
+        assert known.url.startswith("https://")
+        if kind == "sha256":
+            assert known.url.endswith(f"-{digits}.pth")
+        else:
+            assert (kind, digits) == ("git-blob-sha1", "754ddb07be65")
+
+    def test_cards_cannot_be_changed(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            card("faces-64").name = "mine"
+
+
+class TestEmbeddedFaces:
+    def test_they_load_as_their_card_announces(self):
+        prior, known = load("faces-64"), card("faces-64")
+        assert type(prior).__name__ == known.family
+        assert prior.image_shape == known.image_shape == (3, 64, 64)
+        assert prior.latent_shape == (known.latent_dim,)
+        assert not prior.training
+
+    def test_they_come_with_a_card_to_read(self):
+        text = (files("inverso.priors") / "weights" / "faces-64.md").read_text()
+        assert "faces-64" in text
+
+    def test_samples_look_like_pictures(self):
+        prior = load("faces-64")
+        with torch.no_grad():
+            images = prior(prior.sample_latent(16))
+        assert images.isfinite().all()
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert images.std(dim=0).mean() > 0.05
+        assert (images[..., 1:] - images[..., :-1]).abs().mean() < 0.1
+
+    def test_missing_weights_are_told(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(zoo, "files", lambda _: tmp_path)
+        with pytest.raises(InversoError, match="the weights of 'faces-64' are missing from this installation"):
+            load("faces-64")
+
+
+class TestLoad:
+    @pytest.mark.parametrize("kind", [str, Path])
+    def test_a_path_is_read(self, tmp_path, kind):
+        prior = DCGAN(8, width=4, depth=2).eval()
+        save_prior(prior, tmp_path / "mine.safetensors")
+        z = prior.sample_latent(1)
+        torch.testing.assert_close(load(kind(tmp_path / "mine.safetensors"))(z), prior(z), rtol=0, atol=0)
+
+    def test_a_name_wins_over_a_file_and_the_file_has_a_way_in(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        save_prior(DCGAN(8, width=4, depth=2), tmp_path / "pggan-dtd-128")
+
+        def refuse(*arguments, **options):
+            message = "downloads"
+            raise InversoError(message)
+
+        monkeypatch.setattr(zoo, "fetch", refuse)
+        with pytest.raises(InversoError, match="downloads"):
+            load("pggan-dtd-128")
+        assert load("./pggan-dtd-128").image_shape == (3, 16, 16)
+
+    def test_unknown_names_are_told_from_the_known_ones(self):
+        message = (
+            "there is no prior and no file called 'face-64'; did you mean 'faces-64'[?] Known priors: faces-64, pggan"
+        )
+        with pytest.raises(ValueError, match=message):
+            load("face-64")
+        with pytest.raises(ValueError, match="no prior is called 'zzz'; Known priors: faces-64"):
+            card("zzz")
+
+    def test_missing_files_are_told(self, tmp_path):
+        with pytest.raises(ValueError, match=r"there is no prior and no file called '.*mine\.pth'"):
+            load(tmp_path / "mine.pth")
+
+    def test_folders_are_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="is not a file; a checkpoint"):
+            load(tmp_path)
+
+    @pytest.mark.parametrize("given", [3, None, b"faces-64"])
+    def test_other_types_are_refused(self, given):
+        with pytest.raises(
+            TypeError, match=r"load takes the name of a prior or the path of a file, got (int|NoneType|bytes)"
+        ):
+            load(given)
+
+
+class TestDownloadByName:
+    """The registry pointed at a folder, with small networks in place of the published ones."""
+
+    @pytest.fixture
+    def publish(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+
+        def publish(prior, **changes):
+            path = tmp_path / "tiny.safetensors"
+            save_prior(prior, path)
+            known = dataclasses.replace(card("pggan-dtd-128"), url=path.as_uri(), hash=None, **changes)
+            monkeypatch.setattr(zoo, "_CARDS", (known,))
+            return path
+
+        return publish
+
+    def test_it_is_downloaded_to_the_cache_and_loaded(self, publish):
+        prior = PGGAN(6, widths=(5, 4))
+        publish(prior, image_shape=(3, 8, 8), latent_dim=6)
+        loaded = load("pggan-dtd-128", progress=False)
+        z = prior.sample_latent(2)
+        torch.testing.assert_close(loaded(z), prior(z), rtol=0, atol=0)
+        assert (cache_folder() / "tiny.safetensors").is_file()
+
+    def test_a_wrong_hash_is_refused(self, publish, monkeypatch):
+        publish(PGGAN(6, widths=(5, 4)))
+        wrong = dataclasses.replace(zoo._CARDS[0], hash="sha256:00000000")
+        monkeypatch.setattr(zoo, "_CARDS", (wrong,))
+        with pytest.raises(InversoError, match="does not start with sha256:00000000"):
+            load("pggan-dtd-128", progress=False)
+        assert not (cache_folder() / "tiny.safetensors").exists()
+
+    def test_another_network_than_announced_is_refused(self, publish):
+        publish(PGGAN(6, widths=(5, 4)), image_shape=(3, 16, 16), latent_dim=6)
+        with pytest.raises(InversoError, match=re.escape("holds ('PGGAN', (3, 8, 8), (6,)) where its card announces")):
+            load("pggan-dtd-128", progress=False)
+
+
+def test_public_names_are_exported():
+    assert set(priors.__all__) == {
+        "DCGAN",
+        "PGGAN",
+        "VAE",
+        "Card",
+        "GaussianPrior",
+        "Generator",
+        "Prior",
+        "available",
+        "card",
+        "load",
+        "save_prior",
+    }
+    assert all(hasattr(priors, name) for name in priors.__all__)

@@ -1,0 +1,68 @@
+"""The package as a whole: its version, what it ships, what it imports, what it says in public."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.resources
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inverso
+
+SOURCE = Path(inverso.__file__).parent
+PUBLIC_MODULES = (
+    "inverso",
+    "inverso.io",
+    "inverso.losses",
+    "inverso.methods",
+    "inverso.metrics",
+    "inverso.operators",
+    "inverso.plotting",
+    "inverso.priors",
+    "inverso.stages",
+    "inverso.testing",
+)
+LIGHT = {"PIL", "inverso", "numpy", "safetensors", "torch", "tqdm"}
+
+
+def test_version_is_that_of_the_metadata() -> None:
+    assert inverso.__version__ == importlib.metadata.version("inverso")
+
+
+def test_type_information_is_shipped() -> None:
+    assert importlib.resources.files("inverso").joinpath("py.typed").is_file()
+
+
+def test_importing_inverso_loads_little_beside_torch() -> None:
+    script = "import sys, torch; known = set(sys.modules); import inverso; print(*(set(sys.modules) - known))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in answer.stdout.split()}
+    third_party = {name for name in loaded if not name.startswith("_")} - sys.stdlib_module_names
+    assert third_party <= LIGHT
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_public_names_exist_and_are_sorted(name: str) -> None:
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == sorted(set(module.__all__))
+    missing = [public for public in module.__all__ if not hasattr(module, public)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_public_names_are_documented_with_an_example(name: str) -> None:
+    module = importlib.import_module(name)
+    things = {public: getattr(module, public) for public in module.__all__}
+    documented = {name: thing for name, thing in things.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
+    without = [name for name, thing in documented.items() if ">>>" not in (inspect.getdoc(thing) or "")]
+    assert without == []
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
+    assert {str(path.relative_to(SOURCE)): length for path, length in lengths.items() if length > 400} == {}
