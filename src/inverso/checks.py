@@ -80,7 +80,8 @@ def check_measurement(y: object, *, name: str = "y") -> Tensor:
 def check_finite(values: Tensor, *, name: str) -> None:
     """Refuse NaN and infinity, and say how many there are."""
     try:
-        # One reduction settles the usual case; a sum may overflow on finite values, so it is asked again entry by entry.
+        # One reduction settles the usual case; a sum may overflow on finite values, so it is asked again entry by
+        # entry.
         finite = bool(values.detach().sum().isfinite()) or bool(values.detach().isfinite().all())
     except RuntimeError:  # Inside torch.func.vmap values cannot be asked.
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from inverso.stages import (
     CSGM,
@@ -45,8 +45,8 @@ def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]
 
     Args:
         method: Names from `TABLE` joined by "+", a stage, or a list of stages.
-        schedule: A name from `SCHEDULES`; it settles what a method string leaves open, and has no say over stages that are
-            given as objects.
+        schedule: A name from `SCHEDULES`; it settles what a method string leaves open, and has no say over stages
+            that are given as objects.
 
     Returns:
         The stages in the order in which they run.
@@ -77,9 +77,9 @@ def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]
         raise ValueError(msg)
     for stage in method:
         if not isinstance(stage, Stage):
-            msg = f"method must hold stages (a name, and a call that maps a problem and a state to a state), got {stage!r}"
+            msg = f"method must hold stages (a name, and a call from a problem and a state to a state), got {stage!r}"
             raise TypeError(msg)
-    return tuple(method)
+    return tuple(cast("Sequence[Stage]", method))
 
 
 def _parse(method: str) -> list[Stage]:

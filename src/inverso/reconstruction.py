@@ -28,8 +28,9 @@ class Reconstruction:
         latent: `(n, *latent_shape)` behind the image, if a stage found one.
         weights: Adapted parameters of the prior by name, stacked per image, if a stage adapted them.
         stages: What each stage did: name, image, loss curves, seconds and generator evaluations.
-        residual: Data misfit per image `(n,)`: root mean square of `A x - y` over the measured entries, divided by the noise
-            if there is any; about 1 then means that y is explained as well as its noise allows. None without an operator.
+        residual: Data misfit per image `(n,)`: root mean square of `A x - y` over the measured entries, divided by
+            the noise if there is any; about 1 then means that y is explained as well as its noise allows. None
+            without an operator.
         y: The measurements.
         A: The operator.
         noise: The noise level.

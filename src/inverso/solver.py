@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import replace
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,8 @@ def solve(
 ) -> Reconstruction:
     """Reconstruct the images behind measurements: `y = A x + e`, what was x?
 
-    Works on the device and in the precision of y. The prior is copied and never touched, and every image of a batch gets the
-    answer that it would get alone.
+    Works on the device and in the precision of y. The prior is copied and never touched, and every image of a batch
+    gets the answer that it would get alone.
 
     Args:
         y: Measurements of n images, `(n, ...)` as `A.measure(x)` gives them.
@@ -52,10 +53,10 @@ def solve(
         prior: A generative prior; not needed by methods without one, such as "pinv".
         method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages.
         restorer: A network from degraded to clean images, for "ff".
-        noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization stops
-            and how far back-projection goes.
-        schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020 (about fifty times
-            as many).
+        noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
+            stops and how far back-projection goes.
+        schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020 (about fifty
+            times as many).
         seed: Of the starting latents.
         progress: Show a progress bar on standard error.
 
@@ -64,8 +65,8 @@ def solve(
 
     Raises:
         TypeError: An argument has the wrong type (an integer y, an operator that is none).
-        ValueError: An argument has the wrong value: y is not finite or not what A measures of the prior's images, the noise is
-            negative, a method or schedule is unknown, or a stage misses what it needs.
+        ValueError: An argument has the wrong value: y is not finite or not what A measures of the prior's images, the
+            noise is negative, a method or schedule is unknown, or a stage misses what it needs.
         NonFiniteLossError: A loss turned NaN or infinite; the best answer so far is attached as `.reconstruction`.
         InterruptedStage: Ctrl-C; a KeyboardInterrupt with the best answer so far attached as `.reconstruction`.
 
@@ -86,7 +87,8 @@ def solve(
     _check_parts(A, prior, restorer)
     _check_needs(stages, A=A, prior=prior, restorer=restorer)
     _check_y(y, A, prior)
-    # A caller's inference mode would forbid gradients, so the work happens outside of it, on copies that were born outside.
+    # A caller's inference mode would forbid gradients, so the work happens outside of it, on copies that were born
+    # outside.
     with torch.inference_mode(mode=False), torch.enable_grad():
         own = y.detach().clone()
         problem = Problem(
@@ -103,15 +105,13 @@ def solve(
 def _run(problem: Problem, stages: Sequence[Stage], *, progress: bool) -> Reconstruction:
     state = State()
     with _Bars(shown=progress) as bars:
-        reported = Problem(
-            problem.y, problem.A, problem.prior, problem.restorer, problem.noise, problem.seed, report=bars.report
-        )
-        for stage in stages:
-            try:
+        reported = replace(problem, report=bars.report)
+        try:
+            for stage in stages:
                 state = stage(reported, state)
-            except (NonFiniteLossError, InterruptedStage) as stop:
-                stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state)
-                raise
+        except (NonFiniteLossError, InterruptedStage) as stop:
+            stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state)
+            raise
     answer = Reconstruction.from_state(problem, state)
     if answer is None:
         msg = f"the stages {', '.join(stage.name for stage in stages)} made no image"
@@ -124,7 +124,7 @@ class _Bars:
 
     def __init__(self, *, shown: bool) -> None:
         self.shown = shown
-        self.bar: tqdm[None] | None = None
+        self.bar: tqdm[NoReturn] | None = None
         self.name = ""
 
     def report(self, name: str, step: int, steps: int, loss: float) -> None:
@@ -187,7 +187,9 @@ def _check_needs(stages: Sequence[Stage], *, A: object, prior: object, restorer:
 def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
     if A is None:
         if y.ndim != BATCHED_IMAGE or y.is_complex():
-            msg = f"without an operator y must be a batch of images (n, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            msg = (
+                f"without an operator y must be a batch of images (n, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
+            )
             raise ValueError(msg)
         return
     shape = A.input_shape(tuple(y.shape)) if prior is None else prior.image_shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -62,7 +63,7 @@ def operator_errors(
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> OperatorErrors:
-    """Measure how far an operator is from linearity, adjointness and the four Moore-Penrose conditions, on random images.
+    """Measure how far an operator is from the laws (linearity, adjoint, Moore-Penrose), on random images.
 
     Args:
         A: The operator.
@@ -108,12 +109,12 @@ def operator_errors(
     )
 
 
-def _batch_error(A: Checkable, pinv: Checkable | object, x: Tensor, y: Tensor, once: Tensor) -> float:
-    """Compare the last image of the batch with itself in a batch of copies, which operators with a mask per image allow."""
+def _batch_error(A: Checkable, pinv: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, once: Tensor) -> float:
+    """Compare the last image with itself in a batch of copies, which operators with a mask per image allow."""
     copies = x[-1:].expand_as(x)
     alone = A(copies)
     error = _distance(alone[-1], y[-1])
-    return max(error, _distance(pinv(alone)[-1], once[-1]))  # type: ignore[operator]
+    return max(error, _distance(pinv(alone)[-1], once[-1]))
 
 
 def check_operator(
@@ -131,9 +132,9 @@ def check_operator(
     Args:
         A: The operator.
         image_shape: `(C, H, W)`.
-        tolerance: Largest relative error. If not given: 1e-10 in float64 and 1e-4 in float32 for an operator with an exact
-            plan, or 100 x machine epsilon x its condition number where that is larger; 1e-6 and 1e-3 for one whose
-            pseudo-inverse is iterative.
+        tolerance: Largest relative error. If not given: 1e-10 in float64 and 1e-4 in float32 for an operator with an
+            exact plan, or 100 x machine epsilon x its condition number where that is larger; 1e-6 and 1e-3 for one
+            whose pseudo-inverse is iterative.
         batch: Images measured at once, at least 2.
         dtype: Real dtype of the images.
         device: Where to check.

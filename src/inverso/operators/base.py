@@ -52,7 +52,7 @@ class LinearOperator(ABC):
         """Compute the measurement of images `(..., C, H, W)`; must be linear and treat leading dimensions alike."""
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Return `(C, H, W)` of the image behind a measurement of that shape: its last three numbers, unless overridden.
+        """Return `(C, H, W)` of the image behind a measurement: its last three numbers, unless overridden.
 
         Raises:
             ValueError: The shape does not tell, or no image has such a measurement.
@@ -108,7 +108,7 @@ class LinearOperator(ABC):
         return self.forward(check_image(x))
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
-        """Record images as a sensor does: `A x`, white noise on the measured entries, and the fill of the missing places.
+        """Record images as a sensor does: `A x`, noise on the measured entries, and the fill of the missing places.
 
         Args:
             x: Images `(..., C, H, W)`, nominally in [0, 1].
@@ -150,8 +150,8 @@ class LinearOperator(ABC):
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
         leading = y.shape[: y.ndim - len(self.output_shape(image_shape))]
         origin = torch.zeros(*leading, *image_shape, dtype=real_dtype(y.dtype), device=y.device)
-        _, pull_back = torch.func.vjp(self.forward, origin)
-        (image,) = pull_back(y)
+        pull_back = torch.func.vjp(self.forward, origin)[1]
+        image: Tensor = pull_back(y)[0]
         return image
 
     def pinv(self, y: Tensor, *, ridge: Ridge = 0.0, image_shape: ImageShape | None = None) -> Tensor:
@@ -179,9 +179,7 @@ class LinearOperator(ABC):
         plan = self.plan(shape, real_dtype(y.dtype), y.device)
         if plan is not None:
             return plan.pinv(y, ridge.reshape(*ridge.shape, *(1,) * trailing) if isinstance(ridge, Tensor) else ridge)
-        problem = LeastSquares(
-            self.forward, lambda v: self._adjoint(v, shape), trailing, ridge=ridge, name=repr(self)
-        )
+        problem = LeastSquares(self.forward, lambda v: self._adjoint(v, shape), trailing, ridge=ridge, name=repr(self))
         return problem.solve(y)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:  # noqa: ARG002
@@ -189,7 +187,7 @@ class LinearOperator(ABC):
         return y
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Return the standard deviation of unit noise on every entry of y: 1 where something is measured, 0 elsewhere."""
+        """Return the standard deviation of unit noise on each entry: 1 where something is measured, 0 elsewhere."""
         return self.restrict(torch.ones_like(y), image_shape=image_shape).abs()
 
     def project(self, x: Tensor, y: Tensor, *, ridge: Ridge = 0.0) -> Tensor:
@@ -209,7 +207,8 @@ class LinearOperator(ABC):
         expected = self(x)
         if expected.shape != y.shape:
             msg = (
-                f"x of shape {tuple(x.shape)} is measured as {tuple(expected.shape)} by {self!r}, got y of shape {tuple(y.shape)}"
+                f"{self!r} measures x of shape {tuple(x.shape)} as {tuple(expected.shape)}, "
+                f"got y of shape {tuple(y.shape)}"
             )
             raise ValueError(msg)
         shape = image_shape_of(x)
@@ -260,7 +259,8 @@ class LinearOperator(ABC):
             msg = f"{self!r} has {kinds[self._complex]} measurements, got {kinds[not self._complex]} y ({y.dtype})"
             raise TypeError(msg)
         if tuple(y.shape[max(0, y.ndim - len(expected)) :]) != expected:
-            msg = f"{self!r} measures an image {shape} as (..., {', '.join(map(str, expected))}), got y of shape {tuple(y.shape)}"
+            numbers = ", ".join(map(str, expected))
+            msg = f"{self!r} measures an image {shape} as (..., {numbers}), got y of shape {tuple(y.shape)}"
             raise ValueError(msg)
         return shape
 

@@ -17,8 +17,8 @@ from inverso.types import ImageShape
 class Composition(LinearOperator):
     """Apply one operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
 
-    The pseudo-inverse is exact where the composition stays diagonal (masks of masks, sampled frequencies of a circular blur),
-    separable (a shrunk Gaussian blur) or dense; otherwise it is computed by conjugate gradients.
+    The pseudo-inverse is exact where the composition stays diagonal (masks of masks, sampled frequencies of a
+    circular blur), separable (a shrunk Gaussian blur) or dense; otherwise it is computed by conjugate gradients.
 
     Args:
         outer: Operator applied last; only it fills missing places when measuring.
@@ -38,11 +38,11 @@ class Composition(LinearOperator):
             if not isinstance(factor, LinearOperator):
                 msg = f"operators compose with operators, got {type(factor).__name__}"
                 raise TypeError(msg)
-        if inner._complex:  # noqa: SLF001 - composition is the operators' own business
+        if inner._complex:
             msg = f"{inner!r} has complex measurements, and operators measure real images"
             raise TypeError(msg)
         self.outer, self.inner = outer, inner
-        self._complex = outer._complex  # noqa: SLF001
+        self._complex = outer._complex
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute `outer(inner(x))`."""
@@ -58,14 +58,14 @@ class Composition(LinearOperator):
 
     def _between(self, image_shape: ImageShape) -> ImageShape:
         shape = self.inner.output_shape(image_shape)
-        if len(shape) != 3:  # noqa: PLR2004 - channels, height, width
+        if len(shape) != 3:
             msg = f"{self.inner!r} measures vectors of shape {shape}, and {self.outer!r} measures images (C, H, W)"
             raise ValueError(msg)
         return shape[0], shape[1], shape[2]
 
     def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
-        outer = self.outer._exact_plan(self._between(image_shape), eps)  # noqa: SLF001
-        inner = self.inner._exact_plan(image_shape, eps)  # noqa: SLF001
+        outer = self.outer._exact_plan(self._between(image_shape), eps)
+        inner = self.inner._exact_plan(image_shape, eps)
         return None if outer is None or inner is None else outer.after(inner)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
@@ -85,7 +85,7 @@ class Composition(LinearOperator):
         return self.outer.measured_count(y_shape, image_shape=self._between(image_shape) if image_shape else None)
 
     def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:
-        return self.outer._fill(y, generator)  # noqa: SLF001
+        return self.outer._fill(y, generator)
 
     def for_image(self, index: int) -> Composition:
         """Narrow both factors."""
@@ -173,7 +173,8 @@ class StackedPlan(Plan):
         back = self.adjoint(y)
         if self.basis == "pixel":
             return back * weight
-        return torch.fft.ifft2(torch.fft.fft2(back) * weight).real
+        image: Tensor = torch.fft.ifft2(torch.fft.fft2(back) * weight).real
+        return image
 
 
 def join(pieces: list[Tensor], layout: tuple[Segment, ...]) -> Tensor:
@@ -199,9 +200,9 @@ def split(y: Tensor, layout: tuple[Segment, ...]) -> list[Tensor]:
 class Stack(LinearOperator):
     """Measure one image in several ways. Made by `stack(A, B, ...)`.
 
-    y is one real vector `(..., m)` per image: the parts' measurements flattened one after the other, complex ones as real and
-    imaginary parts. `split(y, image_shape=...)` takes it apart. The pseudo-inverse is exact where all parts are masks, or all
-    are diagonal in the Fourier plane; otherwise it is computed by conjugate gradients.
+    y is one real vector `(..., m)` per image: the parts' measurements flattened one after the other, complex ones as
+    real and imaginary parts. `split(y, image_shape=...)` takes it apart. The pseudo-inverse is exact where all parts
+    are masks, or all are diagonal in the Fourier plane; otherwise it is computed by conjugate gradients.
 
     Args:
         parts: At least one operator.
@@ -237,7 +238,7 @@ class Stack(LinearOperator):
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
         """Refuse: a vector does not tell the image's shape."""
-        msg = f"a stacked measurement of shape {tuple(y_shape)} does not tell the image's shape: give image_shape=(C, H, W)"
+        msg = f"a stacked y of shape {tuple(y_shape)} does not tell the image's shape: give image_shape=(C, H, W)"
         raise ValueError(msg)
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
@@ -245,7 +246,7 @@ class Stack(LinearOperator):
         return (sum(segment.length for segment in self._layout(image_shape)),)
 
     def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
-        plans = tuple(part._exact_plan(image_shape, eps) for part in self.parts)  # noqa: SLF001
+        plans = tuple(part._exact_plan(image_shape, eps) for part in self.parts)
         known = tuple(plan for plan in plans if plan is not None)
         return StackedPlan.build(known, self._layout(image_shape), image_shape) if len(known) == len(plans) else None
 
@@ -297,7 +298,7 @@ class Stack(LinearOperator):
 
 
 def _is_complex(part: LinearOperator, image_shape: ImageShape) -> bool:
-    known = part._complex  # noqa: SLF001
+    known = part._complex
     if known is not None:
         return known
     with torch.no_grad():

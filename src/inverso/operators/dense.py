@@ -48,13 +48,15 @@ class DensePlan(Plan):
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Multiply by its transpose."""
-        return (y @ self.matrix).unflatten(-1, self.image_shape)
+        image: Tensor = (y @ self.matrix).unflatten(-1, self.image_shape)
+        return image
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Divide by the singular values."""
         inner = y @ self.left
         inner = inner / (self.values + ridge / self.values)
-        return (inner @ self.right.T).unflatten(-1, self.image_shape)
+        image: Tensor = (inner @ self.right.T).unflatten(-1, self.image_shape)
+        return image
 
     def after(self, inner: Plan) -> Plan | None:
         """Apply the other operator's adjoint to the rows of the matrix."""
@@ -90,7 +92,7 @@ class RandomGaussian(PlannedOperator):
 
     def __post_init__(self) -> None:
         check_count(self.m, name="m")
-        if len(self.image_shape) != 3:  # noqa: PLR2004 - channels, height, width
+        if len(self.image_shape) != 3:
             msg = f"image_shape must be (C, H, W), got {self.image_shape}"
             raise ValueError(msg)
         for side in self.image_shape:

@@ -90,7 +90,10 @@ class Identity(PlannedOperator):
 
 
 class MaskOperator(PlannedOperator):
-    """Base of masks: a subclass draws the mask of an image size. y has the image's shape, zero at the missing pixels."""
+    """Base of masks: a subclass draws the mask of an image size.
+
+    y has the image's shape, zero at the missing pixels.
+    """
 
     fill: Fill
 
@@ -117,8 +120,8 @@ class Mask(MaskOperator):
     """Keep the pixels where a given mask is one.
 
     Args:
-        mask: Zeros and ones or booleans, one where a pixel is kept: `(H, W)`, `(1, H, W)`, `(C, H, W)` or `(B, 1, H, W)`,
-            the last with one mask per image of the batch.
+        mask: Zeros and ones or booleans, one where a pixel is kept: `(H, W)`, `(1, H, W)`, `(C, H, W)` or `(B, 1, H,
+            W)`, the last with one mask per image of the batch.
         fill: What a recorded measurement shows in the missing places.
 
     Raises:
@@ -184,7 +187,8 @@ class RandomMask(MaskOperator):
     Args:
         keep: Share kept, in (0, 1]; exactly `round(keep H W)` pixels, at least one.
         fill: What a recorded measurement shows in the missing places.
-        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its own.
+        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its
+            own.
 
     Raises:
         ValueError: keep lies outside (0, 1].
@@ -273,8 +277,8 @@ class BoxMask(MaskOperator):
         seed: Of the corner; a tuple gives every image of the batch its own.
 
     Raises:
-        ValueError: A size is below 1, a corner is negative, or both `corner` and `random` are given. On use: the box does
-            not fit in the image, or covers it whole.
+        ValueError: A size is below 1, a corner is negative, or both `corner` and `random` are given. On use: the box
+            does not fit in the image, or covers it whole.
 
     Example:
         >>> from inverso.operators import BoxMask
@@ -322,7 +326,10 @@ class BoxMask(MaskOperator):
         else:
             top, left = self.corner or (spare[0] // 2, spare[1] // 2)
         if min(spare) < 0 or top + tall > height or left + wide > width or (tall, wide) == (height, width):
-            msg = f"a missing box of {tall}x{wide} at {(top, left)} must fit in the image of {height}x{width} and leave some of it"
+            msg = (
+                f"a missing box of {tall}x{wide} at {(top, left)} must fit in the image of {height}x{width} "
+                "and leave some of it"
+            )
             raise ValueError(msg)
         mask = torch.ones(height, width, dtype=torch.bool, device="cpu")
         mask[top : top + tall, left : left + wide] = False
@@ -376,7 +383,9 @@ class EdgeMask(Mask):
 
 def _edge_strength(images: Tensor) -> Tensor:
     """Compute the length of the Sobel gradient of the gray image, with a floor so that flat places keep a chance."""
-    gray = torch.nn.functional.pad(images.detach().to("cpu", torch.float64).mean(dim=1, keepdim=True), (1,) * 4, mode="replicate")
+    gray = torch.nn.functional.pad(
+        images.detach().to("cpu", torch.float64).mean(dim=1, keepdim=True), (1,) * 4, mode="replicate"
+    )
     sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=torch.float64, device="cpu") / 8
     strength = torch.nn.functional.conv2d(gray, torch.stack([sobel, sobel.T])[:, None]).square().sum(dim=1).sqrt()
     floor = 0.02 * strength.mean(dim=(1, 2), keepdim=True)

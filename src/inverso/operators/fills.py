@@ -55,8 +55,8 @@ class Clutter(Fill):
     """Paint the missing places with a piece of another photo.
 
     Args:
-        photo: `(C, H, W)` or `(1, C, H, W)` in [0, 1], with as many channels as the images and at least as large. Where it
-            is larger, each image gets a piece from a random place.
+        photo: `(C, H, W)` or `(1, C, H, W)` in [0, 1], with as many channels as the images and at least as large.
+            Where it is larger, each image gets a piece from a random place.
 
     Raises:
         ValueError: The photo is no single image.
@@ -79,8 +79,8 @@ class Clutter(Fill):
         spare = (self.photo.shape[-2] - height, self.photo.shape[-1] - width)
         if self.photo.shape[0] != y.shape[-3] or min(spare) < 0:
             msg = (
-                f"the clutter photo is {tuple(self.photo.shape)}, which does not cover measurements of shape {tuple(y.shape)}: "
-                "it must have as many channels and be at least as large"
+                f"the clutter photo is {tuple(self.photo.shape)}, which does not cover measurements of shape "
+                f"{tuple(y.shape)}: it must have as many channels and be at least as large"
             )
             raise ValueError(msg)
         pieces = []

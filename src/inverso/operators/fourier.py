@@ -24,8 +24,8 @@ class FourierPlan(Plan):
     """`y = d F x` with an orthonormal Fourier transform F: complex measurements of a real image.
 
     A real image has `X(-k) = conj(X(k))`, so k and -k measure the same number, and the least squares solution is
-    `X(k) = (conj(d(k)) y(k) + d(-k) conj(y(-k))) / (|d(k)|^2 + |d(-k)|^2)`. Its second term is the conjugate mirror image of
-    its first one; taking the real part after the inverse transform adds the two.
+    `X(k) = (conj(d(k)) y(k) + d(-k) conj(y(-k))) / (|d(k)|^2 + |d(-k)|^2)`. Its second term is the conjugate mirror
+    image of its first one; taking the real part after the inverse transform adds the two.
 
     Args:
         weight: d, `(1, H, W)` or `(B, 1, H, W)`.
@@ -65,21 +65,22 @@ class FourierPlan(Plan):
     def forward(self, x: Tensor) -> Tensor:
         """Compute `d F x`."""
         _check_batch(self.weight, x)
-        return torch.fft.fft2(x, norm="ortho") * self.weight
+        y: Tensor = torch.fft.fft2(x, norm="ortho") * self.weight
+        return y
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Compute `Re F^-1 conj(d) y`."""
         _check_batch(self.weight, y)
-        return torch.fft.ifft2(y * self.weight.conj(), norm="ortho").real
+        return _image(y * self.weight.conj())
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Average conjugate partners where both are measured, and double where one is."""
         _check_batch(self.weight, y)
         if isinstance(ridge, float) and ridge == 0:
-            return torch.fft.ifft2(y * self.inverse, norm="ortho").real
+            return _image(y * self.inverse)
         kept = self.energy > 0
         spectrum = y * self.weight.conj() * torch.where(kept, 1 / (torch.where(kept, self.energy, 1) + ridge), 0)
-        return torch.fft.ifft2(spectrum, norm="ortho").real
+        return _image(spectrum)
 
     def restrict(self, y: Tensor) -> Tensor:
         """Set the frequencies off the mask to zero."""
@@ -153,7 +154,8 @@ class CirculantPlan(Plan):
         return self._filter(y, weight)
 
     def _filter(self, x: Tensor, spectrum: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(x) * spectrum, s=x.shape[-2:])
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * spectrum, s=x.shape[-2:])
+        return filtered
 
     def after(self, inner: Plan) -> Plan | None:
         """Multiply the spectra of two circular blurs."""
@@ -172,6 +174,11 @@ def mirror(spectrum: Tensor) -> Tensor:
     return spectrum.flip(-2, -1).roll((1, 1), (-2, -1))
 
 
+def _image(spectrum: Tensor) -> Tensor:
+    image: Tensor = torch.fft.ifft2(spectrum, norm="ortho").real
+    return image
+
+
 def _check_batch(weight: Tensor, x: Tensor) -> None:
     if weight.ndim == BATCHED and (x.ndim < BATCHED or x.shape[-4] != len(weight)):
         msg = f"there are {len(weight)} frequency masks, one per image, but the images have shape {tuple(x.shape)}"
@@ -182,16 +189,18 @@ def _check_batch(weight: Tensor, x: Tensor) -> None:
 class FFTMask(PlannedOperator):
     """Sample the Fourier plane of an image at random (compressed sensing as in magnetic resonance imaging).
 
-    `y = M F x` with the orthonormal 2-D Fourier transform per channel, unshifted: complex, image-sized, zero off the mask. The
-    zero frequency is always sampled, since it alone tells the brightness. Images are real, so a frequency and its conjugate
-    partner carry one measurement, and the pseudo-inverse uses both: it is not the zero-filled inverse transform.
+    `y = M F x` with the orthonormal 2-D Fourier transform per channel, unshifted: complex, image-sized, zero off the
+    mask. The zero frequency is always sampled, since it alone tells the brightness. Images are real, so a frequency
+    and its conjugate partner carry one measurement, and the pseudo-inverse uses both: it is not the zero-filled
+    inverse transform.
 
     Args:
         ratio: Share of the frequencies sampled, in (0, 1]; `round(ratio H W)` of them, within one if `symmetric`.
-        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `ratio / 2` of
-            the largest frequency per axis.
+        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `ratio
+            / 2` of the largest frequency per axis.
         symmetric: Sample conjugate partners together. Without it a ratio r knows about `1 - (1 - r)^2` of the image.
-        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its own.
+        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its
+            own.
 
     Raises:
         ValueError: ratio lies outside (0, 1], or the density is unknown.
@@ -265,7 +274,9 @@ class FFTMask(PlannedOperator):
 
 
 def _random_order(log_weight: Tensor, seed: int) -> Tensor:
-    uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed), device="cpu")
+    uniform = torch.rand(
+        log_weight.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed), device="cpu"
+    )
     keys = log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
     return keys.flatten().argsort(descending=True, stable=True)
 

@@ -89,12 +89,12 @@ class LeastSquares:
 
 class _Solve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, problem: LeastSquares) -> Tensor:  # type: ignore[override]  # noqa: ANN401
+    def forward(ctx: Any, y: Tensor, problem: LeastSquares) -> Tensor:  # noqa: ANN401
         ctx.problem = problem
         return problem.cgls(y)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         return ctx.problem.transposed().solve(gradient), None
 
 

@@ -1,7 +1,7 @@
 """Plans: what an operator works out once for an image size, and the bounded cache that keeps it.
 
-A plan knows an operator as a short formula (a diagonal, a pair of small matrices, a diagonal in the Fourier plane), so that
-its adjoint and its pseudo-inverse are formulas too.
+A plan knows an operator as a short formula (a diagonal, a pair of small matrices, a diagonal in the Fourier plane),
+so that its adjoint and its pseudo-inverse are formulas too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import fields, replace
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ P = TypeVar("P", bound="Plan")
 
 
 class Plan(ABC):
-    """An operator at one image size, with everything that depends on that size computed. Subclasses are frozen dataclasses.
+    """An operator at one image size, with all that depends on that size computed. Subclasses are frozen dataclasses.
 
     Attributes:
         rank: Dimension of the space of images that the measurement tells, per image (averaged where masks differ).
@@ -79,7 +79,7 @@ class Plan(ABC):
                 changes[field.name] = value.to(device=device, dtype=dtype)
             elif isinstance(value, Tensor):
                 changes[field.name] = value.to(device=device)
-        return cast(P, replace(self, **changes))  # type: ignore[type-var]
+        return replace(self, **changes)  # type: ignore[type-var]
 
 
 class PlanCache:
@@ -100,7 +100,8 @@ class PlanCache:
             if key in self._plans:
                 self._plans.move_to_end(key)
                 return self._plans[key]
-        # A tensor born in inference mode can never be used in a differentiated computation, and plans outlive their caller.
+        # A tensor born in inference mode can never be used in a differentiated computation, and plans outlive their
+        # caller.
         with torch.inference_mode(mode=False), torch.no_grad():
             plan = make()
         with self._lock:

@@ -40,8 +40,8 @@ class Axis:
 class SeparablePlan(Plan):
     """`A = D_h (x) D_w` through the singular value decompositions of its two matrices.
 
-    The singular values of A are the products of those of the axes, so the pseudo-inverse is a division in between two pairs
-    of small matrix products. Where every singular value is kept, it collapses to one matrix per axis.
+    The singular values of A are the products of those of the axes, so the pseudo-inverse is a division in between two
+    pairs of small matrix products. Where every singular value is kept, it collapses to one matrix per axis.
 
     Args:
         rows: `D_h`, `(h, H)`.
@@ -125,7 +125,8 @@ class Bicubic(PlannedOperator):
     """Shrink images by an integer factor with the antialiased cubic kernel (a = -0.5).
 
     `A x = D_h x D_w^T`, and therefore `A^+ y = D_h^+ y (D_w^+)^T`, exactly. It is the operator that
-    `torch.nn.functional.interpolate(mode="bicubic", antialias=True)` computes (Keys 1981). y is `(..., C, H/scale, W/scale)`.
+    `torch.nn.functional.interpolate(mode="bicubic", antialias=True)` computes (Keys 1981). y is `(..., C, H/scale,
+    W/scale)`.
 
     Args:
         scale: 2 to 32; the sides of the image must be multiples of it.
@@ -179,18 +180,19 @@ def _shrinking_matrix(side: int, scale: int) -> Tensor:
 class GaussianBlur(PlannedOperator):
     """Blur images with a Gaussian of finite support, one axis after the other. y has the image's shape.
 
-    The matrices of the two axes have singular values down to rounding, so `A^+` amplifies noise without bound: under noise
-    give `pinv` a ridge.
+    The matrices of the two axes have singular values down to rounding, so `A^+` amplifies noise without bound: under
+    noise give `pinv` a ridge.
 
     Args:
         kernel_size: Odd number of taps per axis.
         sigma: Standard deviation in pixels, greater than 0.
-        padding: What lies beyond the border: its mirror image ("reflect"), the other side ("circular") or black ("zero").
+        padding: What lies beyond the border: its mirror image ("reflect"), the other side ("circular") or black
+            ("zero").
 
     Raises:
         TypeError: kernel_size is no integer, or sigma no number.
-        ValueError: kernel_size is even, sigma is not positive, or the padding is unknown. On use: the kernel reaches beyond
-            the mirror image.
+        ValueError: kernel_size is even, sigma is not positive, or the padding is unknown. On use: the kernel reaches
+            beyond the mirror image.
 
     Example:
         >>> import torch
@@ -216,7 +218,10 @@ class GaussianBlur(PlannedOperator):
         """Return the image's shape, or refuse sides that are too short for the kernel."""
         reach = self.kernel_size // 2
         if min(image_shape[1:]) <= reach and self.padding != "zero":
-            msg = f"a kernel of {self.kernel_size} needs sides above {reach} with padding={self.padding!r}, got {image_shape[1]}x{image_shape[2]}"
+            msg = (
+                f"a kernel of {self.kernel_size} needs sides above {reach} with padding={self.padding!r}, "
+                f"got {image_shape[1]}x{image_shape[2]}"
+            )
             raise ValueError(msg)
         return image_shape
 
@@ -230,8 +235,9 @@ class GaussianBlur(PlannedOperator):
         taps = torch.exp(-offsets.square() / (2 * self.sigma**2))
         taps = taps / taps.sum()
         # Row i of the padded identity is the pixel that stands at place i of the padded signal.
-        padded = np.pad(np.eye(side), ((reach, reach), (0, 0)), mode=NUMPY_PADDING[self.padding])  # type: ignore[call-overload]
-        windows = torch.from_numpy(padded).unfold(0, self.kernel_size, 1)
+        widths = ((reach, reach), (0, 0))
+        padded = np.pad(np.eye(side), widths, mode=NUMPY_PADDING[self.padding])  # type: ignore[call-overload]
+        windows: Tensor = torch.from_numpy(padded).unfold(0, self.kernel_size, 1)
         return windows @ taps
 
 

@@ -19,8 +19,8 @@ LATENT, IMAGE = "latent", "image"
 class Adaptation:
     """Minimize `|A G(z; theta) - y|^2` over theta and z by Adam, one image after the other.
 
-    Weights that differ between images leave nothing to share in a batch, and taking images one by one makes the answer of each
-    the same, bit for bit, as if it had come alone.
+    Weights that differ between images leave nothing to share in a batch, and taking images one by one makes the
+    answer of each the same, bit for bit, as if it had come alone.
 
     Args:
         name: What the trace calls it.
@@ -52,7 +52,9 @@ class Adaptation:
                 return state
             image = torch.cat([values[IMAGE] for values in finished])
             rest = image[:0] if state.image is None else state.image[len(finished) :]
-            record = StageRecord(self.name, torch.cat([image, rest]), image.new_empty(0, n), time.perf_counter() - began)
+            record = StageRecord(
+                self.name, torch.cat([image, rest]), image.new_empty(0, n), time.perf_counter() - began
+            )
             return state.following(record, latent=torch.cat([*(v[LATENT] for v in finished), latents[len(finished) :]]))
 
         with Guard(self.name, self.steps * n, problem.report, rescue) as guard:

@@ -19,11 +19,11 @@ PROBES = 8
 class BackProject:
     """Correct an image by its misfit: `x + A^T (A A^T + ridge I)^-1 (y - A x)` (Abu Hussein et al. 2020, eq. 8).
 
-    Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into the image,
-    and an ill-conditioned operator would amplify it. The automatic ridge is the one of the linear estimate with the least
-    expected error: noise variance over the variance of the image's own error. The latter is read off the misfit, of which the
-    noise explains a known part: `E |y - A x|^2 = error^2 trace(A A^T) + m noise^2`. Where the noise explains all of it, nothing
-    is corrected, so that an image which is already right is left alone.
+    Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into
+    the image, and an ill-conditioned operator would amplify it. The automatic ridge is the one of the linear estimate
+    with the least expected error: noise variance over the variance of the image's own error. The latter is read off
+    the misfit, of which the noise explains a known part: `E |y - A x|^2 = error^2 trace(A A^T) + m noise^2`. Where
+    the noise explains all of it, nothing is corrected, so that an image which is already right is left alone.
 
     Args:
         ridge: In the unit of squared singular values, or "auto".

@@ -73,7 +73,7 @@ class Problem:
 
     @cached_property
     def measured(self) -> Tensor:
-        """y with zeros where nothing was measured."""
+        """Y with zeros where nothing was measured."""
         return self.operator.restrict(self.y, image_shape=self.image_shape)
 
     @cached_property
@@ -152,8 +152,8 @@ class State:
 class Stage(Protocol):
     """One step towards the answer: anything with a name that maps a state to the next one.
 
-    A stage may also say what it needs, as `needs: frozenset[str]` of "A", "prior", "restorer", "image" and "latent"; `solve`
-    then refuses, before anything runs, a problem that lacks it.
+    A stage may also say what it needs, as `needs: frozenset[str]` of "A", "prior", "restorer", "image" and "latent";
+    `solve` then refuses, before anything runs, a problem that lacks it.
     """
 
     @property
@@ -195,11 +195,12 @@ class NonFiniteLossError(InversoError):
         self.failure = failure
         super().__init__(
             f"the loss of stage {failure.stage!r} turned non-finite at step {failure.step}; the last finite one was "
-            f"{failure.loss:.4g} per image. The best state so far is attached as .reconstruction; a smaller learning rate often helps"
+            f"{failure.loss:.4g} per image. The best answer so far is attached as .reconstruction; "
+            "a smaller learning rate often helps"
         )
 
 
-class InterruptedStage(KeyboardInterrupt):  # noqa: N818 - it is no error, it is the user's Ctrl-C
+class InterruptedStage(KeyboardInterrupt):
     """The user stopped a stage.
 
     Attributes:
@@ -212,7 +213,8 @@ class InterruptedStage(KeyboardInterrupt):  # noqa: N818 - it is no error, it is
     def __init__(self, failure: StageFailure) -> None:
         self.failure = failure
         super().__init__(
-            f"stage {failure.stage!r} was interrupted at step {failure.step}; the best state so far is attached as .reconstruction"
+            f"stage {failure.stage!r} was interrupted at step {failure.step}; "
+            "the best answer so far is attached as .reconstruction"
         )
 
 

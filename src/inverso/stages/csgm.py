@@ -18,8 +18,8 @@ from inverso.stages.descent import Best, Evaluation, Guard, descend
 class CSGM:
     """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, eq. 3).
 
-    Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate of its
-    best restart. With noise, a restart stops as soon as its misfit has come down to the noise.
+    Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate
+    of its best restart. With noise, a restart stops as soon as its misfit has come down to the noise.
 
     Args:
         steps: Steps of Adam, each one forward and backward pass per image and restart.

@@ -61,8 +61,8 @@ class DeepImagePrior:
 def untrained(prior: Prior, *, seed: int) -> nn.Module:
     """Return a copy of a network with everything it has learned removed.
 
-    Layers that know how to start anew do so; weights of others are shuffled, which keeps their scale and loses their meaning.
-    Batch norms then take their statistics from random latents, as they would have in training.
+    Layers that know how to start anew do so; weights of others are shuffled, which keeps their scale and loses their
+    meaning. Batch norms then take their statistics from random latents, as they would have in training.
     """
     network = copy.deepcopy(cast(nn.Module, prior))
     generator = as_generator(seed)
@@ -81,7 +81,7 @@ def untrained(prior: Prior, *, seed: int) -> nn.Module:
 
 
 def _calibrate(network: nn.Module, prior: Prior, generator: torch.Generator) -> None:
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

@@ -29,8 +29,8 @@ class Evaluation:
 class Best:
     """The best iterate of every item so far.
 
-    An item whose misfit has come down to the noise is done: going on would fit the noise (Morozov's discrepancy principle),
-    so its iterate is kept from then on.
+    An item whose misfit has come down to the noise is done: going on would fit the noise (Morozov's discrepancy
+    principle), so its iterate is kept from then on.
     """
 
     def __init__(self, noise_energy: Tensor) -> None:
@@ -93,10 +93,13 @@ def descend(
         if bool(best.done.all()) or step == steps - 1:
             break
         if not evaluation.loss.requires_grad:
-            msg = "the prior's images do not depend differentiably on what is optimized: does its forward use no_grad or detach?"
+            msg = (
+                "the prior's images do not depend differentiably on what is optimized: "
+                "does its forward use no_grad or detach?"
+            )
             raise ValueError(msg)
         optimizer.zero_grad(set_to_none=True)
-        torch.where(best.done, 0, evaluation.loss).sum().backward()
+        torch.autograd.backward(torch.where(best.done, 0, evaluation.loss).sum())
         optimizer.step()
     return torch.stack(curves)
 

@@ -14,11 +14,11 @@ from inverso.stages.base import Problem, State
 
 @dataclass(frozen=True)
 class ImageAdaptive:
-    """Minimize `|A G(z; theta) - y|^2` over latent and weights, from the latent of CSGM (Abu Hussein et al. 2020, eq. 5).
+    """Minimize `|A G(z; theta) - y|^2` over latent and weights, from CSGM's latent (Abu Hussein et al. 2020, eq. 5).
 
-    A prior cannot make every face. Adapted to one measurement, with a private copy of its weights per image, it can come near
-    to this one, and what it learned about faces still fills in what was not measured. With noise, an image stops when its
-    misfit has come down to the noise.
+    A prior cannot make every face. Adapted to one measurement, with a private copy of its weights per image, it can
+    come near to this one, and what it learned about faces still fills in what was not measured. With noise, an image
+    stops when its misfit has come down to the noise.
 
     Args:
         steps: Steps of Adam per image, each one forward and backward pass.

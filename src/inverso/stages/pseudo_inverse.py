@@ -14,8 +14,8 @@ class PseudoInverse:
     """Reconstruct without a prior: the smallest image that explains y, `A^+ y`, or the adjoint `A^T y`.
 
     Args:
-        adjoint: Use the adjoint, which fills unmeasured frequencies or pixels with zeros and counts conjugate partners once
-            ("zero-filled"). It is not a pseudo-inverse; it is what is often shown as one.
+        adjoint: Use the adjoint, which fills unmeasured frequencies or pixels with zeros and counts conjugate
+            partners once ("zero-filled"). It is not a pseudo-inverse; it is what is often shown as one.
     """
 
     adjoint: bool = field(default=False, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class Task(Protocol):
         """Do optimizer step number `step` (from 0) and report losses."""
 
     def evaluate(self, step: int, folder: Path) -> Mapping[str, float]:
-        """Measure, leave pictures in the folder, and report; the entry `score` decides what is best (higher is better)."""
+        """Measure and leave pictures in the folder; the entry `score` decides what is best (higher is better)."""
 
     def export(self, path: Path) -> None:
         """Write the weights a user would load."""
@@ -125,6 +126,6 @@ def _drop_rows_after(path: Path, step: int) -> None:
 
 def _refuse_non_finite(losses: Mapping[str, float], step: int) -> None:
     for name, value in losses.items():
-        if value != value or abs(value) == float("inf"):
+        if not math.isfinite(value):
             msg = f"the loss {name!r} is {value} at step {step}; the last checkpoint is kept"
             raise InversoError(msg)

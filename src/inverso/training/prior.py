@@ -88,7 +88,7 @@ class PriorTraining:
         self.encoder, self.encoder_optimizer = self._setup(encoder)
 
     def _setup(self, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = module.to(memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.lr, betas=self.recipe.betas)
         wrapped, wrapped_optimizer = self.fabric.setup(module, optimizer)
         return wrapped, wrapped_optimizer
@@ -112,7 +112,8 @@ class PriorTraining:
 
         critic_losses = self._train_critic(step, real, fake.detach())
 
-        # Sigma-VAE (Rybkin et al. 2021): with the noise level at its best value the likelihood is log(mse)/2 per number.
+        # Sigma-VAE (Rybkin et al. 2021): with the noise level at its best value the likelihood is log(mse)/2 per
+        # number.
         pixels = real[0].numel()
         mse = (restored - real).square().mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
