@@ -12,10 +12,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL = $(BIN)/python -m pip install --progress-bar off
 SHORTER = awk '/Downloading .* MB\)/ { print "  " $$2, $$3, $$4 } /^Installing collected/ { print "  installing" } { fflush() }'
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs pictures clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png.
 	@$(BIN)/inverso demo -o demo.png
@@ -32,6 +32,10 @@ lint: $(VENV)/.dev-stamp ## Check style, import directions and types.
 docs: $(VENV)/.docs-stamp ## Build the site in docs/_build/html; INVERSO_FAST=1 takes fewer steps in the notebooks.
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
+
+pictures: $(VENV)/.dev-stamp ## Draw the README's picture and run the notebooks anew, after a change of weights or defaults.
+	$(BIN)/inverso demo -o docs/images/demo.png
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False examples/*.ipynb
 
 clean: ## Remove what was built; the virtual environment stays.
 	rm -rf build dist docs/_build docs/api/generated docs/examples docs/jupyter_execute demo.png

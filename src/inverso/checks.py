@@ -62,8 +62,8 @@ def check_image(x: object, *, name: str = "x") -> Tensor:
     return x
 
 
-def check_measurement(y: object, *, name: str = "y") -> Tensor:
-    """Refuse what is no measurement: the answer is a finite float or complex tensor with at least one entry."""
+def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Tensor:
+    """Refuse what is no measurement: the answer is a float or complex tensor with at least one entry, finite unless said."""
     if not isinstance(y, Tensor):
         msg = f"{name} must be a torch.Tensor, got {type(y).__name__}"
         raise TypeError(msg)
@@ -73,7 +73,8 @@ def check_measurement(y: object, *, name: str = "y") -> Tensor:
     if y.numel() == 0:
         msg = f"{name} is empty: its shape is {tuple(y.shape)}"
         raise ValueError(msg)
-    check_finite(y, name=name)
+    if finite:
+        check_finite(y, name=name)
     return y
 
 

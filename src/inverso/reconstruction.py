@@ -61,6 +61,11 @@ class Reconstruction:
             noise=problem.noise,
         )
 
+    @property
+    def state(self) -> State:
+        """Where the last stage arrived, for `Resume`."""
+        return State(self.image, self.latent, self.weights, self.stages)
+
     def save(self, path: str | Path) -> None:
         """Write the image, clamped to [0, 1]; several images are tiled into one picture. Written whole or not at all.
 

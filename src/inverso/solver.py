@@ -197,7 +197,7 @@ def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
     if tuple(y.shape[1:]) != tuple(expected):
         of = "images" if prior is None else "the prior's images"
         msg = (
-            f"{A!r} measures {of} {tuple(shape)} as (n, {', '.join(map(str, expected))}), one batch dimension n before the "
-            f"measurement, got y of shape {tuple(y.shape)}"
+            f"{A!r} measures {of} {tuple(shape)} as (n, {', '.join(map(str, expected))}), with one batch dimension n "
+            f"before the measurement, got y of shape {tuple(y.shape)}"
         )
         raise ValueError(msg)

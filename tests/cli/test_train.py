@@ -11,7 +11,7 @@ from inverso.io import photo, save_image
 
 pytest.importorskip("lightning_fabric")
 
-from inverso.training.prior import PriorRecipe
+from inverso.training import PriorRecipe
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def asked(monkeypatch):
     def record(data, **options):
         calls.update(options, data=data)
 
-    monkeypatch.setattr("inverso.training.fit_prior", record, raising=False)
+    monkeypatch.setattr("inverso.training.fit_prior", record)
     return calls
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,25 +19,12 @@ if TYPE_CHECKING:
     from inverso.operators import LinearOperator
     from inverso.priors import GaussianPrior
     from inverso.reconstruction import Reconstruction
-    from inverso.stages import Problem, Stage, State
+    from inverso.stages import Stage
 
 EPILOG = examples("inverso demo", "inverso demo -A bicubic:4 --noise 0.02 -o demo.png")
 
 METHODS = ("pinv", "csgm", "csgm+bp", "ia", "ia+bp")
 FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
-
-
-@dataclass(frozen=True)
-class _Resume:
-    """A stage that hands on what another run arrived at, so that methods can share their first stages."""
-
-    state: State
-    name: ClassVar[str] = "resume"
-    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
-
-    def __call__(self, problem: Problem, state: State) -> State:  # noqa: ARG002 - a stage takes both
-        """Hand on."""
-        return self.state
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ def demo(
     *,
     operator: Annotated[
         str, typer.Option("--operator", "-A", help="How the photo is measured.", metavar="SPEC")
-    ] = "fft:0.3",
+    ] = "fft:0.5",
     noise: Noise = 0.0,
     prior: Prior = "faces-64",
     photo: Annotated[
@@ -106,7 +93,7 @@ def _reconstruct(
     """Run every method; one whose first stages have run goes on from there."""
     from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.solver import solve  # noqa: PLC0415
-    from inverso.stages import State  # noqa: PLC0415
+    from inverso.stages import Resume  # noqa: PLC0415
 
     done: dict[tuple[Stage, ...], Reconstruction] = {}
     for method in METHODS:
@@ -114,8 +101,7 @@ def _reconstruct(
         shared = max((len(first) for first in done if stages[: len(first)] == first), default=0)
         rest: list[Stage] = list(stages[shared:])
         if shared:
-            start = done[stages[:shared]]
-            rest.insert(0, _Resume(State(start.image, start.latent, start.weights, start.stages)))
+            rest.insert(0, Resume(done[stages[:shared]].state))
         done[stages] = solve(y, A, prior, rest, noise=noise, seed=seed)
     return dict(zip(METHODS, done.values(), strict=True))
 

@@ -44,8 +44,7 @@ def prior(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Train a generative prior on a folder of photos."""
     try:
-        from inverso.training import fit_prior  # noqa: PLC0415
-        from inverso.training.prior import PriorRecipe  # noqa: PLC0415
+        from inverso.training import PriorRecipe, fit_prior  # noqa: PLC0415
     except ModuleNotFoundError as error:
         msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
         raise ValueError(msg) from error

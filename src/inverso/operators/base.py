@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -69,8 +70,25 @@ class LinearOperator(ABC):
         Raises:
             ValueError: The operator cannot measure such an image.
         """
-        with torch.no_grad():
-            return tuple(self.forward(torch.zeros(1, *image_shape)).shape[1:])
+        return tuple(self._probe(image_shape).shape[1:])
+
+    def _probe(self, image_shape: ImageShape) -> Tensor:
+        """Measure a black image, in whatever precision and wherever the operator's own tensors allow it."""
+        failure: RuntimeError | None = None
+        for device, dtype in product(("cpu", "cuda")[: 1 + torch.cuda.is_available()], (torch.float32, torch.float64)):
+            try:
+                with torch.no_grad():
+                    return self.forward(torch.zeros(1, *image_shape, dtype=dtype, device=device))
+            except RuntimeError as error:  # noqa: PERF203 - torch says so where precisions or devices do not match
+                failure = failure or error
+        raise failure or RuntimeError
+
+    def _measurement(self, image_shape: ImageShape) -> tuple[tuple[int, ...], bool]:
+        """Return the shape of the measurement of one image, and whether it is complex."""
+        if self._complex is not None:
+            return self.output_shape(image_shape), self._complex
+        probe = self._probe(image_shape)
+        return tuple(probe.shape[1:]), probe.is_complex()
 
     def plan(self, image_shape: ImageShape, dtype: torch.dtype, device: torch.device | str = "cpu") -> Plan | None:
         """Return the cached exact plan for an image size, or None where pseudo-inverses are computed iteratively.
@@ -80,6 +98,8 @@ class LinearOperator(ABC):
             dtype: Real floating dtype of the image.
             device: Where the plan's tensors lie.
         """
+        if not self._has_plan():
+            return None
         device = torch.device(device)
 
         def make() -> Plan | None:
@@ -91,6 +111,10 @@ class LinearOperator(ABC):
     def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:  # noqa: ARG002 - subclasses look at them
         """Compute the plan in float64 on the CPU; `eps` is the precision in which it will be used."""
         return None
+
+    def _has_plan(self) -> bool:
+        """Whether there can be an exact plan; operators without one need not be hashable."""
+        return type(self)._exact_plan is not LinearOperator._exact_plan
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the noiseless measurement `A x`.
@@ -172,8 +196,8 @@ class LinearOperator(ABC):
         Warns:
             ConvergenceWarning: Conjugate gradients stopped above their tolerance (operators without an exact plan).
         """
-        check_measurement(y)
         shape = self._check_y(y, image_shape)
+        check_finite(y, name="y")
         trailing = len(self.output_shape(shape))
         ridge = _check_ridge(ridge, y, trailing)
         plan = self.plan(shape, real_dtype(y.dtype), y.device)
@@ -204,6 +228,7 @@ class LinearOperator(ABC):
         Raises:
             ValueError: x and y do not fit together.
         """
+        check_measurement(y, finite=False)
         expected = self(x)
         if expected.shape != y.shape:
             msg = (
@@ -216,9 +241,12 @@ class LinearOperator(ABC):
 
     def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
         """Count the real numbers measured in a y of that shape, leading dimensions included."""
-        dtype = torch.complex64 if self._complex else torch.float32
+        is_complex = self._complex
+        if is_complex is None:
+            _, is_complex = self._measurement(image_shape or self.input_shape(tuple(y_shape)))
+        dtype = torch.complex64 if is_complex else torch.float32
         entries = int(self.restrict(torch.ones(tuple(y_shape), dtype=dtype), image_shape=image_shape).count_nonzero())
-        return 2 * entries if self._complex else entries
+        return 2 * entries if is_complex else entries
 
     def known_fraction(self, image_shape: ImageShape) -> float:
         """Return the rank of A over `C H W`: the share of the image that the measurement tells.
@@ -240,8 +268,6 @@ class LinearOperator(ABC):
         """Compose: `(A @ B)(x) = A(B(x))`."""
         from inverso.operators.compose import Composition  # noqa: PLC0415 - it is a subclass of this class
 
-        if not isinstance(inner, LinearOperator):
-            return NotImplemented
         return Composition(self, inner)
 
     def __repr__(self) -> str:
@@ -252,11 +278,12 @@ class LinearOperator(ABC):
 
     def _check_y(self, y: Tensor, image_shape: ImageShape | None) -> ImageShape:
         """Return the shape of the image behind y, or refuse a y that is no measurement of such an image."""
+        check_measurement(y, finite=False)
         shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
-        expected = self.output_shape(shape)
-        if self._complex is not None and y.is_complex() != self._complex:
+        expected, is_complex = self._measurement(shape)
+        if y.is_complex() != is_complex:
             kinds = ("real", "complex")
-            msg = f"{self!r} has {kinds[self._complex]} measurements, got {kinds[not self._complex]} y ({y.dtype})"
+            msg = f"{self!r} has {kinds[is_complex]} measurements, got {kinds[not is_complex]} y ({y.dtype})"
             raise TypeError(msg)
         if tuple(y.shape[max(0, y.ndim - len(expected)) :]) != expected:
             numbers = ", ".join(map(str, expected))

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from inverso.operators.base import LinearOperator
+from inverso.operators.diagonal import Identity
 from inverso.operators.plans import Basis, Plan, Ridge, image_shape_of
 from inverso.types import ImageShape
 
 
+@dataclass(frozen=True, repr=False)
 class Composition(LinearOperator):
     """Apply one operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
 
@@ -33,16 +35,18 @@ class Composition(LinearOperator):
         Bicubic(scale=2) @ GaussianBlur(kernel_size=5, sigma=1.0, padding='reflect')
     """
 
-    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
-        for factor in (outer, inner):
+    outer: LinearOperator
+    inner: LinearOperator
+
+    def __post_init__(self) -> None:
+        for factor in (self.outer, self.inner):
             if not isinstance(factor, LinearOperator):
-                msg = f"operators compose with operators, got {type(factor).__name__}"
+                msg = f"operators compose with operators, got {type(factor).__name__}; to measure an image x write A(x)"
                 raise TypeError(msg)
-        if inner._complex:
-            msg = f"{inner!r} has complex measurements, and operators measure real images"
+        if self.inner._complex:
+            msg = f"{self.inner!r} has complex measurements, and operators measure real images"
             raise TypeError(msg)
-        self.outer, self.inner = outer, inner
-        self._complex = outer._complex
+        object.__setattr__(self, "_complex", self.outer._complex)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute `outer(inner(x))`."""
@@ -65,8 +69,13 @@ class Composition(LinearOperator):
 
     def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
         outer = self.outer._exact_plan(self._between(image_shape), eps)
+        if isinstance(self.inner, Identity):
+            return outer
         inner = self.inner._exact_plan(image_shape, eps)
         return None if outer is None or inner is None else outer.after(inner)
+
+    def _has_plan(self) -> bool:
+        return self.outer._has_plan() and self.inner._has_plan()
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
         between = self.outer.adjoint(y, image_shape=self._between(image_shape))
@@ -90,12 +99,6 @@ class Composition(LinearOperator):
     def for_image(self, index: int) -> Composition:
         """Narrow both factors."""
         return Composition(self.outer.for_image(index), self.inner.for_image(index))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Composition) and (self.outer, self.inner) == (other.outer, other.inner)
-
-    def __hash__(self) -> int:
-        return hash((Composition, self.outer, self.inner))
 
     def __repr__(self) -> str:
         inner = f"({self.inner!r})" if isinstance(self.inner, Composition) else repr(self.inner)
@@ -126,8 +129,8 @@ class StackedPlan(Plan):
 
     Args:
         parts: The plans.
-        inverse: Pseudo-inverse of the summed diagonals of `A_i^T A_i`.
-        energy: The summed diagonals.
+        layout: Where the measurement of each part lies in y.
+        energy: The summed diagonals of `A_i^T A_i`.
     """
 
     parts: tuple[Plan, ...]
@@ -176,6 +179,10 @@ class StackedPlan(Plan):
         image: Tensor = torch.fft.ifft2(torch.fft.fft2(back) * weight).real
         return image
 
+    def gram(self) -> Tensor:
+        """Give the summed diagonals."""
+        return self.energy
+
 
 def join(pieces: list[Tensor], layout: tuple[Segment, ...]) -> Tensor:
     """Flatten the measurements of the parts into one real vector per image."""
@@ -197,6 +204,7 @@ def split(y: Tensor, layout: tuple[Segment, ...]) -> list[Tensor]:
     return pieces
 
 
+@dataclass(frozen=True, repr=False)
 class Stack(LinearOperator):
     """Measure one image in several ways. Made by `stack(A, B, ...)`.
 
@@ -212,24 +220,25 @@ class Stack(LinearOperator):
         ValueError: There is no part. On use: `image_shape` is missing where y does not tell it.
     """
 
+    parts: tuple[LinearOperator, ...]
+
     _complex = False
 
-    def __init__(self, parts: tuple[LinearOperator, ...]) -> None:
-        if not parts:
+    def __post_init__(self) -> None:
+        if not self.parts:
             msg = "stack needs at least one operator"
             raise ValueError(msg)
-        for part in parts:
+        for part in self.parts:
             if not isinstance(part, LinearOperator):
                 msg = f"stack joins operators, got {type(part).__name__}"
                 raise TypeError(msg)
-        self.parts = parts
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure with every part and join the results."""
         return join([part(x) for part in self.parts], self._layout(image_shape_of(x)))
 
     def _layout(self, image_shape: ImageShape) -> tuple[Segment, ...]:
-        return tuple(Segment(part.output_shape(image_shape), _is_complex(part, image_shape)) for part in self.parts)
+        return tuple(Segment(*part._measurement(image_shape)) for part in self.parts)
 
     def split(self, y: Tensor, *, image_shape: ImageShape) -> tuple[Tensor, ...]:
         """Take a stacked measurement of images of that shape apart, into the measurements of the parts."""
@@ -249,6 +258,9 @@ class Stack(LinearOperator):
         plans = tuple(part._exact_plan(image_shape, eps) for part in self.parts)
         known = tuple(plan for plan in plans if plan is not None)
         return StackedPlan.build(known, self._layout(image_shape), image_shape) if len(known) == len(plans) else None
+
+    def _has_plan(self) -> bool:
+        return all(part._has_plan() for part in self.parts)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
         pieces = split(y, self._layout(image_shape))
@@ -287,22 +299,8 @@ class Stack(LinearOperator):
         """Narrow every part."""
         return Stack(tuple(part.for_image(index) for part in self.parts))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stack) and self.parts == other.parts
-
-    def __hash__(self) -> int:
-        return hash((Stack, self.parts))
-
     def __repr__(self) -> str:
         return f"stack({', '.join(map(repr, self.parts))})"
-
-
-def _is_complex(part: LinearOperator, image_shape: ImageShape) -> bool:
-    known = part._complex
-    if known is not None:
-        return known
-    with torch.no_grad():
-        return part.forward(torch.zeros(1, *image_shape)).is_complex()
 
 
 def stack(*parts: LinearOperator) -> Stack:

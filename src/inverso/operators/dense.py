@@ -60,6 +60,8 @@ class DensePlan(Plan):
 
     def after(self, inner: Plan) -> Plan | None:
         """Apply the other operator's adjoint to the rows of the matrix."""
+        if inner.per_image:
+            return None
         rows = inner.adjoint(self.matrix.unflatten(-1, self.image_shape))
         channels, height, width = rows.shape[1:]
         return DensePlan.build(rows.flatten(1), (channels, height, width), eps=self.eps)
@@ -97,6 +99,7 @@ class RandomGaussian(PlannedOperator):
             raise ValueError(msg)
         for side in self.image_shape:
             check_count(side, name="every number of image_shape")
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "seed", as_seed(self.seed))
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:

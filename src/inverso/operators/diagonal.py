@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_fraction, check_image
+from inverso.checks import check_count, check_finite, check_fraction, check_image
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fills import Fill, RandomColor, White
 from inverso.operators.plans import Basis, Plan, Ridge
@@ -33,11 +33,16 @@ class DiagonalPlan(Plan):
     condition: float = 1.0
     basis: Basis | None = "pixel"
 
+    @property
+    def per_image(self) -> bool:
+        """Whether there is a mask per image."""
+        return self.mask is not None and self.mask.ndim == BATCHED
+
     def forward(self, x: Tensor) -> Tensor:
         """Multiply by the mask."""
         if self.mask is None:
             return x.clone()
-        if self.mask.ndim == BATCHED and (x.ndim < BATCHED or x.shape[-4] != len(self.mask)):
+        if self.per_image and (x.ndim < BATCHED or x.shape[-4] != len(self.mask)):
             msg = f"there are {len(self.mask)} masks, one per image, but the images have shape {tuple(x.shape)}"
             raise ValueError(msg)
         return x * self.mask
@@ -62,7 +67,8 @@ class DiagonalPlan(Plan):
         if not isinstance(inner, DiagonalPlan):
             return None
         mask = self.mask if inner.mask is None else self.mask * inner.mask
-        return DiagonalPlan(mask, _kept_per_image(mask) * (self.rank / _kept_per_image(self.mask)))
+        shared = self.rank / _kept_per_image(self.mask) if mask.shape[-3] == 1 else 1
+        return DiagonalPlan(mask, _kept_per_image(mask) * shared)
 
     def gram(self) -> Tensor:
         """Give the mask."""
@@ -293,10 +299,12 @@ class BoxMask(MaskOperator):
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        for value in self._box():
-            check_count(value, name="the size of the box")
-        for value in self.corner or ():
-            check_count(value, name="the corner of the box", minimum=0)
+        for name, pair, minimum in (("size", self._box(), 1), ("corner", self.corner or (0, 0), 0)):
+            if len(pair) != 2:
+                msg = f"the {name} of the box must be a pair of integers, got {pair}"
+                raise ValueError(msg)
+            for value in pair:
+                check_count(value, name=f"the {name} of the box", minimum=minimum)
         if self.corner is not None and self.random:
             msg = f"give the corner of the box or random=True, not both (corner={self.corner})"
             raise ValueError(msg)
@@ -352,7 +360,7 @@ class EdgeMask(Mask):
             seed: One for all images, or one per image.
 
         Raises:
-            ValueError: keep lies outside (0, 1], x is no batch of images, or seeds and images differ in number.
+            ValueError: keep lies outside (0, 1], x is no batch of images or not finite, or seeds and images differ in number.
 
         Example:
             >>> import torch
@@ -365,6 +373,7 @@ class EdgeMask(Mask):
         """
         check_fraction(keep, name="keep")
         images = check_image(x)
+        check_finite(images, name="x")
         images = images[None] if images.ndim == BATCHED - 1 else images
         if images.ndim != BATCHED:
             msg = f"x must have shape (C, H, W) or (B, C, H, W), got {tuple(x.shape)}"

@@ -39,6 +39,11 @@ class Plan(ABC):
     condition: float
     basis: Basis | None = None
 
+    @property
+    def per_image(self) -> bool:
+        """Whether every image of a batch is measured in its own way."""
+        return False
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Compute `A x`."""

@@ -14,6 +14,7 @@ from inverso.stages.deep_image_prior import DeepImagePrior
 from inverso.stages.feed_forward import FeedForward
 from inverso.stages.image_adaptive import ImageAdaptive
 from inverso.stages.pseudo_inverse import PseudoInverse
+from inverso.stages.resume import Resume
 
 __all__ = [
     "CSGM",
@@ -25,6 +26,7 @@ __all__ = [
     "NonFiniteLossError",
     "Problem",
     "PseudoInverse",
+    "Resume",
     "Stage",
     "StageRecord",
     "State",

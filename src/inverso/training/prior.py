@@ -9,26 +9,34 @@ solver can recover.
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.utils import save_image
 
+from inverso.checks import check_count, check_non_negative, check_positive, check_seed
+from inverso.errors import InversoError
+from inverso.io import replacing, save_image
 from inverso.losses.adversarial import (
     gradient_penalty_r1,
     non_saturating_discriminator,
     non_saturating_generator,
 )
-from inverso.priors.dcgan import DCGAN
+from inverso.metrics import psnr
+from inverso.operators import Identity
+from inverso.priors import DCGAN, load, save_prior
+from inverso.solver import solve
+from inverso.stages import CSGM
 from inverso.training.critics import Critic
 from inverso.training.data import PhotoFolder, random_shift, step_generator
+from inverso.training.loop import LoopSettings, run
 
+RECIPE = "recipe.json"
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
 
 
@@ -68,19 +76,107 @@ class PriorRecipe:
     held_out: int = 64
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_count(self.size, name="size", minimum=8)
+        if 4 << (self.size // 4).bit_length() - 1 != self.size:
+            msg = f"size must be 4 times a power of two, got {self.size}"
+            raise ValueError(msg)
+        for name in ("latent_dim", "width", "r1_every", "held_out"):
+            check_count(getattr(self, name), name=name)
+        check_count(self.batch, name="batch", minimum=2)
+        check_count(self.shift, name="shift", minimum=0)
+        check_positive(self.lr, name="lr")
+        for name in ("adversarial", "kl", "r1", "ema"):
+            check_non_negative(getattr(self, name), name=name)
+        check_seed(self.seed)
+
+
+def fit_prior(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: PriorRecipe | None = None,
+    steps: int = 20_000,
+    settings: LoopSettings | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    devices: int = 1,
+    precision: str = "32-true",
+    accelerator: str = "auto",
+) -> DCGAN:
+    """Train a generator on a folder of photos.
+
+    Args:
+        data: Folder of photos, searched with its subfolders; each is cropped square and resized.
+        out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv`, sample sheets, `best.safetensors`
+            (highest PSNR of CSGM on photos set aside) and `last.safetensors`.
+        recipe: What decides the result.
+        steps: Optimizer steps in all.
+        settings: How often to save, log and measure; takes the place of `steps`.
+        resume: Go on from the checkpoint in `out`, if there is one. The weights become those of an unbroken run, bit
+            for bit on one machine.
+        progress: Show a progress bar.
+        devices: Devices to train on, each with a batch of its own.
+        precision: Of Lightning Fabric, "32-true" or "bf16-mixed".
+        accelerator: Of Lightning Fabric, "auto", "cpu" or "cuda".
+
+    Returns:
+        The best prior so far, in evaluation mode.
+
+    Raises:
+        ValueError: The folder holds no photos, or a setting lies outside its range.
+        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; or a loss turned
+            non-finite.
+    """
+    recipe = PriorRecipe() if recipe is None else recipe
+    settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
+    folder = Path(out)
+    _check_run(recipe, folder, resume=resume)
+    photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
+    _keep_recipe(recipe, folder)
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    task = PriorTraining(photos, recipe, fabric)
+    run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
+    prior = load(str(folder / "best.safetensors"))
+    return cast(DCGAN, prior)
+
+
+def _check_run(recipe: PriorRecipe, folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless it is resumed with the recipe that it was begun with."""
+    path = folder / RECIPE
+    if not path.exists():
+        return
+    if not resume:
+        msg = f"{folder} already holds a run: resume it, or name an empty folder"
+        raise InversoError(msg)
+    kept = json.loads(path.read_text())
+    given = json.loads(json.dumps(asdict(recipe)))
+    changed = [f"{name} was {kept.get(name)}, now {given[name]}" for name in given if kept.get(name) != given[name]]
+    if changed:
+        msg = f"{folder} holds a run with another recipe ({'; '.join(changed)}): resume with the same, or start anew"
+        raise InversoError(msg)
+
+
+def _keep_recipe(recipe: PriorRecipe, folder: Path) -> None:
+    """Write the recipe down beside the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / RECIPE) as temporary:
+        temporary.write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+
 
 class PriorTraining:
     """One generator, its adversary and its encoder, and the step that trains the three."""
 
     def __init__(self, photos: PhotoFolder, recipe: PriorRecipe, fabric: Fabric) -> None:
         self.recipe, self.fabric = recipe, fabric
-        self.photos, self.held_out = photos.split(recipe.held_out)
+        self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
+        depth = int(math.log2(recipe.size // 4))
+        generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=depth, seed=recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed)
-            generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=int(math.log2(recipe.size // 4)))
             critic = Critic(size=recipe.size, width=recipe.width, outputs=1, minibatch_deviation=True)
             encoder = Critic(size=recipe.size, width=recipe.width, outputs=2 * recipe.latent_dim, normalize=True)
-            _initialize(generator)
         self.average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
         fabric.to_device(self.average)
         self.generator, self.generator_optimizer = self._setup(generator)
@@ -172,31 +268,20 @@ class PriorTraining:
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Reconstruct held-out photos by CSGM and draw a sheet of samples."""
         photos = (self.held_out.photos[:32].float() / 255).to(self.fabric.device)
-        z = self.average.sample_latent(1, seed=0).expand(len(photos), -1).clone().requires_grad_()
-        optimizer = torch.optim.Adam([z], lr=0.1)
-        images = self.average(z)
-        for _ in range(100):
-            images = self.average(z)
-            loss = (images - photos).square().flatten(1).sum(1).sum()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        images = images.detach()
-        score = -10 * (images - photos).square().mean(dim=(1, 2, 3)).log10().mean()
+        images = solve(photos, Identity(), self.average, CSGM(steps=100, restarts=1), progress=False).image
         self.encoder.eval()
         with torch.no_grad():
             encoded = self.average(self.encoder(photos).chunk(2, dim=1)[0])
             samples = self.average(self.average.sample_latent(48, seed=1))
         self.encoder.train()
-        encoded_db = -10 * (encoded - photos).square().mean(dim=(1, 2, 3)).log10().mean()
         if self.fabric.is_global_zero:
-            sheet = torch.cat([samples, photos[:8], encoded[:8], images[:8]]).clamp(0, 1)
-            save_image(sheet, folder / f"samples-{step:06d}.png", nrow=8)
-        return {"score": float(score), "encoder_db": float(encoded_db)}
+            sheet = torch.cat([samples, photos[:8], encoded[:8], images[:8]])
+            save_image(sheet, folder / f"samples-{step:06d}.png", columns=8)
+        return {"score": float(psnr(images, photos).mean()), "encoder_db": float(psnr(encoded, photos).mean())}
 
     def export(self, path: Path) -> None:
         """Write the averaged generator."""
-        save_file({name: value.contiguous() for name, value in self.average.state_dict().items()}, path)
+        save_prior(self.average, path)
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -217,12 +302,3 @@ class PriorTraining:
         """Take them back."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-
-
-def _initialize(module: nn.Module) -> None:
-    """Start transposed convolutions at N(0, 0.02^2) and batch norms at N(1, 0.02^2), as DCGAN does."""
-    for layer in module.modules():
-        if isinstance(layer, nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
-        elif isinstance(layer, nn.BatchNorm2d):
-            nn.init.normal_(layer.weight, 1.0, 0.02)
