@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import torch
@@ -63,7 +64,7 @@ def check_image(x: object, *, name: str = "x") -> Tensor:
 
 
 def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Tensor:
-    """Refuse what is no measurement: the answer is a float or complex tensor with at least one entry, finite unless said."""
+    """Refuse what is no float or complex tensor with at least one entry or, if `finite`, holds NaN or infinity."""
     if not isinstance(y, Tensor):
         msg = f"{name} must be a torch.Tensor, got {type(y).__name__}"
         raise TypeError(msg)
@@ -83,7 +84,7 @@ def check_finite(values: Tensor, *, name: str) -> None:
     try:
         # One reduction settles the usual case; a sum may overflow on finite values, so it is asked again entry by
         # entry.
-        finite = bool(values.detach().sum().isfinite()) or bool(values.detach().isfinite().all())
+        finite = cmath.isfinite(values.detach().sum().item()) or bool(values.detach().isfinite().all())
     except RuntimeError:  # Inside torch.func.vmap values cannot be asked.
         return
     if not finite:

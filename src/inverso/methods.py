@@ -67,19 +67,27 @@ def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]
         raise ValueError(msg)
     if isinstance(method, str):
         return _settle(_parse(method), schedule)
-    if isinstance(method, Stage):
-        return (method,)
+    if _is_stage(method):
+        return (cast("Stage", method),)
     if not isinstance(method, Sequence):
-        msg = f"method must be a string, a stage or a list of stages, got {type(method).__name__}"
+        given = f"the class {method.__name__}" if isinstance(method, type) else type(method).__name__
+        msg = f"method must be a string, a stage such as CSGM() or a list of stages, got {given}"
         raise TypeError(msg)
     if not method:
         msg = "method is an empty list of stages: give at least one"
         raise ValueError(msg)
     for stage in method:
-        if not isinstance(stage, Stage):
-            msg = f"method must hold stages (a name, and a call from a problem and a state to a state), got {stage!r}"
+        if not _is_stage(stage):
+            msg = (
+                "method must hold stages, such as CSGM() (a name, and a call from a problem and a state to a state), "
+                f"got {stage!r}"
+            )
             raise TypeError(msg)
     return tuple(cast("Sequence[Stage]", method))
+
+
+def _is_stage(method: object) -> bool:
+    return isinstance(method, Stage) and not isinstance(method, type)
 
 
 def _parse(method: str) -> list[Stage]:

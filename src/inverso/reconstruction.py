@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,10 @@ from inverso.stages import Problem, StageRecord, State
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PICTURE_CHANNELS = (1, 3)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Reconstruction:
     """The answer to an inverse problem, and how it came about. Shows itself as a picture in a notebook.
 
@@ -38,10 +40,10 @@ class Reconstruction:
 
     image: Tensor
     latent: Tensor | None
-    weights: Mapping[str, Tensor] | None = field(repr=False)
-    stages: tuple[StageRecord, ...] = field(repr=False)
+    weights: Mapping[str, Tensor] | None
+    stages: tuple[StageRecord, ...]
     residual: Tensor | None
-    y: Tensor = field(repr=False)
+    y: Tensor
     A: LinearOperator | None
     noise: float
 
@@ -84,7 +86,7 @@ class Reconstruction:
             A matplotlib figure; `figure.savefig("stages.png")` writes it.
         """
         columns: dict[str, Tensor] = {}
-        if not self.y.is_complex() and self.y.ndim == self.image.ndim:
+        if not self.y.is_complex() and self.y.ndim == self.image.ndim and self.y.shape[1] in PICTURE_CHANNELS:
             columns["measured"] = self.y
         elif self.A is not None:
             columns["zero-filled"] = self.A.adjoint(self.y, image_shape=_image_shape(self.image))
@@ -92,6 +94,12 @@ class Reconstruction:
             title = record.name
             columns[title if title not in columns else f"{title} ({k + 1})"] = record.image
         return grid(columns)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.image.shape))
+        stages = "+".join(record.name for record in self.stages)
+        residual = "" if self.residual is None else f", residual={float(self.residual.mean()):.3g}"
+        return f"Reconstruction(image=<{shape}>, stages={stages!r}{residual})"
 
     def _repr_png_(self) -> bytes:
         stream = io.BytesIO()

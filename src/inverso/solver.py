@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn, cast
 
@@ -18,7 +19,8 @@ from inverso.operators import LinearOperator
 from inverso.priors import Prior
 from inverso.reconstruction import Reconstruction
 from inverso.stages import InterruptedStage, NonFiniteLossError, Problem, Stage, State
-from inverso.types import Seed
+from inverso.stages.base import StageFailure
+from inverso.types import ImageShape, Seed
 
 BATCHED_IMAGE = 4
 ADVICE = {
@@ -89,7 +91,7 @@ def solve(
     _check_y(y, A, prior)
     # A caller's inference mode would forbid gradients, so the work happens outside of it, on copies that were born
     # outside.
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad(), _own_randomness(number, y.device):
         own = y.detach().clone()
         problem = Problem(
             y=own,
@@ -112,11 +114,27 @@ def _run(problem: Problem, stages: Sequence[Stage], *, progress: bool) -> Recons
         except (NonFiniteLossError, InterruptedStage) as stop:
             stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state)
             raise
+        except KeyboardInterrupt as stop:
+            interrupted = InterruptedStage(StageFailure(stage.name, 0, float("nan"), state))
+            interrupted.reconstruction = Reconstruction.from_state(problem, state)
+            raise interrupted from stop
     answer = Reconstruction.from_state(problem, state)
     if answer is None:
         msg = f"the stages {', '.join(stage.name for stage in stages)} made no image"
         raise InversoError(msg)
     return answer
+
+
+@contextmanager
+def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Let networks that draw random numbers as they run draw them from the seed, and leave the global state alone."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        for used in devices:
+            with torch.cuda.device(used):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 class _Bars:
@@ -201,3 +219,16 @@ def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
             f"before the measurement, got y of shape {tuple(y.shape)}"
         )
         raise ValueError(msg)
+    _check_kind(y, A, shape)
+
+
+def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
+    """Refuse a real y where A gives complex ones, the reverse, and a batch for which A has another number of masks."""
+    dtype = y.dtype.to_real() if y.is_complex() else y.dtype
+    with torch.no_grad():
+        measured = A(torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device))
+    if measured.is_complex() != y.is_complex():
+        kinds = ("real", "complex")
+        given = kinds[y.is_complex()]
+        msg = f"{A!r} has {kinds[measured.is_complex()]} measurements, got {given} y ({y.dtype})"
+        raise TypeError(msg)

@@ -198,7 +198,8 @@ def split(y: Tensor, layout: tuple[Segment, ...]) -> list[Tensor]:
     pieces = []
     for piece, segment in zip(y.split([segment.length for segment in layout], dim=-1), layout, strict=True):
         if segment.is_complex:
-            pieces.append(torch.view_as_complex(piece.unflatten(-1, (*segment.shape, 2)).contiguous()))
+            real, imaginary = piece.unflatten(-1, (*segment.shape, 2)).unbind(-1)
+            pieces.append(torch.complex(real, imaginary))
         else:
             pieces.append(piece.unflatten(-1, segment.shape))
     return pieces

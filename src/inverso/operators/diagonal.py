@@ -360,7 +360,7 @@ class EdgeMask(Mask):
             seed: One for all images, or one per image.
 
         Raises:
-            ValueError: keep lies outside (0, 1], x is no batch of images or not finite, or seeds and images differ in number.
+            ValueError: keep lies outside (0, 1], x is no batch of finite images, or seeds and images differ in number.
 
         Example:
             >>> import torch

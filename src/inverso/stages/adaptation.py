@@ -83,7 +83,9 @@ class Adaptation:
             return Evaluation(misfit, misfit, {LATENT: z, IMAGE: image, **weights})
 
         optimizer = torch.optim.Adam(groups)
-        return descend(objective, optimizer, steps=self.steps, best=best, after_step=guard)[:, 0]
+        # A network without weights, its latent held, has nothing to optimize: one look at its image is all there is.
+        steps = self.steps if theta or self.latent_lr > 0 else 1
+        return descend(objective, optimizer, steps=steps, best=best, after_step=guard)[:, 0]
 
 
 def _side_by_side(curves: list[Tensor]) -> Tensor:

@@ -12,7 +12,10 @@ from torch import Tensor
 from inverso.checks import as_generator, check_non_negative
 from inverso.stages.base import Problem, StageRecord, State, no_losses
 
-PROBES = 8
+CERTAINTY = 3.0
+"""Standard deviations by which a misfit must exceed what noise explains before the image is held to be wrong."""
+
+POWER_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,14 @@ class BackProject:
     """Correct an image by its misfit: `x + A^T (A A^T + ridge I)^-1 (y - A x)` (Abu Hussein et al. 2020, eq. 8).
 
     Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into
-    the image, and an ill-conditioned operator would amplify it. The automatic ridge is the one of the linear estimate
-    with the least expected error: noise variance over the variance of the image's own error. The latter is read off
-    the misfit, of which the noise explains a known part: `E |y - A x|^2 = error^2 trace(A A^T) + m noise^2`. Where
-    the noise explains all of it, nothing is corrected, so that an image which is already right is left alone.
+    the image, and an ill-conditioned operator would amplify it. The automatic ridge is read off the misfit, of which
+    the noise explains a known part: `E |y - A x|^2 = |A e|^2 + m noise^2`, where e is the image's own error. With
+
+        ridge = m noise^2 |A|^2 / |A e|^2
+
+    the expected error does not rise, whatever A and e are; for masks it falls as far as a linear correction can bring
+    it. Where the noise explains the whole misfit, nothing is corrected, so that an image which is already right is
+    left alone.
 
     Args:
         ridge: In the unit of squared singular values, or "auto".
@@ -56,18 +63,24 @@ class BackProject:
         A = problem.operator
         if self.ridge != "auto" or problem.noise == 0:
             return A.project(image, problem.measured, ridge=0.0 if self.ridge == "auto" else self.ridge)
-        misfit = problem.misfit(image)
-        excess = (misfit - problem.noise_energy).clamp_min(0)
-        variance = excess / squared_frobenius_norm(problem, like=image)
-        ridge = problem.noise**2 / variance.clamp_min(torch.finfo(variance.dtype).tiny)
-        # Where the noise explains the whole misfit the best ridge is infinite, and the correction nothing.
+        energy = problem.noise_energy
+        # The energy of m noisy numbers scatters by a share of sqrt(2 / m).
+        scatter = (2 * problem.noise**2 / energy).sqrt()
+        excess = (problem.misfit(image) - energy * (1 + CERTAINTY * scatter)).clamp_min(0)
+        ridge = energy * squared_norm(problem, like=image) / excess.clamp_min(torch.finfo(excess.dtype).tiny)
+        # Where the noise explains the whole misfit the ridge is infinite, and the correction nothing.
         corrected = A.project(image, problem.measured, ridge=ridge.clamp_max(1e12))
         return torch.where((excess > 0).reshape(-1, 1, 1, 1), corrected, image)
 
 
-def squared_frobenius_norm(problem: Problem, *, like: Tensor) -> Tensor:
-    """Estimate `trace(A A^T)` per image from the energy of measured random signs (Hutchinson 1989)."""
-    generator = as_generator(problem.seed)
-    signs = torch.randint(0, 2, (PROBES, *like.shape), generator=generator).to(like) * 2 - 1
-    measured = problem.operator(signs)
-    return measured.abs().square().flatten(2).sum(dim=2).mean(dim=0)
+def squared_norm(problem: Problem, *, like: Tensor) -> Tensor:
+    """Estimate the largest squared singular value of A per image, by power iteration from one start for all images."""
+    start = torch.randn(1, *like.shape[1:], generator=as_generator(problem.seed), device="cpu")
+    direction = start.to(like).expand_as(like)
+    measured = problem.operator(direction)
+    for _ in range(POWER_STEPS):
+        direction = problem.operator.adjoint(measured, image_shape=problem.image_shape)
+        length = direction.square().flatten(1).sum(dim=1).sqrt()
+        direction = direction / length.clamp_min(torch.finfo(length.dtype).tiny).reshape(-1, 1, 1, 1)
+        measured = problem.operator(direction)
+    return measured.abs().square().flatten(1).sum(dim=1)

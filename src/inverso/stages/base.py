@@ -84,9 +84,10 @@ class Problem:
 
     def misfit(self, images: Tensor) -> Tensor:
         """Compute `|A x - y|^2` of images `(..., n, C, H, W)`, one number per image."""
-        gap = self.operator(images) - self.measured
-        leading = images.ndim - len(self.image_shape)
-        return _squares(gap).flatten(leading).sum(dim=-1)
+        if images.ndim > 1 + len(self.image_shape):
+            # One restart after the other, so that a user's operator need not know more than one batch dimension.
+            return torch.stack([self.misfit(each) for each in images])
+        return _squares(self.operator(images) - self.measured).flatten(1).sum(dim=1)
 
     def for_image(self, index: int) -> Problem:
         """Narrow the problem to one image of the batch."""

@@ -49,7 +49,7 @@ class DeepImagePrior:
         latents = start.expand(len(problem.y), *start.shape[1:])
         adaptation = Adaptation(
             name=self.name,
-            network=untrained(prior, seed=problem.seed),
+            network=untrained(prior, seed=problem.seed).to(start.device),
             steps=self.steps,
             lr=prior.adapt_lr if self.lr is None else self.lr,
             latent_lr=0.0,
@@ -59,37 +59,44 @@ class DeepImagePrior:
 
 
 def untrained(prior: Prior, *, seed: int) -> nn.Module:
-    """Return a copy of a network with everything it has learned removed.
+    """Return a copy of a network, on the CPU, with everything it has learned removed.
 
-    Layers that know how to start anew do so; weights of others are shuffled, which keeps their scale and loses their
-    meaning. Batch norms then take their statistics from random latents, as they would have in training.
+    Layers that know how to start anew do so; weights that this leaves as they were are shuffled, which keeps their
+    scale and loses their meaning. Batch norms then take their statistics from random latents, as they would have in
+    training.
     """
-    network = copy.deepcopy(cast(nn.Module, prior))
+    # On the CPU, where the random numbers that layers start from are the same for every device, and leave others alone.
+    network = copy.deepcopy(cast(nn.Module, prior)).cpu()
     generator = as_generator(seed)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for module in network.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-                continue
-            for parameter in module.parameters(recurse=False):
-                order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
-                parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
-        _calibrate(network, prior, generator)
+            _start_anew(module, generator)
+        _calibrate(network, prior, seed)
     return network
 
 
-def _calibrate(network: nn.Module, prior: Prior, generator: torch.Generator) -> None:
+def _start_anew(module: nn.Module, generator: torch.Generator) -> None:
+    learned = [(parameter, parameter.clone()) for parameter in module.parameters(recurse=False)]
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+    for parameter, before in learned:
+        if torch.equal(parameter, before):
+            order = torch.randperm(parameter.numel(), generator=generator)
+            parameter.copy_(before.flatten()[order].reshape(parameter.shape))
+
+
+def _calibrate(network: nn.Module, prior: Prior, seed: int) -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
+    statistics = [norm.running_mean for norm in norms if norm.running_mean is not None]
+    if not statistics:
         return
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()
         norm.momentum = None
-    reference = next(network.parameters())
-    network(prior.sample_latent(CALIBRATION_BATCH, seed=generator).to(reference))
+    network(prior.sample_latent(CALIBRATION_BATCH, seed=seed).to(statistics[0]))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.eval()
         norm.momentum = momentum

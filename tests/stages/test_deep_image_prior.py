@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from inverso.operators import Identity, RandomMask
+from inverso.priors import DCGAN, PGGAN, VAE, Generator
+from inverso.stages import DeepImagePrior, InterruptedStage, Problem, State
+from inverso.stages.deep_image_prior import untrained
+from stages.toys import LinearPrior, pictures
+
+
+class Bare(nn.Module):
+    """A layer that does not know how to start anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.linspace(-1, 1, 6 * 24).reshape(6, 24))
+
+    def forward(self, z):
+        return (z @ self.matrix).reshape(-1, 1, 4, 6)
+
+
+def layered() -> Generator:
+    layers = nn.Sequential(
+        nn.Linear(6, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 24), nn.Unflatten(1, (1, 4, 6))
+    )
+    return Generator(layers, 6)
+
+
+NETWORKS = {
+    "DCGAN": lambda: DCGAN(6, width=4, depth=1),
+    "PGGAN": lambda: PGGAN(6, widths=(4, 4)),
+    "VAE": lambda: VAE(6, hidden=6),
+    "layers of torch": layered,
+    "bare parameters": lambda: Generator(Bare(), 6),
+    "weight norm": lambda: Generator(
+        nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 24)), nn.Unflatten(1, (1, 4, 6))), 6
+    ),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def prior(request) -> Generator:
+    return NETWORKS[request.param]().double().eval()
+
+
+class TestUntrained:
+    def test_every_weight_tensor_has_lost_what_it_held(self, prior):
+        fresh = dict(untrained(prior, seed=0).named_parameters())
+        learned = {name: value for name, value in prior.named_parameters() if value.ndim > 1 and value.numel() > 1}
+        assert learned
+        for name, value in learned.items():
+            assert (fresh[name] != value).double().mean() > 0.9, name
+
+    def test_images_of_ordinary_contrast_come_out(self, prior):
+        with torch.no_grad():
+            images = untrained(prior, seed=0)(prior.sample_latent(8))
+        assert images.isfinite().all()
+        assert images.std() > 1e-3
+
+    def test_the_trained_network_is_left_alone(self, prior):
+        before = copy.deepcopy(prior.state_dict())
+        untrained(prior, seed=0)
+        torch.testing.assert_close(prior.state_dict(), before, rtol=0, atol=0)
+
+    def test_same_seed_same_bits(self, prior):
+        first, second, third = (untrained(prior, seed=seed).state_dict() for seed in (1, 1, 2))
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        assert any(not torch.equal(first[name], third[name]) for name in first)
+
+    def test_it_does_not_depend_on_the_global_state(self, prior):
+        first = untrained(prior, seed=1).state_dict()
+        torch.rand(3)
+        before = torch.get_rng_state()
+        second = untrained(prior, seed=1).state_dict()
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        torch.testing.assert_close(torch.get_rng_state(), before, rtol=0, atol=0)
+
+    def test_shuffling_keeps_the_scale(self):
+        prior = Generator(Bare(), 6)
+        fresh = untrained(prior, seed=0).module.matrix
+        torch.testing.assert_close(fresh.flatten().sort().values, prior.module.matrix.detach().flatten())
+
+    def test_batch_norms_take_their_statistics_from_random_latents(self):
+        prior = layered().eval()
+        network = untrained(prior, seed=0)
+        norm = network.module[1]
+        with torch.no_grad():
+            features = network.module[0](prior.sample_latent(2000, seed=9))
+        assert (norm.running_mean - features.mean(dim=0)).abs().max() < features.std(dim=0).max()
+        torch.testing.assert_close(norm.running_var.mean(), features.var(dim=0).mean(), rtol=0.4, atol=0)
+        assert not norm.training
+        assert norm.momentum == prior.module[1].momentum
+
+    def test_batch_norms_without_weights_or_statistics(self):
+        layers = nn.Sequential(
+            nn.BatchNorm1d(24, affine=False), nn.Unflatten(1, (1, 4, 6)), nn.BatchNorm2d(1, track_running_stats=False)
+        )
+        prior = Generator(layers, 24).eval()
+        assert untrained(prior, seed=0)(prior.sample_latent(2)).shape == (2, 1, 4, 6)
+
+
+class TestStage:
+    def test_fits_the_measured_pixels(self):
+        A, prior = RandomMask(0.5), layered().double().eval()
+        problem = Problem(A(pictures(2)), A, prior)
+        state = DeepImagePrior(steps=300, lr=0.01)(problem, State())
+        losses = state.trace[0].losses
+        assert state.trace[0].name == "dip"
+        assert losses.shape == (300, 2)
+        assert (problem.misfit(state.image) < 1e-3 * losses[0]).all()
+
+    def test_what_the_layers_had_learned_has_no_influence(self):
+        A = RandomMask(0.5)
+        trained, other = layered().double().eval(), layered().double().eval()
+        with torch.no_grad():
+            for value in other.state_dict().values():
+                value.mul_(-3)
+        first, second = (
+            DeepImagePrior(steps=5)(Problem(A(pictures(1)), A, p), State()).image for p in (trained, other)
+        )
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+    def test_uses_the_priors_own_rate_unless_one_is_given(self):
+        slow, fast = LinearPrior(), LinearPrior()
+        slow.adapt_lr, fast.adapt_lr = 1e-3, 1e-1
+        falls = []
+        for prior in (slow, fast):
+            for lr in (None, 1e-2):
+                losses = (
+                    DeepImagePrior(steps=5, lr=lr)(Problem(pictures(1), Identity(), prior), State()).trace[0].losses
+                )
+                falls.append(float(losses[-1] / losses[0]))
+        assert falls[0] > falls[2]
+        assert falls[1] == falls[3]
+
+    def test_the_image_is_no_image_of_the_prior_so_latent_and_weights_stay(self):
+        prior = LinearPrior()
+        latent, weights = torch.ones(1, 3, dtype=torch.float64), {"weight": torch.ones(1)}
+        before = State(image=pictures(1), latent=latent, weights=weights)
+        after = DeepImagePrior(steps=2)(Problem(pictures(1), Identity(), prior), before)
+        assert after.latent is latent
+        assert after.weights is weights
+        assert not torch.equal(after.image, before.image)
+
+    def test_a_network_without_weights_gives_its_image(self):
+        prior = Generator(nn.Unflatten(1, (1, 4, 6)), 24, (0, 1))
+        state = DeepImagePrior(steps=5)(Problem(pictures(2), Identity(), prior), State())
+        torch.testing.assert_close(state.image, prior(prior.sample_latent(1).double()).expand(2, -1, -1, -1))
+        assert len(state.trace[0].losses) == 1
+
+    def test_control_c_gives_the_best_so_far(self):
+        def stop(*call):
+            if call[1] == 4:
+                raise KeyboardInterrupt
+
+        y = pictures(1)
+        with pytest.raises(InterruptedStage, match="stage 'dip' was interrupted at step 4") as caught:
+            DeepImagePrior(steps=9)(Problem(y, Identity(), LinearPrior(), report=stop), State())
+        four = DeepImagePrior(steps=4)(Problem(y, Identity(), LinearPrior()), State())
+        torch.testing.assert_close(caught.value.failure.state.image, four.image, rtol=0, atol=0)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+            ({"lr": 0.0}, r"lr must be greater than 0, got 0\.0"),
+        ],
+    )
+    def test_values_out_of_range_are_refused(self, settings, message):
+        with pytest.raises(ValueError, match=message):
+            DeepImagePrior(**settings)
