@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from importlib.metadata import version as version_of
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 
@@ -61,3 +64,15 @@ html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def escape_bars(_app: Sphinx, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Keep norms such as |A x - y| in a docstring's formulas from being read as substitutions."""
+    prose = re.split(r"(`[^`]*`|^ *(?:>>>|\.\.\.).*$)", "\n".join(lines), flags=re.MULTILINE)
+    prose[::2] = [text.replace("|", r"\|") for text in prose[::2]]
+    lines[:] = "".join(prose).split("\n")
+
+
+def setup(app: Sphinx) -> None:
+    """Escape before napoleon (priority 500) adds types, whose bars mean "or"."""
+    app.connect("autodoc-process-docstring", escape_bars, priority=400)

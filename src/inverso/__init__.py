@@ -4,6 +4,8 @@ A degraded photo y, the operator A that measured it and a generative prior go in
 `inverso.solve(y, A=FFTMask(0.3), prior=prior, method="ia+bp")`.
 """
 
+import torch  # noqa: F401 - first, since it loads numpy anyway
+
 from inverso import io, metrics, operators, plotting, priors, stages, testing
 from inverso.errors import ConvergenceWarning, InversoError
 from inverso.reconstruction import Reconstruction

@@ -10,7 +10,7 @@ from typing import NoReturn, cast
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from inverso.checks import as_seed, check_measurement, check_non_negative
 from inverso.errors import InversoError

@@ -7,7 +7,7 @@ import torch
 
 from cases import Setting
 from inverso.io import photo
-from inverso.operators import FFTMask, Identity, stack
+from inverso.operators import FFTMask, Identity, RandomMask, stack
 from operators.laws import every_operator
 
 
@@ -122,3 +122,16 @@ def test_images_that_are_not_finite_are_refused(bad):
 def test_bad_seeds_are_refused(seed):
     with pytest.raises(TypeError, match=r"seed must be an integer or a torch\.Generator"):
         Identity().measure(gray(), noise=0.1, seed=seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("make", [RandomMask, FFTMask])
+def test_noise_of_the_same_seed_does_not_know_the_pattern(make, dtype):
+    # Drawn from one stream, noise would be larger where the mask keeps: both prefer large numbers.
+    energies = []
+    for seed in range(20):
+        A = make(0.3, seed=seed)
+        noise = A.measure(torch.zeros(3, 64, 64, dtype=dtype), noise=1.0, seed=seed)
+        energies.append(noise[:, A.mask((3, 64, 64))[0]].abs().square().mean(dim=1))
+    energy = torch.stack(energies).double().mean(dim=0)
+    torch.testing.assert_close(energy, torch.ones(3, dtype=torch.float64), atol=0.04, rtol=0)

@@ -3,7 +3,8 @@
 from inverso.operators.base import LinearOperator
 from inverso.operators.compose import Composition, Stack, stack
 from inverso.operators.dense import RandomGaussian
-from inverso.operators.diagonal import BoxMask, ColorNoise, EdgeMask, Identity, Mask, RandomMask
+from inverso.operators.diagonal import BoxMask, ColorNoise, Identity, Mask, RandomMask
+from inverso.operators.edge_mask import EdgeMask
 from inverso.operators.fills import Clutter, Fill, RandomColor, White
 from inverso.operators.fourier import Blur, FFTMask
 from inverso.operators.separable import Bicubic, GaussianBlur

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, as_seed, check_count
+from inverso.checks import as_seed, check_count
 from inverso.operators.base import PlannedOperator
 from inverso.operators.plans import Plan, Ridge
+from inverso.operators.sampling import pattern_generator
 from inverso.types import ImageShape, Seed
 
 
@@ -118,7 +119,7 @@ class RandomGaussian(PlannedOperator):
 
     def _exact_plan(self, image_shape: ImageShape, eps: float) -> DensePlan:
         self.output_shape(image_shape)
-        generator = as_generator(self.seed)
+        generator = pattern_generator(as_seed(self.seed))
         size = (self.m, math.prod(self.image_shape))
         matrix = torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu") / math.sqrt(self.m)
         return DensePlan.build(matrix, self.image_shape, eps=eps)

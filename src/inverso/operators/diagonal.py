@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_finite, check_fraction, check_image
+from inverso.checks import check_count, check_fraction
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fills import Fill, RandomColor, White
 from inverso.operators.plans import Basis, Plan, Ridge
-from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, seed_of
+from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
 from inverso.types import ImageShape, Seed
 
 MASK_DIMS = (2, 3, 4)
@@ -329,73 +328,16 @@ class BoxMask(MaskOperator):
         tall, wide = self._box()
         spare = (height - tall, width - wide)
         if seed is not None and min(spare) >= 0:
-            draw = torch.rand(2, generator=torch.Generator().manual_seed(seed), device="cpu").tolist()
+            draw = torch.rand(2, generator=pattern_generator(seed), device="cpu").tolist()
             top, left = (int(share * (extra + 1)) for share, extra in zip(draw, spare, strict=True))
         else:
             top, left = self.corner or (spare[0] // 2, spare[1] // 2)
         if min(spare) < 0 or top + tall > height or left + wide > width or (tall, wide) == (height, width):
+            place = "" if self.corner is None else f" at {self.corner}"
             msg = (
-                f"a missing box of {tall}x{wide} at {(top, left)} must fit in the image of {height}x{width} "
-                "and leave some of it"
+                f"a missing box of {tall}x{wide}{place} must fit in the image of {height}x{width} and leave some of it"
             )
             raise ValueError(msg)
         mask = torch.ones(height, width, dtype=torch.bool, device="cpu")
         mask[top : top + tall, left : left + wide] = False
         return mask
-
-
-class EdgeMask(Mask):
-    """Keep points that lie mostly on edges, where an image is hardest to guess. Made by `EdgeMask.from_image`."""
-
-    @classmethod
-    def from_image(
-        cls, x: Tensor, keep: float, *, fill: Fill | None = None, seed: int | Sequence[int] | torch.Generator = 0
-    ) -> EdgeMask:
-        """Draw points with a probability that grows with the strength of the Sobel gradient.
-
-        Args:
-            x: Images `(B, C, H, W)` or one image `(C, H, W)`; each gets its own mask.
-            keep: Share kept, in (0, 1].
-            fill: What a recorded measurement shows in the missing places.
-            seed: One for all images, or one per image.
-
-        Raises:
-            ValueError: keep lies outside (0, 1], x is no batch of finite images, or seeds and images differ in number.
-
-        Example:
-            >>> import torch
-            >>> from inverso.operators import EdgeMask
-            >>> x = torch.zeros(1, 1, 8, 8)
-            >>> x[..., 4:] = 1
-            >>> A = EdgeMask.from_image(x, 0.25)
-            >>> A.known_fraction((1, 8, 8))
-            0.25
-        """
-        check_fraction(keep, name="keep")
-        images = check_image(x)
-        check_finite(images, name="x")
-        images = images[None] if images.ndim == BATCHED - 1 else images
-        if images.ndim != BATCHED:
-            msg = f"x must have shape (C, H, W) or (B, C, H, W), got {tuple(x.shape)}"
-            raise ValueError(msg)
-        seeds = as_seeds(seed)
-        each = seeds if isinstance(seeds, tuple) else (seeds,) * len(images)
-        if len(each) != len(images):
-            msg = f"there must be one seed per image, got {len(each)} seeds for {len(images)} images"
-            raise ValueError(msg)
-        count = max(1, round(keep * images.shape[-2] * images.shape[-1]))
-        strength = _edge_strength(images)
-        masks = [draw_pattern(one.log(), count, seed) for one, seed in zip(strength, each, strict=True)]
-        stacked = torch.stack(masks)[:, None]
-        return cls(stacked[0] if len(stacked) == 1 else stacked, fill=fill)
-
-
-def _edge_strength(images: Tensor) -> Tensor:
-    """Compute the length of the Sobel gradient of the gray image, with a floor so that flat places keep a chance."""
-    gray = torch.nn.functional.pad(
-        images.detach().to("cpu", torch.float64).mean(dim=1, keepdim=True), (1,) * 4, mode="replicate"
-    )
-    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=torch.float64, device="cpu") / 8
-    strength = torch.nn.functional.conv2d(gray, torch.stack([sobel, sobel.T])[:, None]).square().sum(dim=1).sqrt()
-    floor = 0.02 * strength.mean(dim=(1, 2), keepdim=True)
-    return strength + floor.clamp_min(1e-6)

@@ -11,7 +11,7 @@ from torch import Tensor
 from inverso.checks import check_fraction
 from inverso.operators.base import PlannedOperator
 from inverso.operators.plans import Basis, Plan, Ridge
-from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, seed_of
+from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
 from inverso.operators.separable import check_kernel
 from inverso.types import ImageShape, Seed
 
@@ -259,7 +259,7 @@ class FFTMask(PlannedOperator):
         partner = mirror(places)
         first = places <= partner
         size = torch.where(places == partner, 1, 2)
-        order = _random_order(torch.where(first, weight, -torch.inf), seed)[: int(first.sum())]
+        order = random_order(torch.where(first, weight, -torch.inf), seed)[: int(first.sum())]
         taken = size.flatten()[order].cumsum(0)
         chosen = torch.zeros(weight.shape, dtype=torch.bool, device="cpu")
         chosen.view(-1)[order[taken <= max(count, 1)]] = True
@@ -271,14 +271,6 @@ class FFTMask(PlannedOperator):
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the frequencies off the mask to zero."""
         return self._planned(self._check_y(y, image_shape), y).restrict(y)
-
-
-def _random_order(log_weight: Tensor, seed: int) -> Tensor:
-    uniform = torch.rand(
-        log_weight.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed), device="cpu"
-    )
-    keys = log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
-    return keys.flatten().argsort(descending=True, stable=True)
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)

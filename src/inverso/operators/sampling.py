@@ -8,10 +8,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, as_seed, check_seed
+from inverso.checks import as_seed, check_seed
 
 Seeds: TypeAlias = "int | tuple[int, ...]"
 """One seed for a pattern that all images share, or a tuple with one seed per image of the batch."""
+
+PATTERN_STREAM = 0x2545F491
+"""Keeps patterns apart from noise of the same seed; torch reads the lower 32 bits of a seed only."""
 
 
 def as_seeds(seed: int | torch.Generator | Sequence[int]) -> Seeds:
@@ -40,11 +43,30 @@ def draw_pattern(log_weight: Tensor, count: int, seed: int) -> Tensor:
     Returns:
         A boolean tensor shaped as the weights.
     """
-    uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=as_generator(seed), device="cpu")
-    keys = log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
     chosen = torch.zeros(log_weight.numel(), dtype=torch.bool, device="cpu")
-    chosen[keys.flatten().topk(count).indices] = True
+    chosen[_random_keys(log_weight, seed).topk(count).indices] = True
     return chosen.reshape(log_weight.shape)
+
+
+def random_order(log_weight: Tensor, seed: int) -> Tensor:
+    """Order all places at random, as if drawn one by one: those of larger weight tend to come first."""
+    return _random_keys(log_weight, seed).argsort(descending=True, stable=True)
+
+
+def _random_keys(log_weight: Tensor, seed: int) -> Tensor:
+    """Add Gumbel noise to the weights: the places of the largest sums are a draw without replacement."""
+    generator = pattern_generator(seed)
+    uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=generator, device="cpu")
+    return (log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()).flatten()
+
+
+def pattern_generator(seed: int) -> torch.Generator:
+    """Make the generator of what an operator draws.
+
+    Noise and fills often have the same seed. Were they drawn from the same stream, noise would be larger on the very entries
+    that a mask keeps, since it keeps those where the numbers are large.
+    """
+    return torch.Generator().manual_seed(seed ^ PATTERN_STREAM)
 
 
 def per_image(patterns: list[Tensor], seeds: Seeds) -> Tensor:

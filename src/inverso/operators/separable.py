@@ -18,6 +18,7 @@ from inverso.types import ImageShape
 Padding = Literal["reflect", "circular", "zero"]
 NUMPY_PADDING = {"reflect": "reflect", "circular": "wrap", "zero": "constant"}
 MAX_SCALE = 32
+MAX_CONDITION = 100
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class SeparablePlan(Plan):
         columns: `D_w`, `(w, W)`.
         rows_left, rows_right, columns_left, columns_right: Singular vectors.
         values: Singular values `(k_h, k_w)`, zero where they fall below the cutoff.
-        rows_pinv, columns_pinv: Pseudo-inverses per axis, or None if values were cut.
+        rows_pinv, columns_pinv: Pseudo-inverses per axis, or None if values were cut or differ much.
         rank: Kept singular values times channels.
         eps: Precision for which the cutoff was chosen.
         channels: Of the image.
@@ -75,7 +76,9 @@ class SeparablePlan(Plan):
         values = row.values[:, None] * column.values[None, :]
         largest = float(values.max())
         kept = values > eps * max(rows.shape[1], columns.shape[1]) * largest
-        whole = bool(kept.all())
+        condition = largest / float(values[kept].min())
+        # Multiplied out, the pseudo-inverse of an ill-conditioned axis mixes its rounding errors into everything.
+        whole = bool(kept.all()) and condition < MAX_CONDITION
         return cls(
             rows=rows,
             columns=columns,
@@ -87,7 +90,7 @@ class SeparablePlan(Plan):
             rows_pinv=row.right @ (row.left / row.values).T if whole else None,
             columns_pinv=column.right @ (column.left / column.values).T if whole else None,
             rank=float(kept.sum()) * channels,
-            condition=largest / float(values[kept].min()),
+            condition=condition,
             eps=eps,
             channels=channels,
         )

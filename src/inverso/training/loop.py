@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from inverso.errors import InversoError
 

@@ -88,7 +88,7 @@ def _download(url: str, target: Path, digest: str | None, *, progress: bool) -> 
 
 
 def _transfer(url: str, stream: BinaryIO, *, name: str, progress: bool) -> None:
-    from tqdm.auto import tqdm  # noqa: PLC0415 - costs import time, and only downloads need it
+    from tqdm import tqdm  # noqa: PLC0415 - costs import time, and only downloads need it
 
     with urlopen(url, timeout=TIMEOUT) as response:
         length = response.headers.get("Content-Length")

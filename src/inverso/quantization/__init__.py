@@ -1,0 +1,26 @@
+"""Networks with small weights: 1 to 8 bits or float16, in memory and on disk."""
+
+from inverso.quantization.packing import QuantizedFile, load_quantized, read_quantized, save_quantized
+from inverso.quantization.rounding import (
+    QuantizedTensor,
+    dequantize,
+    quantize,
+    round_model,
+    round_parameters,
+    round_weights,
+    weight_axes,
+)
+
+__all__ = [
+    "QuantizedFile",
+    "QuantizedTensor",
+    "dequantize",
+    "load_quantized",
+    "quantize",
+    "read_quantized",
+    "round_model",
+    "round_parameters",
+    "round_weights",
+    "save_quantized",
+    "weight_axes",
+]

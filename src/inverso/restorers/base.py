@@ -1,0 +1,81 @@
+"""What every restorer shares: a network from degraded images to clean ones, and the settings that rebuild it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+CHANNELS = 3
+
+
+class Restorer(nn.Module):
+    """Base of networks that map a degraded image, and nothing else, to a clean one in one pass.
+
+    A subclass fills `config` with the arguments of its constructor and writes `restore`.
+    """
+
+    multiple = 1
+    """What the network needs height and width to be divisible by; other sizes are padded inside."""
+
+    config: Mapping[str, Any]
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Restore images.
+
+        Args:
+            y: Degraded images `(n, 3, H, W)` in [0, 1], of any size of at least `multiple` pixels.
+
+        Returns:
+            Restored images of the same shape, nominally in [0, 1].
+
+        Raises:
+            ValueError: y has another number of dimensions or channels, or is smaller than `multiple`.
+        """
+        height, width = y.shape[-2:]
+        if y.ndim != 4 or y.shape[1] != CHANNELS or min(height, width) < self.multiple:
+            self._refuse(y)
+        # No branch on the size, so that an exported network takes every size.
+        padded = nn.functional.pad(y, (0, -width % self.multiple, 0, -height % self.multiple), mode="reflect")
+        return self.restore(padded)[..., :height, :width]
+
+    def restore(self, y: Tensor) -> Tensor:
+        """Restore images whose sides `multiple` divides."""
+        raise NotImplementedError
+
+    def _refuse(self, y: Tensor) -> NoReturn:
+        msg = (
+            f"a restorer takes color images (n, 3, H, W) of at least {self.multiple} × {self.multiple} pixels, got "
+            f"shape {tuple(y.shape)}"
+        )
+        raise ValueError(msg)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Count the learned parameters of a network.
+
+    Example:
+        >>> from torch import nn
+        >>> from inverso.restorers import parameter_count
+        >>> parameter_count(nn.Linear(3, 2))
+        8
+    """
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def initialize(network: nn.Module, seed: int) -> None:
+    """Draw fresh weights: He et al. 2015 for ReLU networks, zero offsets; the global random state is left alone."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not module.weight.is_meta:
+            fan_in = module.weight[0].numel()
+            if isinstance(module, nn.ConvTranspose2d):
+                stride = module.stride[0] * module.stride[1]
+                fan_in = module.weight[:, 0].numel() // stride
+            values = torch.randn(module.weight.shape, generator=generator) * (2 / fan_in) ** 0.5
+            with torch.no_grad():
+                module.weight.copy_(values)
+                if module.bias is not None:
+                    module.bias.zero_()

@@ -1,0 +1,382 @@
+"""Corruptions drawn afresh for every image of a batch, on all images at once.
+
+They show what the masks of `inverso.operators` with their fills record, and give the mask away, so that a training
+knows which pixels are wrong while the restorer does not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.checks import check_fraction, check_image, check_positive
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """What became of a batch.
+
+    Args:
+        image: Degraded images `(n, C, H, W)` in [0, 1].
+        known: `(n, 1, H, W)`, True where a pixel still is the photo's.
+        kind: For every image the index of the part of a `Mixture` that drew it; zeros without one.
+    """
+
+    image: Tensor
+    known: Tensor
+    kind: Tensor
+
+
+class Corruption(ABC):
+    """Something that spoils most of an image: which pixels it leaves, and what it paints over the others."""
+
+    def __call__(self, images: Tensor, *, generator: torch.Generator, pool: Tensor | None = None) -> Corrupted:
+        """Spoil every image of a batch in its own way.
+
+        Args:
+            images: `(n, C, H, W)` in [0, 1].
+            generator: Decides everything; on the CPU, so that all devices see the same.
+            pool: Photos `(m, C, H, W)` that clutter is cut from; image i may get a piece of any photo of the pool but
+                number i. The batch itself by default.
+
+        Returns:
+            Degraded images and masks, on the device of the images.
+
+        Raises:
+            ValueError: The images are no batch, or clutter has no other photo to be cut from.
+        """
+        check_image(images, name="images")
+        if images.ndim != 4:
+            msg = f"images must be a batch (n, C, H, W), got shape {tuple(images.shape)}"
+            raise ValueError(msg)
+        known = self.draw_mask(images, generator).to(images.device)
+        paint = self.paint(images if pool is None else pool, known, generator).to(images)
+        kind = torch.zeros(len(images), dtype=torch.long)
+        return Corrupted(torch.where(known, images, paint), known, kind)
+
+    @abstractmethod
+    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw `(n, 1, H, W)`, True where a pixel stays."""
+
+    def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Give what covers the lost pixels, broadcastable against the images: white."""
+        return torch.ones(1, pool.shape[1], 1, 1)
+
+
+def _uniform(count: int, bounds: Range, generator: torch.Generator) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand(count, generator=generator)
+
+
+def _as_range(value: float | Range, *, name: str) -> Range:
+    low, high = value if isinstance(value, tuple | list) else (value, value)
+    if check_fraction(low, name=name) > check_fraction(high, name=name):
+        msg = f"{name} must be a share or (low, high) with low <= high, got {value}"
+        raise ValueError(msg)
+    return float(low), float(high)
+
+
+def _keep_points(weight: Tensor, keep: Tensor, generator: torch.Generator) -> Tensor:
+    """Keep exactly `round(keep H W)` pixels per image, likelier where the weight is larger (Gumbel top-k)."""
+    n, _, height, width = weight.shape
+    uniform = torch.rand(n, height * width, generator=generator, dtype=torch.float64)
+    keys = weight.flatten(1).double().log() - (-uniform.clamp_min(1e-300).log()).log()
+    counts = (keep.double() * height * width).round().long().clamp_min(1)
+    threshold = keys.sort(dim=1, descending=True).values.gather(1, counts[:, None] - 1)
+    return (keys >= threshold).view(n, 1, height, width)
+
+
+@dataclass(frozen=True)
+class WhiteNoise(Corruption):
+    """Keep a share of the pixels, drawn at random, and paint the others white.
+
+    Args:
+        keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
+
+    Source:
+        Deng, Looi & Tsun, "Quantized GANs for mobile image reconstruction", section 4, type 1. They draw every pixel
+        by itself; here the count is exact, as in `inverso.operators.RandomMask`.
+
+    Example:
+        >>> import torch
+        >>> from inverso.training.corruptions import WhiteNoise
+        >>> spoilt = WhiteNoise(0.25)(torch.zeros(1, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+        >>> int(spoilt.known.sum()), float(spoilt.image.mean())
+        (16, 0.75)
+    """
+
+    keep: float | Range = 0.4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keep", _as_range(self.keep, name="keep"))
+
+    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the points."""
+        n, _, height, width = images.shape
+        keep = _uniform(n, _as_range(self.keep, name="keep"), generator)
+        return _keep_points(torch.ones(n, 1, height, width), keep, generator)
+
+
+@dataclass(frozen=True)
+class RGBNoise(WhiteNoise):
+    """Keep a share of the pixels and bury the others in random colors, uniform over the RGB cube.
+
+    Args:
+        keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
+
+    Source:
+        Deng, Looi & Tsun, section 4, type 2; `inverso.operators.ColorNoise`.
+    """
+
+    def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the colors."""
+        n, _, height, width = known.shape
+        return torch.rand(n, pool.shape[1], height, width, generator=generator)
+
+
+@dataclass(frozen=True)
+class DiscretePoints(WhiteNoise):
+    """Keep few points on white, at random or mostly on edges.
+
+    Args:
+        keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
+        edges: Draw points in proportion to the strength of the Sobel gradient.
+
+    Source:
+        Liu et al., "X-GANs: Image reconstruction made easy for extreme cases", sections 4.1 and 4.5;
+        `inverso.operators.RandomMask` and `EdgeMask`.
+    """
+
+    keep: float | Range = (0.01, 0.2)
+    edges: bool = False
+
+    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the points."""
+        if not self.edges:
+            return super().draw_mask(images, generator)
+        keep = _uniform(len(images), _as_range(self.keep, name="keep"), generator)
+        return _keep_points(_edge_strength(images), keep, generator)
+
+
+def _edge_strength(images: Tensor) -> Tensor:
+    """Compute the length of the Sobel gradient of the gray image, with a floor so that flat places keep a chance."""
+    gray = F.pad(images.detach().cpu().double().mean(dim=1, keepdim=True), (1,) * 4, mode="replicate")
+    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=torch.float64) / 8
+    strength = F.conv2d(gray, torch.stack([across, across.T])[:, None]).square().sum(dim=1, keepdim=True).sqrt()
+    return strength + (0.02 * strength.mean(dim=(1, 2, 3), keepdim=True)).clamp_min(1e-6)
+
+
+@dataclass(frozen=True)
+class WhiteBox(Corruption):
+    """Paint a rectangle white.
+
+    Args:
+        central: The centered block of half the sides instead of a rectangle between two random corners.
+
+    Source:
+        Deng, Looi & Tsun, section 4, type 3; the central block: Liu et al., section 4. As
+        `inverso.operators.BoxMask`.
+
+    Example:
+        >>> import torch
+        >>> from inverso.training.corruptions import WhiteBox
+        >>> spoilt = WhiteBox(central=True)(torch.zeros(1, 3, 8, 8), generator=torch.Generator())
+        >>> float(spoilt.known.float().mean())
+        0.75
+    """
+
+    central: bool = False
+
+    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Place the box: between a quarter and three quarters of each side, or between two points per side."""
+        n, _, height, width = images.shape
+        inside = [self._interval(n, side, generator) for side in (height, width)]
+        box = inside[0][:, :, None] & inside[1][:, None, :]
+        # A box that covers everything would leave nothing to restore from.
+        box[:, 0, 0] &= ~box.flatten(1).all(dim=1)
+        return ~box[:, None]
+
+    def _interval(self, n: int, side: int, generator: torch.Generator) -> Tensor:
+        places = torch.arange(side)[None]
+        if self.central:
+            first = (side - side // 2) // 2
+            return ((places >= first) & (places < first + side // 2)).expand(n, -1)
+        ends = torch.randint(side, (n, 2), generator=generator)
+        return (places >= ends.amin(dim=1, keepdim=True)) & (places <= ends.amax(dim=1, keepdim=True))
+
+
+@dataclass(frozen=True)
+class ClutteredBlock(WhiteBox):
+    """Cover a rectangle with a piece of another photo, laid once or several times side by side.
+
+    Args:
+        central: The centered block of half the sides instead of a rectangle between two random corners.
+        tile: Smallest and largest side of the piece over the image's side; where the box is larger, the piece repeats.
+
+    Source:
+        Liu et al., sections 4 and 4.4, whose pieces have 16 to 128 of 256 pixels; `inverso.operators.Clutter`.
+    """
+
+    tile: Range = (1 / 16, 1.0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tile", _as_range(self.tile, name="tile"))
+
+    def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
+        """Cut the pieces out and lay them."""
+        n, _, height, width = known.shape
+        if len(pool) < 2 or len(pool) < n:
+            msg = f"clutter is cut from other photos: give a pool of at least {max(2, n)}, got {len(pool)}"
+            raise ValueError(msg)
+        if tuple(pool.shape[-2:]) != (height, width):
+            msg = f"the photos of the pool must have the images' size {height} × {width}, got {tuple(pool.shape)}"
+            raise ValueError(msg)
+        other = (torch.arange(n) + torch.randint(1, len(pool), (n,), generator=generator)) % len(pool)
+        tile = _uniform(n, self.tile, generator)
+        rows, columns = (self._source(known, axis, tile, generator) for axis in (2, 3))
+        laid = pool.cpu()[other[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        return laid.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def _source(known: Tensor, axis: int, tile: Tensor, generator: torch.Generator) -> Tensor:
+        """Say for each row (column) of the image which row (column) of the other photo lies there."""
+        n, side = len(known), known.shape[axis]
+        covered = (~known.cpu()).any(dim=5 - axis).flatten(1).float()
+        first = covered.argmax(dim=1, keepdim=True)
+        piece = (tile * side).round().long().clamp(1, side)[:, None]
+        start = (torch.rand(n, 1, generator=generator) * (side - piece + 1)).long()
+        return start + (torch.arange(side)[None] - first) % piece
+
+
+@dataclass(frozen=True)
+class Mixture(Corruption):
+    """Draw for every image which of several corruptions spoils it.
+
+    Args:
+        parts: The corruptions.
+        weights: How often each is drawn, relative to the others; equally often by default.
+
+    Raises:
+        ValueError: There are no parts, another number of weights, or a weight that is not positive.
+
+    Example:
+        >>> import torch
+        >>> from inverso.training.corruptions import Mixture, RGBNoise, WhiteBox
+        >>> spoil = Mixture((RGBNoise(0.4), WhiteBox()), weights=(2, 1))
+        >>> spoil(torch.rand(6, 3, 8, 8), generator=torch.Generator().manual_seed(0)).kind
+        tensor([0, 0, 0, 0, 1, 1])
+    """
+
+    parts: tuple[Corruption, ...]
+    weights: tuple[float, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        weights = self.weights or (1.0,) * len(self.parts)
+        if not self.parts or len(weights) != len(self.parts):
+            msg = f"a mixture needs parts and one weight for each, got {len(self.parts)} and {len(self.weights)}"
+            raise ValueError(msg)
+        for weight in weights:
+            check_positive(weight, name="each weight of a mixture")
+        object.__setattr__(self, "weights", tuple(weights))
+
+    def __call__(self, images: Tensor, *, generator: torch.Generator, pool: Tensor | None = None) -> Corrupted:
+        """Spoil every image by the part that is drawn for it."""
+        kind = torch.multinomial(
+            torch.tensor(self.weights, dtype=torch.float64), len(images), replacement=True, generator=generator
+        )
+        pool = images if pool is None else pool
+        image = images.clone()
+        known = torch.ones(len(images), 1, *images.shape[-2:], dtype=torch.bool, device=images.device)
+        for k, part in enumerate(self.parts):
+            chosen = (kind == k).nonzero().flatten()
+            if len(chosen) == 0:
+                continue
+            # The chosen photos lead the pool, so that number i of both is the same photo.
+            rest = torch.ones(len(pool), dtype=torch.bool)
+            rest[chosen] = False
+            others = pool[torch.cat([chosen, rest.nonzero().flatten()])]
+            drawn = part(images[chosen], generator=generator, pool=others)
+            image[chosen], known[chosen] = drawn.image, drawn.known
+        return Corrupted(image, known, kind)
+
+    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the masks alone."""
+        return self(images, generator=generator).known
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Make a task harder while training: the kept share falls linearly, then stays.
+
+    Args:
+        start: Share of the pixels kept at step 0.
+        end: Share kept at last.
+        steps: Steps until then.
+    """
+
+    start: float = 0.6
+    end: float = 0.4
+    steps: int = 1
+
+    def keep(self, step: int) -> float:
+        """Give the kept share at a step (from 0).
+
+        Example:
+            >>> from inverso.training.corruptions import Curriculum
+            >>> [round(Curriculum(0.6, 0.4, 100).keep(step), 2) for step in (0, 50, 100, 10_000)]
+            [0.6, 0.5, 0.4, 0.4]
+        """
+        done = min(1.0, step / max(1, self.steps))
+        return self.start + done * (self.end - self.start)
+
+
+NAMES = (
+    "white-noise",
+    "rgb-noise",
+    "rgb-noise-extreme",
+    "white-box",
+    "white-block",
+    "cluttered-box",
+    "cluttered-block",
+    "points",
+    "edge-points",
+)
+
+
+def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
+    """Make a corruption by its name.
+
+    Args:
+        name: One of `NAMES`. The noises, boxes and points of the papers; a "block" is the central one of half the
+            sides, a "box" has random corners; "extreme" noise keeps 5 to 15 %.
+        keep: Share kept by `"white-noise"` and `"rgb-noise"`.
+
+    Raises:
+        ValueError: There is no such name; the message lists those there are.
+
+    Example:
+        >>> from inverso.training.corruptions import named
+        >>> named("white-block")
+        WhiteBox(central=True)
+    """
+    made: dict[str, Corruption] = {
+        "white-noise": WhiteNoise(keep),
+        "rgb-noise": RGBNoise(keep),
+        "rgb-noise-extreme": RGBNoise((0.05, 0.15)),
+        "white-box": WhiteBox(),
+        "white-block": WhiteBox(central=True),
+        "cluttered-box": ClutteredBlock(),
+        "cluttered-block": ClutteredBlock(central=True),
+        "points": DiscretePoints(),
+        "edge-points": DiscretePoints(edges=True),
+    }
+    if name not in made:
+        msg = f"no corruption is called {name!r}; known ones: {', '.join(NAMES)}"
+        raise ValueError(msg)
+    return made[name]
