@@ -11,11 +11,32 @@ from torch import Tensor
 from cases import OPERATORS, OperatorCase, Setting
 from inverso.operators import LinearOperator
 
+# Whatever is refused at the door is refused by code that operators of a kind share.
+ONE_OF_EACH_KIND = (
+    "Identity",
+    "RandomMask",
+    "Mask per image",
+    "Bicubic",
+    "FFTMask",
+    "GaussianBlur",
+    "Blur",
+    "RandomGaussian",
+    "sampled blur",
+    "masked blur",
+    "stacked masks",
+    "user's, another size",
+    "user's, complex",
+)
 every_operator = pytest.mark.parametrize("case", OPERATORS.values(), ids=OPERATORS)
 exact_operators = pytest.mark.parametrize(
     "case",
     [case for case in OPERATORS.values() if case.exact],
     ids=[name for name in OPERATORS if OPERATORS[name].exact],
+)
+every_kind = pytest.mark.parametrize(
+    "case",
+    [OPERATORS[name] for name in ONE_OF_EACH_KIND],
+    ids=ONE_OF_EACH_KIND,
 )
 few = settings(max_examples=4, deadline=None, derandomize=True, database=None)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import OperatorCase
+from cases import OperatorCase, Shade
 from inverso.operators import LinearOperator
 from operators.laws import as_matrix, as_vector, every_operator, exact_operators, random_like, small, tolerance
 
@@ -81,7 +81,5 @@ def test_known_fraction_averages_over_images(case):
 
 
 def test_rank_is_unknown_without_a_plan():
-    from cases import Shade
-
     with pytest.raises(NotImplementedError, match=r"the rank of Shade\(\) is unknown: it has no exact plan"):
         Shade().known_fraction((1, 4, 4))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cases import OPERATORS
+from inverso.operators import Blur
 from inverso.operators.plans import CACHE
 from operators.laws import assert_near, every_operator, random_like, small, tolerance
 
@@ -84,7 +85,5 @@ def test_plans_made_in_inference_mode_can_be_differentiated_later(case):
 
 def test_plans_carry_no_gradient():
     kernel = torch.rand(3, 3, dtype=torch.float64, requires_grad=True)
-    from inverso.operators import Blur
-
     A = Blur(kernel)
     assert not A(torch.rand(1, 1, 4, 4, dtype=torch.float64)).requires_grad

@@ -96,6 +96,19 @@ def test_projection_agrees_with_the_measurement_and_is_idempotent(case, data):
 @every_operator
 @few
 @given(data=st.data())
+def test_projection_onto_noisy_measurements_is_idempotent_too(case, data):
+    setting = data.draw(some_setting(case))
+    A = case.make(setting)
+    guess = setting.draw()
+    y = random_like(A(guess))
+    once = A.project(guess, y)
+    for _ in range(3):
+        assert_near(A.project(once, y), once, 10 * tolerance(A, setting))
+
+
+@every_operator
+@few
+@given(data=st.data())
 def test_restriction_keeps_what_is_measured(case, data):
     setting = data.draw(some_setting(case))
     A = case.make(setting)

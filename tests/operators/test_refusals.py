@@ -7,11 +7,11 @@ import torch
 
 from cases import Setting, Shade
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomMask
-from operators.laws import every_operator
+from operators.laws import every_kind
 
 
 class TestImagesAtTheDoor:
-    @every_operator
+    @every_kind
     def test_8_bit_pixels_are_refused_with_advice(self, case):
         x = (255 * Setting().draw()).to(torch.uint8)
         advice = (
@@ -20,23 +20,23 @@ class TestImagesAtTheDoor:
         with pytest.raises(TypeError, match=advice):
             case.make(Setting())(x)
 
-    @every_operator
+    @every_kind
     @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex128])
     def test_other_types_are_refused(self, case, dtype):
         with pytest.raises(TypeError, match=f"x must be a floating-point image .* got {dtype}"):
             case.make(Setting())(torch.ones(2, *Setting().image_shape, dtype=dtype))
 
-    @every_operator
+    @every_kind
     def test_what_is_no_tensor_is_refused(self, case):
         with pytest.raises(TypeError, match=r"x must be a torch\.Tensor \(\.\.\., C, H, W\), got ndarray"):
             case.make(Setting())(Setting().draw().numpy())
 
-    @every_operator
+    @every_kind
     def test_too_few_dimensions_are_refused(self, case):
         with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., C, H, W\), got \(6, 12\)"):
             case.make(Setting())(torch.rand(6, 12))
 
-    @every_operator
+    @every_kind
     def test_empty_batches_are_refused(self, case):
         with pytest.raises(ValueError, match=r"x is empty: its shape is \(0, 3, 6, 12\)"):
             case.make(Setting())(torch.rand(0, 3, 6, 12))
@@ -47,7 +47,7 @@ class TestMeasurementsAtTheDoor:
     def way_back(self, request):
         return lambda A, y: getattr(A, request.param)(y, image_shape=Setting().image_shape)
 
-    @every_operator
+    @every_kind
     @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
     def test_pinv_refuses_what_is_not_finite(self, case, bad):
         A = case.make(Setting())
@@ -56,7 +56,7 @@ class TestMeasurementsAtTheDoor:
         with pytest.raises(ValueError, match=f"y must be finite, but 1 of its {y.numel()} entries are NaN or infinite"):
             A.pinv(y, image_shape=Setting().image_shape)
 
-    @every_operator
+    @every_kind
     @pytest.mark.parametrize("dtype", [torch.int32, torch.bool])
     def test_integers_are_refused(self, case, way_back, dtype):
         A = case.make(Setting())
@@ -64,27 +64,27 @@ class TestMeasurementsAtTheDoor:
         with pytest.raises(TypeError, match=f"y must be a floating-point or complex tensor, got {dtype}"):
             way_back(A, y)
 
-    @every_operator
+    @every_kind
     def test_8_bit_pixels_are_refused_with_advice(self, case, way_back):
         A = case.make(Setting())
         y = A(Setting().draw()).abs().to(torch.uint8)
         with pytest.raises(TypeError, match=r"got torch\.uint8 \(divide 8-bit pixels by 255"):
             way_back(A, y)
 
-    @every_operator
+    @every_kind
     def test_what_is_no_tensor_is_refused(self, case, way_back):
         A = case.make(Setting())
         with pytest.raises(TypeError, match=r"y must be a torch\.Tensor, got list"):
             way_back(A, A(Setting().draw()).tolist())
 
-    @every_operator
+    @every_kind
     def test_empty_batches_are_refused(self, case, way_back):
         A = case.make(Setting())
         y = A(Setting().draw())
         with pytest.raises(ValueError, match=r"y is empty: its shape is \(0, "):
             way_back(A, y[:0])
 
-    @every_operator
+    @every_kind
     def test_real_and_complex_are_not_confused(self, case, way_back):
         A = case.make(Setting())
         y = A(Setting().draw())
@@ -96,7 +96,7 @@ class TestMeasurementsAtTheDoor:
         with pytest.raises(TypeError, match=rf"has {expected} \(torch\.(float64|complex128)\)"):
             way_back(A, wrong)
 
-    @every_operator
+    @every_kind
     def test_measurements_of_another_shape_are_refused(self, case, way_back):
         A = case.make(Setting())
         y = A(Setting().draw())

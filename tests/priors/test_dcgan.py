@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from inverso.checkpoints import read_file
 from inverso.priors import DCGAN
-from inverso.priors.checkpoints.files import read_file
-from inverso.priors.checkpoints.gan_zoo import read_dcgan
+from inverso.priors.checkpoints.gan_zoo import BaseConfig, read_dcgan
 from inverso.priors.checkpoints.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_gradient, assert_same_images, full_size, shapes
 
@@ -17,7 +17,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def zoo_checkpoint():
-    return read_file(DATA / "dcgan_zoo_tiny.pth").data
+    return read_file(DATA / "dcgan_zoo_tiny.pth", classes=[BaseConfig]).data
 
 
 class TestExamplesLayout:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inverso.cli import degrade, demo, priors, solve, train
+from inverso.cli import bench, degrade, demo, export, priors, quantize, solve, train
 from inverso.cli.group import OneLineErrors
 
 app = typer.Typer(
@@ -41,7 +41,10 @@ app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=degrade.EPILOG)(degrade.degrade)
 app.command(epilog=solve.EPILOG)(solve.solve)
 app.command(epilog=priors.EPILOG)(priors.priors)
+app.command(epilog=bench.EPILOG)(bench.bench)
 app.add_typer(train.app, name="train")
+app.command(epilog=quantize.EPILOG)(quantize.quantize)
+app.command(epilog=export.EPILOG)(export.export)
 
 
 def main() -> None:

@@ -1,18 +1,21 @@
-"""`inverso train`: train a prior on your own photos."""
+"""`inverso train`: train a prior or a restorer on your own photos."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from inverso.cli.options import RandomSeed, examples
 
-app = typer.Typer(no_args_is_help=True, help="Train a prior on your own photos.")
+if TYPE_CHECKING:
+    from inverso.training import Weights
 
-EPILOG = examples(
+app = typer.Typer(no_args_is_help=True, help="Train a prior or a restorer on your own photos.")
+
+PRIOR_EPILOG = examples(
     "inverso train prior --data photos/ --out runs/flowers --steps 20000",
     "inverso train prior --data photos/ --out runs/flowers --resume",
 )
@@ -20,27 +23,42 @@ EPILOG = examples(
 
 @app.callback()
 def _train() -> None:
-    """Train a prior on your own photos."""
+    """Train a prior or a restorer on your own photos."""
 
 
-@app.command(epilog=EPILOG)
+RESTORER_EPILOG = examples(
+    "inverso train restorer --data photos/ --out runs/restorer --steps 20000 --precision bf16-mixed",
+    "inverso train restorer --data photos/ --corruptions white-noise,white-box:2",
+    "inverso train restorer --data photos/ --recipe mobile --weights perceptual=0,pixel=0.1",
+)
+Data = Annotated[Path, typer.Option("--data", help="Folder of photos, searched with its subfolders.")]
+Steps = Annotated[int, typer.Option("--steps", help="Optimizer steps in all.")]
+Side = Annotated[int | None, typer.Option("--size", help="Side of the images: 16, 32, 64, ...")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Photos per step.")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Step size of Adam.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")]
+Devices = Annotated[int, typer.Option("--devices", help="Number of GPUs, or of processes on the CPU.")]
+Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.", metavar="NAME")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+OUT_HELP = "Folder for weights, checkpoints, losses and sample sheets."
+
+
+@app.command(epilog=PRIOR_EPILOG)
 def prior(  # noqa: PLR0913 - one argument per option
     *,
-    data: Annotated[Path, typer.Option("--data", help="Folder of photos, searched with its subfolders.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for weights, checkpoints, losses and sample sheets.")],
-    steps: Annotated[int, typer.Option("--steps", help="Optimizer steps in all.")] = 20_000,
-    size: Annotated[int | None, typer.Option("--size", help="Side of the images: 16, 32, 64, ...")] = None,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help=OUT_HELP)],
+    steps: Steps = 20_000,
+    size: Side = None,
     width: Annotated[int | None, typer.Option("--width", help="Channels of the widest resolution.")] = None,
     latent_dim: Annotated[int | None, typer.Option("--latent-dim", help="Length of the latent.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Photos per step.")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Step size of Adam.")] = None,
+    batch: Batch = None,
+    lr: Rate = None,
     seed: RandomSeed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
-    devices: Annotated[int, typer.Option("--devices", help="Number of GPUs, or of processes on the CPU.")] = 1,
-    precision: Annotated[
-        str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.", metavar="NAME")
-    ] = "32-true",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    resume: Resume = False,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    quiet: Quiet = False,
 ) -> None:
     """Train a generative prior on a folder of photos."""
     try:
@@ -62,3 +80,83 @@ def prior(  # noqa: PLR0913 - one argument per option
         precision=precision,
     )
     typer.echo(f"wrote {out}")
+
+
+@app.command(epilog=RESTORER_EPILOG)
+def restorer(  # noqa: PLR0913 - one argument per option
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help=OUT_HELP)] = Path("runs/restorer"),
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="unet, or mobile or x-gans as in the papers.", metavar="NAME")
+    ] = "unet",
+    steps: Annotated[
+        int, typer.Option("--steps", help="Optimizer steps in all; the step size falls towards the last.")
+    ] = 20_000,
+    size: Side = None,
+    corruptions: Annotated[
+        str | None,
+        typer.Option("--corruptions", help="What to undo and how often, as in white-noise:2,rgb-noise,white-box."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Weights of losses, as in pixel=1,adversarial=0.01,perceptual=0.")
+    ] = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    seed: RandomSeed = 0,
+    resume: Resume = False,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    quiet: Quiet = False,
+) -> None:
+    """Train a network that restores damaged photos in one pass, not knowing which pixels are wrong."""
+    try:
+        from inverso.training import RECIPES, fit_restorer  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
+        raise ValueError(msg) from error
+
+    if recipe not in RECIPES:
+        msg = f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}"
+        raise ValueError(msg)
+    made = RECIPES[recipe](anneal=steps, seed=seed)
+    given: dict[str, Any] = {"size": size, "batch": batch, "lr": lr}
+    if corruptions is not None:
+        given["corruptions"] = tuple(_pairs(corruptions, ":", default="1", name="--corruptions"))
+    if weights is not None:
+        given["weights"] = _reweighted(made.weights, _pairs(weights, "=", default=None, name="--weights"))
+    fit_restorer(
+        data,
+        out=out,
+        recipe=replace(made, **{name: value for name, value in given.items() if value is not None}),
+        steps=steps,
+        resume=resume,
+        progress=not quiet,
+        devices=devices,
+        precision=precision,
+    )
+    typer.echo(f"wrote {out}")
+
+
+def _pairs(text: str, separator: str, *, default: str | None, name: str) -> list[tuple[str, float]]:
+    """Read `name:number,name:number`."""
+    pairs = []
+    for word in text.split(","):
+        key, found, number = word.strip().partition(separator)
+        if not found and default is not None:
+            number = default
+        try:
+            pairs.append((key, float(number)))
+        except ValueError as error:
+            msg = f"{name} takes names and numbers as in a{separator}1,b{separator}0.5, got {word!r}"
+            raise ValueError(msg) from error
+    return pairs
+
+
+def _reweighted(weights: Weights, pairs: list[tuple[str, float]]) -> Weights:
+    known = [one.name for one in fields(weights)]
+    for name, _ in pairs:
+        if name not in known:
+            msg = f"no loss is called {name!r}; known are {', '.join(known)}"
+            raise ValueError(msg)
+    return replace(weights, **dict(pairs))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Against = Literal["sum", "best"]
 
 
 def non_saturating_generator(fake: Tensor) -> Tensor:
@@ -56,3 +61,89 @@ def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
+def minimax_generator(fake: Tensor) -> Tensor:
+    """Generator's loss `log(1 - sigmoid(D(G(z))))`, averaged (Goodfellow et al. 2014, eq. 1).
+
+    It is what "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section 3) call L1. Its gradient
+    vanishes where the discriminator is sure; `non_saturating_generator` has the same fixed points without that.
+
+    Args:
+        fake: Logits of generated images, any shape.
+
+    Returns:
+        A scalar, at most 0.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.adversarial import minimax_generator
+        >>> round(float(minimax_generator(torch.zeros(4))), 4)
+        -0.6931
+    """
+    return -F.softplus(fake).mean()
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """Generator's loss `(D(G(z)) - 1)^2`, averaged (Mao et al. 2017, eq. 9, and pix2pixHD).
+
+    Args:
+        fake: The discriminator's answers to generated images, any shape.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.adversarial import least_squares_generator
+        >>> float(least_squares_generator(torch.zeros(4)))
+        1.0
+    """
+    return (fake - 1).square().mean()
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Discriminator's loss `(D(x) - 1)^2 + D(G(z))^2`, each averaged (Mao et al. 2017, eq. 9, without the half).
+
+    Args:
+        real: Answers to real images, any shape.
+        fake: Answers to generated images, any shape.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.adversarial import least_squares_discriminator
+        >>> float(least_squares_discriminator(torch.ones(4), torch.ones(4)))
+        1.0
+    """
+    return (real - 1).square().mean() + fake.square().mean()
+
+
+def over_scales(losses: Sequence[Tensor], *, against: Against = "sum") -> Tensor:
+    """Join the losses against several discriminators: their sum, or the largest, of the one that tells best.
+
+    X-GANs (Liu et al. 2018) print both: equation 2 sums, equation 4 and the text take the maximum.
+
+    Args:
+        losses: One scalar per discriminator.
+        against: `"sum"` or `"best"`.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: `against` is neither, or there are no losses.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.adversarial import over_scales
+        >>> float(over_scales([torch.tensor(1.0), torch.tensor(3.0)], against="best"))
+        3.0
+    """
+    if not losses or against not in {"sum", "best"}:
+        msg = f"against must be 'sum' or 'best' of at least one loss, got {against!r} of {len(losses)}"
+        raise ValueError(msg)
+    stacked = torch.stack(list(losses))
+    return stacked.sum() if against == "sum" else stacked.max()

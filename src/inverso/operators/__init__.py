@@ -5,6 +5,7 @@ from inverso.operators.compose import Composition, Stack, stack
 from inverso.operators.dense import RandomGaussian
 from inverso.operators.diagonal import BoxMask, ColorNoise, Identity, Mask, RandomMask
 from inverso.operators.edge_mask import EdgeMask
+from inverso.operators.estimation import estimate_mask
 from inverso.operators.fills import Clutter, Fill, RandomColor, White
 from inverso.operators.fourier import Blur, FFTMask
 from inverso.operators.separable import Bicubic, GaussianBlur
@@ -28,5 +29,6 @@ __all__ = [
     "RandomMask",
     "Stack",
     "White",
+    "estimate_mask",
     "stack",
 ]

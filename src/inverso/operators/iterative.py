@@ -62,15 +62,19 @@ class LeastSquares:
         gamma = first = _energy(slope, self.x_dims)
         ridge = torch.as_tensor(self.ridge, dtype=gamma.dtype, device=gamma.device).expand(gamma.shape)
         tolerance = TOLERANCE.get(gamma.dtype, TOLERANCE[torch.float32])
+        # Below rounding, which a y outside the range of A starts from, steps lead nowhere.
+        rounding = (4 * torch.finfo(gamma.dtype).eps) ** 2 * _energy(y, self.y_dims)
+        gain = torch.zeros_like(gamma)
         direction = slope
         for _ in range(MAX_STEPS):
             # An item that has converged gets steps of zero, so that its answer does not depend on its neighbors.
-            active = gamma > first * tolerance**2
+            active = gamma > torch.maximum(first * tolerance**2, gain * rounding)
             if not bool(active.any()):
                 return x
             image = self.A(direction)
-            curvature = _energy(image, self.y_dims) + ridge * _energy(direction, self.x_dims)
-            step = _ratio(gamma, curvature, where=active)
+            bent, length = _energy(image, self.y_dims), _energy(direction, self.x_dims)
+            gain = torch.maximum(gain, _ratio(bent, length, where=active))
+            step = _ratio(gamma, bent + ridge * length, where=active)
             x = x + step.reshape(*step.shape, *over_x) * direction
             residual = residual - step.reshape(*step.shape, *over_y) * image
             slope = self.adjoint(residual) - ridge.reshape(*ridge.shape, *over_x) * x

@@ -63,8 +63,8 @@ def _random_keys(log_weight: Tensor, seed: int) -> Tensor:
 def pattern_generator(seed: int) -> torch.Generator:
     """Make the generator of what an operator draws.
 
-    Noise and fills often have the same seed. Were they drawn from the same stream, noise would be larger on the very entries
-    that a mask keeps, since it keeps those where the numbers are large.
+    Noise and fills often have the same seed. Were they drawn from the same stream, noise would be larger on the very
+    entries that a mask keeps, since it keeps those where the numbers are large.
     """
     return torch.Generator().manual_seed(seed ^ PATTERN_STREAM)
 

@@ -42,7 +42,7 @@ class SeparablePlan(Plan):
     """`A = D_h (x) D_w` through the singular value decompositions of its two matrices.
 
     The singular values of A are the products of those of the axes, so the pseudo-inverse is a division in between two
-    pairs of small matrix products. Where every singular value is kept, it collapses to one matrix per axis.
+    pairs of small matrix products. Where all of them are kept and of like size, it collapses to one matrix per axis.
 
     Args:
         rows: `D_h`, `(h, H)`.

@@ -40,7 +40,7 @@ class DCGAN(GaussianPrior):
         torch.Size([2, 3, 64, 64])
     """
 
-    adapt_lr = 1e-3
+    adapt_lr = 3e-4
 
     def __init__(
         self,

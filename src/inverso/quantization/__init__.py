@@ -1,5 +1,6 @@
 """Networks with small weights: 1 to 8 bits or float16, in memory and on disk."""
 
+from inverso.quantization.clipping import clip_model, clip_tensor
 from inverso.quantization.packing import QuantizedFile, load_quantized, read_quantized, save_quantized
 from inverso.quantization.rounding import (
     QuantizedTensor,
@@ -14,6 +15,8 @@ from inverso.quantization.rounding import (
 __all__ = [
     "QuantizedFile",
     "QuantizedTensor",
+    "clip_model",
+    "clip_tensor",
     "dequantize",
     "load_quantized",
     "quantize",

@@ -45,7 +45,8 @@ class QuantizedTensor:
     @property
     def step(self) -> Tensor:
         """Distance between levels; no entry moves by more than half of it."""
-        return self.high / (2**self.bits - 1) - self.low / (2**self.bits - 1)
+        step: Tensor = self.high / (2**self.bits - 1) - self.low / (2**self.bits - 1)
+        return step
 
 
 def quantize(tensor: Tensor, *, bits: int, axis: int | None = None) -> QuantizedTensor:
@@ -85,7 +86,9 @@ def quantize(tensor: Tensor, *, bits: int, axis: int | None = None) -> Quantized
         low, high = values.amin(), values.amax()
     else:
         others = tuple(dim for dim in range(values.ndim) if dim != axis % values.ndim)
-        low, high = (values, values) if not others else (values.amin(others, keepdim=True), values.amax(others, keepdim=True))
+        low, high = (
+            (values, values) if not others else (values.amin(others, keepdim=True), values.amax(others, keepdim=True))
+        )
     # Halves, because the range of the largest numbers is larger than the largest number.
     span = high / 2 - low / 2
     share = (values / 2 - low / 2) / torch.where(span > 0, span, 1.0)
@@ -105,7 +108,8 @@ def dequantize(quantized: QuantizedTensor) -> Tensor:
     share = _wide(quantized.codes.to(quantized.low)) / (2**quantized.bits - 1)
     # In this form both extremes come out exactly.
     values = _wide(quantized.low) * (1 - share) + _wide(quantized.high) * share
-    return values.to(quantized.low.dtype)
+    rounded: Tensor = values.to(quantized.low.dtype)
+    return rounded
 
 
 def round_weights(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tensor:
@@ -219,7 +223,7 @@ def weight_axes(model: nn.Module) -> dict[str, int]:
     for name, module in model.named_modules():
         if not isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.Linear)):
             continue
-        if not isinstance(module._parameters.get("weight"), nn.Parameter):  # noqa: SLF001 - the only sure way to tell
+        if "weight" not in dict(module.named_parameters(recurse=False)):
             msg = (
                 f"the weight of the layer {name!r} is computed from other parameters (weight or spectral normalization "
                 "or another parametrization), and only plain weights are quantized: remove the parametrization first"

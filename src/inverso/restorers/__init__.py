@@ -1,6 +1,24 @@
 """Restorers: networks that map a degraded image to a clean one in a single pass."""
 
 from inverso.restorers.base import Restorer, parameter_count
+from inverso.restorers.discriminators import MultiscaleDiscriminator, PatchDiscriminator, PlainDiscriminator
+from inverso.restorers.files import save_restorer
+from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.unet import UNetRestorer
+from inverso.restorers.zoo import Card, available, card, load
 
-__all__ = ["Restorer", "UNetRestorer", "parameter_count"]
+__all__ = [
+    "Card",
+    "MobileRestorer",
+    "MultiscaleDiscriminator",
+    "PatchDiscriminator",
+    "PlainDiscriminator",
+    "Restorer",
+    "UNetRestorer",
+    "XGANRestorer",
+    "available",
+    "card",
+    "load",
+    "parameter_count",
+    "save_restorer",
+]

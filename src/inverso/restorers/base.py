@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from inverso.checks import check_number
+
 CHANNELS = 3
 
 
@@ -20,22 +22,26 @@ class Restorer(nn.Module):
     multiple = 1
     """What the network needs height and width to be divisible by; other sizes are padded inside."""
 
+    smallest = 1
+    """The smallest height and width that it takes."""
+
     config: Mapping[str, Any]
 
     def forward(self, y: Tensor) -> Tensor:
         """Restore images.
 
         Args:
-            y: Degraded images `(n, 3, H, W)` in [0, 1], of any size of at least `multiple` pixels.
+            y: Degraded images `(n, 3, H, W)` in [0, 1], of any size of at least `smallest` pixels a side.
 
         Returns:
             Restored images of the same shape, nominally in [0, 1].
 
         Raises:
-            ValueError: y has another number of dimensions or channels, or is smaller than `multiple`.
+            ValueError: y has another number of dimensions or channels, another kind of numbers, or is smaller than
+                `smallest`.
         """
         height, width = y.shape[-2:]
-        if y.ndim != 4 or y.shape[1] != CHANNELS or min(height, width) < self.multiple:
+        if y.ndim != 4 or not y.is_floating_point() or y.shape[1] != CHANNELS or min(height, width) < self.smallest:
             self._refuse(y)
         # No branch on the size, so that an exported network takes every size.
         padded = nn.functional.pad(y, (0, -width % self.multiple, 0, -height % self.multiple), mode="reflect")
@@ -47,8 +53,8 @@ class Restorer(nn.Module):
 
     def _refuse(self, y: Tensor) -> NoReturn:
         msg = (
-            f"a restorer takes color images (n, 3, H, W) of at least {self.multiple} × {self.multiple} pixels, got "
-            f"shape {tuple(y.shape)}"
+            f"a restorer takes floating-point color images (n, 3, H, W) of at least {self.smallest} × "
+            f"{self.smallest} pixels, got {y.dtype} of shape {tuple(y.shape)}"
         )
         raise ValueError(msg)
 
@@ -63,6 +69,15 @@ def parameter_count(network: nn.Module) -> int:
         8
     """
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def check_share(value: object, *, name: str) -> float:
+    """Refuse what does not lie in [0, 1)."""
+    number = check_number(value, name=name, expected="a number in [0, 1)")
+    if not 0 <= number < 1:
+        msg = f"{name} must lie in [0, 1), got {value}"
+        raise ValueError(msg)
+    return number
 
 
 def initialize(network: nn.Module, seed: int) -> None:

@@ -130,6 +130,7 @@ class UNetRestorer(Restorer):
     """
 
     multiple = 8
+    smallest = 8
 
     def __init__(self, *, width: int = 64, middle: int = 128, deep: int = 224, refine: int = 80, seed: int = 0) -> None:
         super().__init__()

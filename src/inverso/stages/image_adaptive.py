@@ -29,7 +29,7 @@ class ImageAdaptive:
         ValueError: A setting lies outside its range.
     """
 
-    steps: int = 200
+    steps: int = 100
     lr: float | None = None
     latent_lr: float = 1e-4
 

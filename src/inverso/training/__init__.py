@@ -2,5 +2,7 @@
 
 from inverso.training.loop import LoopSettings
 from inverso.training.prior import PriorRecipe, fit_prior
+from inverso.training.restorer import fit_restorer
+from inverso.training.restorer_recipe import RECIPES, RestorerRecipe, Weights
 
-__all__ = ["LoopSettings", "PriorRecipe", "fit_prior"]
+__all__ = ["RECIPES", "LoopSettings", "PriorRecipe", "RestorerRecipe", "Weights", "fit_prior", "fit_restorer"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from inverso.errors import InversoError
+from inverso.io import replacing
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -98,9 +99,17 @@ def run(
 
 def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
     if fabric.is_global_zero:
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, path)  # noqa: PTH105 - atomic on every platform
+        try:
+            with replacing(path) as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:
+            # torch reports a full disk as a RuntimeError without saying so.
+            free = shutil.disk_usage(path.parent).free / 1e6
+            msg = (
+                f"{path} cannot be written ({str(error).splitlines()[0]}; {free:.0f} MB are free on that disk): the "
+                "checkpoint before is kept, so make room and resume"
+            )
+            raise InversoError(msg) from error
     fabric.barrier()
 
 

@@ -9,7 +9,6 @@ solver can recover.
 from __future__ import annotations
 
 import copy
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
-from inverso.errors import InversoError
-from inverso.io import replacing, save_image
+from inverso.io import save_image
 from inverso.losses.adversarial import (
     gradient_penalty_r1,
     non_saturating_discriminator,
@@ -35,8 +33,8 @@ from inverso.stages import CSGM
 from inverso.training.critics import Critic
 from inverso.training.data import PhotoFolder, random_shift, step_generator
 from inverso.training.loop import LoopSettings, run
+from inverso.training.recipe_file import check_run, keep_recipe
 
-RECIPE = "recipe.json"
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
 
 
@@ -131,38 +129,15 @@ def fit_prior(
     recipe = PriorRecipe() if recipe is None else recipe
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     folder = Path(out)
-    _check_run(recipe, folder, resume=resume)
+    check_run(recipe, folder, resume=resume)
     photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
-    _keep_recipe(recipe, folder)
+    keep_recipe(recipe, folder)
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
     task = PriorTraining(photos, recipe, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
     prior = load(str(folder / "best.safetensors"))
     return cast(DCGAN, prior)
-
-
-def _check_run(recipe: PriorRecipe, folder: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds a run, unless it is resumed with the recipe that it was begun with."""
-    path = folder / RECIPE
-    if not path.exists():
-        return
-    if not resume:
-        msg = f"{folder} already holds a run: resume it, or name an empty folder"
-        raise InversoError(msg)
-    kept = json.loads(path.read_text())
-    given = json.loads(json.dumps(asdict(recipe)))
-    changed = [f"{name} was {kept.get(name)}, now {given[name]}" for name in given if kept.get(name) != given[name]]
-    if changed:
-        msg = f"{folder} holds a run with another recipe ({'; '.join(changed)}): resume with the same, or start anew"
-        raise InversoError(msg)
-
-
-def _keep_recipe(recipe: PriorRecipe, folder: Path) -> None:
-    """Write the recipe down beside the weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / RECIPE) as temporary:
-        temporary.write_text(json.dumps(asdict(recipe), indent=2) + "\n")
 
 
 class PriorTraining:
@@ -213,12 +188,11 @@ class PriorTraining:
         pixels = real[0].numel()
         mse = (restored - real).square().mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
-        reconstruction = mse.log() / 2
-        adversarial = self._adversarial(step, fake)
-        (towards_photo,) = torch.autograd.grad(reconstruction, restored, retain_graph=True)
-        (towards_real,) = torch.autograd.grad(adversarial, fake, retain_graph=True)
+        gap = restored.detach() - real
+        towards_photo = gap / (gap.square().mean() * gap.numel())
+        adversarial, towards_real = self._adversarial(step, fake.detach())
         strength = recipe.adversarial * towards_photo.norm() / towards_real.norm().clamp_min(1e-12)
-        surrogate = (images * torch.cat([towards_photo, strength * towards_real]).detach()).sum()
+        surrogate = (images * torch.cat([towards_photo, strength * towards_real])).sum()
         self.generator_optimizer.zero_grad()
         self.encoder_optimizer.zero_grad()
         self.fabric.backward(surrogate + recipe.kl * divergence / pixels)
@@ -228,28 +202,32 @@ class PriorTraining:
         return {
             "mse_db": -10 * math.log10(float(mse.detach())),
             "kl": float(divergence.detach()),
-            "generator": float(adversarial.detach()),
+            "generator": adversarial,
             **critic_losses,
         }
 
-    def _adversarial(self, step: int, fake: Tensor) -> Tensor:
-        self.critic.requires_grad_(requires_grad=False)
+    def _adversarial(self, step: int, fake: Tensor) -> tuple[float, Tensor]:
+        """Return the generator's loss and its gradient on the images."""
+        fake.requires_grad_()
         shifted = random_shift(fake, self.recipe.shift, generator=self._generator(step, SHIFT_FAKE))
-        loss = non_saturating_generator(self.critic(shifted))
-        self.critic.requires_grad_(requires_grad=True)
-        return loss
+        with self.fabric.autocast():
+            loss = non_saturating_generator(_inside(self.critic)(shifted).float())
+        (gradient,) = torch.autograd.grad(loss, fake)
+        return float(loss.detach()), gradient
 
     def _train_critic(self, step: int, real: Tensor, fake: Tensor) -> dict[str, float]:
         recipe = self.recipe
         real = random_shift(real, recipe.shift, generator=self._generator(step, SHIFT_REAL))
         fake = random_shift(fake, recipe.shift, generator=self._generator(step, SHIFT_FAKE))
         penalized = step % recipe.r1_every == 0
-        real.requires_grad_(penalized)
         real_logits, fake_logits = self.critic(real), self.critic(fake)
         loss = non_saturating_discriminator(real_logits, fake_logits)
         total = loss
         if penalized:
-            total = loss + recipe.r1 * recipe.r1_every * gradient_penalty_r1(real, real_logits)
+            real.requires_grad_()
+            # In full precision, since it differentiates twice.
+            penalty = gradient_penalty_r1(real, _inside(self.critic)(real))
+            total = loss + recipe.r1 * recipe.r1_every * penalty
         self.critic_optimizer.zero_grad()
         self.fabric.backward(total)
         self.critic_optimizer.step()
@@ -302,3 +280,9 @@ class PriorTraining:
         """Take them back."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+
+def _inside(network: nn.Module) -> nn.Module:
+    """Return the network inside Fabric's wrapper, whose outputs can be differentiated without a step of training."""
+    inner = network.module
+    return cast(nn.Module, inner)

@@ -4,110 +4,39 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
-from inverso.checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
+from inverso.checks import check_count
 from inverso.io import save_image
+from inverso.losses.data import absolute_error, corresponding_point_error, log_error, squared_error
+from inverso.losses.perceptual import Perceptual
+from inverso.losses.regularizers import binarizing, clip_weights
 from inverso.metrics import psnr, ssim
-from inverso.restorers.base import Restorer
-from inverso.restorers.files import read_restorer, save_restorer
-from inverso.restorers.unet import UNetRestorer
-from inverso.training.corruptions import Curriculum, Mixture, named
+from inverso.restorers import Restorer, load, save_restorer
+from inverso.training.adversary import Adversary
 from inverso.training.data import PhotoFolder, step_generator
 from inverso.training.loop import LoopSettings, run
-from inverso.training.prior import _check_run, _keep_recipe
+from inverso.training.mixtures import named
+from inverso.training.recipe_file import check_run, keep_recipe
+from inverso.training.restorer_recipe import RestorerRecipe
 
-CORRUPTION = 2
-PAPER_THREE = ("white-noise", "rgb-noise", "white-block")
+CORRUPTION, DROPOUT = 2, 3
+PIXEL_LOSSES = {"log": log_error, "l2": squared_error, "l1": absolute_error}
+SCORED = ("white-noise", "rgb-noise", "white-block")
+MEASURED = (*SCORED, "cluttered-block", "rgb-noise-extreme")
 SHOWN = 8
-
-BROAD = (
-    ("white-noise", 0.25),
-    ("rgb-noise", 0.25),
-    ("rgb-noise-extreme", 0.08),
-    ("white-box", 0.1),
-    ("white-block", 0.1),
-    ("cluttered-box", 0.06),
-    ("cluttered-block", 0.06),
-    ("points", 0.06),
-    ("edge-points", 0.04),
-)
-
-
-@dataclass(frozen=True)
-class RestorerRecipe:
-    """Everything that decides what a training gives, saved beside the weights.
-
-    Args:
-        size: Side of the images.
-        corruptions: Names from `inverso.training.corruptions.NAMES` and how often each is drawn.
-        keep: Share of pixels that the noises keep, at first and at last.
-        keep_steps: Steps over which it falls.
-        batch: Photos per step.
-        lr: Adam's largest step size.
-        betas: Adam's moments.
-        warmup: Steps over which the step size grows from zero.
-        anneal: Step at which it has fallen to a hundredth, along a cosine; 0 keeps it.
-        clip: Largest norm of the gradient.
-        guess: Weight of the first guess's error.
-        mask: Weight of the cross-entropy of the mask.
-        ema: Decay of the averaged weights.
-        held_out: Photos set aside for measuring.
-        seed: Of weights, batches and corruptions.
-    """
-
-    size: int = 64
-    corruptions: tuple[tuple[str, float], ...] = BROAD
-    keep: tuple[float, float] = (0.6, 0.4)
-    keep_steps: int = 2000
-    batch: int = 16
-    lr: float = 8e-4
-    betas: tuple[float, float] = (0.9, 0.99)
-    warmup: int = 200
-    anneal: int = 0
-    clip: float = 1.0
-    guess: float = 0.5
-    mask: float = 0.5
-    ema: float = 0.999
-    held_out: int = 96
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_count(self.size, name="size", minimum=8)
-        for name, _ in self.corruptions:
-            named(name)
-        for share in self.keep:
-            check_fraction(share, name="keep")
-        for name in ("batch", "held_out"):
-            check_count(getattr(self, name), name=name, minimum=2)
-        for name in ("keep_steps", "warmup", "anneal"):
-            check_count(getattr(self, name), name=name, minimum=0)
-        for name in ("lr", "clip"):
-            check_positive(getattr(self, name), name=name)
-        for name in ("guess", "mask", "ema"):
-            check_non_negative(getattr(self, name), name=name)
-        check_seed(self.seed)
-
-    def mixture(self, step: int) -> Mixture:
-        """Give the corruptions of a step."""
-        keep = Curriculum(*self.keep, steps=self.keep_steps).keep(step)
-        parts = tuple(named(name, keep=keep) for name, _ in self.corruptions)
-        return Mixture(parts, weights=tuple(weight for _, weight in self.corruptions))
-
-    def rate(self, step: int) -> float:
-        """Give the step size at a step."""
-        grown = min(1.0, (step + 1) / max(1, self.warmup))
-        if not self.anneal:
-            return self.lr * grown
-        done = min(1.0, step / self.anneal)
-        return self.lr * grown * (0.505 + 0.495 * math.cos(math.pi * done))
+FEWEST_PHOTOS = 4
 
 
 def fit_restorer(
@@ -123,71 +52,164 @@ def fit_restorer(
     precision: str = "32-true",
     accelerator: str = "auto",
 ) -> Restorer:
-    """Train a restorer on a folder of photos."""
+    """Train a restorer on a folder of photos.
+
+    Args:
+        data: Folder of photos, searched with its subfolders; each is cropped square and resized.
+        out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv` (PSNR and SSIM for each of several
+            corruptions, on photos set aside), sample sheets (rows of damaged and restored photos, at last the photos),
+            `best.safetensors` (highest mean PSNR over white noise, RGB noise and the central white block) and
+            `last.safetensors`.
+        recipe: What decides the result; by default that of inverso's own network, with a step size that falls to the
+            end.
+        steps: Optimizer steps in all.
+        settings: How often to save, log and measure; takes the place of `steps`.
+        resume: Go on from the checkpoint in `out`, if there is one. The weights become those of an unbroken run, bit
+            for bit on one machine.
+        progress: Show a progress bar.
+        devices: Devices to train on, each with a batch of its own.
+        precision: Of Lightning Fabric, "32-true" or "bf16-mixed".
+        accelerator: Of Lightning Fabric, "auto", "cpu" or "cuda".
+
+    Returns:
+        The best restorer so far, in evaluation mode.
+
+    Raises:
+        ValueError: The folder holds too few photos of at least the recipe's size, or a setting lies outside its range.
+        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; a loss turned non-finite;
+            the weights for a perceptual loss cannot be had; or the disk is full.
+    """
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     recipe = RestorerRecipe(anneal=settings.steps) if recipe is None else recipe
     folder = Path(out)
-    _check_run(recipe, folder, resume=resume)
-    photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
-    _keep_recipe(recipe, folder)
+    check_run(recipe, folder, resume=resume)
+    photos = _large_enough(PhotoFolder.read(data, size=recipe.size, progress=progress), recipe.size, data)
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
     task = RestorerTraining(photos, recipe, fabric)
+    keep_recipe(recipe, folder)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
-    return read_restorer(folder / "best.safetensors")
+    return load(folder / "best.safetensors")
+
+
+def _large_enough(photos: PhotoFolder, size: int, data: str | Path) -> PhotoFolder:
+    """Leave out photos that would have to be enlarged: what they lack would be learned as what to restore."""
+    kept: list[int] = []
+    small: list[int] = []
+    for index, path in enumerate(photos.files):
+        with Image.open(path) as opened:
+            (kept if min(opened.size) >= size else small).append(index)
+    if small:
+        first = photos.files[small[0]]
+        message = f"skipped {len(small)} of {len(photos)} photos with a side under {size} pixels, the first: {first}"
+        warnings.warn(message, stacklevel=3)
+    if len(kept) < FEWEST_PHOTOS:
+        msg = (
+            f"{data} holds {len(kept)} photos of at least {size} × {size} pixels, and a training needs "
+            f"{FEWEST_PHOTOS}: give more photos, or a smaller size"
+        )
+        raise ValueError(msg)
+    return photos.subset(torch.tensor(kept)) if small else photos
 
 
 class RestorerTraining:
-    """One restorer and the step that trains it."""
+    """One restorer, its adversary if the recipe has one, and the step that trains them."""
 
     def __init__(self, photos: PhotoFolder, recipe: RestorerRecipe, fabric: Fabric) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(2, len(photos) // 10)))
-        network = UNetRestorer(seed=recipe.seed).to(memory_format=torch.channels_last)
+        network = recipe.build().to(memory_format=torch.channels_last)
+        self.explains = recipe.weights.guess > 0 or recipe.weights.mask > 0
+        self.perceptual = Perceptual(recipe.backbone, reduction=recipe.reduction) if recipe.weights.perceptual else None
+        self.adversary = Adversary(recipe, fabric) if recipe.weights.judged else None
         self.average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-        fabric.to_device(self.average)
+        for fixed in (self.average, self.perceptual):
+            if fixed is not None:
+                fabric.to_device(fixed)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=recipe.betas, fused=True)
         self.network, self.optimizer = fabric.setup(network, optimizer)
-        self.network.mark_forward_method("explain")
+        if self.explains:
+            self.network.mark_forward_method("explain")
 
     def step(self, step: int) -> dict[str, float]:
         """Train on one batch."""
-        recipe = self.recipe
-        shard = recipe.seed + 7919 * self.fabric.global_rank
-        photos = self.photos.batch(step, size=recipe.batch, seed=shard)
-        spoilt = recipe.mixture(step)(photos, generator=step_generator(shard, step, stream=CORRUPTION))
+        target, y, known = self._batch(step)
+        shard = self._shard()
+        with _randomness(step_generator(shard, step, stream=DROPOUT), self.fabric.device):
+            losses, others = self._losses(target, y, known, step)
+        weights = asdict(self.recipe.weights)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(step)
+        self.optimizer.zero_grad()
+        self.fabric.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum())
+        if self.recipe.clip > 0:
+            self.fabric.clip_gradients(
+                self.network, self.optimizer, max_norm=self.recipe.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        if self.recipe.weights.binarizing > 0:
+            clip_weights(_kernels(self.network))
+        self._update_average(step)
+        return {**others, **{name: float(loss.detach()) for name, loss in losses.items()}}
+
+    def _shard(self) -> int:
+        return self.recipe.seed + 7919 * self.fabric.global_rank
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw photos, spoil them, and say which pixels are left."""
+        photos = self.photos.batch(step, size=self.recipe.batch, seed=self._shard())
+        generator = step_generator(self._shard(), step, stream=CORRUPTION)
+        spoilt = self.recipe.mixture(step)(photos, generator=generator)
         target, y, known = (
             part.to(self.fabric.device).contiguous(memory_format=torch.channels_last)
             for part in (photos, spoilt.image, spoilt.known.to(photos))
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(step)
-        answer = self.network.explain(y)
-        losses = {
-            "pixel": _log_error(answer.image, target),
-            "guess": _log_error(answer.guess, target),
-            "mask": F.binary_cross_entropy_with_logits(answer.logits, known),
-        }
-        self.optimizer.zero_grad()
-        self.fabric.backward(losses["pixel"] + recipe.guess * losses["guess"] + recipe.mask * losses["mask"])
-        norm = self.fabric.clip_gradients(self.network, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
-        self.optimizer.step()
-        self._update_average(step)
-        values = {name: float(loss.detach()) for name, loss in losses.items()}
-        return {"db": -10 / math.log(10) * values["pixel"], **values, "gradient": float(norm)}
+        return target, y, known
+
+    def _losses(
+        self, target: Tensor, y: Tensor, known: Tensor, step: int
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Compute what the restorer should lower, and what is worth watching."""
+        recipe, weights = self.recipe, self.recipe.weights
+        losses: dict[str, Tensor] = {}
+        if self.explains:
+            # Fabric casts on its own only where it wraps the module.
+            with self.fabric.autocast():
+                image, guess, logits = self.network.explain(y)
+            losses["guess"] = log_error(guess, target)
+            losses["mask"] = F.binary_cross_entropy_with_logits(logits.to(known), known)
+        else:
+            image = self.network(y)
+        error = float((image.detach() - target).square().mean())
+        others = {"mse_db": -10 * math.log10(max(error, 1e-12)) if math.isfinite(error) else math.nan}
+        if weights.pixel > 0:
+            losses["pixel"] = PIXEL_LOSSES[recipe.pixel](image, target)
+        if weights.points > 0:
+            losses["points"] = corresponding_point_error(image, y, known, norm=recipe.point_norm)
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual(image, target)
+        if weights.binarizing > 0:
+            losses["binarizing"] = binarizing(_kernels(self.network))
+        if self.adversary is not None:
+            others["judge"] = float(self.adversary.train(target, image, y, rate=recipe.rate(step)))
+            losses.update(self.adversary.ask(target, image, y))
+        return losses, others
 
     def _update_average(self, step: int) -> None:
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
         source = self.network.state_dict()
         for name, average in self.average.state_dict().items():
-            average.lerp_(source[name], 1 - decay)
+            if average.is_floating_point():
+                average.lerp_(source[name], 1 - decay)
+            else:
+                average.copy_(source[name])
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
-        """Restore held-out photos from the paper's three corruptions and clutter, and draw input, output and truth."""
+        """Restore held-out photos from every corruption, and draw what went in, what came out, and the photos."""
         photos = self.held_out.photos.float() / 255
         measures: dict[str, float] = {}
         rows = []
-        for name in (*PAPER_THREE, "cluttered-block", "rgb-noise-extreme"):
+        for name in MEASURED:
             spoilt = named(name)(photos, generator=torch.Generator().manual_seed(0)).image
             with torch.no_grad():
                 restored = torch.cat([self.average(part.to(self.fabric.device)) for part in spoilt.split(32)]).cpu()
@@ -195,8 +217,9 @@ class RestorerTraining:
             measures[f"{name}_ssim"] = float(ssim(restored, photos).mean())
             rows += [spoilt[:SHOWN], restored[:SHOWN]]
         if self.fabric.is_global_zero:
-            save_image(torch.cat([*rows, photos[:SHOWN]]), folder / f"samples-{step:06d}.png", columns=SHOWN)
-        score = sum(measures[f"{name}_db"] for name in PAPER_THREE) / len(PAPER_THREE)
+            columns = min(SHOWN, len(photos))
+            save_image(torch.cat([*rows, photos[:SHOWN]]), folder / f"samples-{step:06d}.png", columns=columns)
+        score = sum(measures[f"{name}_db"] for name in SCORED) / len(SCORED)
         return {"score": score, **measures}
 
     def export(self, path: Path) -> None:
@@ -204,7 +227,8 @@ class RestorerTraining:
         save_restorer(self.average, path)
 
     def _parts(self) -> dict[str, Any]:
-        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+        own = {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+        return own if self.adversary is None else {**own, **self.adversary.parts()}
 
     def state_dict(self) -> dict[str, Any]:
         """Give weights and optimizers; random numbers need no state, since each step has its own generator."""
@@ -216,6 +240,18 @@ class RestorerTraining:
             part.load_state_dict(state[name])
 
 
-def _log_error(images: Tensor, target: Tensor) -> Tensor:
-    """Half of what PSNR measures: the mean over images of log(MSE), so that easy and hard corruptions weigh alike."""
-    return (images - target).square().mean(dim=(1, 2, 3)).add(1e-6).log().mean()
+def _kernels(network: nn.Module) -> list[nn.Parameter]:
+    """List the weights that are rounded when a network is quantized."""
+    return [parameter for parameter in network.parameters() if parameter.ndim > 1]
+
+
+@contextmanager
+def _randomness(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Let dropout draw from a generator's seed, and leave the global state alone."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(generator.initial_seed())
+        for used in devices:
+            with torch.cuda.device(used):
+                torch.cuda.manual_seed(generator.initial_seed())
+        yield

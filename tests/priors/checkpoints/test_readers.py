@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from inverso.checkpoints import read_file
 from inverso.priors import DCGAN, PGGAN, VAE
-from inverso.priors.checkpoints.files import BaseConfig, read_file
-from inverso.priors.checkpoints.gan_zoo import read_pgan
+from inverso.priors.checkpoints.gan_zoo import BaseConfig, read_pgan
 from inverso.priors.checkpoints.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_images
 
@@ -48,7 +48,7 @@ def test_both_file_formats_hold_the_same_network():
 
 def test_without_an_average_the_trained_generator_is_taken(tmp_path):
     golden = arrays("pgan_zoo_tiny")
-    trained = read_file(DATA / "pgan_zoo_tiny.pth").data["netG"]
+    trained = read_file(DATA / "pgan_zoo_tiny.pth", classes=[BaseConfig]).data["netG"]
     torch.save({"netG": trained}, tmp_path / "w.pth")
     assert_same_images(read_prior(tmp_path / "w.pth")(golden["z"]), golden["img_netG"], atol=2e-5)
     torch.save(trained, tmp_path / "bare.pth")

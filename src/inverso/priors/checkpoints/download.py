@@ -14,8 +14,8 @@ from urllib.request import urlopen
 
 import torch
 
+from inverso.checkpoints import refuse_text
 from inverso.errors import InversoError
-from inverso.priors.checkpoints.files import refuse_text
 
 CHUNK = 1 << 20
 TIMEOUT = 30.0

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from inverso.priors.checkpoints.files import tensors
+from inverso.checkpoints import tensors
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
 
@@ -18,6 +18,13 @@ STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
 # Blending this weak is what remains of a fade that has ended.
 NO_BLENDING = 1e-3
+
+
+class BaseConfig:
+    """Stands in for the class whose instance pytorch_GAN_zoo pickles as `config`: attributes, and no code."""
+
+    # torch looks allowed classes up by the names of the module and the class.
+    __module__ = "models.utils.config"
 
 
 def is_checkpoint(data: Mapping[str, Any]) -> bool:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
+from inverso.checkpoints import Contents, tensors, write_network
 from inverso.priors.base import GaussianPrior
-from inverso.priors.checkpoints.files import Contents, tensors
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
 from inverso.priors.vae import VAE
 
 FAMILIES: dict[str, type[DCGAN | PGGAN | VAE]] = {"DCGAN": DCGAN, "PGGAN": PGGAN, "VAE": VAE}
-STORED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 def save_prior(prior: GaussianPrior, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -45,24 +40,12 @@ def save_prior(prior: GaussianPrior, path: str | Path, *, dtype: torch.dtype | N
         ...     load(f"{folder}/tiny.safetensors").image_shape
         (3, 64, 64)
     """
-    path = Path(path)
     family = type(prior).__name__
     if not isinstance(prior, tuple(FAMILIES.values())) or FAMILIES.get(family) is not type(prior):
         msg = f"prior must be one of {', '.join(FAMILIES)}, got {family}; save any other network's state dict yourself"
         raise TypeError(msg)
-    if dtype not in (None, *STORED_DTYPES):
-        msg = f"dtype must be one of {', '.join(map(str, STORED_DTYPES))}, got {dtype}"
-        raise ValueError(msg)
-    if not path.parent.is_dir():
-        msg = f"the folder {path.parent} does not exist: make it first"
-        raise ValueError(msg)
-    state = {name: _stored(name, value, dtype) for name, value in prior.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        save_file(state, temporary, metadata={"family": family, "config": json.dumps(prior.config)})
-        os.replace(temporary, path)  # noqa: PTH105 - the call that is atomic on every platform
-    finally:
-        temporary.unlink(missing_ok=True)
+    metadata = {"family": family, "config": json.dumps(prior.config)}
+    write_network(prior.state_dict(), path, metadata=metadata, dtype=dtype)
 
 
 def read_native(contents: Contents) -> GaussianPrior:
@@ -85,14 +68,3 @@ def read_native(contents: Contents) -> GaussianPrior:
         raise ValueError(msg) from error
     prior.adopt(tensors(contents.data))
     return prior.eval()
-
-
-def _stored(name: str, value: Tensor, dtype: torch.dtype | None) -> Tensor:
-    value = value.detach().cpu()
-    if dtype is not None and value.is_floating_point() and value.ndim > 1:
-        cast = value.to(dtype)
-        if not bool(cast.isfinite().all()):
-            msg = f"the tensor {name!r} has values that {dtype} cannot hold; choose another dtype"
-            raise ValueError(msg)
-        value = cast
-    return value.contiguous().clone()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inverso.checkpoints import read_file, tensors
 from inverso.priors.base import GaussianPrior
-from inverso.priors.checkpoints.files import read_file, tensors
-from inverso.priors.checkpoints.gan_zoo import is_checkpoint, is_dcgan, read_dcgan, read_pgan
+from inverso.priors.checkpoints.gan_zoo import BaseConfig, is_checkpoint, is_dcgan, read_dcgan, read_pgan
 from inverso.priors.checkpoints.native import read_native
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
@@ -75,7 +75,7 @@ def read_prior(path: str | Path) -> GaussianPrior:
         ValueError: The file cannot be read, or holds no network of a known layout. The message names the file.
     """
     path = Path(path)
-    contents = read_file(path)
+    contents = read_file(path, classes=(BaseConfig,))
     data = {name.removeprefix("module."): value for name, value in contents.data.items()}
     try:
         if "family" in contents.metadata:

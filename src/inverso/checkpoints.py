@@ -1,18 +1,22 @@
-"""Read the bytes of a checkpoint without running anything that is in them."""
+"""Files of tensors: written atomically, and read without running anything that is in them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
+from inverso.io import replacing
+
 PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
+STORED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,7 @@ class Contents:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-class BaseConfig:
-    """Stands in for the class whose instance pytorch_GAN_zoo pickles as `config`: attributes, and no code."""
-
-    # torch looks allowed classes up by the names of the module and the class.
-    __module__ = "models.utils.config"
-
-
-def read_file(path: Path) -> Contents:
+def read_file(path: Path, *, classes: Sequence[type] = ()) -> Contents:
     """Read a safetensors file or one that `torch.save` wrote, in either of its formats.
 
     Nothing in the file is executed: tensors, numbers, text and containers of them are read, and any other object makes
@@ -43,6 +40,7 @@ def read_file(path: Path) -> Contents:
 
     Args:
         path: The file.
+        classes: Stand-ins for further classes, whose instances are let in as attributes without code.
 
     Returns:
         What it held, on the CPU.
@@ -56,7 +54,7 @@ def read_file(path: Path) -> Contents:
     if _is_safetensors(path):
         return _read_safetensors(path)
     refuse_text(path)
-    return Contents(_read_torch(path))
+    return Contents(_read_torch(path, classes))
 
 
 def refuse_text(path: Path) -> None:
@@ -98,6 +96,44 @@ def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
+def write_network(
+    state: Mapping[str, Tensor], path: str | Path, *, metadata: dict[str, str], dtype: torch.dtype | None
+) -> None:
+    """Write a network's tensors as safetensors; the file appears whole or not at all.
+
+    Args:
+        state: Tensors by name.
+        path: The file, replaced where it exists; its folder must exist.
+        metadata: Text to carry along.
+        dtype: Stored type of matrices and kernels, one of `STORED_DTYPES`, or None to keep theirs. Offsets and
+            statistics weigh nothing and keep their type.
+
+    Raises:
+        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+    """
+    path = Path(path)
+    if dtype is not None and dtype not in STORED_DTYPES:
+        msg = f"dtype must be one of {', '.join(map(str, STORED_DTYPES))}, got {dtype}"
+        raise ValueError(msg)
+    if not path.parent.is_dir():
+        msg = f"the folder {path.parent} does not exist: make it first"
+        raise ValueError(msg)
+    stored = {name: _stored(name, value, dtype) for name, value in state.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(stored, metadata=metadata))
+
+
+def _stored(name: str, value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    value = value.detach().cpu()
+    if dtype is not None and value.is_floating_point() and value.ndim > 1:
+        cast = value.to(dtype)
+        if not bool(cast.isfinite().all()):
+            msg = f"the tensor {name!r} has values that {dtype} cannot hold; choose another dtype"
+            raise ValueError(msg)
+        value = cast
+    return value.contiguous().clone()
+
+
 def _is_safetensors(path: Path) -> bool:
     """Recognize the format by its first bytes: a header's length in 64 bits, and the header's opening brace."""
     with path.open("rb") as stream:
@@ -114,9 +150,9 @@ def _read_safetensors(path: Path) -> Contents:
         raise ValueError(msg) from error
 
 
-def _read_torch(path: Path) -> Mapping[str, Any]:
+def _read_torch(path: Path, classes: Sequence[type]) -> Mapping[str, Any]:
     try:
-        with torch.serialization.safe_globals([BaseConfig]):
+        with torch.serialization.safe_globals(list(classes)):
             data: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # A damaged pickle can fail in any way; none of them says more than that the file cannot be read.

@@ -1,0 +1,66 @@
+"""`inverso export`: a restorer as ONNX, for machines without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from inverso.cli.options import RandomSeed, examples
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EPILOG = examples(
+    "inverso export faces-64 -o faces.onnx",
+    "inverso export faces-64 -o faces-int8.onnx --int8 --data photos/",
+)
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Name or file of a restorer.", metavar="MODEL")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", metavar="FILE")],
+    int8: Annotated[bool, typer.Option("--int8", help="Compute in 8-bit integers.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Photos that show --int8 the range of values: faster.", metavar="DIR"),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="Photos taken from --data.")] = 32,
+    size: Annotated[int, typer.Option("--size", help="Side of these photos in pixels.", metavar="PIXELS")] = 64,
+    seed: RandomSeed = 0,
+) -> None:
+    """Write a restorer as an ONNX file that takes any batch and size of image."""
+    from inverso.export import quantize_onnx, to_onnx  # noqa: PLC0415
+    from inverso.restorers import load  # noqa: PLC0415
+
+    if data is not None and not int8:
+        msg = "--data shows --int8 the range of values, and is of no use without it: add --int8"
+        raise ValueError(msg)
+    restorer = load(model)
+    images = None if data is None else _degraded(data, n=n, size=size, seed=seed)
+    if int8:
+        with TemporaryDirectory() as folder:
+            whole = Path(folder, "restorer.onnx")
+            to_onnx(restorer, whole, size=size)
+            quantize_onnx(whole, output, images=images)
+    else:
+        to_onnx(restorer, output, size=size)
+    typer.echo(f"wrote {output} ({output.stat().st_size / 1e6:.2f} MB)")
+
+
+def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
+    """Spoil photos in the ways that the paper's restorer was made for."""
+    try:
+        from inverso.training.data import PhotoFolder, step_generator  # noqa: PLC0415
+        from inverso.training.mixtures import Mixture, named  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"--data needs the package {error.name}: pip install 'inverso[train]'"
+        raise ValueError(msg) from error
+
+    photos = PhotoFolder.read(data, size=size, progress=False)
+    chosen = photos.split(n)[1] if n < len(photos) else photos
+    mixture = Mixture(tuple(named(name) for name in ("white-noise", "rgb-noise", "white-box")))
+    return mixture(chosen.photos.float() / 255, generator=step_generator(seed, 0, stream=0)).image

@@ -1,0 +1,266 @@
+"""`inverso quantize`: a restorer in fewer and fewer bits, what each costs, and the files."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from inverso.cli.options import AsJSON, Device, RandomSeed, examples, pick_device
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from inverso.training.corruptions import Corruption
+    from inverso.training.data import PhotoFolder
+    from inverso.training.quantized import Quality
+
+EPILOG = examples(
+    "inverso quantize faces-64 --data photos/ --out small/",
+    "inverso quantize faces-64 --bits 4,2 --per-channel --fine-tune 500 --train more/ --data photos/ --out small/",
+)
+PAPER_THREE = "white-noise,rgb-noise,white-box"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every bit width is treated.
+
+    Args:
+        per_channel: Whether every output channel has a range of its own.
+        clip: Whether outlying weights are clamped first.
+        steps: Steps of fine-tuning, 0 for none.
+        lr: Its first step size.
+        batch: Photos per step.
+        training: Photos to tune on, if there are steps.
+        keep: Share of pixels that the noises keep.
+        seed: Of everything random.
+        device: Where to compute.
+        progress: Whether to show bars.
+    """
+
+    per_channel: bool
+    clip: bool
+    steps: int
+    lr: float
+    batch: int
+    training: PhotoFolder | None
+    keep: float
+    seed: int
+    device: str
+    progress: bool
+
+    def prepare(self, model: nn.Module, bits: int, corruptions: Mapping[str, Corruption]) -> nn.Module:
+        """Give the network that is to be rounded."""
+        from inverso.quantization import clip_model  # noqa: PLC0415
+        from inverso.quantization.rounding import FLOAT16_BITS  # noqa: PLC0415
+        from inverso.training.mixtures import Mixture  # noqa: PLC0415
+        from inverso.training.quantized import corrupted_batches, fine_tune  # noqa: PLC0415
+
+        if self.training is not None and bits != FLOAT16_BITS:
+            mixture = Mixture(tuple(corruptions.values()))
+            batches = corrupted_batches(self.training, mixture, batch=self.batch, seed=self.seed, device=self.device)
+            return fine_tune(
+                model,
+                batches,
+                bits=bits,
+                steps=self.steps,
+                per_channel=self.per_channel,
+                lr=self.lr,
+                progress=self.progress,
+            )
+        return clip_model(model, bits=bits, per_channel=self.per_channel) if self.clip else model
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        name: `input`, `32-bit` and so on.
+        bits: Bits per weight, if there are weights.
+        size: Bytes of the weights on disk.
+        quality: PSNR and pictures.
+        path: The file.
+    """
+
+    name: str
+    bits: int | None
+    size: int | None
+    quality: Quality
+    path: Path | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Give its numbers."""
+        values = {"average": self.quality.average, **self.quality.psnr}
+        rounded = {name: round(value, 3) for name, value in values.items()}
+        return {"weights": self.name, "bits": self.bits, "bytes": self.size, **rounded}
+
+
+def quantize(  # noqa: PLR0913 - one argument per option
+    model: Annotated[str, typer.Argument(help="Name or file of a restorer.", metavar="MODEL")],
+    *,
+    data: Annotated[Path, typer.Option("--data", help="Folder of photos to measure on.", metavar="DIR")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for files, table and picture.", metavar="DIR")],
+    bits: Annotated[
+        str, typer.Option("--bits", help="Bits per weight: 1 to 8, 16 for float16.", metavar="N,N,...")
+    ] = "8,6,4,2,1",
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel", help="A range for every output channel: better, hardly larger.")
+    ] = False,
+    clip: Annotated[bool, typer.Option("--clip", help="Clamp outlying weights first: better at few bits.")] = False,
+    fine_tune: Annotated[
+        int, typer.Option("--fine-tune", help="Steps of training with rounded weights.", metavar="STEPS")
+    ] = 0,
+    train: Annotated[
+        Path | None,
+        typer.Option("--train", help="Photos to tune on; else those of --data that are not measured.", metavar="DIR"),
+    ] = None,
+    lr: Annotated[float, typer.Option("--lr", help="First step size of the tuning.")] = 1e-3,
+    batch: Annotated[int, typer.Option("--batch", help="Photos per step of the tuning.")] = 16,
+    n: Annotated[int, typer.Option("--n", help="Photos to measure, evenly spaced over the folder.")] = 100,
+    size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.", metavar="PIXELS")] = 64,
+    corruptions: Annotated[
+        str, typer.Option("--corruptions", help="What is done to the photos.", metavar="NAME,NAME,...")
+    ] = PAPER_THREE,
+    keep: Annotated[float, typer.Option("--keep", help="Share of pixels that white-noise and rgb-noise keep.")] = 0.4,
+    seed: RandomSeed = 0,
+    device: Device = None,
+    as_json: AsJSON = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
+    try:
+        from inverso.training.mixtures import named  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"measuring a restorer needs the package {error.name}: pip install 'inverso[train]'"
+        raise ValueError(msg) from error
+    from inverso.checks import check_count  # noqa: PLC0415
+    from inverso.restorers import load  # noqa: PLC0415
+
+    widths = _read_bits(bits)
+    spoiling = {name.strip(): named(name.strip(), keep=keep) for name in corruptions.split(",")}
+    for value, name in ((n, "n"), (size, "size"), (batch, "batch")):
+        check_count(value, name=f"--{name}")
+    check_count(fine_tune, name="--fine-tune", minimum=0)
+    place = pick_device(device)
+    restorer = load(model).to(place)
+    progress = not quiet and not as_json
+    measured, training = _read_photos(data, train, size=size, n=n, tune=fine_tune > 0, progress=progress)
+    plan = Plan(per_channel, clip, fine_tune, lr, batch, training, keep, seed, place, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    photos = measured.photos.float().to(place) / 255
+    stem = Path(model).stem
+    rows = list(_rows(restorer, photos, spoiling, widths, plan, out, stem))
+    _write_csv(rows, out / "quantized.csv")
+    _draw(rows, photos, out / "quantized.png")
+    if as_json:
+        files = [None if row.path is None else str(row.path) for row in rows]
+        records = [{**row.record(), "path": file} for row, file in zip(rows, files, strict=True)]
+        typer.echo(json.dumps({"photos": len(photos), "rows": records, "out": str(out)}, indent=2))
+        return
+    _print(rows, len(photos))
+    typer.echo(f"wrote {out}")
+
+
+def _rows(
+    model: nn.Module,
+    photos: Tensor,
+    corruptions: Mapping[str, Corruption],
+    widths: Sequence[int],
+    plan: Plan,
+    out: Path,
+    stem: str,
+) -> Iterator[Row]:
+    """Measure the input, the network as it is, and each file that is written."""
+    from inverso.quantization import load_quantized, save_quantized  # noqa: PLC0415
+    from inverso.training.quantized import measure  # noqa: PLC0415
+
+    yield Row("input", None, None, measure(lambda y: y, photos, corruptions, seed=plan.seed))
+    whole = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    yield Row("32-bit", 32, whole, measure(model, photos, corruptions, seed=plan.seed))
+    for bits in widths:
+        path = out / f"{stem}-{bits}bit.safetensors"
+        size = save_quantized(plan.prepare(model, bits, corruptions), path, bits=bits, per_channel=plan.per_channel)
+        small = copy.deepcopy(model)
+        load_quantized(path, small)
+        yield Row(f"{bits}-bit", bits, size, measure(small, photos, corruptions, seed=plan.seed), path)
+
+
+def _read_bits(text: str) -> list[int]:
+    from inverso.quantization.rounding import check_bits  # noqa: PLC0415
+
+    try:
+        widths = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        msg = f"--bits must be numbers joined by commas, as in 8,6,4, got {text!r}"
+        raise ValueError(msg) from error
+    for width in widths:
+        check_bits(width)
+    return sorted(set(widths), reverse=True)
+
+
+def _read_photos(
+    data: Path, train: Path | None, *, size: int, n: int, tune: bool, progress: bool
+) -> tuple[PhotoFolder, PhotoFolder | None]:
+    """Give the photos to measure on and, if something is tuned, others to tune on."""
+    from inverso.training.data import PhotoFolder  # noqa: PLC0415
+
+    photos = PhotoFolder.read(data, size=size, progress=progress)
+    if tune and train is None:
+        if len(photos) < 2:
+            msg = f"{data} holds {len(photos)} photo, too few to tune on some and measure on others: add --train DIR"
+            raise ValueError(msg)
+        training, measured = photos.split(min(n, len(photos) // 2))
+        return measured, training
+    measured = photos.split(n)[1] if n < len(photos) else photos
+    return measured, PhotoFolder.read(train, size=size, progress=progress) if tune and train is not None else None
+
+
+def _write_csv(rows: Sequence[Row], path: Path) -> None:
+    from inverso.io import replacing  # noqa: PLC0415
+
+    records = [row.record() for row in rows]
+    with replacing(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def _draw(rows: Sequence[Row], photos: Tensor, path: Path) -> None:
+    """Draw one photo per corruption: the original, the input, and what every network makes of it."""
+    import torch  # noqa: PLC0415
+
+    from inverso.io import replacing  # noqa: PLC0415
+    from inverso.plotting import grid  # noqa: PLC0415
+
+    corruptions = list(rows[0].quality.psnr)
+    originals = [photos[k % len(photos)].cpu() for k in range(len(corruptions))]
+    columns = {"original": torch.stack(originals)}
+    columns |= {row.name: torch.cat(list(row.quality.examples.values())) for row in rows}
+    figure = grid(columns, captions={"original": corruptions})
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _print(rows: Sequence[Row], n: int) -> None:
+    table = Table("weights", "size", "average", box=None, pad_edge=False)
+    for name in rows[0].quality.psnr:
+        table.add_column(name)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        size = "" if row.size is None else f"{row.size / 1e6:.2f} MB"
+        values = (row.quality.average, *row.quality.psnr.values())
+        table.add_row(row.name, size, *(f"{value:.2f}" for value in values))
+    console = Console()
+    console.print(table)
+    console.print(f"PSNR in dB, mean of {n} photos", highlight=False)

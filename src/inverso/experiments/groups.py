@@ -1,0 +1,90 @@
+"""Groups of photos: from a file of labels, or by brightness and contrast."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Groups: TypeAlias = Mapping[str, frozenset[str]]
+"""Name of a group -> names of its photos. A photo may be in several groups, or in none."""
+
+PARTS = ("low", "middle", "high")
+
+
+def read_groups(path: str | Path, photos: Sequence[str]) -> Groups:
+    r"""Read groups from a CSV file: a column `photo` with file names, then one column per attribute.
+
+    Every value of an attribute is a group, `hair=dark`; an empty field puts the photo in no group of that attribute.
+
+    Args:
+        path: Of the file.
+        photos: Names of the photos that were measured; rows of other photos are left out.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file has no column `photo` or no attribute, a photo stands there twice, or none was measured.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "labels.csv")
+        ...     _ = file.write_text("photo,hair\na.png,dark\nb.png,light\n")
+        ...     sorted(read_groups(file, ["a.png", "b.png"]))
+        ['hair=dark', 'hair=light']
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"there is no file of labels {path}"
+        raise FileNotFoundError(msg)
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        header, *lines = list(csv.reader(stream)) or [[]]
+    if len(header) < 2 or header[0] != "photo":
+        msg = f"{path} must begin with the columns 'photo' and at least one attribute, and begins with {header}"
+        raise ValueError(msg)
+    groups: dict[str, set[str]] = {}
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=2):
+        if not line:
+            continue
+        photo, *labels = line
+        if len(labels) != len(header) - 1 or photo in seen:
+            wrong = (
+                f"{photo!r} stands there twice" if photo in seen else f"it has {len(line)} fields, not {len(header)}"
+            )
+            msg = f"line {number} of {path}: {wrong}"
+            raise ValueError(msg)
+        seen.add(photo)
+        for attribute, label in zip(header[1:], labels, strict=True):
+            if label.strip() and photo in photos:
+                groups.setdefault(f"{attribute}={label.strip()}", set()).add(photo)
+    if not groups:
+        msg = f"{path} labels none of the photos that were measured, such as {photos[0]!r}"
+        raise ValueError(msg)
+    return {name: frozenset(members) for name, members in sorted(groups.items())}
+
+
+def terciles(images: Tensor, photos: Sequence[str]) -> Groups:
+    """Divide photos into thirds by brightness (mean of the gray image) and by contrast (its standard deviation).
+
+    Args:
+        images: `(n, C, H, W)`.
+        photos: Their names.
+
+    Returns:
+        Six groups; with fewer than three photos some are missing.
+    """
+    gray = images.double().mean(dim=1).flatten(1)
+    measures = {"brightness": gray.mean(dim=1), "contrast": gray.std(dim=1)}
+    groups: dict[str, frozenset[str]] = {}
+    for name, values in measures.items():
+        thirds = torch.tensor_split(values.argsort(stable=True), 3)
+        for part, members in zip(PARTS, thirds, strict=True):
+            if len(members):
+                groups[f"{name}={part}"] = frozenset(photos[k] for k in members.tolist())
+    return groups

@@ -1,0 +1,280 @@
+"""The tables and figures of the papers, as experiments."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from inverso.experiments.baselines import (
+    BicubicInterpolation,
+    DrawnFromPrior,
+    FoundMask,
+    LinearInterpolation,
+    TotalVariation,
+)
+from inverso.experiments.points import DETECTORS, CentralBlock, Detector, Points, RandomBox
+from inverso.experiments.table import Case, Curve, Entry, Experiment, Tuned
+from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Identity, RandomMask
+from inverso.stages import CSGM, BackProject, ImageAdaptive
+
+IAGAN = "the replication of Abu Hussein et al. 2020 with PGGAN on CelebA-HQ"
+QUANTIZED = "Deng, Looi & Tsun, Quantized GANs for mobile image reconstruction"
+X_GANS = "Liu et al., X-GANs: image reconstruction made easy for extreme cases"
+
+TEN_OF_PIXELS = 5 / 255
+"""The papers' noise of 10/255 on images in [-1, 1]."""
+TEN_OF_FREQUENCIES = 10 / (255 * 2**0.5)
+"""The same, which they add to real and imaginary part each."""
+TEN = 10 / 255
+
+TV = Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08)))
+GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)))
+GENERATIVE: Mapping[str, Entry] = MappingProxyType({name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp")})
+ORDER = (("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
+DIP: Mapping[str, Entry] = MappingProxyType({"dip": "dip"})
+
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
+COLOR_NOISE = (0.85, 0.9, 0.95)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:g} %"
+
+
+def _compressed_sensing() -> Experiment:
+    cases = [
+        Case(f"FFT {_share(ratio)}", FFTMask(ratio), noise=noise)
+        for ratio in (0.3, 0.5)
+        for noise in (0.0, TEN_OF_FREQUENCIES, TEN)
+    ]
+    return Experiment(
+        name="e1",
+        title="Compressed sensing in the Fourier plane",
+        question="Of some frequencies, which method makes the best image, and does every stage add to it?",
+        source=f"tables 3 and 4 of {IAGAN}",
+        cases=tuple(cases),
+        methods={"zero-filled": "zero-filled", "pinv": "pinv", "tv": TV, **GENERATIVE},
+        slow=DIP,
+        comparisons=(*ORDER, ("csgm", "pinv")),
+    )
+
+
+def _super_resolution() -> Experiment:
+    cases = [
+        Case(f"bicubic x{scale}", Bicubic(scale), noise=noise)
+        for scale in (4, 8, 16)
+        for noise in (0.0, TEN_OF_PIXELS, TEN, 4 * TEN_OF_PIXELS, 4 * TEN)
+    ]
+    return Experiment(
+        name="e2",
+        title="Super-resolution",
+        question="Does back-projection still help under noise, where the papers find that it hurts?",
+        source=f"tables 1 and 2 of {IAGAN}",
+        cases=tuple(cases),
+        methods={"pinv": "pinv", "bicubic": BicubicInterpolation(), "tv": TV, **GENERATIVE},
+        slow=DIP,
+        comparisons=(*ORDER, ("ia+bp", "bicubic")),
+    )
+
+
+def _deblurring() -> Experiment:
+    blur = GaussianBlur(9, 1.7)
+    return Experiment(
+        name="e3",
+        title="Deblurring",
+        question="The papers leave back-projection out for blurs; with a pseudo-inverse and a ridge, does it help?",
+        source=f"tables 5 and 6 of {IAGAN}",
+        cases=(
+            Case("blur 9 x 9", blur, eight_bit=True),
+            Case("blur 9 x 9", blur, noise=TEN_OF_PIXELS),
+            Case("blur 9 x 9", blur, noise=TEN),
+        ),
+        methods={"pinv": "pinv", "tv": TV, **GENERATIVE},
+        slow=DIP,
+        comparisons=ORDER,
+    )
+
+
+def _groups() -> Experiment:
+    return Experiment(
+        name="e4",
+        title="Groups of photos",
+        question="Does the prior serve some people or pictures worse than others?",
+        source=f"table 7 and figure 4 of {IAGAN}",
+        cases=(Case("bicubic x8", Bicubic(8)),),
+        methods={"bicubic": BicubicInterpolation(), **GENERATIVE},
+        comparisons=(("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "bicubic")),
+        by_group=True,
+    )
+
+
+def _schedule() -> Experiment:
+    csgm, ia = CSGM().steps, ImageAdaptive().steps
+    before: dict[float, str] = {
+        steps: f"csgm {steps} ia {ia}" for steps in sorted({1, 10, 25, 50, 100, 200, 400, csgm})
+    }
+    during: dict[float, str] = {steps: f"csgm {csgm} ia {steps}" for steps in sorted({25, 50, 100, 200, 400, 800, ia})}
+    methods: dict[str, Entry] = {name: (CSGM(steps=int(n)), ImageAdaptive()) for n, name in before.items()}
+    methods |= {name: (CSGM(), ImageAdaptive(steps=int(n))) for n, name in during.items()}
+    return Experiment(
+        name="e5",
+        title="How long to search, how long to adapt",
+        question=(
+            "How many steps of csgm (1: the best starting latent as it is) does image adaptation need before it, "
+            "and does it overfit if it goes on?"
+        ),
+        source=f"table 8 of {IAGAN}",
+        cases=(Case("bicubic x8", Bicubic(8)), Case("FFT 30 %", FFTMask(0.3))),
+        methods=methods,
+        comparisons=((before[csgm], before[1]), (before[400], before[csgm]), (during[ia], during[25])),
+        curves=(
+            Curve("csgm-steps", "csgm steps before ia", {"": before}, over="methods", log=True),
+            Curve("ia-steps", "ia steps after csgm", {"": during}, over="methods", log=True),
+        ),
+    )
+
+
+def _restoration() -> Experiment:
+    return Experiment(
+        name="e6",
+        title="Restoration in one pass",
+        question="How good is the restorer, and how good are its quantized forms, given as further restorers?",
+        source=f"figures 9 and 10 of {QUANTIZED}",
+        cases=(
+            Case("white noise, 40 % kept", RandomMask(0.4)),
+            Case("color noise, 40 % kept", ColorNoise(0.4)),
+            Case("white box", RandomBox()),
+        ),
+        methods={"linear": LinearInterpolation(), "ff": "ff"},
+        comparisons=(("ff", "linear"),),
+    )
+
+
+def _points() -> Experiment:
+    cases = {
+        (where, keep): Case(f"{where} {_share(keep)}", Points(keep, where)) for where in DETECTORS for keep in SHARES
+    }
+    edges: tuple[Detector, ...] = ("sobel", "canny")
+    return Experiment(
+        name="e7",
+        title="Few points, at random or on edges",
+        question="Is a photo better remembered by points on its edges than by random ones?",
+        source=f"figures 4 and 10 of {X_GANS}",
+        cases=tuple(cases.values()),
+        methods={"linear": LinearInterpolation(), "csgm+bp": "csgm+bp", "ia+bp": "ia+bp"},
+        comparisons=(("ia+bp", "linear"), ("ia+bp", "csgm+bp")),
+        case_comparisons=tuple(
+            (cases[where, keep].title, cases["random", keep].title) for where in edges for keep in SHARES
+        ),
+        curves=(
+            Curve(
+                "share",
+                "points kept (%)",
+                {where: {100 * keep: cases[where, keep].title for keep in SHARES} for where in DETECTORS},
+                log=True,
+            ),
+        ),
+    )
+
+
+def _color_noise() -> Experiment:
+    cases = {share: Case(f"color noise {_share(share)}", ColorNoise(round(1 - share, 4))) for share in COLOR_NOISE}
+    return Experiment(
+        name="e8",
+        title="Color noise over almost everything",
+        question="How much noise can be taken away, and what is it worth to know where it is?",
+        source=f"figures 5 and 11 of {X_GANS}",
+        cases=tuple(cases.values()),
+        methods={
+            "ff": "ff",
+            "ia+bp (mask found)": FoundMask((CSGM(), ImageAdaptive(), BackProject())),
+            "linear (mask known)": LinearInterpolation(),
+            "ia+bp (mask known)": "ia+bp",
+        },
+        comparisons=(("ff", "ia+bp (mask found)"),),
+        curves=(Curve("share", "color noise (%)", {"": {100 * share: c.title for share, c in cases.items()}}),),
+    )
+
+
+def _blocks() -> Experiment:
+    return Experiment(
+        name="e9",
+        title="A missing block",
+        question="Is the block filled better than by the mean of all images, or by ridge regression?",
+        source=f"table 1 of {X_GANS}",
+        cases=(Case("white block", CentralBlock()), Case("cluttered block", CentralBlock(cluttered=True))),
+        methods={
+            "ff": "ff",
+            "mean": DrawnFromPrior(mean_only=True),
+            "linear": LinearInterpolation(),
+            "gaussian": GAUSSIAN,
+            "ia+bp": "ia+bp",
+        },
+        comparisons=(("ff", "mean"), ("ff", "gaussian"), ("ff", "linear"), ("ff", "ia+bp")),
+    )
+
+
+def _point_losses() -> Experiment:
+    cases = {share: Case(f"random {_share(share)}", Points(share)) for share in SHARES}
+    return Experiment(
+        name="e12",
+        title="The loss of a restorer",
+        question="Which point loss trains the best restorer? Give one restorer per loss.",
+        source=f"figure 12 of {X_GANS}",
+        cases=tuple(cases.values()),
+        methods={"ff": "ff"},
+        curves=(Curve("share", "points kept (%)", {"": {100 * s: c.title for s, c in cases.items()}}, log=True),),
+    )
+
+
+def _ceiling() -> Experiment:
+    return Experiment(
+        name="ceiling",
+        title="What the prior can represent",
+        question="How near does the prior come to a photo that is measured whole?",
+        source="",
+        cases=(Case("everything", Identity()),),
+        methods={"csgm": "csgm", "ia": "ia"},
+        comparisons=(("ia", "csgm"),),
+    )
+
+
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {
+        experiment.name: experiment
+        for experiment in (
+            _compressed_sensing(),
+            _super_resolution(),
+            _deblurring(),
+            _groups(),
+            _schedule(),
+            _restoration(),
+            _points(),
+            _color_noise(),
+            _blocks(),
+            _point_losses(),
+            _ceiling(),
+        )
+    }
+)
+"""What `inverso bench` knows by name."""
+
+
+def find(name: str) -> Experiment:
+    """Look an experiment up by its name.
+
+    Raises:
+        ValueError: There is no such experiment; the message lists those there are.
+
+    Example:
+        >>> from inverso.experiments import find
+        >>> find("e3").title
+        'Deblurring'
+    """
+    if name.lower() in EXPERIMENTS:
+        return EXPERIMENTS[name.lower()]
+    close = difflib.get_close_matches(name.lower(), EXPERIMENTS, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    msg = f"there is no experiment {name!r}{meant}; known: {', '.join(EXPERIMENTS)}"
+    raise ValueError(msg)

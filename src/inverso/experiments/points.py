@@ -1,0 +1,133 @@
+"""Operators that look at the photos: points at random or on edges, boxes, a block of half the side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_fraction
+from inverso.io import photo
+from inverso.operators import BoxMask, Clutter, EdgeMask, LinearOperator, Mask, RandomMask, White
+from inverso.operators.sampling import draw_pattern
+from inverso.types import ImageShape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Detector = Literal["random", "sobel", "canny"]
+DETECTORS: tuple[Detector, ...] = ("random", "sobel", "canny")
+
+CANNY_FLOOR = 0.02
+SEED_BYTES = 4
+CLUTTER = "coffee"
+
+
+@dataclass(frozen=True)
+class Points:
+    """Keep a share of the pixels of every photo (X-GANs, Liu et al., sections 4.1 and 4.5).
+
+    Args:
+        keep: Share kept, in (0, 1].
+        where: "random"; "sobel", with a probability that grows with the Sobel gradient; or "canny", mostly on the
+            edges that Canny's detector finds.
+
+    Raises:
+        ValueError: keep lies outside (0, 1], or `where` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inverso.experiments import Points
+        >>> Points(0.25).for_photos(torch.rand(2, 3, 8, 8), (0, 1)).known_fraction((3, 8, 8))
+        0.25
+    """
+
+    keep: float
+    where: Detector = "random"
+
+    def __post_init__(self) -> None:
+        check_fraction(self.keep, name="keep")
+        if self.where not in DETECTORS:
+            msg = f"where must be one of {', '.join(DETECTORS)}, got {self.where!r}"
+            raise ValueError(msg)
+
+    def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
+        """Draw the points of every photo from its seed."""
+        if self.where == "random":
+            return RandomMask(self.keep, seed=seeds)
+        if self.where == "sobel":
+            return EdgeMask.from_image(photos, self.keep, seed=seeds)
+        count = self._count(photos.shape[-2] * photos.shape[-1])
+        weights = [_canny_weight(each) for each in photos]
+        masks = [draw_pattern(weight.log(), count, seed) for weight, seed in zip(weights, seeds, strict=True)]
+        return Mask(torch.stack(masks)[:, None])
+
+    def stored_bytes(self, image_shape: ImageShape) -> float:
+        """Count the bytes that a photo takes if these points are kept of it.
+
+        One byte per channel and point. Where they lie follows from a seed if they are random; else it takes the
+        logarithm of the number of possible choices, which an arithmetic coder reaches.
+        """
+        channels, height, width = image_shape
+        count = self._count(height * width)
+        places = SEED_BYTES if self.where == "random" else math.ceil(_log2_choices(height * width, count) / 8)
+        return channels * count + places
+
+    def _count(self, pixels: int) -> int:
+        return max(1, round(self.keep * pixels))
+
+
+def _canny_weight(image: Tensor) -> Tensor:
+    """Weigh pixels on an edge 1, and all others so that flat places keep a chance."""
+    from skimage.feature import canny  # noqa: PLC0415
+
+    detect: Callable[..., NDArray[np.bool_]] = canny
+    edges = detect(image.mean(dim=0).double().cpu().numpy(), sigma=1.0, low_threshold=0.02, high_threshold=0.1)
+    return torch.from_numpy(edges).double().clamp_min(CANNY_FLOOR)
+
+
+def _log2_choices(n: int, k: int) -> float:
+    return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(2)
+
+
+@dataclass(frozen=True)
+class RandomBox:
+    """Lose a rectangle between two random corners of every photo (Deng, Looi & Tsun, section 4, type 3)."""
+
+    def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
+        """Place the boxes."""
+        return Mask(torch.stack([_box_mask(photos.shape[-2], photos.shape[-1], seed) for seed in seeds])[:, None])
+
+
+def _box_mask(height: int, width: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.ones(height, width, dtype=torch.bool)
+    while True:
+        (top, bottom), (left, right) = (
+            sorted(torch.randint(side, (2,), generator=generator).tolist()) for side in (height, width)
+        )
+        if (bottom - top + 1) * (right - left + 1) < height * width:
+            mask[top : bottom + 1, left : right + 1] = False
+            return mask
+
+
+@dataclass(frozen=True)
+class CentralBlock:
+    """Lose the central block of half the sides (Liu et al., section 4).
+
+    Args:
+        cluttered: Show a piece of another photo there, instead of white.
+    """
+
+    cluttered: bool = False
+
+    def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:  # noqa: ARG002 - seeds decide pieces
+        """Place the block; the piece of clutter follows from the seed of the measurement."""
+        height, width = photos.shape[-2:]
+        fill = Clutter(photo(CLUTTER, size=2 * max(height, width))[:, : photos.shape[1]]) if self.cluttered else White()
+        return BoxMask((height // 2, width // 2), fill=fill)

@@ -1,0 +1,287 @@
+"""What an experiment found, for people: tables in Markdown, tests, plots."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from inverso.experiments.groups import Groups
+from inverso.experiments.pictures import FOLDER, load_pictures, slug
+from inverso.experiments.plots import bars, curve_figure
+from inverso.experiments.results import Results, read_json
+from inverso.experiments.runner import Finished
+from inverso.experiments.scores import DIGITS, LOWER_IS_BETTER, TITLES
+from inverso.experiments.statistics import group_p_value, holm, mean_interval, paired_p_value
+from inverso.experiments.table import Experiment
+from inverso.io import replacing
+from inverso.plotting import grid
+
+SIGNIFICANT = 0.05
+WITHIN = {"psnr": 0.1}
+TESTS = (
+    "Difference of the means with its 95 % interval (t). p: two-sided permutation test, exact or with 9,999 resamples "
+    "and a fixed seed; p (Holm): corrected for all tests of the table. Bold: p (Holm) below 0.05."
+)
+
+
+def write_report(out: str | Path, finished: Finished, *, groups: Groups | None = None) -> Path:
+    """Write `table.md`, `comparisons.csv` and the plots of a results folder anew.
+
+    Args:
+        out: Folder of the results.
+        finished: What `run` gave back.
+        groups: Groups of photos to compare.
+
+    Returns:
+        The path of `table.md`.
+    """
+    out = Path(out)
+    experiment, results = finished.experiment, finished.results
+    plots = _draw_plots(out, experiment, results)
+    environment = read_json(out / "environment.json")
+    parts = [
+        _head(experiment, environment),
+        *(_metric_part(experiment, results, metric, plots) for metric in experiment.metrics),
+        *_missing_metrics(experiment),
+        _cost_part(experiment, results),
+        _comparison_part(experiment, results),
+        _case_part(experiment, results),
+        *(_group_part(experiment, results, groups, metric) for metric in experiment.metrics if groups),
+    ]
+    _write_text(out / "table.md", "\n\n".join(part for part in parts if part) + "\n")
+    _write_comparisons(out / "comparisons.csv", experiment, results)
+    for case in experiment.cases:
+        pictures = load_pictures(out, case.title, list(experiment.methods))
+        if pictures:
+            _save(grid(pictures), out / FOLDER / f"{slug(case.title)}.png")
+    return out / "table.md"
+
+
+def _head(experiment: Experiment, environment: Mapping[str, Any]) -> str:
+    settings, runs = environment["settings"], environment["runs"]
+    last = runs[-1]
+    lines = [f"# {experiment.name.upper()}: {experiment.title}", experiment.question]
+    if experiment.source:
+        lines.append(f"After {experiment.source}.")
+    if settings["fast"]:
+        lines.append("**A rehearsal with a handful of steps (`--fast`): these numbers mean nothing.**")
+    made = next((run["command"] for run in runs if run["command"]), "")
+    if made:
+        lines.append(f"```sh\n{made}\n```")
+    accelerator = last["accelerator"] or last["device"]
+    lines.append(
+        f"n = {settings['n']} photos, each with a mask and noise of its own seed (seed {settings['seed']}); prior "
+        f"`{settings['prior']}` (weights {settings['weights']}); inverso {last['inverso']}, torch {last['torch']}, "
+        f"{accelerator}, {last['threads']} threads."
+    )
+    return "\n\n".join(lines)
+
+
+def _metric_part(experiment: Experiment, results: Results, metric: str, plots: Mapping[str, Sequence[Path]]) -> str:
+    rows = [
+        [case.title, *_best_in_bold([_sample(results, case.title, m, metric) for m in experiment.methods], metric)]
+        for case in experiment.cases
+    ]
+    better = "lower" if metric in LOWER_IS_BETTER else "higher"
+    images = [f"![{TITLES[metric]}](plots/{path.name})" for path in plots[metric]]
+    note = f"Mean ± half the width of the 95 % t interval over photos; {better} is better, the best mean is bold."
+    return "\n\n".join([f"## {TITLES[metric]}", _table(["measured", *experiment.methods], rows), note, *images])
+
+
+def _missing_metrics(experiment: Experiment) -> list[str]:
+    if "lpips" in experiment.metrics:
+        return []
+    return ["LPIPS is left out: its package or weights are missing here, or the images are too small for it."]
+
+
+def _cost_part(experiment: Experiment, results: Results) -> str:
+    rows = []
+    for method in experiment.methods:
+        chosen = [row.values for row in results.rows if row.method == method]
+        seconds, evaluations = (mean_interval([v[name] for v in chosen]).mean for name in ("seconds", "evaluations"))
+        rows.append([method, f"{seconds:.3g}", f"{evaluations:.0f}"])
+    parts = [
+        "## Cost",
+        _table(["method", "seconds per photo", "generator evaluations per photo"], rows),
+        "Mean over all cases. Stages that methods share ran once, and count for each of them.",
+    ]
+    if any(curve.over == "methods" for curve in experiment.curves):
+        parts.append(_cheapest(experiment, results))
+    first = next(iter(experiment.methods))
+    stored = {case.title: _sample(results, case.title, first, "bytes") for case in experiment.cases}
+    known = [[title, f"{values[0]:.0f}"] for title, values in stored.items() if values]
+    if known:
+        parts.append(_table(["measured", "bytes per photo"], known))
+    return "\n\n".join(parts)
+
+
+def _cheapest(experiment: Experiment, results: Results) -> str:
+    """Find per case the method with the fewest evaluations that comes close to the best."""
+    metric = experiment.metrics[0]
+    rows = []
+    for case in experiment.cases:
+        means = {m: mean_interval(_sample(results, case.title, m, metric)).mean for m in experiment.methods}
+        costs = {m: mean_interval(_sample(results, case.title, m, "evaluations")).mean for m in experiment.methods}
+        best = max(means, key=lambda m: means[m])
+        near = [m for m in means if means[m] >= means[best] - WITHIN[metric]]
+        cheapest = min(near, key=lambda m: costs[m])
+        rows.append([case.title, best, f"{costs[best]:.0f}", cheapest, f"{costs[cheapest]:.0f}"])
+    titles = ["measured", "best", "evaluations", f"cheapest within {WITHIN[metric]} dB", "evaluations"]
+    return _table(titles, rows)
+
+
+def _comparison_part(experiment: Experiment, results: Results) -> str:
+    metric = experiment.metrics[0]
+    tests = [
+        _paired(results, (case.title, first), (case.title, second), metric, [case.title, f"{first} against {second}"])
+        for case in experiment.cases
+        for first, second in experiment.comparisons
+    ]
+    return _test_table("Methods against each other", ["measured", "methods"], metric, tests)
+
+
+def _case_part(experiment: Experiment, results: Results) -> str:
+    metric = experiment.metrics[0]
+    tests = [
+        _paired(results, (first, method), (second, method), metric, [f"{first} against {second}", method])
+        for first, second in experiment.case_comparisons
+        for method in experiment.methods
+    ]
+    return _test_table("Measurements against each other", ["measured", "method"], metric, tests)
+
+
+def _group_part(experiment: Experiment, results: Results, groups: Groups, metric: str) -> str:
+    parts = [f"## Groups of photos: {TITLES[metric]}"]
+    tests: list[_Test] = []
+    for case in experiment.cases:
+        rows = []
+        for group, members in groups.items():
+            columns = [results.values(case.title, method, metric) for method in experiment.methods]
+            inside = [[value for photo, value in column.items() if photo in members] for column in columns]
+            outside = [[value for photo, value in column.items() if photo not in members] for column in columns]
+            if not inside[0]:
+                continue
+            rows.append([group, str(len(inside[0])), *_best_in_bold(inside, metric)])
+            tests += [
+                _against_others(a, b, [case.title, group, method])
+                for a, b, method in zip(inside, outside, experiment.methods, strict=True)
+                if b
+            ]
+        parts += [f"**{case.title}**", _table(["group", "n", *experiment.methods], rows)]
+    parts.append(_test_table("Group against the other photos", ["measured", "group", "method"], metric, tests, level=3))
+    return "\n\n".join(parts)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One test: what was compared, the difference with its interval, and the p-value."""
+
+    names: list[str]
+    difference: float
+    half_width: float
+    p: float
+
+
+def _paired(results: Results, first: tuple[str, str], second: tuple[str, str], metric: str, names: list[str]) -> _Test:
+    a, b = (results.values(*which, metric) for which in (first, second))
+    one, other = list(a.values()), [b[photo] for photo in a]
+    p = paired_p_value(one, other)
+    if math.isnan(p):
+        return _Test(names, float("nan"), float("nan"), p)
+    interval = mean_interval([x - y for x, y in zip(one, other, strict=True)])
+    return _Test(names, interval.mean, interval.half_width, p)
+
+
+def _against_others(inside: Sequence[float], outside: Sequence[float], names: list[str]) -> _Test:
+    a, b = mean_interval(inside), mean_interval(outside)
+    return _Test(names, a.mean - b.mean, (a.half_width**2 + b.half_width**2) ** 0.5, group_p_value(inside, outside))
+
+
+def _test_table(title: str, keys: list[str], metric: str, tests: Sequence[_Test], *, level: int = 2) -> str:
+    if not tests:
+        return ""
+    digits = DIGITS.get(metric, 3)
+    corrected = holm([test.p for test in tests])
+    rows = []
+    for test, p in zip(tests, corrected, strict=True):
+        difference = _plus_minus(test.difference, test.half_width, digits, sign="+")
+        rows.append([*test.names, difference, _p_text(test.p), _bold(_p_text(p)) if p < SIGNIFICANT else _p_text(p)])
+    head = [*keys, f"difference, {TITLES[metric]}", "p", "p (Holm)"]
+    return "\n\n".join([f"{'#' * level} {title}", _table(head, rows), TESTS])
+
+
+def _best_in_bold(samples: Sequence[Sequence[float]], metric: str) -> list[str]:
+    digits = DIGITS.get(metric, 3)
+    intervals = [mean_interval(sample) for sample in samples]
+    shown = [round(interval.mean, digits) for interval in intervals]
+    best = min(shown) if metric in LOWER_IS_BETTER else max(shown)
+    texts = [_plus_minus(interval.mean, interval.half_width, digits) for interval in intervals]
+    return [_bold(text) if mean == best else text for text, mean in zip(texts, shown, strict=True)]
+
+
+def _sample(results: Results, case: str, method: str, column: str) -> list[float]:
+    return [value for value in results.values(case, method, column).values() if not math.isnan(value)]
+
+
+def _plus_minus(mean: float, half_width: float, digits: int, *, sign: str = "") -> str:
+    if math.isnan(mean):
+        return "–"
+    width = "" if math.isnan(half_width) else f" ± {half_width:.{digits}f}"
+    return f"{mean:{sign}.{digits}f}{width}"
+
+
+def _p_text(p: float) -> str:
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _bold(text: str) -> str:
+    return f"**{text}**"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _write_comparisons(path: Path, experiment: Experiment, results: Results) -> None:
+    """Test every pair of methods in every case and metric; corrected within a case and metric."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["metric", "case", "first", "second", "difference", "half_width", "p", "p_holm"])
+        for metric in experiment.metrics:
+            for case in experiment.cases:
+                pairs = list(combinations(experiment.methods, 2))
+                tests = [_paired(results, (case.title, a), (case.title, b), metric, [a, b]) for a, b in pairs]
+                for test, p in zip(tests, holm([test.p for test in tests]), strict=True):
+                    numbers = (f"{value:.6g}" for value in (test.difference, test.half_width, test.p, p))
+                    writer.writerow([metric, case.title, *test.names, *numbers])
+
+
+def _draw_plots(out: Path, experiment: Experiment, results: Results) -> dict[str, list[Path]]:
+    """Draw bars and curves of every metric; picture grids lie elsewhere, since they show the photos."""
+    (out / "plots").mkdir(exist_ok=True)
+    drawn: dict[str, list[Path]] = {}
+    for metric in experiment.metrics:
+        figures = {f"bars-{metric}": bars(experiment, results, metric)} if not experiment.curves else {}
+        figures |= {f"{c.name}-{metric}": curve_figure(experiment, results, c, metric) for c in experiment.curves}
+        drawn[metric] = [out / "plots" / f"{name}.png" for name in figures]
+        for path, figure in zip(drawn[metric], figures.values(), strict=True):
+            _save(figure, path)
+    return drawn
+
+
+def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - a matplotlib figure, which is not imported here
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,182 @@
+"""The files of a results folder that survive a kill: rows as they come, settings, what was tuned."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inverso.io import replacing
+
+KEYS = ("case", "photo", "method", "seed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one method made of one photo.
+
+    Args:
+        case: Title of the case.
+        photo: Name of the photo's file.
+        method: Name of the method.
+        seed: Of mask and noise.
+        values: Metrics, seconds, evaluations and the like by name.
+    """
+
+    case: str
+    photo: str
+    method: str
+    seed: int
+    values: Mapping[str, float]
+
+
+@dataclass
+class Results:
+    """A CSV file of rows that are appended as they come.
+
+    Rows of one photo and case come together. What a kill has left of an unfinished block is dropped on the next start.
+
+    Args:
+        path: Of the CSV file.
+        columns: Names of the values.
+        rows: What it holds.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path, columns: Sequence[str], *, methods: Sequence[str]) -> Results:
+        """Read what is there, keep photos that all methods have finished, and drop the rest from the file.
+
+        Raises:
+            ValueError: The file has other columns, or holds something that is no row.
+        """
+        results = cls(path, tuple(columns))
+        data = path.read_bytes() if path.exists() else b""
+        # A row counts when its end of line has been written, too.
+        complete = data[: data.rfind(b"\n") + 1]
+        whole = complete.decode("utf-8")
+        found = _parse(whole, path, results.columns) if whole else []
+        blocks: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in found:
+            blocks[row.case, row.photo].append(row)
+        for block in blocks.values():
+            if {row.method for row in block} == set(methods) and len(block) == len(methods):
+                results.rows += block
+        if len(results.rows) != len(found) or complete != data or not data:
+            with replacing(path) as temporary:
+                temporary.write_text(results._text(results.rows, header=True), encoding="utf-8")
+        return results
+
+    @property
+    def finished(self) -> set[tuple[str, str]]:
+        """Pairs of case and photo that are done."""
+        return {(row.case, row.photo) for row in self.rows}
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows, and wait until they are on the disk."""
+        data = self._text(rows, header=False).encode("utf-8")
+        with self.path.open("ab") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.rows += rows
+
+    def _text(self, rows: Iterable[Row], *, header: bool) -> str:
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        if header:
+            writer.writerow((*KEYS, *self.columns))
+        for row in rows:
+            values = (_number(row.values[name]) for name in self.columns)
+            writer.writerow((row.case, row.photo, row.method, row.seed, *values))
+        return stream.getvalue()
+
+    def values(self, case: str, method: str, column: str) -> dict[str, float]:
+        """Look up one column of a case and method: photo -> value, photos sorted by name."""
+        chosen = {r.photo: r.values[column] for r in self.rows if (r.case, r.method) == (case, method)}
+        return dict(sorted(chosen.items()))
+
+
+def _number(value: float) -> str:
+    return f"{value:.7g}"
+
+
+def _parse(text: str, path: Path, columns: tuple[str, ...]) -> list[Row]:
+    header, *lines = csv.reader(io.StringIO(text))
+    expected = [*KEYS, *columns]
+    if header != expected:
+        msg = f"{path} has the columns {header}, and this experiment writes {expected}: give another folder"
+        raise ValueError(msg)
+    return [_row(line, columns, f"line {number} of {path}") for number, line in enumerate(lines, start=2)]
+
+
+def _row(line: list[str], columns: tuple[str, ...], where: str) -> Row:
+    try:
+        case, photo, method, seed, *values = line
+        return Row(case, photo, method, int(seed), dict(zip(columns, map(float, values), strict=True)))
+    except ValueError as error:
+        msg = f"{where} is no row of results ({error}): repair it, or give another folder"
+        raise ValueError(msg) from error
+
+
+def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Write settings and this run to `environment.json`, or refuse a folder that other settings have made.
+
+    Raises:
+        ValueError: The settings differ from those of the results in the folder.
+    """
+    path = folder / "environment.json"
+    settings = json.loads(json.dumps(settings))
+    runs: list[Any] = []
+    if path.exists():
+        known = read_json(path)
+        differing = [
+            name for name in {**known["settings"], **settings} if known["settings"].get(name) != settings.get(name)
+        ]
+        if differing:
+            name = differing[0]
+            msg = (
+                f"the results in {folder} were made with other settings: {', '.join(differing)} differ "
+                f"({name}: {_short(known['settings'].get(name))} there, {_short(settings.get(name))} now). "
+                "Give another folder with --out, or the settings of environment.json to go on"
+            )
+            raise ValueError(msg)
+        runs = known["runs"]
+    write_json(path, {"settings": settings, "runs": [*runs, run]})
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: The file holds none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{path} is no JSON: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path} must hold a JSON object, and holds a {type(content).__name__}"
+        raise ValueError(msg)
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,199 @@
+"""Means with intervals, permutation tests, and p-values of many tests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inverso.checks import check_count, check_fraction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and how far to trust it.
+
+    Args:
+        mean: Of the values.
+        half_width: Of the confidence interval around it; NaN for fewer than two values.
+        n: Number of values.
+    """
+
+    mean: float
+    half_width: float
+    n: int
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.mean + self.half_width
+
+
+def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval:
+    """Compute the mean and its confidence interval by Student's t, `mean ± t_{n-1} s / sqrt(n)`.
+
+    Args:
+        values: One per image.
+        confidence: In (0, 1).
+
+    Returns:
+        The mean, and half the width of the interval: NaN if there is one value, or if one is infinite.
+
+    Raises:
+        ValueError: There is no value, or one is NaN.
+
+    Example:
+        >>> from inverso.experiments import mean_interval
+        >>> interval = mean_interval([20.0, 21.0, 22.0])
+        >>> round(interval.mean, 2), round(interval.half_width, 2)
+        (21.0, 2.48)
+    """
+    if not 0 < check_fraction(confidence, name="confidence") < 1:
+        msg = f"confidence must lie in (0, 1), got {confidence}"
+        raise ValueError(msg)
+    sample = _as_sample(values)
+    mean = float(sample.mean())
+    if len(sample) == 1 or not np.isfinite(mean):
+        return Interval(mean, float("nan"), len(sample))
+    from scipy.stats import t  # noqa: PLC0415
+
+    error = float(sample.std(ddof=1)) / len(sample) ** 0.5
+    return Interval(mean, float(t.ppf((1 + confidence) / 2, len(sample) - 1)) * error, len(sample))
+
+
+def paired_p_value(
+    first: Sequence[float], second: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES
+) -> float:
+    """Test whether two methods differ on the same images: a two-sided permutation test of the mean difference.
+
+    If they did not differ, the sign of every image's difference would be a coin's; the p-value is the share of coin
+    tosses whose mean difference is as large. All tosses are tried where there are no more than `resamples`.
+
+    Args:
+        first: Metric of one method, one value per image.
+        second: Of the other, for the same images in the same order.
+        seed: Of the tosses.
+        resamples: Tosses at most; the smallest p-value is about 2 / (resamples + 1).
+
+    Returns:
+        The p-value; NaN if a difference is not finite, or there are fewer than two images.
+
+    Raises:
+        ValueError: The numbers of images differ, or there is none.
+
+    Example:
+        >>> from inverso.experiments import paired_p_value
+        >>> paired_p_value([2, 3, 4, 5, 6], [1, 1, 1, 1, 1])
+        0.0625
+    """
+    check_count(resamples, name="resamples")
+    a, b = _as_sample(first), _as_sample(second)
+    if len(a) != len(b):
+        msg = f"a paired test needs the same images for both methods, got {len(a)} and {len(b)} values"
+        raise ValueError(msg)
+    if len(a) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
+    from scipy.stats import permutation_test  # noqa: PLC0415
+
+    test = permutation_test(
+        (a - b,),
+        np.mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        rng=np.random.default_rng(seed),
+    )
+    return float(test.pvalue)
+
+
+def group_p_value(
+    inside: Sequence[float], outside: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES
+) -> float:
+    """Test whether a group of images differs from the others: a two-sided permutation test of the means' difference.
+
+    If it did not, any other division of the images into two groups of these sizes would do as well.
+
+    Args:
+        inside: Metric of the images in the group.
+        outside: Of the others.
+        seed: Of the divisions.
+        resamples: Divisions at most.
+
+    Returns:
+        The p-value; NaN if a value is infinite, or a group has fewer than two images.
+
+    Raises:
+        ValueError: A group is empty, or a value is NaN.
+    """
+    check_count(resamples, name="resamples")
+    a, b = _as_sample(inside), _as_sample(outside)
+    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
+    from scipy.stats import permutation_test  # noqa: PLC0415
+
+    test = permutation_test(
+        (a, b),
+        _difference_of_means,
+        permutation_type="independent",
+        vectorized=True,
+        n_resamples=resamples,
+        rng=np.random.default_rng(seed),
+    )
+    return float(test.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values of several tests, so that a false alarm in any of them stays as rare as in one (Holm 1979).
+
+    Args:
+        p_values: Raw ones. NaN, a test that could not be made, stays NaN and does not count.
+
+    Returns:
+        Corrected ones in the same order.
+
+    Raises:
+        ValueError: A value lies outside [0, 1].
+
+    Example:
+        >>> from inverso.experiments import holm
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    made = np.flatnonzero(~np.isnan(raw))
+    if ((raw[made] < 0) | (raw[made] > 1)).any():
+        msg = f"p-values must lie in [0, 1], got {list(p_values)}"
+        raise ValueError(msg)
+    order = made[np.argsort(raw[made], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected = raw.copy()
+    corrected[order] = np.minimum(1, np.maximum.accumulate(raw[order] * factors))
+    return [float(value) for value in corrected]
+
+
+def _difference_of_means(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    difference: NDArray[np.float64] = a.mean(axis=axis) - b.mean(axis=axis)
+    return difference
+
+
+def _as_sample(values: Sequence[float]) -> NDArray[np.float64]:
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or not len(sample):
+        msg = f"a sample must hold at least one number, got shape {sample.shape}"
+        raise ValueError(msg)
+    if np.isnan(sample).any():
+        msg = f"a sample must hold numbers, and {int(np.isnan(sample).sum())} of its {len(sample)} values are NaN"
+        raise ValueError(msg)
+    return sample

@@ -1,0 +1,261 @@
+"""What an experiment is: cases x methods x metrics, and what of it is to be compared and drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from types import MappingProxyType
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from torch import Tensor
+
+from inverso.checks import check_non_negative
+from inverso.methods import Method, stages_of
+from inverso.operators import LinearOperator
+from inverso.stages import Stage
+
+
+@runtime_checkable
+class PhotoOperator(Protocol):
+    """How to make an operator that depends on the photos it measures, such as one that samples their edges."""
+
+    def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
+        """Make the operator of photos `(n, C, H, W)`, with one seed for each."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of a table: how photos are measured.
+
+    Args:
+        name: What the table calls it.
+        operator: The operator. Where it takes a seed, every photo gets its own.
+        noise: Standard deviation of the noise in the image's unit.
+        eight_bit: Round the measurement to 8 bits, as a picture file does, and count the rounding as noise.
+
+    Raises:
+        ValueError: The noise is negative.
+
+    Example:
+        >>> from inverso.experiments import Case
+        >>> from inverso.operators import FFTMask
+        >>> Case("FFT 30 %", FFTMask(0.3), noise=10 / 255).title
+        'FFT 30 %, noise 10/255'
+    """
+
+    name: str
+    operator: LinearOperator | PhotoOperator
+    noise: float = 0.0
+    eight_bit: bool = False
+
+    def __post_init__(self) -> None:
+        check_non_negative(self.noise, name="noise")
+
+    @property
+    def title(self) -> str:
+        """The name, and the noise if there is any."""
+        noise = f", noise {round(255 * self.noise, 1):g}/255" if self.noise else ""
+        return f"{self.name}{', 8 bits' if self.eight_bit else ''}{noise}"
+
+    def operator_for(self, photos: Tensor, seeds: Sequence[int]) -> LinearOperator:
+        """Make the operator that measures photos `(n, C, H, W)`, from one seed per photo."""
+        if isinstance(self.operator, PhotoOperator):
+            return self.operator.for_photos(photos, tuple(seeds))
+        if not isinstance(self.operator, LinearOperator):
+            msg = f"the operator of case {self.name!r} is neither a LinearOperator nor has it a method for_photos"
+            raise TypeError(msg)
+        if dataclasses.is_dataclass(self.operator) and any(f.name == "seed" for f in dataclasses.fields(self.operator)):
+            return dataclasses.replace(self.operator, seed=tuple(seeds))
+        return self.operator
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A method with a setting to be chosen: the candidate with the best mean PSNR on photos that are not measured.
+
+    Args:
+        candidates: One stage per value of the setting.
+
+    Raises:
+        ValueError: There is no candidate.
+    """
+
+    candidates: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            msg = "a tuned method needs at least one candidate"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Using:
+    """A method with a restorer of its own, so that several restorers stand side by side.
+
+    Args:
+        restorer: Its name among those given to the runner.
+        method: What runs with it.
+    """
+
+    restorer: str
+    method: Method
+
+
+Entry: TypeAlias = "Method | Tuned | Using"
+"""What an experiment's table can hold as a method."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A figure with a line per method (or case), the metric's mean over a number.
+
+    Args:
+        name: Of the file.
+        label: Of the horizontal axis.
+        points: Series -> position -> name of a case, or of a method, as `over` says. A single series may be called "".
+        over: What the positions stand for.
+        log: Whether the axis is logarithmic.
+    """
+
+    name: str
+    label: str
+    points: Mapping[str, Mapping[float, str]]
+    over: Literal["cases", "methods"] = "cases"
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table of cases and methods, and the question it answers.
+
+    Args:
+        name: What `inverso bench` calls it.
+        title: Its subject in a few words.
+        question: What one wants to know.
+        source: The paper's table or figure it repeats.
+        cases: Its rows.
+        methods: Its columns: name -> method as `solve` takes it, or one that is tuned first.
+        slow: More columns, which run when asked for.
+        metrics: Names of per-image metrics from `inverso.metrics`, the first one being the one that is tested first.
+            "lpips" is left out where its weights are missing.
+        comparisons: Pairs of methods whose difference the page tests, the one that should be better first.
+        case_comparisons: Pairs of titles of cases, likewise, tested for every method.
+        curves: Figures beside the bars.
+        by_group: Whether the page has tables by group even if the user gives no groups.
+
+    Raises:
+        ValueError: Two cases have the same title, or a comparison or curve names something that is not there.
+
+    Example:
+        >>> from inverso.experiments import Case, Experiment
+        >>> from inverso.operators import Bicubic
+        >>> experiment = Experiment("mine", "Enlarging", "Which is best?", "", (Case("x2", Bicubic(2)),),
+        ...                         {"pinv": "pinv", "csgm": "csgm"}, comparisons=(("csgm", "pinv"),))
+        >>> list(experiment.chosen(["pinv"]).methods)
+        ['pinv']
+    """
+
+    name: str
+    title: str
+    question: str
+    source: str
+    cases: tuple[Case, ...]
+    methods: Mapping[str, Entry]
+    slow: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}), kw_only=True)
+    metrics: tuple[str, ...] = field(default=("psnr", "ssim", "lpips"), kw_only=True)
+    comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
+    case_comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
+    curves: tuple[Curve, ...] = field(default=(), kw_only=True)
+    by_group: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        titles = [case.title for case in self.cases]
+        if len(set(titles)) < len(titles):
+            msg = f"experiment {self.name!r} has two cases of the same title: {', '.join(titles)}"
+            raise ValueError(msg)
+        known = {*self.methods, *self.slow}
+        _check_known(self.name, chain.from_iterable(self.comparisons), known)
+        _check_known(self.name, chain.from_iterable(self.case_comparisons), set(titles))
+        for curve in self.curves:
+            names = chain.from_iterable(series.values() for series in curve.points.values())
+            _check_known(self.name, names, set(titles) if curve.over == "cases" else known)
+
+    @property
+    def needs_restorer(self) -> bool:
+        """Whether a method needs a restorer."""
+        return any(_uses_restorer(entry) for entry in self.methods.values())
+
+    def with_restorers(self, names: Sequence[str]) -> Experiment:
+        """Give every method that needs a restorer one column per restorer.
+
+        Args:
+            names: Of the restorers. A single one leaves the methods' names as they are.
+        """
+        methods: dict[str, Entry] = {}
+        for name, entry in self.methods.items():
+            if isinstance(entry, Tuned | Using) or not _uses_restorer(entry):
+                methods[name] = entry
+                continue
+            for restorer in names:
+                methods[name if len(names) == 1 else f"{name} ({restorer})"] = Using(restorer, entry)
+        pairs = tuple(pair for pair in self.comparisons if methods.keys() >= set(pair))
+        return dataclasses.replace(self, methods=methods, comparisons=pairs)
+
+    def chosen(self, names: Sequence[str] | None) -> Experiment:
+        """Keep some methods only.
+
+        Args:
+            names: Of methods, slow ones included; None for all but the slow ones, `["all"]` for all.
+
+        Raises:
+            ValueError: There is no such method.
+        """
+        everything = {**self.methods, **self.slow}
+        if names is None:
+            kept = dict(self.methods)
+        elif list(names) == ["all"]:
+            kept = everything
+        else:
+            unknown = [name for name in names if name not in everything]
+            if unknown or not names:
+                msg = f"experiment {self.name!r} has no method {unknown}; its methods are {', '.join(everything)}"
+                raise ValueError(msg)
+            kept = {name: everything[name] for name in everything if name in names}
+        curves = [self._kept_curve(curve, kept) for curve in self.curves]
+        return dataclasses.replace(
+            self,
+            methods=kept,
+            slow={},
+            comparisons=tuple(pair for pair in self.comparisons if kept.keys() >= set(pair)),
+            curves=tuple(curve for curve in curves if curve.points),
+        )
+
+    @staticmethod
+    def _kept_curve(curve: Curve, kept: Mapping[str, Entry]) -> Curve:
+        if curve.over == "cases":
+            return curve
+        points = {
+            series: {position: name for position, name in places.items() if name in kept}
+            for series, places in curve.points.items()
+        }
+        return dataclasses.replace(curve, points={series: places for series, places in points.items() if places})
+
+
+def stages_in(entry: Entry) -> tuple[Stage, ...]:
+    """List the stages of a method; of a tuned one, its candidates."""
+    if isinstance(entry, Tuned):
+        return entry.candidates
+    return stages_of(entry.method if isinstance(entry, Using) else entry)
+
+
+def _uses_restorer(entry: Entry) -> bool:
+    return any("restorer" in getattr(stage, "needs", ()) for stage in stages_in(entry))
+
+
+def _check_known(experiment: str, names: chain[str], known: set[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        msg = f"experiment {experiment!r} compares or draws {unknown[0]!r}, which is none of {', '.join(sorted(known))}"
+        raise ValueError(msg)

@@ -1,0 +1,108 @@
+"""Losses on pixels: how far an image is from the photo, or from what was measured of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+Norm = Literal["l2", "l1"]
+
+
+def squared_error(image: Tensor, target: Tensor) -> Tensor:
+    """Loss `|x - G(y)|_2^2`, the mean over the batch.
+
+    The pixel loss L4 of "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section 3), with weight
+    0.001 there.
+
+    Args:
+        image: Restored images `(n, C, H, W)`.
+        target: Photos of the same shape.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.data import squared_error
+        >>> float(squared_error(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)))
+        48.0
+    """
+    return (image.to(target) - target).square().flatten(1).sum(dim=1).mean()
+
+
+def absolute_error(image: Tensor, target: Tensor) -> Tensor:
+    """Loss `|x - G(y)|_1`, the mean over the batch.
+
+    Args:
+        image: Restored images `(n, C, H, W)`.
+        target: Photos of the same shape.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.data import absolute_error
+        >>> float(absolute_error(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)))
+        48.0
+    """
+    return (image.to(target) - target).abs().flatten(1).sum(dim=1).mean()
+
+
+def log_error(image: Tensor, target: Tensor, *, floor: float = 1e-6) -> Tensor:
+    """Loss `log(mean((x - G(y))^2) + floor)`, the mean over the batch.
+
+    It is PSNR up to a factor of -10 / log(10). Every image has the same weight, whether what is missing of it is easy
+    or hard to guess.
+
+    Args:
+        image: Restored images `(n, C, H, W)`.
+        target: Photos of the same shape.
+        floor: Mean squared error below which nothing is gained; 1e-6 is 60 dB.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.data import log_error
+        >>> round(float(log_error(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))), 3)
+        0.000
+    """
+    return (image.to(target) - target).square().flatten(1).mean(dim=1).add(floor).log().mean()
+
+
+def corresponding_point_error(image: Tensor, y: Tensor, known: Tensor, *, norm: Norm = "l2") -> Tensor:
+    """Loss `|s - Mask(G(s), s)|_2^2` between the input and what the answer has in the same places.
+
+    The number of known points divides it, so that images with few of them weigh no less. (X-GANs, Liu et al. 2018,
+    equation 6, figure 12: L2 does better than L1 or nothing.)
+
+    Args:
+        image: Restored images `(n, C, H, W)`.
+        y: The degraded images that they were restored from.
+        known: `(n, 1, H, W)`, 1 or True where a pixel of y is the photo's.
+        norm: `"l2"` for squares, `"l1"` for absolute values.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: The norm is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.data import corresponding_point_error
+        >>> known = torch.eye(4)[None, None]
+        >>> float(corresponding_point_error(torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), known))
+        1.0
+    """
+    if norm not in {"l2", "l1"}:
+        msg = f"norm must be 'l2' or 'l1', got {norm!r}"
+        raise ValueError(msg)
+    known = known.to(y)
+    difference = (y - image.to(y)) * known
+    errors = difference.square() if norm == "l2" else difference.abs()
+    points = known.flatten(1).sum(dim=1).clamp_min(1) * y.shape[1]
+    return (errors.flatten(1).sum(dim=1) / points).mean()

@@ -1,0 +1,162 @@
+"""Restorers by name: the embedded ones, and files of your own."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from inverso.errors import InversoError
+from inverso.restorers.base import Restorer
+from inverso.restorers.files import read_restorer
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a restorer that can be loaded by name.
+
+    Args:
+        name: What `load` takes.
+        family: Its class.
+        parameters: How many numbers it has learned.
+        size: Side of the images it was trained on; it takes others.
+        license: Terms of the weights.
+        data: What it was trained on.
+        corruptions: What it was trained to undo.
+        recipe: How.
+        seed: The seed of its training.
+        quality: How good it is.
+        bias: What it does badly, and for whom.
+    """
+
+    name: str
+    family: str
+    parameters: int
+    size: int
+    license: str
+    data: str
+    corruptions: str
+    recipe: str
+    seed: int
+    quality: str
+    bias: str
+
+
+_BIAS = (
+    "Small aligned portraits only. Where nothing of a face is known it draws an average one, and it takes off glasses "
+    "and other rare things."
+)
+_CARDS = (
+    Card(
+        name="faces-64",
+        family="UNetRestorer",
+        parameters=4_107_692,
+        size=64,
+        license="BSD-3-Clause, as inverso",
+        data="Photos of faces, 64 x 64 px.",
+        corruptions="White and RGB noise, white and cluttered boxes and blocks, points at random and on edges.",
+        recipe="`inverso train restorer`; see the card faces-64.md beside the weights.",
+        seed=0,
+        quality="See the card faces-64.md beside the weights.",
+        bias=_BIAS,
+    ),
+    Card(
+        name="faces-64-paper",
+        family="MobileRestorer",
+        parameters=4_366_595,
+        size=64,
+        license="BSD-3-Clause, as inverso",
+        data="Photos of faces, 64 x 64 px.",
+        corruptions="White noise, RGB noise, white boxes.",
+        recipe="`inverso train restorer --recipe mobile`; see the card faces-64-paper.md beside the weights.",
+        seed=0,
+        quality="See the card faces-64-paper.md beside the weights.",
+        bias=_BIAS,
+    ),
+)
+
+
+def available() -> tuple[Card, ...]:
+    """List the restorers that can be loaded by name.
+
+    Returns:
+        Their cards.
+
+    Example:
+        >>> from inverso.restorers import available
+        >>> [card.name for card in available()]
+        ['faces-64', 'faces-64-paper']
+    """
+    return _CARDS
+
+
+def card(name: str) -> Card:
+    """Look a restorer's card up.
+
+    Args:
+        name: Its name, one of those that `available` lists.
+
+    Returns:
+        The card.
+
+    Raises:
+        ValueError: There is no such name; the message lists those there are.
+
+    Example:
+        >>> from inverso.restorers import card
+        >>> card("faces-64-paper").parameters
+        4366595
+    """
+    for known in _CARDS:
+        if known.name == name:
+            return known
+    msg = f"no restorer is called {name!r}; {_known_names(name)}"
+    raise ValueError(msg)
+
+
+def load(name_or_path: str | Path) -> Restorer:
+    """Load a restorer by its name, or from a file.
+
+    Embedded restorers work offline. Nothing in a file is ever executed.
+
+    Args:
+        name_or_path: A name that `available` lists, or the path of a file that `save_restorer` or
+            `inverso.quantization.save_quantized` wrote. A name wins over a file called the same; write `./name` for
+            the file.
+
+    Returns:
+        The restorer on the CPU, in float32 and in evaluation mode.
+
+    Raises:
+        TypeError: Neither text nor a path is given.
+        ValueError: No restorer and no file has this name, or the file holds none.
+        InversoError: The weights are missing from the installation.
+    """
+    if not isinstance(name_or_path, str | Path):
+        msg = f"load takes the name of a restorer or the path of a file, got {type(name_or_path).__name__}"
+        raise TypeError(msg)
+    found = next((known for known in _CARDS if known.name == name_or_path), None)
+    if found is not None:
+        return _load_card(found)
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return read_restorer(path)
+    msg = f"there is no restorer and no file called {str(name_or_path)!r}; {_known_names(str(name_or_path))}"
+    raise ValueError(msg)
+
+
+def _load_card(known: Card) -> Restorer:
+    resource = files("inverso.restorers") / "weights" / f"{known.name}.safetensors"
+    if not resource.is_file():
+        msg = f"the weights of {known.name!r} are missing from this installation of inverso: install it again"
+        raise InversoError(msg)
+    with as_file(resource) as path:
+        return read_restorer(path)
+
+
+def _known_names(given: str) -> str:
+    names = [known.name for known in _CARDS]
+    close = difflib.get_close_matches(given, names, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"{meant}Known restorers: {', '.join(names)}"

@@ -1,0 +1,86 @@
+"""`inverso bench`: from a folder of photos to a table."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from inverso.experiments import EXPERIMENTS
+from inverso.io import photo, save_image
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k, name in enumerate(("astronaut", "cat", "coffee", "rocket", "camera", "astronaut", "cat")):
+        save_image(photo(name, size=16).roll(k, -1), folder / f"{k}.png")
+    return folder
+
+
+def lines_of(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return Path("results/e1/table.md").read_text()
+
+
+def test_e1_goes_from_nothing_to_table_and_plots(inverso, prior, photos) -> None:
+    words = ("bench", "e1", "--data", photos, "--n", 3, "--prior", prior, "--fast", "--quiet")
+    result = inverso(*words, "--methods", "pinv,tv,csgm,ia+bp")
+    text = lines_of(result)
+    assert result.stdout.strip() == "wrote results/e1/table.md"
+    assert "| measured | pinv | tv | csgm | ia+bp |" in text
+    assert "| FFT 30 %, noise 7.1/255 | ia+bp against tv |" in text
+    folder = Path("results/e1")
+    assert (folder / "plots" / "bars-psnr.png").exists()
+    assert (folder / "pictures" / "fft-30-noise-7.1-255.png").exists()
+    rows = (folder / "results.csv").read_text().splitlines()
+    assert len(rows) == 1 + 6 * 3 * 4
+    again = inverso(*words, "--methods", "pinv,tv,csgm,ia+bp")
+    assert again.exit_code == 0, again.output
+    assert (folder / "results.csv").read_text().splitlines() == rows
+    other = inverso(*words, "--methods", "pinv")
+    assert other.exit_code == 2
+    assert "made with other settings: methods differ" in other.stderr
+
+
+def test_groups_from_labels_and_from_the_photos(inverso, prior, photos) -> None:
+    words = ("bench", "e4", "--data", photos, "--n", 4, "--prior", prior, "--fast", "-q", "-m", "bicubic,csgm")
+    assert inverso(*words, "--out", "own").exit_code == 0
+    assert "| brightness=low | 2 |" in Path("own/table.md").read_text()
+    Path("labels.csv").write_text("photo,kind\n0.png,person\n1.png,animal\n2.png,thing\n3.png,thing\n")
+    result = inverso(*words, "--out", "own", "--groups", "labels.csv")
+    assert result.exit_code == 0, result.output
+    text = Path("own/table.md").read_text()
+    assert "| kind=thing | 2 |" in text
+    assert "brightness" not in text
+
+
+def test_list(inverso) -> None:
+    result = inverso("bench", "--list")
+    assert result.exit_code == 0, result.output
+    first = [line.split()[0] for line in result.stdout.splitlines() if line and not line.startswith(" ")]
+    assert first == ["name", *EXPERIMENTS]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ((), "NAME is missing: inverso bench NAME --data DIR"),
+        (("e1",), "--data is missing"),
+        (("e1", "--data", "nowhere"), "the photos must be in a folder, and nowhere is none"),
+        (("e99", "--data", "photos"), "there is no experiment 'e99'"),
+        (("e1", "--data", "photos", "-m", "pinv,magic"), "has no method ['magic']"),
+        (("e1", "--data", "photos", "--n", "4"), "photos holds 7 pictures, and n=4 needs 8"),
+        (("e1", "--data", "photos", "--n", "0"), "n must be an integer of at least 1"),
+        (("e1", "--data", "photos", "--restorer", "a"), "'e1' uses no restorer, and a was given"),
+        (("e6", "--data", "photos"), "'e6' needs a restorer, and none was given"),
+        (("e6", "--data", "photos", "--restorer", "a=1", "--restorer", "a=2"), "--restorer 'a=2' is given twice"),
+        (("e6", "--data", "photos", "--restorer", "a="), "--restorer 'a=' names no file: write LABEL=FILE"),
+        (("e1", "--data", "photos", "--n", "1", "--groups", "no.csv"), "there is no file of labels no.csv"),
+    ],
+)
+def test_bad_input_is_one_line(inverso, prior, photos, words, complaint) -> None:
+    result = inverso("bench", *words, "--prior", prior)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1

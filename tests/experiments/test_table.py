@@ -1,0 +1,113 @@
+"""Experiments as data: what they keep, expand and refuse."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inverso.experiments import EXPERIMENTS, Case, Curve, Experiment, Points, Tuned, find
+from inverso.experiments.table import Using, stages_in
+from inverso.methods import stages_of
+from inverso.operators import Bicubic, FFTMask, RandomMask
+from inverso.stages import CSGM
+
+
+def test_every_photo_gets_a_mask_of_its_own_seed() -> None:
+    A = Case("", RandomMask(0.5)).operator_for(torch.rand(2, 3, 8, 8), [3, 4])
+    assert A == RandomMask(0.5, seed=(3, 4))
+    assert not torch.equal(*A.mask((3, 8, 8)))
+
+
+def test_operators_without_a_seed_stay_as_they_are() -> None:
+    A = Bicubic(2)
+    assert Case("", A).operator_for(torch.rand(2, 3, 8, 8), [3, 4]) is A
+
+
+def test_titles_say_noise_and_rounding() -> None:
+    assert Case("x", Bicubic(2)).title == "x"
+    assert Case("x", Bicubic(2), noise=10 / (255 * 2**0.5)).title == "x, noise 7.1/255"
+    assert Case("x", Bicubic(2), eight_bit=True).title == "x, 8 bits"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_papers_are_complete(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    assert experiment.name == name
+    assert experiment.question.endswith(("?", "."))
+    assert experiment.chosen(["all"]).methods.keys() == {*experiment.methods, *experiment.slow}
+    for entry in experiment.methods.values():
+        assert stages_in(entry)
+    photos = torch.rand(2, 3, 64, 64)
+    for case in experiment.cases:
+        A = case.operator_for(photos, [0, 1])
+        assert len(A.measure(photos)) == 2
+        alone = case.operator_for(photos[1:], [1])
+        torch.testing.assert_close(alone(photos[1:]), A(photos)[1:])
+
+
+def test_names_of_the_papers() -> None:
+    assert list(EXPERIMENTS) == ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "e12", "ceiling"]
+    assert {name for name, e in EXPERIMENTS.items() if e.needs_restorer} == {"e6", "e8", "e9", "e12"}
+    assert find("E1") is EXPERIMENTS["e1"]
+
+
+def test_e1_asks_what_the_table_asks() -> None:
+    e1 = find("e1")
+    assert [case.operator for case in e1.cases[::3]] == [FFTMask(0.3), FFTMask(0.5)]
+    assert [round(255 * case.noise, 2) for case in e1.cases[:3]] == [0, 7.07, 10]
+    assert list(e1.methods) == ["zero-filled", "pinv", "tv", "csgm", "csgm+bp", "ia", "ia+bp"]
+    assert list(e1.slow) == ["dip"]
+
+
+def test_choosing_methods_drops_what_speaks_of_others(experiment: Experiment) -> None:
+    curve = Curve("steps", "steps", {"": {1: "csgm", 2: "csgm+ia"}}, over="methods")
+    chosen = replace(experiment, curves=(curve,)).chosen(["csgm"])
+    assert list(chosen.methods) == ["csgm"]
+    assert chosen.comparisons == ()
+    assert chosen.curves[0].points == {"": {1: "csgm"}}
+    assert replace(experiment, curves=(curve,)).chosen(["linear"]).curves == ()
+
+
+def test_slow_methods_run_when_asked_for(experiment: Experiment) -> None:
+    slow = replace(experiment, slow={"dip": "dip"})
+    assert "dip" not in slow.chosen(None).methods
+    assert list(slow.chosen(["all"]).methods)[-1] == "dip"
+    assert list(slow.chosen(["dip", "csgm"]).methods) == ["csgm", "dip"]
+
+
+def test_restorers_get_a_column_each(experiment: Experiment) -> None:
+    both = replace(experiment, methods={"linear": "pinv", "csgm": "csgm", "ff": "ff"}, comparisons=(("ff", "linear"),))
+    assert both.needs_restorer
+    assert not experiment.needs_restorer
+    single = both.with_restorers(["a"])
+    assert list(single.methods) == ["linear", "csgm", "ff"]
+    assert single.methods["ff"] == Using("a", "ff")
+    assert single.comparisons == (("ff", "linear"),)
+    several = both.with_restorers(["a", "b"])
+    assert list(several.methods) == ["linear", "csgm", "ff (a)", "ff (b)"]
+    assert stages_in(several.methods["ff (b)"]) == stages_of("ff")
+    assert several.comparisons == ()
+
+
+def test_refusals(experiment: Experiment) -> None:
+    case = Case("a", Bicubic(2))
+    with pytest.raises(ValueError, match="noise must be at least 0"):
+        Case("a", Bicubic(2), noise=-1)
+    with pytest.raises(TypeError, match="neither a LinearOperator nor has it a method for_photos"):
+        Case("a", "bicubic:2").operator_for(torch.rand(1, 3, 8, 8), [0])
+    with pytest.raises(ValueError, match="two cases of the same title: a, a"):
+        Experiment("x", "", "", "", (case, case), {"pinv": "pinv"})
+    with pytest.raises(ValueError, match="compares or draws 'ia', which is none of pinv"):
+        Experiment("x", "", "", "", (case,), {"pinv": "pinv"}, comparisons=(("pinv", "ia"),))
+    with pytest.raises(ValueError, match="compares or draws 'b', which is none of a"):
+        Experiment("x", "", "", "", (case,), {"pinv": "pinv"}, case_comparisons=(("a", "b"),))
+    with pytest.raises(ValueError, match="compares or draws 'b', which is none of a"):
+        Experiment("x", "", "", "", (case,), {"pinv": "pinv"}, curves=(Curve("c", "", {"": {1: "b"}}),))
+    with pytest.raises(ValueError, match=r"has no method \['ia'\]; its methods are linear, csgm, csgm\+ia"):
+        experiment.chosen(["ia", "csgm"])
+    with pytest.raises(ValueError, match="at least one candidate"):
+        Tuned(())
+    with pytest.raises(ValueError, match="there is no experiment 'e13'; did you mean"):
+        find("e13")
+    assert Tuned((CSGM(),)).candidates
+    assert Points(0.1)
