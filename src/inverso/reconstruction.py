@@ -36,6 +36,12 @@ class Reconstruction:
         y: The measurements.
         A: The operator.
         noise: The noise level.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import Bicubic
+        >>> inverso.solve(torch.rand(2, 3, 8, 8), Bicubic(2), method="zero-filled+bp")
+        Reconstruction(image=<2x3x16x16>, stages='zero-filled+bp', residual=...)
     """
 
     image: Tensor

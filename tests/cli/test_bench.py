@@ -40,7 +40,7 @@ def test_e1_goes_from_nothing_to_table_and_plots(inverso, prior, photos) -> None
     assert (folder / "results.csv").read_text().splitlines() == rows
     other = inverso(*words, "--methods", "pinv")
     assert other.exit_code == 2
-    assert "made with other settings: methods differ" in other.stderr
+    assert "made with other settings: methods, tuning photos differ" in other.stderr
 
 
 def test_groups_from_labels_and_from_the_photos(inverso, prior, photos) -> None:

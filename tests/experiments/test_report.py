@@ -66,7 +66,7 @@ def finished(tmp_path: Path) -> Finished:
     settings = {"n": 8, "seed": 0, "prior": "tiny", "weights": "abc", "fast": False}
     machine = {"inverso": "1", "torch": "2", "device": "cpu", "accelerator": None, "threads": 1}
     record_run(tmp_path, settings, {"command": "inverso bench made-up", **machine})
-    return Finished(MADE_UP, results, Photos(torch.zeros(8, 3, 4, 4), PHOTOS, torch.zeros(0, 3, 4, 4), ""))
+    return Finished(MADE_UP, results, Photos(torch.zeros(8, 3, 4, 4), PHOTOS, torch.zeros(0, 3, 4, 4), "", ""))
 
 
 def section(text: str, title: str) -> list[list[str]]:
@@ -170,7 +170,7 @@ def test_bars_show_means_and_intervals(finished: Finished) -> None:
 def test_curves_over_cases_and_methods(finished: Finished) -> None:
     over_cases = Curve("scale", "scale", {"": {4: "x4", 2: "x2"}})
     (axes,) = curve_figure(MADE_UP, finished.results, over_cases, "psnr").axes
-    assert [line.get_xydata().tolist() for line in axes.lines][0] == [[2, 23.5], [4, 18.5]]
+    assert axes.lines[0].get_xydata().tolist() == [[2, 23.5], [4, 18.5]]
     assert len(axes.lines) == 3
     over_methods = Curve("steps", "steps", {"": {1: "plain", 10: "good"}}, over="methods", log=True)
     (axes,) = curve_figure(MADE_UP, finished.results, over_methods, "psnr").axes

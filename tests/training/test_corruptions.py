@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inverso.operators import BoxMask, Mask, RandomMask
-from inverso.operators.edges import EdgeMask
+from inverso.operators import BoxMask, EdgeMask, Mask, RandomMask
 from inverso.operators.fills import Clutter
 from inverso.training.corruptions import (
     ClutteredBlock,

@@ -24,13 +24,15 @@ class Photos:
         images: `(n, C, H, W)` in [0, 1].
         names: Of their files, below the folder.
         tuning: `(m, C, H, W)`, none of which is measured.
-        digest: Hash of all of their files.
+        digest: Hash of the files that are measured.
+        tuning_digest: Hash of the others.
     """
 
     images: Tensor
     names: tuple[str, ...]
     tuning: Tensor
     digest: str
+    tuning_digest: str
 
     @classmethod
     def read(cls, folder: str | Path, n: int, *, image_shape: ImageShape, tuning: int = TUNING_PHOTOS) -> Photos:
@@ -59,16 +61,19 @@ class Photos:
             )
             raise ValueError(msg)
         measured, others = files[:n], files[len(files) - tuning :]
-        digest = hashlib.sha256()
-        for file in (*measured, *others):
-            digest.update(file.read_bytes())
-
         def load(chosen: list[Path]) -> Tensor:
             images = [load_image(file, size=height, channels=channels) for file in chosen]
             return torch.cat(images) if images else torch.empty(0, *image_shape)
 
         names = tuple(file.relative_to(folder).as_posix() for file in measured)
-        return cls(load(measured), names, load(others), digest.hexdigest())
+        return cls(load(measured), names, load(others), _digest(measured), _digest(others))
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def list_pictures(folder: Path) -> list[Path]:

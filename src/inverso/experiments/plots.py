@@ -34,12 +34,13 @@ def bars(experiment: Experiment, results: Results, metric: str) -> Figure:
     heights = []
     for k, method in enumerate(experiment.methods):
         intervals = [_interval(results, case.title, method, metric) for case in experiment.cases]
-        means = [interval.mean for interval in intervals]
+        # An infinite mean, of images that are exact, has no bar.
+        means = [interval.mean if math.isfinite(interval.mean) else math.nan for interval in intervals]
         places = [i + (k - (len(experiment.methods) - 1) / 2) * width for i in range(len(intervals))]
         errors = [0.0 if math.isnan(interval.half_width) else interval.half_width for interval in intervals]
         axes.bar(places, means, width, yerr=errors, label=method, color=_color(k), error_kw={"linewidth": 0.8})
-        heights += means
-    if metric == "psnr":
+        heights += [mean for mean in means if math.isfinite(mean)]
+    if metric == "psnr" and heights:
         # Nobody's PSNR is near zero, and bars from there on would all look alike.
         axes.set_ylim(bottom=max(0.0, min(heights) - 3))
     axes.set_xticks(range(len(experiment.cases)), [case.title for case in experiment.cases])

@@ -281,6 +281,7 @@ def _settings(
         "metrics": list(experiment.metrics),
         "n": options.n,
         "photos": photos.digest,
+        "tuning photos": photos.tuning_digest,
         "prior": options.prior,
         "weights": fingerprint(prior),
         "restorers": {name: fingerprint(network) for name, network in restorers.items()},

@@ -58,6 +58,13 @@ def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
 
     Returns:
         A scalar, differentiable in the discriminator's weights.
+
+    Example:
+        >>> import torch
+        >>> from inverso.losses.adversarial import gradient_penalty_r1
+        >>> images = torch.zeros(2, 1, 2, 2, requires_grad=True)
+        >>> float(gradient_penalty_r1(images, 3 * images.sum(dim=(1, 2, 3))))
+        18.0
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2

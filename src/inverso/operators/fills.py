@@ -43,7 +43,15 @@ class White(Fill):
 
 @dataclass(frozen=True)
 class RandomColor(Fill):
-    """Paint every missing pixel in a random color, uniform over the RGB cube."""
+    """Paint every missing pixel in a random color, uniform over the RGB cube.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import BoxMask, RandomColor
+        >>> y = BoxMask(2, fill=RandomColor()).measure(torch.zeros(1, 3, 4, 4))
+        >>> int((y > 0).sum())
+        12
+    """
 
     def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return independent uniform values in [0, 1]."""
@@ -60,6 +68,13 @@ class Clutter(Fill):
 
     Raises:
         ValueError: The photo is no single image.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import BoxMask, Clutter
+        >>> A = BoxMask(2, fill=Clutter(torch.ones(3, 8, 8)))
+        >>> float(A.measure(torch.zeros(1, 3, 4, 4)).sum())
+        12.0
     """
 
     photo: Tensor

@@ -37,6 +37,15 @@ class BackProject:
 
     Raises:
         ValueError: The ridge is negative or no number.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import Bicubic
+        >>> from inverso.stages import BackProject, PseudoInverse
+        >>> A, y = Bicubic(2), torch.rand(1, 3, 8, 8, dtype=torch.float64)
+        >>> answer = inverso.solve(y, A, method=[PseudoInverse(adjoint=True), BackProject()])
+        >>> torch.allclose(A(answer.image), y)
+        True
     """
 
     ridge: float | Literal["auto"] = "auto"

@@ -29,6 +29,17 @@ class CSGM:
 
     Raises:
         ValueError: A setting lies outside its range.
+
+    Example:
+        >>> import inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import DCGAN
+        >>> from inverso.stages import CSGM
+        >>> prior, A = DCGAN(16, width=4, depth=2), RandomMask(0.5)
+        >>> y = A(prior(prior.sample_latent(1, seed=7)).detach())
+        >>> answer = inverso.solve(y, A, prior, CSGM(steps=20, restarts=2), progress=False)
+        >>> answer.latent.shape, answer.stages[0].evaluations
+        (torch.Size([1, 16]), 40)
     """
 
     steps: int = 100

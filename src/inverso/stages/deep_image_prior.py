@@ -28,6 +28,15 @@ class DeepImagePrior:
 
     Raises:
         ValueError: A setting lies outside its range.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import DCGAN
+        >>> from inverso.stages import DeepImagePrior
+        >>> prior, A = DCGAN(16, width=4, depth=2), RandomMask(0.5)
+        >>> inverso.solve(A(torch.rand(1, 3, 16, 16)), A, prior, DeepImagePrior(steps=5), progress=False).image.shape
+        torch.Size([1, 3, 16, 16])
     """
 
     steps: int = 400

@@ -13,7 +13,15 @@ from inverso.stages.base import Problem, StageRecord, State, no_losses
 
 @dataclass(frozen=True)
 class FeedForward:
-    """Let the restorer map y to an image in one pass; it needs no operator."""
+    """Let the restorer map y to an image in one pass; it needs no operator.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.stages import FeedForward
+        >>> smooth = torch.nn.AvgPool2d(3, stride=1, padding=1)
+        >>> inverso.solve(torch.rand(1, 3, 8, 8), method=FeedForward(), restorer=smooth).image.shape
+        torch.Size([1, 3, 8, 8])
+    """
 
     name: ClassVar[str] = "ff"
     needs: ClassVar[frozenset[str]] = frozenset({"restorer"})

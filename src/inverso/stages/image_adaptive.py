@@ -27,6 +27,18 @@ class ImageAdaptive:
 
     Raises:
         ValueError: A setting lies outside its range.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import DCGAN
+        >>> from inverso.stages import CSGM, ImageAdaptive
+        >>> prior, A = DCGAN(16, width=4, depth=2), RandomMask(0.5)
+        >>> y = A(torch.rand(1, 3, 16, 16))
+        >>> stages = [CSGM(steps=5, restarts=1), ImageAdaptive(steps=20, lr=1e-3)]
+        >>> found, adapted = inverso.solve(y, A, prior, stages, progress=False).stages
+        >>> bool(adapted.losses[-1] < found.losses[-1])
+        True
     """
 
     steps: int = 100

@@ -16,6 +16,15 @@ class PseudoInverse:
     Args:
         adjoint: Use the adjoint, which fills unmeasured frequencies or pixels with zeros and counts conjugate
             partners once ("zero-filled"). It is not a pseudo-inverse; it is what is often shown as one.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.stages import PseudoInverse
+        >>> A = RandomMask(0.5)
+        >>> y = A.measure(torch.ones(1, 1, 4, 4))
+        >>> float(inverso.solve(y, A, method=PseudoInverse()).image.mean())
+        0.5
     """
 
     adjoint: bool = field(default=False, kw_only=True)
