@@ -15,7 +15,7 @@ from inverso.priors import GaussianPrior, Generator, Prior
 from inverso.stages import CSGM, Problem, Stage, StageRecord, State
 
 # Bases of what is listed, functions, and what stages hand on.
-NO_OPERATOR = {"LinearOperator", "Fill", "stack"}
+NO_OPERATOR = {"LinearOperator", "Fill", "estimate_mask", "stack"}
 NO_PRIOR = {"Card", "GaussianPrior", "Prior", "available", "card", "load", "save_prior"}
 NO_STAGE = {"InterruptedStage", "NonFiniteLossError", "Problem", "Resume", "Stage", "StageRecord", "State"}
 

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 pytest.importorskip("onnxscript")
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+
+import onnx
 
 from inverso.errors import InversoError
 from inverso.export import quantize_onnx, run_onnx, to_onnx
@@ -64,7 +66,7 @@ def int8(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytes
     return path
 
 
-@pytest.mark.parametrize("shape", OTHER_SHAPES + ((3, 3, 17, 30),))
+@pytest.mark.parametrize("shape", (*OTHER_SHAPES, (3, 3, 17, 30)))
 def test_the_file_computes_what_the_network_computes(
     restorer: nn.Module, exported: Path, shape: tuple[int, ...]
 ) -> None:

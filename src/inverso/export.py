@@ -114,20 +114,19 @@ def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = 
     if not path.is_file():
         msg = f"there is no file {path}"
         raise FileNotFoundError(msg)
-    if images is not None:
-        check_image(images, name="images")
-        run_onnx(path, images[:1])
     try:
-        network = onnx.load(path)
-        onnx.checker.check_model(network)
+        onnx.checker.check_model(path)
     except Exception as error:
         # protobuf has errors of its own for every way a file can be damaged.
         msg = f"{path} is no ONNX network: {error}"
         raise ValueError(msg) from error
+    if images is not None:
+        check_image(images, name="images")
+        run_onnx(path, images[:1])
     prepare = _package("onnxruntime.quantization.shape_inference").quant_pre_process
     with replacing(Path(out)) as temporary, TemporaryDirectory() as folder, _calm_logging():
         prepared = Path(folder, "prepared.onnx")
-        prepare(network, prepared, skip_symbolic_shape=True)
+        prepare(path, prepared, skip_symbolic_shape=True)
         if images is None:
             quantization.quantize_dynamic(prepared, temporary, weight_type=quantization.QuantType.QUInt8)
             return

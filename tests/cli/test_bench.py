@@ -24,7 +24,7 @@ def lines_of(result: Result) -> str:
 
 
 def test_e1_goes_from_nothing_to_table_and_plots(inverso, prior, photos) -> None:
-    words = ("bench", "e1", "--data", photos, "--n", 3, "--prior", prior, "--fast", "--quiet")
+    words = ("bench", "e1", "--data", photos, "--n", 2, "--prior", prior, "--fast", "--quiet", "--pictures", 1)
     result = inverso(*words, "--methods", "pinv,tv,csgm,ia+bp")
     text = lines_of(result)
     assert result.stdout.strip() == "wrote results/e1/table.md"
@@ -34,10 +34,7 @@ def test_e1_goes_from_nothing_to_table_and_plots(inverso, prior, photos) -> None
     assert (folder / "plots" / "bars-psnr.png").exists()
     assert (folder / "pictures" / "fft-30-noise-7.1-255.png").exists()
     rows = (folder / "results.csv").read_text().splitlines()
-    assert len(rows) == 1 + 6 * 3 * 4
-    again = inverso(*words, "--methods", "pinv,tv,csgm,ia+bp")
-    assert again.exit_code == 0, again.output
-    assert (folder / "results.csv").read_text().splitlines() == rows
+    assert len(rows) == 1 + 6 * 2 * 4
     other = inverso(*words, "--methods", "pinv")
     assert other.exit_code == 2
     assert "made with other settings: methods, tuning photos differ" in other.stderr
@@ -48,11 +45,13 @@ def test_groups_from_labels_and_from_the_photos(inverso, prior, photos) -> None:
     assert inverso(*words, "--out", "own").exit_code == 0
     assert "| brightness=low | 2 |" in Path("own/table.md").read_text()
     Path("labels.csv").write_text("photo,kind\n0.png,person\n1.png,animal\n2.png,thing\n3.png,thing\n")
+    rows = Path("own/results.csv").read_bytes()
     result = inverso(*words, "--out", "own", "--groups", "labels.csv")
     assert result.exit_code == 0, result.output
     text = Path("own/table.md").read_text()
     assert "| kind=thing | 2 |" in text
     assert "brightness" not in text
+    assert Path("own/results.csv").read_bytes() == rows
 
 
 def test_list(inverso) -> None:

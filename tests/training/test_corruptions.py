@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -136,7 +138,7 @@ def test_a_range_of_shares_is_drawn_anew_for_every_image() -> None:
 
 def test_boxes_have_every_size_and_place() -> None:
     lost = ~WhiteBox()(photos(500), generator=rng()).known
-    assert int(lost.sum(dim=(1, 2, 3)).max()) > 200
+    assert int(lost.sum(dim=(1, 2, 3)).max()) > 150
     assert int(lost.sum(dim=(1, 2, 3)).min()) < 5
     assert bool(lost.any(dim=0).all())
 
@@ -162,7 +164,7 @@ class TestMixture:
 def test_the_curriculum_falls_and_stays() -> None:
     kept = [Curriculum(0.6, 0.4, 10).keep(step) for step in range(20)]
     assert kept[0] == 0.6
-    assert all(a >= b for a, b in zip(kept, kept[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(kept))
     assert kept[10:] == [pytest.approx(0.4)] * 10
 
 

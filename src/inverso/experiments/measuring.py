@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from inverso.experiments.table import Case, Experiment
 from inverso.operators import LinearOperator
+from inverso.restorers import load
 
 NOISE_STREAM = 1_000_000_007
 ROUNDING = 1 / (255 * math.sqrt(12))
@@ -50,9 +50,5 @@ def load_restorers(experiment: Experiment, names: Mapping[str, str]) -> dict[str
             f"experiment {experiment.name!r} needs a restorer, and none was given: name one from inverso.restorers, or "
             "a checkpoint, with --restorer"
         )
-        raise ValueError(msg)
-    load = getattr(importlib.import_module("inverso.restorers"), "load", None)
-    if load is None:
-        msg = f"experiment {experiment.name!r} needs a restorer, and this version of inverso cannot load any"
         raise ValueError(msg)
     return {name: load(where) for name, where in names.items()}

@@ -61,6 +61,7 @@ class Photos:
             )
             raise ValueError(msg)
         measured, others = files[:n], files[len(files) - tuning :]
+
         def load(chosen: list[Path]) -> Tensor:
             images = [load_image(file, size=height, channels=channels) for file in chosen]
             return torch.cat(images) if images else torch.empty(0, *image_shape)

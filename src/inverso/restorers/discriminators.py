@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, check_share, initialize
+from inverso.restorers.base import CHANNELS, check_share, initialize, unseeded
 
 Features = tuple[tuple[Tensor, ...], ...]
 """For each scale what each layer saw; the last entry of a scale are its answers (logits)."""
@@ -60,9 +60,12 @@ class PlainDiscriminator(nn.Module):
             raise ValueError(msg)
         self.dropout = check_share(dropout, name="dropout")
         narrow = (CHANNELS, *widths[:-1])
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in zip(narrow, widths, strict=True))
-        self.first = nn.Linear(widths[-1] * (size // shrink) ** 2, hidden)
-        self.second = nn.Linear(hidden, 1)
+        with unseeded():
+            self.convolutions = nn.ModuleList(
+                nn.Conv2d(a, b, 5, padding=2) for a, b in zip(narrow, widths, strict=True)
+            )
+            self.first = nn.Linear(widths[-1] * (size // shrink) ** 2, hidden)
+            self.second = nn.Linear(hidden, 1)
         initialize(self, seed)
 
     def forward(self, images: Tensor, condition: Tensor) -> Features:  # noqa: ARG002 - it judges without looking
@@ -131,9 +134,10 @@ class MultiscaleDiscriminator(nn.Module):
         super().__init__()
         for name, value in (("scales", scales), ("width", width), ("strided", strided)):
             check_count(value, name=name)
-        self.scales = nn.ModuleList(
-            PatchDiscriminator(2 * CHANNELS, width=width, strided=strided) for _ in range(scales)
-        )
+        with unseeded():
+            self.scales = nn.ModuleList(
+                PatchDiscriminator(2 * CHANNELS, width=width, strided=strided) for _ in range(scales)
+            )
         initialize(self, seed)
 
     def forward(self, images: Tensor, condition: Tensor) -> Features:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, Restorer, check_share, initialize
+from inverso.restorers.base import CHANNELS, Restorer, check_share, initialize, unseeded
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -74,16 +74,17 @@ class MobileRestorer(Restorer):
             raise ValueError(msg)
         self.config = {"width": width, "blocks": blocks, "upsampling": upsampling, "dilation": dilation}
         deep = 4 * width
-        self.down = nn.ModuleList(
-            [
-                nn.Conv2d(CHANNELS, width, 5, stride=2, padding=2),
-                nn.Conv2d(width, deep, 5, stride=2, padding=2),
-            ]
-        )
-        self.blocks = nn.Sequential(*(MobileBlock(deep, dilation=dilation) for _ in range(blocks)))
-        self.up = nn.ModuleList(
-            [_upsample(deep, width, 5, upsampling), _upsample(width, CHANNELS, 3, upsampling)],
-        )
+        with unseeded():
+            self.down = nn.ModuleList(
+                [
+                    nn.Conv2d(CHANNELS, width, 5, stride=2, padding=2),
+                    nn.Conv2d(width, deep, 5, stride=2, padding=2),
+                ]
+            )
+            self.blocks = nn.Sequential(*(MobileBlock(deep, dilation=dilation) for _ in range(blocks)))
+            self.up = nn.ModuleList(
+                [_upsample(deep, width, 5, upsampling), _upsample(width, CHANNELS, 3, upsampling)],
+            )
         initialize(self, seed)
 
     def restore(self, y: Tensor) -> Tensor:
@@ -163,18 +164,19 @@ class XGANRestorer(Restorer):
         self.multiple = 2**downsamplings
         # Reflected borders need more than one place on the coarsest resolution.
         self.smallest = 2 * self.multiple
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(CHANNELS, width, 7), *_normalized(width)]
-        for k in range(downsamplings):
-            wide = width * 2 ** (k + 1)
-            layers += [nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), *_normalized(wide)]
-        wide = width * 2**downsamplings
-        layers += [XGANBlock(wide, dropout=dropout) for _ in range(blocks)]
-        for k in reversed(range(downsamplings)):
-            wide = width * 2**k
-            up = nn.ConvTranspose2d(2 * wide, wide, 3, stride=2, padding=1, output_padding=1)
-            layers += [up, *_normalized(wide)]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, CHANNELS, 7), nn.Tanh()]
-        self.main = nn.Sequential(*layers)
+        with unseeded():
+            layers = [nn.ReflectionPad2d(3), nn.Conv2d(CHANNELS, width, 7), *_normalized(width)]
+            for k in range(downsamplings):
+                wide = width * 2 ** (k + 1)
+                layers += [nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), *_normalized(wide)]
+            wide = width * 2**downsamplings
+            layers += [XGANBlock(wide, dropout=dropout) for _ in range(blocks)]
+            for k in reversed(range(downsamplings)):
+                wide = width * 2**k
+                up = nn.ConvTranspose2d(2 * wide, wide, 3, stride=2, padding=1, output_padding=1)
+                layers += [up, *_normalized(wide)]
+            layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, CHANNELS, 7), nn.Tanh()]
+            self.main = nn.Sequential(*layers)
         initialize(self, seed)
 
     def restore(self, y: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, Restorer, initialize
+from inverso.restorers.base import CHANNELS, Restorer, initialize, unseeded
 
 
 class Restoration(NamedTuple):
@@ -140,10 +140,11 @@ class UNetRestorer(Restorer):
         if deep % 4:
             msg = f"deep must be divisible by 4, the heads of the attention, got {deep}"
             raise ValueError(msg)
-        self.trunk = Trunk(width, middle, deep)
-        self.enter = nn.Conv2d(4 * (3 * CHANNELS + 1), refine, 3, padding=1)
-        self.blocks = _blocks(refine, 3)
-        self.leave = nn.Conv2d(refine, 4 * CHANNELS, 3, padding=1)
+        with unseeded():
+            self.trunk = Trunk(width, middle, deep)
+            self.enter = nn.Conv2d(4 * (3 * CHANNELS + 1), refine, 3, padding=1)
+            self.blocks = _blocks(refine, 3)
+            self.leave = nn.Conv2d(refine, 4 * CHANNELS, 3, padding=1)
         initialize(self, seed)
         with torch.no_grad():
             for module in self.modules():

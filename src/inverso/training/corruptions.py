@@ -194,7 +194,7 @@ class WhiteBox(Corruption):
     central: bool = False
 
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Place the box: between a quarter and three quarters of each side, or between two points per side."""
+        """Place the box: centered, or between two points that are drawn for each side."""
         n, _, height, width = images.shape
         inside = [self._interval(n, side, generator) for side in (height, width)]
         box = inside[0][:, :, None] & inside[1][:, None, :]
