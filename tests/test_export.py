@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from pathlib import Path
@@ -66,7 +67,7 @@ def int8(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytes
     return path
 
 
-@pytest.mark.parametrize("shape", (*OTHER_SHAPES, (3, 3, 17, 30)))
+@pytest.mark.parametrize("shape", [*OTHER_SHAPES, (3, 3, 17, 30)])
 def test_the_file_computes_what_the_network_computes(
     restorer: nn.Module, exported: Path, shape: tuple[int, ...]
 ) -> None:
@@ -109,12 +110,11 @@ def test_one_file_without_a_word_about_the_machine(exported: Path) -> None:
     assert str(Path.cwd()).encode() not in content
 
 
-def test_mode_and_weights_of_the_network_are_left_alone(restorer: nn.Module, exported: Path) -> None:
-    network = TinyRestorer().train()
+def test_mode_and_weights_of_the_network_are_left_alone(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Dropout(0.5)).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state, handlers = torch.random.get_rng_state(), list(logging.getLogger().handlers)
-    to_onnx(network, exported.with_name("other.onnx"), size=16)
-    exported.with_name("other.onnx").unlink()
+    to_onnx(network, tmp_path / "tiny.onnx", size=16)
     assert network.training
     torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -129,6 +129,17 @@ class OneSizeOnly(nn.Module):
 class ByContent(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         return y if bool(y.mean() > 0.5) else 1 - y
+
+
+class SinglePrecisionOnly(nn.Module):
+    def forward(self, y: Tensor) -> Tensor:
+        return nn.functional.conv2d(y, torch.ones(3, 3, 1, 1))
+
+
+def test_a_network_for_float32_alone_can_be_exported(tmp_path: Path) -> None:
+    to_onnx(SinglePrecisionOnly(), tmp_path / "single.onnx", size=16)
+    y = images(1, 3, 20, 20)
+    torch.testing.assert_close(run_onnx(tmp_path / "single.onnx", y), y.sum(1, keepdim=True).expand_as(y))
 
 
 class Counting(nn.Module):
@@ -210,6 +221,8 @@ def test_every_restorer_can_be_exported(family: str, tmp_path: Path) -> None:
     for shape in ((1, 3, 64, 64), (3, 3, 40, 29)):
         y = images(*shape)
         with torch.no_grad():
-            expected = network(y)
-        torch.testing.assert_close(run_onnx(tmp_path / "restorer.onnx", y), expected, rtol=0, atol=1e-4)
+            expected, exact = network(y), copy.deepcopy(network).double()(y.double())
+        # Untrained networks may amplify the rounding errors of float32, so that torch itself is off by more than 1e-4.
+        allowed = max(1e-4, 4 * float((expected - exact).abs().max()))
+        assert float((run_onnx(tmp_path / "restorer.onnx", y) - exact).abs().max()) <= allowed < 1e-3
         assert run_onnx(tmp_path / "int8.onnx", y).shape == expected.shape

@@ -1,56 +1,44 @@
-"""One pass of a restorer inside `solve`."""
-
 from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-import inverso
-from inverso.operators import FFTMask, RandomMask
-from inverso.restorers import MobileRestorer, UNetRestorer
-
-
-@pytest.fixture
-def restorer() -> UNetRestorer:
-    return UNetRestorer(width=8, middle=8, deep=8, refine=8)
+from inverso.operators import RandomMask
+from inverso.stages import FeedForward, Problem, State
+from stages.toys import pictures
 
 
-def test_ff_is_the_restorer_and_needs_no_operator(restorer: UNetRestorer) -> None:
-    y = RandomMask(0.4).measure(torch.rand(2, 3, 20, 16))
-    answer = inverso.solve(y, method="ff", restorer=restorer, progress=False)
-    torch.testing.assert_close(answer.image, restorer(y).detach(), rtol=0, atol=0)
-    assert [stage.name for stage in answer.stages] == ["ff"]
-    assert answer.residual is None
+class Invert(nn.Module):
+    """A restorer whose answer is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.white = nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+    def forward(self, y):
+        return self.white - y
 
 
-def test_ff_then_bp_puts_the_measured_pixels_back(restorer: UNetRestorer) -> None:
-    A = RandomMask(0.4)
-    y = A.measure(torch.rand(2, 3, 16, 16))
-    answer = inverso.solve(y, A, method="ff+bp", restorer=restorer, progress=False)
-    torch.testing.assert_close(A(answer.image), A.restrict(y))
-    torch.testing.assert_close(answer.image - A(answer.image), (restorer(y) - A(restorer(y))).detach())
+def test_one_pass_without_an_operator():
+    y = pictures(2)
+    state = FeedForward()(Problem(y, restorer=Invert()), State())
+    torch.testing.assert_close(state.image, 1 - y)
+    (record,) = state.trace
+    assert record.name == "ff"
+    assert record.losses.shape == (0, 2)
 
 
-def test_double_precision_is_followed(restorer: UNetRestorer) -> None:
-    y = torch.rand(1, 3, 16, 16, dtype=torch.float64)
-    assert inverso.solve(y, method="ff", restorer=restorer, progress=False).image.dtype == torch.float64
-    assert next(restorer.parameters()).dtype == torch.float32
+def test_the_restorer_sees_the_fill():
+    A = RandomMask(0.5)
+    y = A.measure(pictures(1))
+    torch.testing.assert_close(FeedForward()(Problem(y, A, restorer=Invert()), State()).image, 1 - y)
 
 
-def test_a_restorer_is_used_in_evaluation_mode_and_left_as_it_was() -> None:
-    restorer = torch.nn.Sequential(MobileRestorer(width=4), torch.nn.Dropout(0.5)).train()
-    y = torch.rand(1, 3, 16, 16)
-    one, again = (inverso.solve(y, method="ff", restorer=restorer, progress=False).image for _ in range(2))
-    torch.testing.assert_close(one, again, rtol=0, atol=0)
-    assert restorer.training
+def test_it_takes_no_gradients_along():
+    assert not FeedForward()(Problem(pictures(1), restorer=Invert()), State()).image.requires_grad
 
 
-def test_without_a_restorer_nothing_runs() -> None:
-    with pytest.raises(ValueError, match="stage 'ff' needs a restorer"):
-        inverso.solve(torch.rand(1, 3, 16, 16), method="ff", progress=False)
-
-
-def test_what_is_no_picture_is_refused(restorer: UNetRestorer) -> None:
-    A = FFTMask(0.3)
-    with pytest.raises(ValueError, match=r"a restorer takes floating-point color images .* got torch\.complex64"):
-        inverso.solve(A.measure(torch.rand(1, 3, 16, 16)), A, method="ff+bp", restorer=restorer, progress=False)
+def test_a_missing_restorer_is_named():
+    with pytest.raises(ValueError, match="feed-forward restoration needs a restorer"):
+        FeedForward()(Problem(pictures(1)), State())

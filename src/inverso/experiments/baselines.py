@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCHED_IMAGE = 4
 PROXIMAL_STEPS = 30
+START_RIDGE = 1e-2
 SAMPLES_AT_ONCE = 64
 
 
@@ -137,8 +138,10 @@ class TotalVariation:
         began = time.perf_counter()
         A, y = problem.operator, problem.measured
         with torch.no_grad():
-            x = ahead = A.pinv(y, image_shape=problem.image_shape)
-            step = 1 / squared_norm(problem, like=x).clamp_min(1e-12).reshape(-1, 1, 1, 1)
+            norm = squared_norm(problem, like=y.new_empty(len(y), *problem.image_shape, dtype=y.real.dtype))
+            # With a ridge, since the pseudo-inverse of a blur would begin with its noise blown up.
+            x = ahead = A.pinv(y, ridge=START_RIDGE * norm, image_shape=problem.image_shape)
+            step = 1 / norm.clamp_min(1e-12).reshape(-1, 1, 1, 1)
             momentum = 1.0
             for count in range(self.steps):
                 slope = ahead - step * A.adjoint(A(ahead) - y, image_shape=problem.image_shape)

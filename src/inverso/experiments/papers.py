@@ -28,7 +28,7 @@ TEN_OF_FREQUENCIES = 10 / (255 * 2**0.5)
 """The same, which they add to real and imaginary part each."""
 TEN = 10 / 255
 
-TV = Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08)))
+TV = Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)))
 GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)))
 GENERATIVE: Mapping[str, Entry] = MappingProxyType({name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp")})
 ORDER = (("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))

@@ -18,11 +18,13 @@ class Restoration(NamedTuple):
     Args:
         image: The answer `(n, 3, H, W)`.
         guess: The first guess `(n, 3, H, W)`, drawn by the trunk without copying a single pixel.
-        logits: `(n, 1, H, W)`; their sigmoid is the probability that a pixel of the input is right.
+        first: `(n, 1, H, W)`; their sigmoid is the trunk's probability that a pixel of the input is right.
+        logits: The same after the correction, which has compared input and guess; these decide what is kept.
     """
 
     image: Tensor
     guess: Tensor
+    first: Tensor
     logits: Tensor
 
 
@@ -82,7 +84,7 @@ class Trunk(nn.Module):
 
     def __init__(self, width: int, middle: int, deep: int) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(4 * CHANNELS, width, 3, padding=1)
+        self.enter = nn.Conv2d(4 * (CHANNELS + 1), width, 3, padding=1)
         self.encode_fine, self.encode_middle = _blocks(width, 1), _blocks(middle, 2)
         self.down_middle = nn.Conv2d(width, middle, 2, stride=2)
         self.down_deep = nn.Conv2d(middle, deep, 2, stride=2)
@@ -93,7 +95,7 @@ class Trunk(nn.Module):
         self.leave = nn.Conv2d(width, 4 * (CHANNELS + 1), 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(n, 12, H, W)` to `(n, 16, H, W)`."""
+        """Map `(n, 16, H, W)` to the same shape."""
         fine = self.encode_fine(self.enter(x))
         middle = self.encode_middle(self.down_middle(fine))
         deep = self.deep(self.down_deep(middle))
@@ -107,9 +109,9 @@ class UNetRestorer(Restorer):
 
     A U-Net draws a first guess g and, for each pixel, the probability m that the input y shows it as it was. The
     error y - g of the right pixels is spread to the others by normalized averages over growing neighborhoods,
-    `f = g + spread(m (y - g), m)`, a few convolutions correct f, and what is right is kept: `m y + (1 - m) (f + r)`.
-    It is the mean of the clean pixel, if m and f + r are what they are trained to be. All convolutions work on 2 × 2
-    cells of pixels as channels, at a quarter of the cost.
+    `f = g + spread(y - g, m)`. A few convolutions, which see all of this, correct f by r and m to m', and what is right
+    is kept: `m' y + (1 - m') (f + r)`, the mean of the clean pixel if m' and f + r are what they are trained to be. All
+    convolutions work on 2 × 2 cells of pixels as channels, at a quarter of the cost.
 
     Args:
         width: Channels on half resolution.
@@ -144,7 +146,7 @@ class UNetRestorer(Restorer):
             self.trunk = Trunk(width, middle, deep)
             self.enter = nn.Conv2d(4 * (3 * CHANNELS + 1), refine, 3, padding=1)
             self.blocks = _blocks(refine, 3)
-            self.leave = nn.Conv2d(refine, 4 * CHANNELS, 3, padding=1)
+            self.leave = nn.Conv2d(refine, 4 * (CHANNELS + 1), 3, padding=1)
         initialize(self, seed)
         with torch.no_grad():
             for module in self.modules():
@@ -157,14 +159,19 @@ class UNetRestorer(Restorer):
 
     def explain(self, y: Tensor) -> Restoration:
         """Restore images whose sides are multiples of 8, and tell how."""
-        drawn = F.pixel_shuffle(self.trunk(F.pixel_unshuffle(2 * y - 1, 2)), 2).to(y.dtype)
-        guess, logits = 0.5 + drawn[:, :CHANNELS], drawn[:, CHANNELS:]
-        known = logits.sigmoid()
+        # White is what covers photos most often: a ramp below it tells white from light.
+        white = (8 * y.amin(dim=1, keepdim=True) - 7).clamp_min(0)
+        drawn = F.pixel_shuffle(self.trunk(F.pixel_unshuffle(torch.cat([2 * y - 1, white], dim=1), 2)), 2).to(y.dtype)
+        guess, first = 0.5 + drawn[:, :CHANNELS], drawn[:, CHANNELS:]
+        known = first.sigmoid()
         filled = guess + spread(y - guess, known)
         seen = torch.cat([2 * y - 1, known, 2 * filled - 1, y - guess], dim=1)
-        correction = self.leave(self.blocks(self.enter(F.pixel_unshuffle(seen, 2))))
-        image = filled + F.pixel_shuffle(correction, 2).to(y.dtype)
-        return Restoration(known * y + (1 - known) * image, guess, logits)
+        corrected = self.leave(self.blocks(self.enter(F.pixel_unshuffle(seen, 2))))
+        correction = F.pixel_shuffle(corrected, 2).to(y.dtype)
+        logits = first + correction[:, CHANNELS:]
+        kept = logits.sigmoid()
+        image = kept * y + (1 - kept) * (filled + correction[:, :CHANNELS])
+        return Restoration(image, guess, first, logits)
 
     def restore(self, y: Tensor) -> Tensor:
         """Restore images whose sides are multiples of 8."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inverso.losses import adversarial
 from inverso.losses.feature_matching import feature_matching
+from inverso.restorers.discriminators import Features
 from inverso.training.restorer_recipe import RestorerRecipe
 
 Discriminating = Callable[[Tensor, Tensor], Tensor]
@@ -46,21 +47,28 @@ class Adversary:
 
     def ask(self, photos: Tensor, restored: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Compute what the restorer should lower: the adversarial loss and the features' distance."""
-        self.judge.requires_grad_(requires_grad=False)
-        fake = self.judge(restored, y)
+        # Past Fabric's wrapper: no gradient of the judge is wanted, so that there is none to exchange among devices.
+        judge = self.judge.module.requires_grad_(requires_grad=False)
+        with self.fabric.autocast():
+            fake = _cast(judge(restored, y), restored)
         losses = {"adversarial": self._contest(fake)}
         if self.recipe.weights.features > 0:
-            with torch.no_grad():
-                real = self.judge(photos, y)
+            with torch.no_grad(), self.fabric.autocast():
+                real = _cast(judge(photos, y), restored)
             # The last entry of a scale are the answers, which the adversarial loss sees to.
             pairs = ([scale[:-1] for scale in real], [scale[:-1] for scale in fake])
             losses["features"] = feature_matching(*pairs, reduction=self.recipe.reduction)
-        self.judge.requires_grad_(requires_grad=True)
+        judge.requires_grad_(requires_grad=True)
         return losses
 
-    def _contest(self, fake: tuple[tuple[Tensor, ...], ...]) -> Tensor:
+    def _contest(self, fake: Features) -> Tensor:
         return adversarial.over_scales([self.generating(scale[-1]) for scale in fake], against=self.recipe.against)
 
     def parts(self) -> dict[str, Any]:
         """Give what has a state."""
         return {"judge": self.judge, "judge_optimizer": self.optimizer}
+
+
+def _cast(seen: Features, like: Tensor) -> Features:
+    """Leave mixed precision: sums over whole layers need more digits."""
+    return tuple(tuple(layer.to(like.dtype) for layer in scale) for scale in seen)

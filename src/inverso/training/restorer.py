@@ -175,9 +175,10 @@ class RestorerTraining:
         if self.explains:
             # Fabric casts on its own only where it wraps the module.
             with self.fabric.autocast():
-                image, guess, logits = self.network.explain(y)
+                image, guess, first, logits = self.network.explain(y)
             losses["guess"] = log_error(guess, target)
-            losses["mask"] = F.binary_cross_entropy_with_logits(logits.to(known), known)
+            masks = [F.binary_cross_entropy_with_logits(one.to(known), known) for one in (first, logits)]
+            losses["mask"] = torch.stack(masks).mean()
         else:
             image = self.network(y)
         error = float((image.detach() - target).square().mean())

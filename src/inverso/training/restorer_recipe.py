@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -246,7 +247,11 @@ CHOICES = {
     "reduction": Reduction,
     "backbone": Backbone,
 }
-RECIPES = {"unet": RestorerRecipe, "mobile": RestorerRecipe.mobile, "x-gans": RestorerRecipe.x_gans}
+RECIPES: Mapping[str, Callable[..., RestorerRecipe]] = {
+    "unet": RestorerRecipe,
+    "mobile": RestorerRecipe.mobile,
+    "x-gans": RestorerRecipe.x_gans,
+}
 
 
 def _shallow(recipe: RestorerRecipe) -> dict[str, Any]:

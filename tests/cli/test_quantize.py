@@ -1,0 +1,196 @@
+"""`inverso quantize` and `inverso export`: a restorer in few bits and as ONNX, from the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("lightning_fabric")
+
+from inverso.io import load_image, photo, save_image
+from inverso.quantization import read_quantized, round_model
+from inverso.restorers import MobileRestorer, load, save_restorer
+
+COLUMNS = ["weights", "bits", "bytes", "average", "white-noise", "rgb-noise", "white-box"]
+
+
+@pytest.fixture(scope="module")
+def restorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained restorer."""
+    path = tmp_path_factory.mktemp("restorer") / "tiny.safetensors"
+    save_restorer(MobileRestorer(width=4), path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("cat", "coffee", "camera", "rocket", "astronaut"):
+        save_image(photo(name, size=16), folder / f"{name}.png")
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "quantized.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_it_writes_a_file_per_bit_width_a_table_and_a_picture(inverso, restorer: Path, photos: Path) -> None:
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", "--bits", "4,8,1", "--size", 16, "-q")
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in Path("small").iterdir()} == {
+        "quantized.csv",
+        "quantized.png",
+        "tiny-1bit.safetensors",
+        "tiny-4bit.safetensors",
+        "tiny-8bit.safetensors",
+    }
+    table = rows(Path("small"))
+    assert list(table[0]) == COLUMNS
+    assert [row["weights"] for row in table] == ["input", "32-bit", "8-bit", "4-bit", "1-bit"]
+    for row in table[2:]:
+        path = Path("small", f"tiny-{row['bits']}bit.safetensors")
+        assert int(row["bytes"]) == path.stat().st_size
+        assert read_quantized(path).bits == int(row["bits"])
+    for row in table:
+        assert float(row["average"]) == pytest.approx(sum(float(row[name]) for name in COLUMNS[4:]) / 3, abs=2e-3)
+    assert "5 photos" in result.stdout
+    for word in ("input", "32-bit", "1-bit", "white-noise", "MB"):
+        assert word in result.stdout
+    height, width = load_image("small/quantized.png").shape[2:]
+    assert 1.4 < width / height < 2  # six columns, three rows with captions
+
+
+def test_the_files_are_the_rounded_restorer(inverso, restorer: Path, photos: Path) -> None:
+    words = ("--bits", 3, "--per-channel", "--size", 16, "-q")
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", *words)
+    assert result.exit_code == 0, result.output
+    packed, expected = load("small/tiny-3bit.safetensors"), round_model(load(restorer), bits=3, per_channel=True)
+    torch.testing.assert_close(packed.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
+def test_8_bits_are_as_good_as_32_and_1_bit_is_not(inverso, restorer: Path, photos: Path) -> None:
+    inverso("quantize", restorer, "--data", photos, "-o", "small", "--bits", "1,8", "--size", 16, "-q")
+    quality = {row["weights"]: float(row["average"]) for row in rows(Path("small"))}
+    assert abs(quality["8-bit"] - quality["32-bit"]) < 0.1
+    assert abs(quality["1-bit"] - quality["32-bit"]) > 0.1
+
+
+def test_tuning_and_clipping_give_better_files_than_rounding(inverso, restorer: Path, photos: Path) -> None:
+    common = ("--data", photos, "--bits", 2, "--size", 16, "--n", 2, "-q")
+    for out, words in (("plain", ()), ("tuned", ("--fine-tune", 20, "--batch", 3)), ("clipped", ("--clip",))):
+        result = inverso("quantize", restorer, *common, "-o", out, *words)
+        assert result.exit_code == 0, result.output
+    quality = {out: float(rows(Path(out))[-1]["average"]) for out in ("plain", "tuned", "clipped")}
+    assert quality["tuned"] > quality["plain"] + 0.2
+    assert quality["clipped"] != quality["plain"]
+
+
+def test_photos_to_tune_on_can_lie_elsewhere(inverso, restorer: Path, photos: Path) -> None:
+    words = ("--fine-tune", 1, "--train", photos, "--batch", 2, "--bits", 4, "--size", 16, "--json")
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", *words)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["photos"] == 5
+    assert [row["weights"] for row in report["rows"]] == ["input", "32-bit", "4-bit"]
+    assert report["rows"][-1]["path"] == str(Path("small", "tiny-4bit.safetensors"))
+
+
+def test_other_corruptions_can_be_measured(inverso, restorer: Path, photos: Path) -> None:
+    words = ("--corruptions", "points, white-block", "--bits", 16, "--size", 16, "-q")
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", *words)
+    assert result.exit_code == 0, result.output
+    assert list(rows(Path("small"))[0])[4:] == ["points", "white-block"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--bits", "8,x"), "--bits must be numbers joined by commas, as in 8,6,4, got '8,x'"),
+        (("--bits", "9"), "bits must be 1 to 8, or 16 for float16, got 9"),
+        (("--corruptions", "rain"), "no corruption is called 'rain'; known ones: white-noise"),
+        (("--n", "0"), "--n must be an integer of at least 1, got 0"),
+        (("--fine-tune", "-1"), "--fine-tune must be an integer of at least 0, got -1"),
+        (("--keep", "1.5"), "keep must lie in (0, 1], got 1.5"),
+        (("--data", "nowhere"), "nowhere is none"),
+    ],
+)
+def test_bad_requests_end_in_one_line(inverso, restorer: Path, photos: Path, words, message: str) -> None:
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", "--size", 16, "-q", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("small").exists()
+
+
+def test_one_photo_cannot_be_tuned_and_measured_on(inverso, restorer: Path, picture: Path) -> None:
+    (picture.parent / "one").mkdir()
+    picture.rename(picture.parent / "one" / picture.name)
+    result = inverso("quantize", restorer, "--data", "one", "-o", "small", "--fine-tune", 1, "-q")
+    assert result.exit_code == 2
+    assert "one holds 1 photo, too few to tune on some and measure on others: add --train DIR" in result.stderr
+
+
+def test_unknown_restorers_are_named(inverso, photos: Path) -> None:
+    for command in (("quantize", "nobody", "--data", photos, "-o", "small"), ("export", "nobody", "-o", "x.onnx")):
+        result = inverso(*command)
+        assert result.exit_code == 2
+        assert "there is no restorer and no file called 'nobody'" in result.stderr
+
+
+class TestExport:
+    """`inverso export`."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_onnx(self) -> None:
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+
+    def test_the_file_restores_as_the_restorer(self, inverso, restorer: Path) -> None:
+        from inverso.export import run_onnx
+
+        result = inverso("export", restorer, "-o", "tiny.onnx", "--size", 16)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("wrote tiny.onnx (")
+        y = photo("cat", size=24)
+        with torch.no_grad():
+            expected = load(restorer)(y)
+        torch.testing.assert_close(run_onnx("tiny.onnx", y), expected, rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize("measured", [False, True])
+    def test_int8_is_asked_of_the_quantizer(
+        self, inverso, monkeypatch, restorer: Path, photos: Path, measured: bool
+    ) -> None:
+        seen = {}
+
+        def to_onnx(model, path, *, size):
+            path.write_text(f"{type(model).__name__} of size {size}")
+
+        def quantize_onnx(path, out, *, images):
+            seen.update(images=images)
+            out.write_text(f"{path.read_text()} in 8 bits")
+
+        monkeypatch.setattr("inverso.export.to_onnx", to_onnx)
+        monkeypatch.setattr("inverso.export.quantize_onnx", quantize_onnx)
+        words = ("--data", photos, "--n", 3) if measured else ()
+        result = inverso("export", restorer, "-o", "int8.onnx", "--int8", "--size", 16, *words)
+        assert result.exit_code == 0, result.output
+        assert Path("int8.onnx").read_text() == "MobileRestorer of size 16 in 8 bits"
+        assert (seen["images"].shape == (3, 3, 16, 16)) if measured else (seen["images"] is None)
+
+    def test_photos_without_int8_are_refused(self, inverso, restorer: Path, photos: Path) -> None:
+        result = inverso("export", restorer, "-o", "tiny.onnx", "--data", photos)
+        assert result.exit_code == 2
+        assert "add --int8" in result.stderr
+
+    def test_without_the_extra_it_says_what_to_install(self, inverso, monkeypatch, restorer: Path) -> None:
+        monkeypatch.setitem(sys.modules, "onnxscript", None)
+        result = inverso("export", restorer, "-o", "tiny.onnx")
+        assert result.exit_code == 2
+        assert "export needs the package onnxscript: pip install 'inverso[export]'" in result.stderr
