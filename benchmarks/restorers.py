@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+
 from inverso.errors import InversoError
 from inverso.export import INPUT, quantize_onnx, to_onnx
 from inverso.restorers import load
-from torch import Tensor, nn
 
 CALIBRATION = 16
 

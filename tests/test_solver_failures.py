@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from tqdm import tqdm
 
 import inverso
 from inverso import solver

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Protocol
 
 import torch
@@ -51,7 +51,7 @@ class OperatorErrors:
     @property
     def worst(self) -> float:
         """The largest of them."""
-        return max(getattr(self, field.name) for field in fields(self))
+        return max(astuple(self))
 
 
 def operator_errors(

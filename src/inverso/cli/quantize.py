@@ -116,7 +116,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="A range for every output channel: better, hardly larger.")
     ] = False,
-    clip: Annotated[bool, typer.Option("--clip", help="Clamp outlying weights first: mostly better at few bits.")] = False,
+    clip: Annotated[bool, typer.Option("--clip", help="Clamp outlying weights first, for few bits.")] = False,
     fine_tune: Annotated[
         int, typer.Option("--fine-tune", help="Steps of training with rounded weights.", metavar="STEPS")
     ] = 0,
