@@ -95,6 +95,16 @@ def test_8_bit_integers_do_the_convolutions(int8: Path) -> None:
     assert bytes_each.keys() & {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
 
 
+@pytest.mark.parametrize("measured", [False, True])
+def test_nothing_is_left_beside_the_file(
+    monkeypatch: pytest.MonkeyPatch, exported: Path, tmp_path: Path, measured: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quantize_onnx(exported, "int8.onnx", images=images(2, 3, 16, 16) if measured else None)
+    assert [path.name for path in tmp_path.iterdir()] == ["int8.onnx"]
+    assert [path.name for path in exported.parent.iterdir()] == ["tiny.onnx"]
+
+
 def test_batch_height_and_width_are_named_and_free(exported: Path) -> None:
     graph = onnx.load(exported).graph
     for end, name in ((graph.input, "degraded"), (graph.output, "restored")):

@@ -51,7 +51,8 @@ class OperatorErrors:
     @property
     def worst(self) -> float:
         """The largest of them."""
-        return max(astuple(self))
+        worst: float = max(astuple(self))
+        return worst
 
 
 def operator_errors(

@@ -86,8 +86,8 @@ def fine_tune(
         >>> from inverso.training.quantized import fine_tune
         >>> x = torch.rand(4, 3, 8, 8)
         >>> small = fine_tune(nn.Conv2d(3, 3, 1), [(x, x)], bits=2, steps=5, progress=False)
-        >>> len(small.weight.unique())
-        4
+        >>> len(small.weight.unique()) <= 4
+        True
     """
     check_count(steps, name="steps")
     check_positive(lr, name="lr")
