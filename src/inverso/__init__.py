@@ -6,7 +6,7 @@ A degraded photo y, the operator A that measured it and a generative prior go in
 
 import torch  # noqa: F401 - first, since it loads numpy anyway
 
-from inverso import io, metrics, operators, plotting, priors, stages, testing
+from inverso import io, metrics, operators, plotting, priors, restorers, stages, testing
 from inverso.errors import ConvergenceWarning, InversoError
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
@@ -22,6 +22,7 @@ __all__ = [
     "operators",
     "plotting",
     "priors",
+    "restorers",
     "solve",
     "stages",
     "testing",
