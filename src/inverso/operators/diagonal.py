@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from inverso.types import ImageShape, Seed
 
 MASK_DIMS = (2, 3, 4)
 BATCHED = 4
+
+S = TypeVar("S", bound="ScatteredMask")
 
 
 @dataclass(frozen=True)
@@ -185,8 +188,31 @@ def _check_mask(mask: object) -> Tensor:
     return kept[None] if kept.ndim == MASK_DIMS[0] else kept
 
 
+class ScatteredMask(MaskOperator):
+    """Base of masks that keep a random share of the pixels: dataclasses with `keep` and `seed`."""
+
+    keep: float
+    seed: Seeds | Seed
+
+    def __post_init__(self) -> None:
+        check_fraction(self.keep, name="keep")
+        object.__setattr__(self, "seed", as_seeds(self.seed))
+
+    def for_image(self: S, index: int) -> S:
+        """Return the operator with the mask of one image of a batch."""
+        return replace(self, seed=seed_of(self.seed, index))  # type: ignore[type-var]
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Draw the mask."""
+        _, height, width = image_shape
+        weight = torch.zeros(height, width, dtype=torch.float64, device="cpu")
+        count = max(1, round(self.keep * height * width))
+        seeds = as_seeds(self.seed)
+        return per_image([draw_pattern(weight, count, seed) for seed in each_seed(seeds)], seeds)
+
+
 @dataclass(frozen=True)
-class RandomMask(MaskOperator):
+class RandomMask(ScatteredMask):
     """Keep a random share of the pixels, the same ones in every channel.
 
     Args:
@@ -208,28 +234,9 @@ class RandomMask(MaskOperator):
     fill: Fill = field(default_factory=White, kw_only=True)
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
-    def __post_init__(self) -> None:
-        check_fraction(self.keep, name="keep")
-        object.__setattr__(self, "seed", as_seeds(self.seed))
-
-    def for_image(self, index: int) -> RandomMask:
-        """Return the operator with the mask of one image of a batch."""
-        return replace(self, seed=seed_of(self.seed, index))
-
-    def mask(self, image_shape: ImageShape) -> Tensor:
-        """Draw the mask."""
-        seeds = as_seeds(self.seed)
-        return per_image([_uniform(image_shape, self.keep, seed) for seed in each_seed(seeds)], seeds)
-
-
-def _uniform(image_shape: ImageShape, keep: float, seed: int) -> Tensor:
-    _, height, width = image_shape
-    weight = torch.zeros(height, width, dtype=torch.float64, device="cpu")
-    return draw_pattern(weight, max(1, round(keep * height * width)), seed)
-
 
 @dataclass(frozen=True)
-class ColorNoise(MaskOperator):
+class ColorNoise(ScatteredMask):
     """Keep a random share of the pixels and bury the others in random colors.
 
     Args:
@@ -251,23 +258,10 @@ class ColorNoise(MaskOperator):
     keep: float
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
-    def __post_init__(self) -> None:
-        check_fraction(self.keep, name="keep")
-        object.__setattr__(self, "seed", as_seeds(self.seed))
-
     @property
     def fill(self) -> Fill:  # type: ignore[override]
         """Random colors."""
         return RandomColor()
-
-    def for_image(self, index: int) -> ColorNoise:
-        """Return the operator with the mask of one image of a batch."""
-        return replace(self, seed=seed_of(self.seed, index))
-
-    def mask(self, image_shape: ImageShape) -> Tensor:
-        """Draw the mask."""
-        seeds = as_seeds(self.seed)
-        return per_image([_uniform(image_shape, self.keep, seed) for seed in each_seed(seeds)], seeds)
 
 
 @dataclass(frozen=True)

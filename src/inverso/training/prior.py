@@ -30,6 +30,7 @@ from inverso.operators import Identity
 from inverso.priors import DCGAN, load, save_prior
 from inverso.solver import solve
 from inverso.stages import CSGM
+from inverso.training.averaging import update_average
 from inverso.training.critics import Critic
 from inverso.training.data import PhotoFolder, random_shift, step_generator
 from inverso.training.loop import LoopSettings, run
@@ -198,7 +199,7 @@ class PriorTraining:
         self.fabric.backward(surrogate + recipe.kl * divergence / pixels)
         self.generator_optimizer.step()
         self.encoder_optimizer.step()
-        self._update_average(step)
+        update_average(self.average, self.generator, decay=self.recipe.ema, step=step)
         return {
             "mse_db": -10 * math.log10(float(mse.detach())),
             "kl": float(divergence.detach()),
@@ -233,15 +234,6 @@ class PriorTraining:
         self.critic_optimizer.step()
         margin = float((real_logits.mean() - fake_logits.mean()).detach())
         return {"critic": float(loss.detach()), "margin": margin}
-
-    def _update_average(self, step: int) -> None:
-        decay = min(self.recipe.ema, (1 + step) / (10 + step))
-        source = self.generator.state_dict()
-        for name, average in self.average.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(source[name], 1 - decay)
-            else:
-                average.copy_(source[name])
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Reconstruct held-out photos by CSGM and draw a sheet of samples."""

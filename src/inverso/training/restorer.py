@@ -25,6 +25,7 @@ from inverso.losses.regularizers import binarizing, clip_weights
 from inverso.metrics import psnr, ssim
 from inverso.restorers import Restorer, load, save_restorer
 from inverso.training.adversary import Adversary
+from inverso.training.averaging import update_average
 from inverso.training.data import PhotoFolder, step_generator
 from inverso.training.loop import LoopSettings, run
 from inverso.training.mixtures import named
@@ -149,7 +150,7 @@ class RestorerTraining:
         self.optimizer.step()
         if self.recipe.weights.binarizing > 0:
             clip_weights(_kernels(self.network))
-        self._update_average(step)
+        update_average(self.average, self.network, decay=self.recipe.ema, step=step)
         return {**others, **{name: float(loss.detach()) for name, loss in losses.items()}}
 
     def _shard(self) -> int:
@@ -195,15 +196,6 @@ class RestorerTraining:
             others["judge"] = float(self.adversary.train(target, image, y, rate=recipe.rate(step)))
             losses.update(self.adversary.ask(target, image, y))
         return losses, others
-
-    def _update_average(self, step: int) -> None:
-        decay = min(self.recipe.ema, (1 + step) / (10 + step))
-        source = self.network.state_dict()
-        for name, average in self.average.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(source[name], 1 - decay)
-            else:
-                average.copy_(source[name])
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Restore held-out photos from every corruption, and draw what went in, what came out, and the photos."""
