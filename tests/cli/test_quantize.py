@@ -194,3 +194,22 @@ class TestExport:
         result = inverso("export", restorer, "-o", "tiny.onnx")
         assert result.exit_code == 2
         assert "export needs the package onnxscript: pip install 'inverso[export]'" in result.stderr
+
+
+def test_only_the_named_layers_are_packed(inverso, restorer: Path, photos: Path) -> None:
+    options = ("--data", photos, "--bits", "1", "--size", 16, "-q")
+    assert inverso("quantize", restorer, *options, "-o", "all").exit_code == 0
+    result = inverso("quantize", restorer, *options, "-o", "few", "--layers", "*.0.weight")
+    assert result.exit_code == 0, result.output
+    assert Path("few/tiny-1bit.safetensors").stat().st_size > Path("all/tiny-1bit.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [(("--layers", "head.*"), "no weight is called"), (("--precision", "16"), "--precision must be one of 32-true")],
+)
+def test_unknown_layers_and_precisions_are_refused(inverso, restorer: Path, photos: Path, option, message) -> None:
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", "--size", 16, "-q", *option)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not Path("small").exists()

@@ -268,3 +268,26 @@ def test_a_quantized_tensor_says_its_step_per_channel() -> None:
     )
     torch.testing.assert_close(quantized.step, torch.tensor([[1.0], [2.0]]))
     torch.testing.assert_close(dequantize(quantized), torch.tensor([[0.0, 3.0], [7.0, 1.0]]))
+
+
+def test_only_the_named_layers_are_rounded() -> None:
+    network = TinyNetwork()
+    rounded = round_model(network, bits=1, layers=["down.*", "mi?.weight"])
+    assert len(rounded.down.weight.unique()) == len(rounded.mix.weight.unique()) == 2
+    assert torch.equal(rounded.up.weight, network.up.weight)
+    assert weight_axes(network, layers=["up.*"]) == {"up.weight": 1}
+    assert set(round_parameters(network, bits=1, layers=["up.*"])) == {"up.weight"}
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "message"),
+    [
+        (["norm.*"], ValueError, r"no weight is called 'norm\.\*'; there are down\.weight, up\.weight, mix\.weight"),
+        (["up.*", "nothing"], ValueError, "no weight is called 'nothing'"),
+        ([], ValueError, "no weight is called so"),
+        ("up.*", TypeError, "must be a list of names or patterns"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(layers, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        round_model(TinyNetwork(), bits=4, layers=layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import pytest
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 pytest.importorskip("lightning_fabric")
 
 from inverso.errors import InversoError
+from inverso.metrics import psnr
 from inverso.quantization import clip_model, load_quantized, round_model, save_quantized, weight_axes
 from inverso.training.corruptions import WhiteBox, WhiteNoise
 from inverso.training.data import PhotoFolder
-from inverso.training.quantized import corrupted_batches, fine_tune, measure, pixel_error
+from inverso.training.quantized import corrupted_batches, decibel_error, fine_tune, measure, pixel_error
 
 
 def pairs(count: int, *, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
@@ -193,3 +195,29 @@ def test_every_network_is_measured_on_the_same_corruptions() -> None:
 def test_measuring_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no corruption to measure"):
         measure(lambda y: y, torch.rand(2, 3, 8, 8), {})
+
+
+def test_layers_that_are_not_rounded_are_tuned_all_the_same(trained: nn.Module) -> None:
+    tuned = fine_tune(trained, pairs(3), bits=1, steps=3, layers=["0.weight"], progress=False)
+    assert len(tuned[0].weight.unique()) == 2
+    assert len(tuned[2].weight.unique()) > 2
+    assert not torch.equal(tuned[2].weight, trained[2].weight)
+
+
+def test_tuning_in_bfloat16_ends_near_that_in_float32(trained: nn.Module) -> None:
+    exact, quick = (
+        fine_tune(trained, pairs(60, seed=2), bits=2, steps=60, lr=5e-3, precision=precision, progress=False)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert held_out_error(quick) < 1.2 * held_out_error(exact)
+
+
+def test_an_unknown_precision_is_refused(trained: nn.Module) -> None:
+    with pytest.raises(ValueError, match="precision must be one of 32-true, bf16-mixed, got '16-mixed'"):
+        fine_tune(trained, pairs(1), bits=4, steps=1, precision="16-mixed", progress=False)
+
+
+def test_decibel_error_is_psnr_up_to_a_factor() -> None:
+    degraded, clean = pairs(1)[0]
+    expected = -psnr(degraded, clean).mean() * math.log(10) / 10
+    torch.testing.assert_close(decibel_error(lambda y: y, (degraded, clean)), expected, rtol=1e-3, atol=0)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from inverso.training.corruptions import Corruption
     from inverso.training.data import PhotoFolder
-    from inverso.training.quantized import Quality
+    from inverso.training.quantized import Precision, Quality
 
 EPILOG = examples(
     "inverso quantize faces-64 --data photos/ --out small/",
     "inverso quantize faces-64 --bits 4,2 --per-channel --fine-tune 500 --train more/ --data photos/ --out small/",
+    "inverso quantize faces-64-paper --bits 1 --layers 'body.*' --data photos/ --out small/",
 )
 PAPER_THREE = "white-noise,rgb-noise,white-box"
 
@@ -36,26 +37,28 @@ class Plan:
 
     Args:
         per_channel: Whether every output channel has a range of its own.
+        layers: Patterns of the names of weights that are rounded; None for all.
         clip: Whether outlying weights are clamped first.
         steps: Steps of fine-tuning, 0 for none.
         lr: Its first step size.
         batch: Photos per step.
         training: Photos to tune on, if there are steps.
-        keep: Share of pixels that the noises keep.
         seed: Of everything random.
         device: Where to compute.
+        precision: Of the tuning.
         progress: Whether to show bars.
     """
 
     per_channel: bool
+    layers: tuple[str, ...] | None
     clip: bool
     steps: int
     lr: float
     batch: int
     training: PhotoFolder | None
-    keep: float
     seed: int
     device: str
+    precision: Precision
     progress: bool
 
     def prepare(self, model: nn.Module, bits: int, corruptions: Mapping[str, Corruption]) -> nn.Module:
@@ -63,7 +66,7 @@ class Plan:
         from inverso.quantization import clip_model  # noqa: PLC0415
         from inverso.quantization.rounding import FLOAT16_BITS  # noqa: PLC0415
         from inverso.training.mixtures import Mixture  # noqa: PLC0415
-        from inverso.training.quantized import corrupted_batches, fine_tune  # noqa: PLC0415
+        from inverso.training.quantized import corrupted_batches, decibel_error, fine_tune  # noqa: PLC0415
 
         if self.training is not None and bits != FLOAT16_BITS:
             mixture = Mixture(tuple(corruptions.values()))
@@ -71,13 +74,18 @@ class Plan:
             return fine_tune(
                 model,
                 batches,
+                decibel_error,
                 bits=bits,
                 steps=self.steps,
                 per_channel=self.per_channel,
+                layers=self.layers,
                 lr=self.lr,
+                precision=self.precision,
                 progress=self.progress,
             )
-        return clip_model(model, bits=bits, per_channel=self.per_channel) if self.clip else model
+        if not self.clip:
+            return model
+        return clip_model(model, bits=bits, per_channel=self.per_channel, layers=self.layers)
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,10 @@ def quantize(  # noqa: PLR0913 - one argument per option
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="A range for every output channel: better, hardly larger.")
     ] = False,
+    layers: Annotated[
+        str | None,
+        typer.Option("--layers", help="Round only weights with such names, as in trunk.*,leave*.", metavar="NAME,..."),
+    ] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Clamp outlying weights first, for few bits.")] = False,
     fine_tune: Annotated[
         int, typer.Option("--fine-tune", help="Steps of training with rounded weights.", metavar="STEPS")
@@ -126,6 +138,9 @@ def quantize(  # noqa: PLR0913 - one argument per option
     ] = None,
     lr: Annotated[float, typer.Option("--lr", help="First step size of the tuning.")] = 1e-3,
     batch: Annotated[int, typer.Option("--batch", help="Photos per step of the tuning.")] = 16,
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of the tuning: 32-true or bf16-mixed, faster on some processors.")
+    ] = "32-true",
     n: Annotated[int, typer.Option("--n", help="Photos to measure, evenly spaced over the folder.")] = 100,
     size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.", metavar="PIXELS")] = 64,
     corruptions: Annotated[
@@ -155,7 +170,19 @@ def quantize(  # noqa: PLR0913 - one argument per option
     restorer = load(model).to(place)
     progress = not quiet and not as_json
     measured, training = _read_photos(data, train, size=size, n=n, tune=fine_tune > 0, progress=progress)
-    plan = Plan(per_channel, clip, fine_tune, lr, batch, training, keep, seed, place, progress)
+    plan = Plan(
+        per_channel=per_channel,
+        layers=_read_layers(layers, restorer),
+        clip=clip,
+        steps=fine_tune,
+        lr=lr,
+        batch=batch,
+        training=training,
+        seed=seed,
+        device=place,
+        precision=_read_precision(precision),
+        progress=progress,
+    )
     out.mkdir(parents=True, exist_ok=True)
     photos = measured.photos.float().to(place) / 255
     stem = Path(model).stem
@@ -189,7 +216,8 @@ def _rows(
     yield Row("32-bit", 32, whole, measure(model, photos, corruptions, seed=plan.seed))
     for bits in widths:
         path = out / f"{stem}-{bits}bit.safetensors"
-        size = save_quantized(plan.prepare(model, bits, corruptions), path, bits=bits, per_channel=plan.per_channel)
+        ready = plan.prepare(model, bits, corruptions)
+        size = save_quantized(ready, path, bits=bits, per_channel=plan.per_channel, layers=plan.layers)
         small = copy.deepcopy(model)
         load_quantized(path, small)
         yield Row(f"{bits}-bit", bits, size, measure(small, photos, corruptions, seed=plan.seed), path)
@@ -206,6 +234,27 @@ def _read_bits(text: str) -> list[int]:
     for width in widths:
         check_bits(width)
     return sorted(set(widths), reverse=True)
+
+
+def _read_layers(text: str | None, model: nn.Module) -> tuple[str, ...] | None:
+    """Read patterns of names, and refuse one that matches no weight before anything is measured."""
+    from inverso.quantization import weight_axes  # noqa: PLC0415
+
+    if text is None:
+        return None
+    layers = tuple(part.strip() for part in text.split(","))
+    weight_axes(model, layers=layers)
+    return layers
+
+
+def _read_precision(text: str) -> Precision:
+    from inverso.training.quantized import Precision  # noqa: PLC0415
+
+    for known in get_args(Precision):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    msg = f"--precision must be one of {', '.join(get_args(Precision))}, got {text!r}"
+    raise ValueError(msg)
 
 
 def _read_photos(

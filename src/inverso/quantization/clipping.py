@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -59,13 +60,16 @@ def clip_tensor(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tensor
     return torch.where(best_share == 1, tensor, nearest)
 
 
-def clip_model(model: nn.Module, *, bits: int, per_channel: bool = False) -> nn.Module:
+def clip_model(
+    model: nn.Module, *, bits: int, per_channel: bool = False, layers: Sequence[str] | None = None
+) -> nn.Module:
     """Copy a network with the weights that will be quantized clamped to the best range for so many bits.
 
     Args:
         model: The network.
         bits: 1 to 8; for 16 (float16) nothing is clipped.
         per_channel: Give every output channel a range of its own.
+        layers: Only the weights whose names match one of these patterns; by default all.
 
     Returns:
         The copy, ready for `round_model` or `save_quantized` with the same bits.
@@ -80,7 +84,7 @@ def clip_model(model: nn.Module, *, bits: int, per_channel: bool = False) -> nn.
         >>> small = round_model(clip_model(nn.Conv2d(3, 8, 3), bits=2), bits=2)
     """
     check_bits(bits)
-    axes = weight_axes(model)
+    axes = weight_axes(model, layers=layers)
     clipped = copy.deepcopy(model)
     for name, parameter in clipped.named_parameters():
         if name in axes:

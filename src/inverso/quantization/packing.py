@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,14 @@ class QuantizedFile:
     config: Mapping[str, Any]
 
 
-def save_quantized(model: nn.Module, path: str | Path, *, bits: int, per_channel: bool = False) -> int:
+def save_quantized(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    bits: int,
+    per_channel: bool = False,
+    layers: Sequence[str] | None = None,
+) -> int:
     """Write a network with the weights of its convolutions and linear layers in so many bits each.
 
     Biases, normalization layers and buffers are kept as they are. The file appears whole or not at all.
@@ -66,6 +73,7 @@ def save_quantized(model: nn.Module, path: str | Path, *, bits: int, per_channel
         path: The file, `.safetensors`; replaced where it exists.
         bits: 1 to 8 for linear quantization, 16 for float16.
         per_channel: Give every output channel a range of its own, for 8 more bytes per channel.
+        layers: Only the weights whose names match one of these patterns, as in `"blocks.*"`; the others stay whole.
 
     Returns:
         Bytes written.
@@ -84,10 +92,10 @@ def save_quantized(model: nn.Module, path: str | Path, *, bits: int, per_channel
         (torch.Size([100, 1000]), True)
     """
     check_bits(bits)
-    axes = weight_axes(model)
+    axes = weight_axes(model, layers=layers)
     # Rounding first checks every weight, with its name in the message.
     with torch.no_grad():
-        round_parameters(model, bits=bits, per_channel=per_channel)
+        round_parameters(model, bits=bits, per_channel=per_channel, layers=layers)
     stored: dict[str, Tensor] = {}
     layout: dict[str, Any] = {}
     for name, value in model.state_dict().items():

@@ -11,8 +11,9 @@ keeps codes, `low` and `high` gives back the very bits.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -145,7 +146,9 @@ def round_weights(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tens
     return rounded
 
 
-def round_model(model: nn.Module, *, bits: int, per_channel: bool = False) -> nn.Module:
+def round_model(
+    model: nn.Module, *, bits: int, per_channel: bool = False, layers: Sequence[str] | None = None
+) -> nn.Module:
     """Copy a network with the weights of its convolutions and linear layers rounded.
 
     Biases and normalization layers weigh next to nothing and stay as they are.
@@ -154,6 +157,7 @@ def round_model(model: nn.Module, *, bits: int, per_channel: bool = False) -> nn
         model: The network.
         bits: 1 to 8 for linear quantization, 16 for float16.
         per_channel: Give every output channel a range of its own, instead of every weight tensor.
+        layers: Round only the weights whose names match one of these patterns, as in `"blocks.*"`; by default all.
 
     Returns:
         The copy, on the same device and in the same mode.
@@ -170,7 +174,7 @@ def round_model(model: nn.Module, *, bits: int, per_channel: bool = False) -> nn
         >>> len(binary.weight.unique())
         2
     """
-    axes = weight_axes(model)
+    axes = weight_axes(model, layers=layers)
     rounded = copy.deepcopy(model)
     for name, parameter in _parameters(rounded).items():
         if name in axes:
@@ -178,13 +182,16 @@ def round_model(model: nn.Module, *, bits: int, per_channel: bool = False) -> nn
     return rounded
 
 
-def round_parameters(model: nn.Module, *, bits: int, per_channel: bool = False) -> dict[str, Tensor]:
+def round_parameters(
+    model: nn.Module, *, bits: int, per_channel: bool = False, layers: Sequence[str] | None = None
+) -> dict[str, Tensor]:
     """Give the rounded weights by name, for `torch.func.functional_call`; gradients reach the model's own.
 
     Args:
         model: The network.
         bits: 1 to 8 for linear quantization, 16 for float16.
         per_channel: Give every output channel a range of its own.
+        layers: Only the weights whose names match one of these patterns; by default all.
 
     Raises:
         TypeError: `model` is no network, or `bits` no integer.
@@ -193,22 +200,24 @@ def round_parameters(model: nn.Module, *, bits: int, per_channel: bool = False) 
     parameters = _parameters(model)
     return {
         name: _named_rounding(name, parameters[name], bits, axis if per_channel else None)
-        for name, axis in weight_axes(model).items()
+        for name, axis in weight_axes(model, layers=layers).items()
     }
 
 
-def weight_axes(model: nn.Module) -> dict[str, int]:
+def weight_axes(model: nn.Module, *, layers: Sequence[str] | None = None) -> dict[str, int]:
     """List which parameters are quantized, the weights of convolutions and linear layers, and their output axis.
 
     Args:
         model: The network.
+        layers: Only those whose names match one of these patterns of shells, as in `"blocks.*"`; by default all.
 
     Returns:
         Names as in `state_dict`, with the dimension of the output channels.
 
     Raises:
-        TypeError: `model` is no network.
-        ValueError: It has no such weights, or computes one of them from others, as weight normalization does.
+        TypeError: `model` is no network, or `layers` no list of text.
+        ValueError: It has no such weights, computes one of them from others, as weight normalization does, or a pattern
+            matches none.
 
     Example:
         >>> from torch import nn
@@ -233,7 +242,20 @@ def weight_axes(model: nn.Module) -> dict[str, int]:
     if not axes:
         msg = f"this {type(model).__name__} has neither convolutions nor linear layers, so there is nothing to quantize"
         raise ValueError(msg)
-    return axes
+    return axes if layers is None else _matching(axes, layers)
+
+
+def _matching(axes: Mapping[str, int], layers: Sequence[str]) -> dict[str, int]:
+    """Keep the weights whose names match, and refuse a pattern that matches nothing."""
+    if isinstance(layers, str) or not all(isinstance(pattern, str) for pattern in layers):
+        msg = f"layers must be a list of names or patterns, as in ['blocks.*'], got {layers!r}"
+        raise TypeError(msg)
+    kept = {name for pattern in layers for name in axes if fnmatchcase(name, pattern)}
+    idle = [pattern for pattern in layers if not any(fnmatchcase(name, pattern) for name in axes)]
+    if idle or not kept:
+        msg = f"no weight is called {', '.join(map(repr, idle)) or 'so'}; there are {', '.join(axes)}"
+        raise ValueError(msg)
+    return {name: axis for name, axis in axes.items() if name in kept}
 
 
 def check_bits(bits: object) -> int:

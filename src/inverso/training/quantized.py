@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from inverso.checks import check_count, check_positive
 from inverso.errors import InversoError
+from inverso.losses.data import log_error
 from inverso.metrics import psnr
 from inverso.quantization import clip_model, round_model, round_parameters, weight_axes
 from inverso.quantization.rounding import FLOAT16_BITS, check_bits
@@ -24,6 +25,7 @@ from inverso.training.data import PhotoFolder, step_generator
 Batch = TypeVar("Batch")
 Restore: TypeAlias = Callable[[Tensor], Tensor]
 Range: TypeAlias = tuple[Tensor, Tensor]
+Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
 
 _CORRUPTION_STREAM = 2
 
@@ -39,6 +41,19 @@ def pixel_error(restore: Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.mse_loss(restore(degraded), clean)
 
 
+def decibel_error(restore: Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Compute the mean logarithm of each image's squared error, PSNR but for sign and scale.
+
+    It weighs images that are nearly right as much as hopeless ones, as the mean of a table in decibels does.
+
+    Args:
+        restore: The network, rounded.
+        batch: Degraded images and what they were.
+    """
+    degraded, clean = batch
+    return log_error(restore(degraded), clean)
+
+
 def fine_tune(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -47,7 +62,9 @@ def fine_tune(
     bits: int,
     steps: int,
     per_channel: bool = False,
+    layers: Sequence[str] | None = None,
     lr: float = 1e-3,
+    precision: Precision = "32-true",
     progress: bool = True,
 ) -> nn.Module:
     """Train a network whose weights are rounded at every step, and round it for good.
@@ -64,7 +81,9 @@ def fine_tune(
         bits: 1 to 8.
         steps: Optimizer steps.
         per_channel: Give every output channel a range of its own.
+        layers: Round only the weights whose names match one of these patterns; by default all. All are trained.
         lr: Adam's first step size.
+        precision: `"bf16-mixed"` computes in bfloat16 where that is safe, faster on processors that know it.
         progress: Whether to show a bar.
 
     Returns:
@@ -94,15 +113,20 @@ def fine_tune(
     if check_bits(bits) == FLOAT16_BITS:
         msg = "float16 needs no tuning: bits must be 1 to 8, got 16"
         raise ValueError(msg)
-    student = clip_model(model, bits=bits, per_channel=per_channel).eval().requires_grad_()
-    ranges = _ranges(student, per_channel=per_channel)
+    if precision not in get_args(Precision):
+        msg = f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
+        raise ValueError(msg)
+    student = clip_model(model, bits=bits, per_channel=per_channel, layers=layers).eval().requires_grad_()
+    ranges = _ranges(student, per_channel=per_channel, layers=layers)
+    device = next(student.parameters()).device.type
     optimizer = torch.optim.Adam(student.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     stream = _endless(batches, steps)
     bar = tqdm(range(steps), desc=f"tuning to {bits} bits", disable=not progress)
     for step in bar:
-        rounded = round_parameters(student, bits=bits, per_channel=per_channel)
-        loss = objective(partial(functional_call, student, rounded), next(stream))
+        rounded = round_parameters(student, bits=bits, per_channel=per_channel, layers=layers)
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            loss = objective(partial(functional_call, student, rounded), next(stream))
         if not bool(loss.isfinite()):
             msg = f"the loss is {float(loss.detach())} at step {step + 1}; take a smaller lr than {lr}"
             raise InversoError(msg)
@@ -112,7 +136,7 @@ def fine_tune(
         schedule.step()
         _hold(student, ranges)
         bar.set_postfix(loss=f"{float(loss.detach()):.4g}")
-    tuned = round_model(student, bits=bits, per_channel=per_channel)
+    tuned = round_model(student, bits=bits, per_channel=per_channel, layers=layers)
     for parameter, original in zip(tuned.parameters(), model.parameters(), strict=True):
         parameter.requires_grad_(original.requires_grad)
     return tuned
@@ -206,11 +230,11 @@ def _endless(batches: Iterable[Batch], steps: int) -> Iterator[Batch]:
             raise ValueError(msg)
 
 
-def _ranges(model: nn.Module, *, per_channel: bool) -> dict[str, Range]:
+def _ranges(model: nn.Module, *, per_channel: bool, layers: Sequence[str] | None) -> dict[str, Range]:
     """Note the smallest and largest value of every weight, or of each of its channels."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     ranges = {}
-    for name, axis in weight_axes(model).items():
+    for name, axis in weight_axes(model, layers=layers).items():
         weight = parameters[name].detach()
         others = tuple(dim for dim in range(weight.ndim) if not per_channel or dim != axis)
         ranges[name] = (weight.amin(others, keepdim=True), weight.amax(others, keepdim=True))
