@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.feature import canny
 
 from inverso.io import photo
 from inverso.operators import BoxMask, ColorNoise, EdgeMask, Identity, Mask, RandomColor, RandomMask, White
@@ -289,6 +290,18 @@ class TestEdgeMask:
     def test_an_image_without_edges_is_sampled_evenly(self):
         mask = EdgeMask.from_image(torch.full((1, 1, 16, 16), 0.5), 0.5).mask((1, 16, 16))
         assert 45 < int(mask[:, :8].sum()) < 83
+
+    def test_canny_samples_the_edges_that_scikit_image_finds(self):
+        x = photo("coffee", size=64)
+        edges = torch.from_numpy(
+            canny(x.mean(dim=1)[0].double().numpy(), sigma=1.0, low_threshold=0.02, high_threshold=0.1)
+        )
+        mask = EdgeMask.from_image(x, 0.05, detector="canny").mask((3, 64, 64))[0]
+        assert float(edges[mask].double().mean()) > 3 * float(edges.double().mean())
+
+    def test_an_unknown_detector_is_refused(self):
+        with pytest.raises(ValueError, match="the edge detector must be one of sobel, canny, got 'laplace'"):
+            EdgeMask.from_image(photo(size=16), 0.2, detector="laplace")
 
     def test_every_image_has_its_own(self):
         x = torch.cat([photo("astronaut", size=32), photo("coffee", size=32)])

@@ -85,13 +85,19 @@ class TestAgreementWithOperators:
         known = WhiteBox(central=True)(photos(2, side), generator=rng()).known
         assert torch.equal(known[0], BoxMask(side // 2).mask((3, side, side)))
 
-    def test_points_on_edges_are_drawn_as_often_as_by_an_edge_mask(self) -> None:
+    @pytest.mark.parametrize("detector", ["sobel", "canny"])
+    def test_points_on_edges_are_drawn_as_often_as_by_an_edge_mask(self, detector) -> None:
         x = torch.zeros(1, 3, 16, 16)
         x[..., 8:] = torch.linspace(0.2, 1, 16)[:, None]
-        ours = DiscretePoints(0.1, edges=True)(x.expand(400, -1, -1, -1), generator=rng()).known.float().mean(dim=0)
-        theirs = EdgeMask.from_image(x.expand(400, -1, -1, -1), 0.1, seed=tuple(range(400))).mask((3, 16, 16))
+        many = x.expand(400, -1, -1, -1)
+        ours = DiscretePoints(0.1, edges=detector)(many, generator=rng()).known.float().mean(dim=0)
+        theirs = EdgeMask.from_image(many, 0.1, detector=detector, seed=tuple(range(400))).mask((3, 16, 16))
         torch.testing.assert_close(ours, theirs.float().mean(dim=0), rtol=0, atol=0.12)
         assert float(ours[..., 7:9].mean()) > 5 * float(ours[..., :7].mean())
+
+    def test_an_unknown_edge_detector_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="edges must be None or one of sobel, canny, got 'prewitt'"):
+            DiscretePoints(edges="prewitt")
 
     def test_a_cluttered_block_shows_a_piece_of_another_photo_as_the_clutter_fill_does(self) -> None:
         x = photos(2)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,17 +12,11 @@ from torch import Tensor
 from inverso.checks import check_fraction
 from inverso.io import photo
 from inverso.operators import BoxMask, Clutter, EdgeMask, LinearOperator, Mask, RandomMask, White
-from inverso.operators.sampling import draw_pattern
 from inverso.types import ImageShape
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Detector = Literal["random", "sobel", "canny"]
 DETECTORS: tuple[Detector, ...] = ("random", "sobel", "canny")
 
-CANNY_FLOOR = 0.02
 SEED_BYTES = 4
 CLUTTER = "coffee"
 
@@ -60,12 +53,7 @@ class Points:
         """Draw the points of every photo from its seed."""
         if self.where == "random":
             return RandomMask(self.keep, seed=seeds)
-        if self.where == "sobel":
-            return EdgeMask.from_image(photos, self.keep, seed=seeds)
-        count = self._count(photos.shape[-2] * photos.shape[-1])
-        weights = [_canny_weight(each) for each in photos]
-        masks = [draw_pattern(weight.log(), count, seed) for weight, seed in zip(weights, seeds, strict=True)]
-        return Mask(torch.stack(masks)[:, None])
+        return EdgeMask.from_image(photos, self.keep, detector=self.where, seed=seeds)
 
     def stored_bytes(self, image_shape: ImageShape) -> float:
         """Count the bytes that a photo takes if these points are kept of it.
@@ -74,21 +62,9 @@ class Points:
         logarithm of the number of possible choices, which an arithmetic coder reaches.
         """
         channels, height, width = image_shape
-        count = self._count(height * width)
+        count = max(1, round(self.keep * height * width))
         places = SEED_BYTES if self.where == "random" else math.ceil(_log2_choices(height * width, count) / 8)
         return channels * count + places
-
-    def _count(self, pixels: int) -> int:
-        return max(1, round(self.keep * pixels))
-
-
-def _canny_weight(image: Tensor) -> Tensor:
-    """Weigh pixels on an edge 1, and all others so that flat places keep a chance."""
-    from skimage.feature import canny  # noqa: PLC0415
-
-    detect: Callable[..., NDArray[np.bool_]] = canny
-    edges = detect(image.mean(dim=0).double().cpu().numpy(), sigma=1.0, low_threshold=0.02, high_threshold=0.1)
-    return torch.from_numpy(edges).double().clamp_min(CANNY_FLOOR)
 
 
 def _log2_choices(n: int, k: int) -> float:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.checks import check_fraction, check_image
+from inverso.operators.edges import Detector, edge_strength
 
 Range = tuple[float, float]
 
@@ -146,7 +147,7 @@ class DiscretePoints(WhiteNoise):
 
     Args:
         keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
-        edges: Draw points in proportion to the strength of the Sobel gradient.
+        edges: Draw points in proportion to the strength of edges, found by `"sobel"` or `"canny"`; by default evenly.
 
     Source:
         Liu et al., "X-GANs: Image reconstruction made easy for extreme cases", sections 4.1 and 4.5;
@@ -154,22 +155,20 @@ class DiscretePoints(WhiteNoise):
     """
 
     keep: float | Range = (0.01, 0.2)
-    edges: bool = False
+    edges: Detector | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.edges is not None and self.edges not in get_args(Detector):
+            msg = f"edges must be None or one of {', '.join(get_args(Detector))}, got {self.edges!r}"
+            raise ValueError(msg)
 
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the points."""
-        if not self.edges:
+        if self.edges is None:
             return super().draw_mask(images, generator)
         keep = _uniform(len(images), _as_range(self.keep, name="keep"), generator)
-        return _keep_points(_edge_strength(images), keep, generator)
-
-
-def _edge_strength(images: Tensor) -> Tensor:
-    """Compute the length of the Sobel gradient of the gray image, with a floor so that flat places keep a chance."""
-    gray = F.pad(images.detach().cpu().double().mean(dim=1, keepdim=True), (1,) * 4, mode="replicate")
-    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=torch.float64) / 8
-    strength = F.conv2d(gray, torch.stack([across, across.T])[:, None]).square().sum(dim=1, keepdim=True).sqrt()
-    return strength + (0.02 * strength.mean(dim=(1, 2, 3), keepdim=True)).clamp_min(1e-6)
+        return _keep_points(edge_strength(images, self.edges)[:, None], keep, generator)
 
 
 @dataclass(frozen=True)

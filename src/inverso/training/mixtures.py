@@ -113,6 +113,7 @@ NAMES = (
     "cluttered-block",
     "points",
     "edge-points",
+    "canny-points",
 )
 
 
@@ -141,7 +142,8 @@ def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
         "cluttered-box": ClutteredBlock(),
         "cluttered-block": ClutteredBlock(central=True),
         "points": DiscretePoints(),
-        "edge-points": DiscretePoints(edges=True),
+        "edge-points": DiscretePoints(edges="sobel"),
+        "canny-points": DiscretePoints(edges="canny"),
     }
     if name not in made:
         msg = f"no corruption is called {name!r}; known ones: {', '.join(NAMES)}"
