@@ -18,17 +18,29 @@ import inverso
 SOURCE = Path(inverso.__file__).parent
 PUBLIC_MODULES = (
     "inverso",
+    "inverso.experiments",
+    "inverso.export",
     "inverso.io",
     "inverso.losses.adversarial",
+    "inverso.losses.data",
+    "inverso.losses.feature_matching",
+    "inverso.losses.perceptual",
+    "inverso.losses.regularizers",
     "inverso.methods",
     "inverso.metrics",
     "inverso.operators",
     "inverso.plotting",
     "inverso.priors",
+    "inverso.quantization",
     "inverso.reconstruction",
+    "inverso.restorers",
     "inverso.solver",
     "inverso.stages",
     "inverso.testing",
+    "inverso.training",
+    "inverso.training.corruptions",
+    "inverso.training.mixtures",
+    "inverso.training.quantized",
 )
 LIGHT = {"PIL", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 
