@@ -128,6 +128,43 @@ class TestStartingLatents:
         assert latents.dtype == dtype.to_real()
 
 
+class TestCandidates:
+    def test_every_image_descends_from_those_that_fit_it_best(self):
+        prior = small_dcgan()
+        A = RandomMask(0.5)
+        latents = starting_latents(Problem(pictures(1), A, prior), 40)
+        x = prior(latents[[37, 5]]).detach()
+        problem = Problem(A(x), A, prior)
+        state = CSGM(steps=1, restarts=2, candidates=40)(problem, State())
+        torch.testing.assert_close(state.latent, latents[[37, 5]])
+        torch.testing.assert_close(state.image, x)
+
+    def test_as_many_as_restarts_change_nothing(self, prior):
+        problem = Problem(pictures(2), Identity(), prior)
+        plain, same = (CSGM(steps=3, restarts=3, candidates=count)(problem, State()) for count in (None, 3))
+        torch.testing.assert_close(plain.latent, same.latent, rtol=0, atol=0)
+
+    def test_a_look_counts_the_latent_and_is_no_evaluation(self, prior):
+        x = pictures(1)
+        problem = Problem(x, Identity(), prior)
+        state = CSGM(steps=1, restarts=1, candidates=30, latent_weight=2.0)(problem, State())
+        losses = [(problem.misfit(prior(z[None])) + 2 * energy(z[None])).item() for z in starting_latents(problem, 30)]
+        assert float(state.trace[0].losses) == pytest.approx(min(losses))
+        assert state.trace[0].evaluations == 1
+
+    def test_the_choice_does_not_depend_on_the_batch(self):
+        prior = small_dcgan()
+        x = pictures(3, image_shape=prior.image_shape)
+        together, alone = (
+            CSGM(steps=3, candidates=20)(Problem(images, Identity(), prior), State()) for images in (x, x[1:2])
+        )
+        torch.testing.assert_close(together.latent[1:2], alone.latent)
+
+    def test_fewer_than_restarts_are_refused(self):
+        with pytest.raises(ValueError, match="candidates must be at least as many as restarts, got 2 for 3"):
+            CSGM(restarts=3, candidates=2)
+
+
 class TestRecord:
     def test_loss_curves_and_evaluations(self, prior):
         A = RandomMask(0.5)

@@ -13,6 +13,8 @@ from inverso.checks import as_generator, check_count, check_non_negative, check_
 from inverso.stages.base import Problem, StageRecord, State
 from inverso.stages.descent import Best, Evaluation, Guard, descend
 
+LOOKS_AT_ONCE = 16
+
 
 @dataclass(frozen=True)
 class CSGM:
@@ -24,8 +26,10 @@ class CSGM:
     Args:
         steps: Steps of Adam, each one forward and backward pass per image and restart.
         lr: Its step size on z.
-        restarts: Starting latents.
+        restarts: Descents per image, of which the best is kept.
         latent_weight: Weight of the latent's squared norm.
+        candidates: Starting latents that are looked at; each image descends from its best `restarts` of them. A look
+            is a forward pass without gradient, and all images share it. By default as many as restarts.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -46,6 +50,7 @@ class CSGM:
     lr: float = 0.1
     restarts: int = 2
     latent_weight: float = 0.0
+    candidates: int | None = None
 
     name: ClassVar[str] = "csgm"
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
@@ -56,13 +61,15 @@ class CSGM:
         check_positive(self.lr, name="lr")
         check_count(self.restarts, name="restarts")
         check_non_negative(self.latent_weight, name="latent_weight")
+        if self.candidates is not None and check_count(self.candidates, name="candidates") < self.restarts:
+            msg = f"candidates must be at least as many as restarts, got {self.candidates} for {self.restarts}"
+            raise ValueError(msg)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""
         began = time.perf_counter()
         prior, n = problem.generator, len(problem.y)
-        starts = starting_latents(problem, self.restarts)
-        z = starts[:, None].repeat(1, n, *(1,) * (starts.ndim - 1)).flatten(0, 1).requires_grad_()
+        z = self._starts(problem).flatten(0, 1).requires_grad_()
         best = Best(problem.noise_energy.repeat(self.restarts))
 
         def objective() -> Evaluation:
@@ -87,6 +94,24 @@ class CSGM:
         with Guard(self.name, self.steps, problem.report, rescue) as guard:
             curves = descend(objective, optimizer, steps=self.steps, best=best, after_step=guard)
         return finish(curves)
+
+    def _starts(self, problem: Problem) -> Tensor:
+        """Choose where each image descends from, `(restarts, n, *latent_shape)`."""
+        n = len(problem.y)
+        if self.candidates is None or self.candidates == self.restarts:
+            starts = starting_latents(problem, self.restarts)
+            return starts[:, None].repeat(1, n, *(1,) * (starts.ndim - 1))
+        candidates = starting_latents(problem, self.candidates)
+        with torch.no_grad():
+            losses = torch.cat([self._look(problem, some) for some in candidates.split(LOOKS_AT_ONCE)])
+        nearest = losses.argsort(dim=0, stable=True)[: self.restarts]
+        return candidates[nearest]
+
+    def _look(self, problem: Problem, candidates: Tensor) -> Tensor:
+        """Compute the loss of every candidate for every image, `(candidates, n)`."""
+        images = problem.generator(candidates)
+        misfit = torch.stack([problem.misfit(each.expand(len(problem.y), *each.shape)) for each in images])
+        return misfit + self.latent_weight * candidates.square().flatten(1).sum(dim=1, keepdim=True)
 
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:
