@@ -51,7 +51,7 @@ def read_file(path: Path, *, classes: Sequence[type] = ()) -> Contents:
     if not path.is_file():
         msg = f"{path} is not a file; a checkpoint (.pth, .pt, .safetensors) was expected"
         raise ValueError(msg)
-    if _is_safetensors(path):
+    if is_safetensors(path):
         return _read_safetensors(path)
     refuse_text(path)
     return Contents(_read_torch(path, classes))
@@ -67,7 +67,7 @@ def refuse_text(path: Path) -> None:
         start = stream.read(1024)
     if not start:
         _refuse(path, "it is empty")
-    if start.startswith((PICKLE_START, ZIP_START)) or _is_safetensors(path):
+    if start.startswith((PICKLE_START, ZIP_START)) or is_safetensors(path):
         return
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         _refuse(path, "it is a web page, as servers send in place of a file that has moved or asks for a login")
@@ -134,8 +134,8 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype | None) -> Tensor:
     return value.contiguous().clone()
 
 
-def _is_safetensors(path: Path) -> bool:
-    """Recognize the format by its first bytes: a header's length in 64 bits, and the header's opening brace."""
+def is_safetensors(path: Path) -> bool:
+    """Recognize safetensors by their first bytes: a header's length in 64 bits, and the header's opening brace."""
     with path.open("rb") as stream:
         start = stream.read(9)
     return start[4:] == b"\0\0\0\0{"

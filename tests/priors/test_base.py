@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.priors import DCGAN, PGGAN, VAE, GaussianPrior, Generator, Prior
+from inverso.priors import DCGAN, PGGAN, VAE, GaussianPrior, Generator, Prior, StyleGAN2
 
 
 def tiny_network() -> nn.Module:
@@ -17,6 +17,7 @@ PRIORS = {
     "DCGAN": lambda: DCGAN(8, width=4, depth=1),
     "PGGAN ptrblck": lambda: PGGAN(8, widths=(4, 4)),
     "PGGAN gan-zoo": lambda: PGGAN(8, widths=(4, 4), layout="gan-zoo"),
+    "StyleGAN2": lambda: StyleGAN2(8, z_dim=8, w_dim=6, mapping_layers=2, channel_max=4),
     "VAE": lambda: VAE(8, hidden=6),
     "Generator": lambda: Generator(nn.Sequential(nn.Linear(8, 12), nn.Unflatten(1, (3, 2, 2))), 8),
 }

@@ -9,9 +9,8 @@ import torch
 
 from inverso.checkpoints import read_file
 from inverso.errors import InversoError
-from inverso.priors import load, zoo
+from inverso.priors import Card, load, zoo
 from inverso.priors.checkpoints.readers import read_prior
-from inverso.priors.zoo import Card
 from priors.hostile import FORMATS, MARK, PAYLOADS
 
 

@@ -8,12 +8,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from inverso.priors import DCGAN, PGGAN, VAE, Generator, load, save_prior
+from inverso.priors import DCGAN, PGGAN, VAE, Generator, SinGAN, StyleGAN2, load, save_prior
 
 PRIORS = {
     "DCGAN": DCGAN(8, width=4, depth=2, channels=1),
     "PGGAN ptrblck": PGGAN(6, widths=(5, 4), tanh=True),
     "PGGAN gan-zoo": PGGAN(6, widths=(5, 4), layout="gan-zoo", alpha=0.3),
+    "SinGAN": SinGAN([(12, 13), (15, 16)], width=(3, 4)),
+    "StyleGAN2": StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, widths=(4, 3), conv_clamp=256, psi=0.7),
+    "StyleGAN2 in w+": StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, channel_max=4, space="w+"),
     "VAE": VAE(5, hidden=6, image_shape=(3, 4, 8)),
 }
 
@@ -120,7 +123,7 @@ def test_networks_of_others_are_refused(tmp_path):
         pass
 
     for prior in (Generator(nn.Unflatten(1, (1, 2, 2)), 4), nn.Linear(2, 2), Mine(4, width=2, depth=1)):
-        with pytest.raises(TypeError, match=r"prior must be one of DCGAN, PGGAN, VAE, got (Generator|Linear|Mine)"):
+        with pytest.raises(TypeError, match=r"prior must be one of DCGAN, PGGAN, SinGAN, StyleGAN2, VAE, got"):
             save_prior(prior, tmp_path / "p")
 
 

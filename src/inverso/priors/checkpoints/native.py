@@ -12,9 +12,17 @@ from inverso.checkpoints import Contents, tensors, write_network
 from inverso.priors.base import GaussianPrior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
+from inverso.priors.singan import SinGAN
+from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.vae import VAE
 
-FAMILIES: dict[str, type[DCGAN | PGGAN | VAE]] = {"DCGAN": DCGAN, "PGGAN": PGGAN, "VAE": VAE}
+FAMILIES: dict[str, type[DCGAN | PGGAN | SinGAN | StyleGAN2 | VAE]] = {
+    "DCGAN": DCGAN,
+    "PGGAN": PGGAN,
+    "SinGAN": SinGAN,
+    "StyleGAN2": StyleGAN2,
+    "VAE": VAE,
+}
 
 
 def save_prior(prior: GaussianPrior, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -23,7 +31,7 @@ def save_prior(prior: GaussianPrior, path: str | Path, *, dtype: torch.dtype | N
     The file is written under another name and then moved to its place, so that a reader never sees half of it.
 
     Args:
-        prior: A `DCGAN`, `PGGAN` or `VAE`.
+        prior: A `DCGAN`, `PGGAN`, `SinGAN`, `StyleGAN2` or `VAE`.
         path: The file, replaced where it exists; its folder must exist.
         dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are. Offsets
             and batch-norm statistics weigh nothing and keep their type. Priors are read back as float32.

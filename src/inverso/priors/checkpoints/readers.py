@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 
 from inverso.checkpoints import read_file, tensors
 from inverso.priors.base import GaussianPrior
+from inverso.priors.checkpoints import stylegan2_rosinality
 from inverso.priors.checkpoints.gan_zoo import BaseConfig, is_checkpoint, is_dcgan, read_dcgan, read_pgan
 from inverso.priors.checkpoints.native import read_native
+from inverso.priors.checkpoints.pickled import is_plain_pickle
+from inverso.priors.checkpoints.stylegan2_nvidia import read_nvidia
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
+from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.vae import VAE
 
 
@@ -54,6 +59,16 @@ LAYOUTS = (
         lambda data: DCGAN.from_state_dict(tensors(data)),
     ),
     Layout(
+        "StyleGAN2 of rosinality/stylegan2-pytorch",
+        stylegan2_rosinality.is_checkpoint,
+        stylegan2_rosinality.read_rosinality,
+    ),
+    Layout(
+        "StyleGAN2 state dict of NVIDIA's PyTorch code",
+        lambda data: any(name.startswith("synthesis.") for name in data),
+        lambda data: StyleGAN2.from_state_dict(tensors(data)),
+    ),
+    Layout(
         "VAE with decoder layers fc3 and fc4",
         lambda data: "fc3.weight" in data and "fc4.weight" in data,
         lambda data: VAE.from_state_dict(tensors(data)),
@@ -65,8 +80,8 @@ def read_prior(path: str | Path) -> GaussianPrior:
     """Read a prior from a checkpoint of any known layout; nothing in the file is executed.
 
     Args:
-        path: A file that `save_prior` wrote, or a checkpoint in one of `LAYOUTS`, with the `module.` that
-            `DataParallel` puts before names or without.
+        path: A file that `save_prior` wrote, a StyleGAN2 pickle of NVIDIA's PyTorch code, or a checkpoint in one of
+            `LAYOUTS`, with the `module.` that `DataParallel` puts before names or without.
 
     Returns:
         The prior on the CPU, in float32 and in evaluation mode.
@@ -75,7 +90,9 @@ def read_prior(path: str | Path) -> GaussianPrior:
         ValueError: The file cannot be read, or holds no network of a known layout. The message names the file.
     """
     path = Path(path)
-    contents = read_file(path, classes=(BaseConfig,))
+    if path.is_file() and is_plain_pickle(path):
+        return read_nvidia(path)
+    contents = read_file(path, classes=(BaseConfig, Namespace))
     data = {name.removeprefix("module."): value for name, value in contents.data.items()}
     try:
         if "family" in contents.metadata:
@@ -87,7 +104,7 @@ def read_prior(path: str | Path) -> GaussianPrior:
         msg = f"{path} cannot be used: {error}"
         raise ValueError(msg) from error
     names = ", ".join(list(data)[:4]) or "nothing"
-    known = "; ".join(layout.name for layout in LAYOUTS)
+    known = "; ".join(["StyleGAN2 pickle of NVIDIA", *(layout.name for layout in LAYOUTS)])
     msg = f"{path} holds no known network (its entries: {names}, ...). Known: {known}"
     raise ValueError(msg)
 
