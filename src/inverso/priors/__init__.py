@@ -1,11 +1,15 @@
 """Generative priors: what images look like."""
 
 from inverso.priors.base import GaussianPrior, Generator, Prior
+from inverso.priors.cards import Card
 from inverso.priors.checkpoints.native import save_prior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
+from inverso.priors.singan import SinGAN
+from inverso.priors.stylegan2 import StyleGAN2
+from inverso.priors.styles import StylePrior
 from inverso.priors.vae import VAE
-from inverso.priors.zoo import Card, available, card, load
+from inverso.priors.zoo import available, card, load
 
 __all__ = [
     "DCGAN",
@@ -15,6 +19,9 @@ __all__ = [
     "GaussianPrior",
     "Generator",
     "Prior",
+    "SinGAN",
+    "StyleGAN2",
+    "StylePrior",
     "available",
     "card",
     "load",

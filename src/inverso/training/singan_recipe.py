@@ -1,0 +1,119 @@
+"""What decides how SinGAN is fitted to a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inverso.checks import check_count, check_fraction, check_non_negative, check_number, check_positive, check_seed
+
+
+@dataclass(frozen=True)
+class SinGANRecipe:
+    """Everything that decides what a fit gives, saved beside the weights.
+
+    The default fits a photo of 100 pixels in minutes on a processor: coarse scales, which decide what a sample shows
+    and cost little, get most of the iterations. `SinGANRecipe.singan()` and `SinGANRecipe.dissertation()` are those of
+    the papers, with some ten times as many steps.
+
+    Args:
+        min_size: Short side of the coarsest scale, in pixels.
+        max_size: Longest side that is learned; larger photos are shrunk to it.
+        scale_factor: Largest ratio of neighboring scales; smaller means fewer scales.
+        width: Channels between the layers.
+        double_every: Scales after which the width doubles (SinGAN: 4); 0 keeps it, as the dissertation does.
+        max_width: Where doubling ends.
+        batch_norm: Whether the networks have batch norms.
+        copy_weights: Whether a scale starts from the weights of the one below, where widths agree.
+        iterations: Iterations at the coarsest and at the finest scale; between them they are interpolated
+            geometrically.
+        critic_steps: Steps of the critic per iteration, each on a new image.
+        generator_steps: Steps of the generator per iteration, on the noise of the last of these.
+        lr: Adam's step size, of both networks.
+        betas: Adam's moments.
+        decay_at: Fraction of the iterations after which the step size drops, and batch norms are frozen.
+        decay: Factor by which it drops.
+        penalty: Weight of the gradient penalty.
+        reconstruction: Weight of the squared error of the photo made from the fixed noise.
+        noise: Noise amplitude of a scale over the RMSE of the upsampled reconstruction below.
+        concurrent: Scales trained together, the finest and those below it, each with a tenth of the step size of
+            the next (ConSinGAN, Hinz et al. 2021); 1 trains one scale after the other.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: A number lies outside its range.
+    """
+
+    min_size: int = 25
+    max_size: int = 250
+    scale_factor: float = 0.75
+    width: int = 32
+    double_every: int = 0
+    max_width: int = 128
+    batch_norm: bool = True
+    copy_weights: bool = True
+    iterations: tuple[int, int] = (1000, 400)
+    critic_steps: int = 1
+    generator_steps: int = 1
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    decay_at: float = 0.8
+    decay: float = 0.1
+    penalty: float = 0.1
+    reconstruction: float = 10.0
+    noise: float = 0.1
+    concurrent: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "max_width", "critic_steps", "generator_steps", "concurrent"):
+            check_count(getattr(self, name), name=name)
+        check_count(self.double_every, name="double_every", minimum=0)
+        for name in ("iterations", "betas"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple | list) or len(value) != 2:
+                msg = f"{name} must be a pair of numbers, got {value!r}"
+                raise ValueError(msg)
+        for count in self.iterations:
+            check_count(count, name="each of iterations")
+        for beta in self.betas:
+            if not 0 <= check_number(beta, name="betas", expected="two numbers in [0, 1)") < 1:
+                msg = f"betas must lie in [0, 1), got {self.betas}"
+                raise ValueError(msg)
+        check_positive(self.lr, name="lr")
+        check_fraction(self.decay_at, name="decay_at")
+        check_fraction(self.decay, name="decay")
+        for name in ("penalty", "reconstruction", "noise"):
+            check_non_negative(getattr(self, name), name=name)
+
+    @classmethod
+    def singan(cls) -> SinGANRecipe:
+        """Give the settings of Rott Shaham et al. 2019."""
+        return cls(double_every=4, iterations=(2000, 2000), critic_steps=3, generator_steps=3)
+
+    @classmethod
+    def dissertation(cls) -> SinGANRecipe:
+        """Give the settings of the dissertation of Huang: SinGAN's, with 32 channels at every scale."""
+        return cls(iterations=(2000, 2000), critic_steps=3, generator_steps=3)
+
+    def width_at(self, scale: int) -> int:
+        """Compute the channels between the layers of a scale, the coarsest being 0."""
+        if not self.double_every:
+            return self.width
+        return int(min(self.width * 2 ** (scale // self.double_every), max(self.width, self.max_width)))
+
+    def iterations_at(self, scale: int, count: int) -> int:
+        """Compute the iterations of one of `count` scales."""
+        coarsest, finest = self.iterations
+        progress = scale / (count - 1) if count > 1 else 1.0
+        between: float = coarsest ** (1 - progress) * finest**progress
+        return round(between)
+
+
+@dataclass(frozen=True)
+class SeededRecipe(SinGANRecipe):
+    """A recipe together with the seed, which is what a run is resumed by."""
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_seed(self.seed)
