@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inverso.cli import bench, degrade, demo, export, priors, quantize, solve, train
+from inverso.cli import bench, degrade, demo, export, priors, quantize, single, solve, train
 from inverso.cli.group import OneLineErrors
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command(epilog=solve.EPILOG)(solve.solve)
 app.command(epilog=priors.EPILOG)(priors.priors)
 app.command(epilog=bench.EPILOG)(bench.bench)
 app.add_typer(train.app, name="train")
+app.add_typer(single.app, name="single")
 app.command(epilog=quantize.EPILOG)(quantize.quantize)
 app.command(epilog=export.EPILOG)(export.export)
 

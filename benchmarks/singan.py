@@ -1,0 +1,294 @@
+"""What a SinGAN costs and how good it is, and the dissertation's studies of what decides that.
+
+    python benchmarks/singan.py --photo rocket --size 100 --out results/singan
+    python benchmarks/singan.py --model photo.safetensors --out results/singan
+    python benchmarks/singan.py --photo rocket --size 64 --study scales --study filters --out results/singan
+    python benchmarks/singan.py --smoke --study all --out /tmp/singan
+
+Without a study one prior is fitted, or read, and measured: seconds per scale, seconds for 100 samples, single-image
+FID, diversity. A study fits one prior for each of its settings, on the same photo and from the same seed. Each writes
+a table in Markdown and a sheet of samples. Times are those of this machine, as busy as it is.
+
+Single-image FID and diversity are those of `inverso.metrics`; contrast is the spread of a sample's brightness over that
+of the photo's, averaged over samples: near 0, the prior has collapsed to one color.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inverso.io import load_image, replacing
+from inverso.metrics import diversity, psnr, sifid
+from inverso.plotting import grid
+from inverso.priors import SinGAN, load
+from inverso.priors.singan.resize import resize
+from inverso.training import ScaleReport, SinGANRecipe, fit_singan
+
+# Free photos that come inside scikit-image, so that nothing is downloaded; coins and cells lie scattered.
+PHOTOS = ("brick", "cell", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "moon", "rocket")
+SHOWN = 4
+HUNDRED = 100
+SMOKE = {"min_size": 16, "width": 8, "iterations": (8, 8)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured, and where the answers go."""
+
+    photo: Tensor
+    recipe: SinGANRecipe
+    seed: int
+    samples: int
+    out: Path
+    progress: bool
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A prior and, if it was fitted just now, what became of its scales."""
+
+    prior: SinGAN
+    reports: Sequence[ScaleReport] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of all scales."""
+        return sum(row.seconds for row in self.reports) if self.reports else None
+
+
+def main() -> None:
+    """Measure one prior, or run the studies asked for."""
+    options = _parse()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    size = 32 if options.smoke else options.size
+    recipe = replace(SinGANRecipe(max_size=size), **(SMOKE if options.smoke else {}))
+    if options.iterations:
+        recipe = replace(recipe, iterations=(options.iterations[0], options.iterations[-1]))
+    task = Task(
+        photo=resize_to(_read(options.photo), size),
+        recipe=recipe,
+        seed=options.seed,
+        samples=8 if options.smoke else options.samples,
+        out=options.out,
+        progress=not options.quiet,
+    )
+    names = list(STUDIES) if "all" in (options.study or []) else options.study
+    if not names:
+        fitted = Fitted(_load(options.model)) if options.model else _fit(task, task.recipe)
+        measure(task, fitted)
+        return
+    for name in names:
+        STUDIES[name](task)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photo", default="rocket", help=f"a file, or one of {', '.join(PHOTOS)}")
+    parser.add_argument("--size", type=int, default=100, help="longest side in pixels")
+    parser.add_argument("--model", type=Path, help="measure this prior instead of fitting one")
+    parser.add_argument("--study", action="append", choices=[*STUDIES, "all"], help="may be given several times")
+    parser.add_argument("--iterations", type=int, nargs="+", metavar="N", help="at the coarsest and the finest scale")
+    parser.add_argument("--samples", type=int, default=50, help="of which quality is measured")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--smoke", action="store_true", help="rehearse it on 32 pixels, in a minute")
+    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    return parser.parse_args()
+
+
+def measure(task: Task, fitted: Fitted) -> None:
+    """Write down everything about one prior."""
+    prior = fitted.prior
+    rows = [
+        {
+            "scale": str(k),
+            "pixels": f"{height} x {width}",
+            "noise": f"{prior.amplitudes[k]:.3f}",
+            "reconstruction (dB)": f"{_reconstruction(prior, k):.1f}",
+            "seconds": f"{fitted.reports[k].seconds:.1f}" if fitted.reports else "",
+        }
+        for k, (height, width) in enumerate(prior.sizes)
+    ]
+    table = f"{_markdown(rows)}\n{_markdown([quality(task, fitted)])}"
+    samples = prior.sample(SHOWN * SHOWN, seed=task.seed)
+    columns = {f"samples {k + 1}": samples[k::SHOWN] for k in range(SHOWN)}
+    _write(task, "measures", table, {"photo": prior.photo.expand(SHOWN, -1, -1, -1), **columns})
+
+
+def quality(task: Task, fitted: Fitted) -> dict[str, str]:
+    """Measure seconds and quality of one prior."""
+    prior = fitted.prior
+    samples = prior.sample(task.samples, seed=task.seed)
+    score = sifid(samples, prior.photo)
+    return {
+        "scales": str(len(prior.sizes)),
+        "seconds to fit": "" if fitted.seconds is None else f"{fitted.seconds:.0f}",
+        "seconds for 100 samples": f"{_seconds_for_samples(prior, task.samples):.1f}",
+        "reconstruction (dB)": f"{_reconstruction(prior, -1):.1f}",
+        f"single-image FID ({score.features} features)": f"{score.mean:.3g}",
+        "diversity": f"{diversity(samples, prior.photo):.2f}",
+        "contrast": f"{_contrast(samples, prior.photo):.2f}",
+    }
+
+
+def study_scales(task: Task) -> None:
+    """Vary the number of scales: without the coarse ones, only textures are learned."""
+    short = min(task.photo.shape[-2:])
+    smallest = task.recipe.min_size
+    sides = [short]
+    while True:
+        side = round(sides[-1] * task.recipe.scale_factor**2)
+        if side < smallest:
+            break
+        sides.append(side)
+    recipes = {side: replace(task.recipe, min_size=side) for side in [*sides, smallest]}
+    _compare(task, "scales", {f"from {side} px": recipe for side, recipe in recipes.items()})
+
+
+def study_batch_norm(task: Task) -> None:
+    """Compare networks with and without batch norm."""
+    recipes = {name: replace(task.recipe, batch_norm=on) for name, on in (("with", True), ("without", False))}
+    _compare(task, "batch-norm", recipes)
+
+
+def study_weight_loading(task: Task) -> None:
+    """Compare scales that start from the weights below with scales that start from fresh ones."""
+    recipes = {name: replace(task.recipe, copy_weights=on) for name, on in (("loaded", True), ("fresh", False))}
+    _compare(task, "weight-loading", recipes)
+
+
+def study_filters(task: Task) -> None:
+    """Vary the number of filters; and with it doubled every four scales, as SinGAN does."""
+    width = task.recipe.width
+    recipes = {f"{times * width // 2}": replace(task.recipe, width=times * width // 2) for times in (1, 2, 4, 8)}
+    recipes[f"{width}, doubled"] = replace(task.recipe, double_every=4)
+    _compare(task, "filters", recipes)
+
+
+def study_injection(task: Task) -> None:
+    """Inject one image at every scale: what is kept of it, and how well it fits the photo."""
+    prior = _fit(task, task.recipe).prior
+    image, mask = pasted(prior.photo)
+    inside = mask.expand_as(image)
+    columns, rows = {"injected": image}, []
+    for start in range(1, len(prior.sizes)):
+        answer = prior.harmonize(image, mask, start_scale=start, seed=task.seed)
+        columns[f"scale {start}"] = answer
+        kept = float(-10 * (answer[inside].clamp(0, 1) - image[inside]).square().mean().log10())
+        score = sifid(answer, prior.photo)
+        rows.append(
+            {
+                "start scale": str(start),
+                "pixels": "{} x {}".format(*prior.sizes[start]),
+                "PSNR to the injected object (dB)": f"{kept:.1f}",
+                f"single-image FID ({score.features} features)": f"{score.mean:.3g}",
+            }
+        )
+    _write(task, "injection", _markdown(rows), {"photo": prior.photo, **columns})
+
+
+def pasted(photo: Tensor) -> tuple[Tensor, Tensor]:
+    """Paste a disk of another photo, in false colors, into the lower middle of this one."""
+    height, width = photo.shape[-2:]
+    other = resize(_read("chelsea"), (height, width)).clamp(0, 1).flip(1)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    mask = (rows - 0.6 * height).square() + (columns - 0.5 * width).square() <= (0.16 * min(height, width)) ** 2
+    return torch.where(mask, other[:, : photo.shape[1]], photo), mask
+
+
+STUDIES: Mapping[str, Callable[[Task], None]] = {
+    "scales": study_scales,
+    "injection": study_injection,
+    "batch-norm": study_batch_norm,
+    "weight-loading": study_weight_loading,
+    "filters": study_filters,
+}
+
+
+def _compare(task: Task, name: str, recipes: Mapping[str, SinGANRecipe]) -> None:
+    """Fit by each recipe, one after the other; a table and a sheet with a column for each."""
+    rows = []
+    columns = {"photo": task.photo.expand(SHOWN, -1, -1, -1)}
+    for label, recipe in recipes.items():
+        fitted = _fit(task, recipe)
+        rows.append({"setting": label, **quality(task, fitted)})
+        columns[label] = fitted.prior.sample(SHOWN, seed=task.seed)
+    _write(task, name, _markdown(rows), columns)
+
+
+def _fit(task: Task, recipe: SinGANRecipe) -> Fitted:
+    reports: list[ScaleReport] = []
+    prior = fit_singan(task.photo, seed=task.seed, recipe=recipe, progress=task.progress, report=reports.append)
+    return Fitted(prior, reports)
+
+
+def _load(path: Path) -> SinGAN:
+    prior = load(path)
+    if not isinstance(prior, SinGAN):
+        msg = f"{path} holds a {type(prior).__name__}, not a SinGAN"
+        raise SystemExit(msg)
+    return prior
+
+
+def _read(name: str) -> Tensor:
+    if name not in PHOTOS:
+        return load_image(name)
+    import skimage.data  # noqa: PLC0415
+
+    pixels = torch.from_numpy(getattr(skimage.data, name)()).float() / 255
+    return pixels.expand(3, -1, -1)[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
+
+
+def resize_to(photo: Tensor, size: int) -> Tensor:
+    """Shrink a photo to a longest side."""
+    height, width = photo.shape[-2:]
+    ratio = min(size / max(height, width), 1)
+    return resize(photo, (round(height * ratio), round(width * ratio))).clamp(0, 1)
+
+
+def _seconds_for_samples(prior: SinGAN, batch: int) -> float:
+    """Time 100 samples, drawn in batches as a user would."""
+    prior.sample(1)
+    began = time.perf_counter()
+    done = 0
+    while done < HUNDRED:
+        done += len(prior.sample(min(batch, HUNDRED - done), seed=done))
+    return time.perf_counter() - began
+
+
+def _reconstruction(prior: SinGAN, scale: int) -> float:
+    with torch.no_grad():
+        return float(psnr(prior.reconstruct(scale), prior.real(scale)))
+
+
+def _contrast(samples: Tensor, photo: Tensor) -> float:
+    spreads = samples.mean(dim=1).flatten(1).std(dim=1)
+    return float(spreads.mean() / photo.mean(dim=1).std())
+
+
+def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _write(task: Task, name: str, table: str, columns: Mapping[str, Tensor]) -> None:
+    text = f"# {name}\n\n{tuple(task.photo.shape[-2:])} pixels, {task.recipe}\n\n{table}"
+    with replacing(task.out / f"{name}.md") as temporary:
+        temporary.write_text(text)
+    with replacing(task.out / f"{name}.png") as temporary:
+        grid(columns).savefig(temporary, format="png")
+    print(f"\n{name}\n\n{table}\nwrote {task.out / name}.md and .png")
+
+
+if __name__ == "__main__":
+    main()

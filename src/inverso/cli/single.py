@@ -1,0 +1,170 @@
+"""`inverso single`: fit a prior to a single photo, and use it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from inverso.cli import single_uses
+from inverso.cli.options import RandomSeed, examples
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverso.training import ScaleReport
+
+app = typer.Typer(no_args_is_help=True, help="Fit a prior to a single photo (SinGAN), and use it.")
+
+SUFFIX = ".safetensors"
+RUN_SUFFIX = ".fit"
+RUN_FILES = ("checkpoint.pt", "model.safetensors", "recipe.json", "scales.csv")
+
+FIT_EPILOG = examples(
+    "inverso single fit photo.png -o photo.safetensors",
+    "inverso single fit photo.png -o photo.safetensors --max-size 100 --iterations 600",
+    "inverso single fit photo.png -o large.safetensors --scale-factor 0.7937 --reconstruction 100",
+)
+
+
+@app.command(epilog=FIT_EPILOG)
+def fit(  # noqa: PLR0913 - one argument per option
+    photo: Annotated[Path, typer.Argument(help="The photo.", metavar="PHOTO")],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help=f"File to write; it ends in {SUFFIX}.", metavar="FILE")
+    ],
+    max_size: Annotated[
+        int | None, typer.Option("--max-size", help="Longest side that is learned; larger photos are shrunk to it.")
+    ] = None,
+    min_size: Annotated[int | None, typer.Option("--min-size", help="Short side of the coarsest scale.")] = None,
+    scale_factor: Annotated[
+        float | None, typer.Option("--scale-factor", help="Largest ratio between scales: smaller means fewer.")
+    ] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Channels between the layers.")] = None,
+    double_every: Annotated[
+        int | None, typer.Option("--double-every", help="Scales after which the width doubles; 0: never.")
+    ] = None,
+    iterations: Annotated[
+        str | None,
+        typer.Option("--iterations", help="Per scale; as 1000,500 at the coarsest and at the finest.", metavar="N"),
+    ] = None,
+    reconstruction: Annotated[
+        float | None, typer.Option("--reconstruction", help="Weight of giving the photo back; 100 to super-resolve.")
+    ] = None,
+    batch_norm: Annotated[
+        bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Networks with batch norm.")
+    ] = None,
+    concurrent: Annotated[
+        int | None, typer.Option("--concurrent", help="Scales trained together, as ConSinGAN does.")
+    ] = None,
+    seed: RandomSeed = 0,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", help=f"Folder kept with checkpoint and CSV; else FILE{RUN_SUFFIX}, until done.", metavar="DIR"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on after the last scale that a stopped fit finished.")
+    ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Fit a prior to one photo; the same command goes on where it was stopped."""
+    from inverso.io import load_image  # noqa: PLC0415
+    from inverso.priors import save_prior  # noqa: PLC0415
+
+    try:
+        from inverso.training import SinGANRecipe, fit_singan  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
+        raise ValueError(msg) from error
+
+    _check_output(output)
+    given: dict[str, Any] = {
+        "max_size": max_size,
+        "min_size": min_size,
+        "scale_factor": scale_factor,
+        "width": width,
+        "double_every": double_every,
+        "iterations": None if iterations is None else _pair(iterations),
+        "reconstruction": reconstruction,
+        "batch_norm": batch_norm,
+        "concurrent": concurrent,
+    }
+    recipe = replace(SinGANRecipe(), **{name: value for name, value in given.items() if value is not None})
+    folder = output.with_suffix(RUN_SUFFIX) if run is None else run
+    reports: list[ScaleReport] = []
+    prior = fit_singan(
+        _without_gray_in_color(load_image(photo)),
+        seed=seed,
+        progress=not quiet,
+        out=folder,
+        resume=resume,
+        recipe=recipe,
+        report=reports.append,
+    )
+    save_prior(prior, output)
+    if run is None:
+        _clear(folder)
+    _print(reports)
+    typer.echo(f"wrote {output}")
+
+
+app.command(epilog=single_uses.SAMPLE_EPILOG)(single_uses.sample)
+app.command(epilog=single_uses.RECONSTRUCT_EPILOG)(single_uses.reconstruct)
+app.command(epilog=single_uses.HARMONIZE_EPILOG)(single_uses.harmonize)
+app.command(epilog=single_uses.EDIT_EPILOG)(single_uses.edit)
+app.command(epilog=single_uses.PAINT_EPILOG)(single_uses.paint)
+app.command(name="super-resolve", epilog=single_uses.SUPER_RESOLVE_EPILOG)(single_uses.super_resolve)
+app.command(epilog=single_uses.ANIMATE_EPILOG)(single_uses.animate)
+
+
+def _check_output(output: Path) -> None:
+    """Find out before the minutes of work whether the answer can be written."""
+    if output.suffix != SUFFIX:
+        msg = f"{output} must end in {SUFFIX}"
+        raise ValueError(msg)
+    if not output.parent.is_dir():
+        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
+        raise FileNotFoundError(msg)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    words = text.split(",")
+    try:
+        numbers = [int(word) for word in words]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in {1, 2}:
+        msg = f"--iterations takes one number or two, as in 1000 or 1000,500, got {text!r}"
+        raise ValueError(msg)
+    return numbers[0], numbers[-1]
+
+
+def _without_gray_in_color(photo: Tensor) -> Tensor:
+    """Take a photo without any color as a gray one, which is learned faster."""
+    return photo[:, :1] if bool((photo == photo[:, :1]).all()) else photo
+
+
+def _clear(folder: Path) -> None:
+    """Remove what the fit wrote to be resumed from, and nothing else."""
+    for name in RUN_FILES:
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _print(reports: list[ScaleReport]) -> None:
+    table = Table("scale", box=None, pad_edge=False)
+    for title in ("pixels", "seconds", "noise", "reconstruction (dB)"):
+        table.add_column(title, justify="right")
+    for row in reports:
+        size = f"{row.height} x {row.width}"
+        table.add_row(str(row.scale), size, f"{row.seconds:.1f}", f"{row.amplitude:.3f}", f"{row.psnr:.1f}")
+    table.add_row("all", "", f"{sum(row.seconds for row in reports):.1f}", "", "")
+    Console().print(table)

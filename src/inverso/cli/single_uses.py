@@ -1,0 +1,251 @@
+"""What `inverso single` does with a fitted prior: one command per use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from inverso.cli.options import RandomSeed, examples
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverso.priors import SinGAN
+
+SAMPLE_EPILOG = examples(
+    "inverso single sample photo.safetensors -n 9 -o sheet.png",
+    "inverso single sample photo.safetensors --size 100x300 -o panorama.png",
+    "inverso single sample photo.safetensors -n 100 --start-scale 1 -o samples/",
+)
+RECONSTRUCT_EPILOG = examples("inverso single reconstruct photo.safetensors -o again.png")
+HARMONIZE_EPILOG = examples("inverso single harmonize photo.safetensors pasted.png mask.png -o out.png")
+EDIT_EPILOG = examples("inverso single edit photo.safetensors edited.png mask.png -o out.png")
+PAINT_EPILOG = examples("inverso single paint photo.safetensors sketch.png -o out.png")
+SUPER_RESOLVE_EPILOG = examples("inverso single super-resolve photo.safetensors --factor 4 -o large.png")
+ANIMATE_EPILOG = examples("inverso single animate photo.safetensors --frames 60 -o film.gif")
+
+# Sides rounded to whole pixels can make two pictures of one shape differ by so much.
+_SHAPE_TOLERANCE = 0.02
+
+Model = Annotated[Path, typer.Argument(help="What `inverso single fit` wrote.", metavar="MODEL")]
+Mask = Annotated[Path, typer.Argument(help="Picture, white where it was changed and black elsewhere.", metavar="MASK")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")]
+StartScale = Annotated[
+    int | None,
+    typer.Option("--start-scale", help="First scale that is drawn anew; 1 changes most, -1 least.", metavar="K"),
+]
+Dilate = Annotated[int | None, typer.Option("--dilate", help="Pixels by which the mask grows.", metavar="PIXELS")]
+Blend = Annotated[
+    float | None, typer.Option("--blend", help="Standard deviation of the blur of its edge.", metavar="PIXELS")
+]
+
+
+def sample(
+    model: Model,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Picture, a sheet of several; or a folder for one each.", metavar="PATH"),
+    ],
+    n: Annotated[int, typer.Option("--number", "-n", help="How many.")] = 1,
+    size: Annotated[
+        str | None, typer.Option("--size", help="Height and width, as 100x300; the photo's by default.", metavar="HxW")
+    ] = None,
+    start_scale: Annotated[
+        int, typer.Option("--start-scale", help="First random scale; higher ones stay closer to the photo.")
+    ] = 0,
+    columns: Annotated[int | None, typer.Option("--columns", help="Samples per row of the sheet.")] = None,
+    seed: RandomSeed = 0,
+) -> None:
+    """Draw random images that are put together as the photo is."""
+    from inverso.io import save_image  # noqa: PLC0415
+
+    sides = None if size is None else _sides(size)
+    images = _load(model).sample(n, size=sides, start_scale=start_scale, seed=seed)
+    if output.suffix and not output.is_dir():
+        save_image(images, output, columns=columns)
+    else:
+        if not output.parent.is_dir():
+            msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
+            raise FileNotFoundError(msg)
+        output.mkdir(exist_ok=True)
+        for k, image in enumerate(images):
+            save_image(image, output / f"sample-{k:0{len(str(n - 1))}}.png")
+    typer.echo(f"wrote {output}")
+
+
+def reconstruct(
+    model: Model,
+    *,
+    output: Output,
+    scale: Annotated[int, typer.Option("--scale", help="Scale to stop at, 0 being the coarsest.")] = -1,
+) -> None:
+    """Make the photo from the fixed noise that was tied to it, and report the PSNR."""
+    import torch  # noqa: PLC0415
+
+    from inverso.io import save_image  # noqa: PLC0415
+    from inverso.metrics import psnr  # noqa: PLC0415
+
+    prior = _load(model)
+    with torch.no_grad():
+        image = prior.reconstruct(scale)
+    save_image(image, output)
+    typer.echo(f"psnr {float(psnr(image, prior.real(scale))):.4g} dB")
+    typer.echo(f"wrote {output}")
+
+
+def harmonize(
+    model: Model,
+    image: Annotated[Path, typer.Argument(help="The photo with an object pasted in.", metavar="IMAGE")],
+    mask: Mask,
+    *,
+    output: Output,
+    start_scale: StartScale = None,
+    dilate: Dilate = None,
+    blend: Blend = None,
+    seed: RandomSeed = 0,
+) -> None:
+    """Fit a pasted object to the photo's colors and textures."""
+    from inverso.io import save_image  # noqa: PLC0415
+
+    prior = _load(model)
+    answer = prior.harmonize(
+        _read(image, prior),
+        _read(mask, prior, channels=1),
+        start_scale=start_scale,
+        dilate=dilate,
+        blend=blend,
+        seed=seed,
+    )
+    save_image(answer, output)
+    typer.echo(f"wrote {output}")
+
+
+def edit(
+    model: Model,
+    image: Annotated[Path, typer.Argument(help="The edited photo.", metavar="IMAGE")],
+    mask: Mask,
+    *,
+    output: Output,
+    start_scale: StartScale = None,
+    dilate: Dilate = None,
+    blend: Blend = None,
+    seed: RandomSeed = 0,
+) -> None:
+    """Mend a photo whose parts were removed, moved, stretched or covered."""
+    from inverso.io import save_image  # noqa: PLC0415
+
+    prior = _load(model)
+    answer = prior.edit(
+        _read(image, prior),
+        _read(mask, prior, channels=1),
+        start_scale=start_scale,
+        dilate=dilate,
+        blend=blend,
+        seed=seed,
+    )
+    save_image(answer, output)
+    typer.echo(f"wrote {output}")
+
+
+def paint(
+    model: Model,
+    sketch: Annotated[Path, typer.Argument(help="A sketch of flat colors, of the photo's shape.", metavar="SKETCH")],
+    *,
+    output: Output,
+    start_scale: StartScale = None,
+    colors: Annotated[int, typer.Option("--colors", help="Colors of the photo it gets; 0 leaves its own.")] = 5,
+    seed: RandomSeed = 0,
+) -> None:
+    """Turn a sketch into an image with the photo's textures."""
+    from inverso.io import save_image  # noqa: PLC0415
+
+    prior = _load(model)
+    answer = prior.paint_to_image(_read(sketch, prior), start_scale=start_scale, colors=colors or None, seed=seed)
+    save_image(answer, output)
+    typer.echo(f"wrote {output}")
+
+
+def super_resolve(
+    model: Model,
+    *,
+    factor: Annotated[float, typer.Option("--factor", help="How much larger, above 1.")],
+    output: Output,
+    image: Annotated[
+        Path | None, typer.Option("--image", help="Enlarge this picture instead of the photo.", metavar="IMAGE")
+    ] = None,
+    back_projections: Annotated[
+        int, typer.Option("--back-projections", help="Per step; 0 lets colors and edges drift, as SinGAN does.")
+    ] = 2,
+    seed: RandomSeed = 0,
+) -> None:
+    """Enlarge the photo, with details as its own patches have them."""
+    from inverso.io import load_image, save_image  # noqa: PLC0415
+
+    prior = _load(model)
+    given = None if image is None else load_image(image, channels=prior.image_shape[0])
+    save_image(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
+    typer.echo(f"wrote {output}")
+
+
+def animate(
+    model: Model,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; it ends in .gif.", metavar="PATH")],
+    frames: Annotated[int, typer.Option("--frames", help="How many.")] = 40,
+    start_scale: Annotated[
+        int, typer.Option("--start-scale", help="First scale that moves; 0 moves most, -1 least.", metavar="K")
+    ] = 0,
+    alpha: Annotated[float, typer.Option("--alpha", help="Pull back to the photo, 0 to 1.")] = 0.1,
+    beta: Annotated[float, typer.Option("--beta", help="Smoothness of the motion, 0 to 1.")] = 0.9,
+    fps: Annotated[float, typer.Option("--fps", help="Frames a second.")] = 10.0,
+    seed: RandomSeed = 0,
+) -> None:
+    """Set the photo in motion."""
+    from inverso.priors.singan import save_animation  # noqa: PLC0415
+
+    prior = _load(model)
+    film = prior.animate(frames, start_scale=start_scale, alpha=alpha, beta=beta, seed=seed)
+    save_animation(film, output, fps=fps)
+    typer.echo(f"wrote {output}")
+
+
+def _load(model: Path) -> SinGAN:
+    from inverso.priors import SinGAN, load  # noqa: PLC0415
+
+    prior = load(model)
+    if not isinstance(prior, SinGAN):
+        family = type(prior).__name__
+        msg = f"{model} holds a {family}, not a prior of a single photo: make one with inverso single fit"
+        raise ValueError(msg)
+    return prior
+
+
+def _sides(text: str) -> tuple[int, int]:
+    words = text.lower().split("x")
+    try:
+        height, width = (int(word) for word in words)
+    except ValueError as error:
+        msg = f"--size takes height and width, as in 100x300, got {text!r}"
+        raise ValueError(msg) from error
+    return height, width
+
+
+def _read(path: Path, prior: SinGAN, *, channels: int | None = None) -> Tensor:
+    """Read a picture of the photo; one of the same shape and another size is resized, which is said."""
+    from inverso.io import load_image  # noqa: PLC0415
+    from inverso.priors.singan.resize import resize  # noqa: PLC0415
+
+    picture = load_image(path, channels=prior.image_shape[0] if channels is None else channels)
+    given, wanted = (picture.shape[-2], picture.shape[-1]), prior.sizes[-1]
+    if given == wanted:
+        return picture
+    shape = (given[0] / given[1]) / (wanted[0] / wanted[1])
+    sizes = f"{given[0]} x {given[1]}", f"{wanted[0]} x {wanted[1]}"
+    if abs(shape - 1) > _SHAPE_TOLERANCE:
+        msg = f"{path} is of {sizes[0]} pixels, and the photo of {sizes[1]}: make it the same shape"
+        raise ValueError(msg)
+    typer.echo(f"resized {path} from {sizes[0]} to {sizes[1]} pixels, as the photo was learned", err=True)
+    return resize(picture, wanted).clamp(0, 1)

@@ -1,0 +1,25 @@
+"""How close images are: per image (PSNR, SSIM, LPIPS), as sets (FID, KID), and samples to the one photo they are of.
+
+Every metric clamps its images to [0, 1] first, as saving does: what cannot be shown counts for nothing.
+"""
+
+from inverso.metrics.detail import sharpness
+from inverso.metrics.perceptual import Trunk, lpips
+from inverso.metrics.pixels import psnr, ssim
+from inverso.metrics.sets import fid, kid
+from inverso.metrics.single_image import SingleImageFID, diversity, sifid
+from inverso.metrics.sliced import sliced_wasserstein
+
+__all__ = [
+    "SingleImageFID",
+    "Trunk",
+    "diversity",
+    "fid",
+    "kid",
+    "lpips",
+    "psnr",
+    "sharpness",
+    "sifid",
+    "sliced_wasserstein",
+    "ssim",
+]

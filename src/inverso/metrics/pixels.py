@@ -1,0 +1,74 @@
+"""How close two images are, pixel by pixel and window by window: PSNR and SSIM."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from inverso.metrics.inputs import as_pair, check_side
+
+_SSIM_WINDOW = 11
+_SSIM_SIGMA = 1.5
+
+
+def psnr(x: Tensor, reference: Tensor) -> Tensor:
+    """Compute the peak signal-to-noise ratio of each image, `-10 log10(mean((x - reference)^2))`.
+
+    Args:
+        x: Images `(n, C, H, W)` or one image `(C, H, W)`; clamped to [0, 1].
+        reference: What they should be, of the same shape; clamped to [0, 1].
+
+    Returns:
+        Tensor `(n,)` in dB, infinite for equal images.
+
+    Raises:
+        ValueError: Shapes differ, are no images, or values are not finite.
+        TypeError: An argument is no floating-point tensor.
+
+    Example:
+        >>> import torch
+        >>> psnr(torch.full((1, 3, 8, 8), 0.6), torch.full((1, 3, 8, 8), 0.5))
+        tensor([20.0000])
+    """
+    x, reference = as_pair(x, reference)
+    return -10 * (x - reference).square().mean(dim=(1, 2, 3)).log10()
+
+
+def ssim(x: Tensor, reference: Tensor) -> Tensor:
+    """Compute the structural similarity of each image (Wang et al. 2004).
+
+    The window is the paper's, 11 × 11 Gaussian with standard deviation 1.5; the mean is taken where it fits into the
+    image, and over channels.
+
+    Args:
+        x: Images `(n, C, H, W)` or one image `(C, H, W)`, sides of at least 11; clamped to [0, 1].
+        reference: What they should be, of the same shape; clamped to [0, 1].
+
+    Returns:
+        Tensor `(n,)`, 1 for equal images.
+
+    Raises:
+        ValueError: Shapes differ or are too small, or values are not finite.
+        TypeError: An argument is no floating-point tensor.
+
+    Example:
+        >>> import torch
+        >>> x = torch.rand(2, 3, 16, 16)
+        >>> ssim(x, x)
+        tensor([1., 1.])
+    """
+    x, reference = as_pair(x, reference)
+    check_side(x, minimum=_SSIM_WINDOW, name="ssim")
+    from torchmetrics.functional.image import structural_similarity_index_measure  # noqa: PLC0415
+
+    _, similarity = structural_similarity_index_measure(
+        x,
+        reference,
+        sigma=_SSIM_SIGMA,
+        kernel_size=_SSIM_WINDOW,
+        data_range=1.0,
+        reduction="none",
+        return_full_image=True,
+    )
+    border = _SSIM_WINDOW // 2
+    inside: Tensor = similarity[..., border:-border, border:-border]
+    return inside.mean(dim=(1, 2, 3))

@@ -1,0 +1,292 @@
+"""`inverso single`: a tiny prior is fitted on the command line, and every use of it does what the library does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import inverso as inverso_package
+from inverso.cli.app import app
+from inverso.io import load_image, photo, save_image
+from inverso.priors import SinGAN, load
+
+pytest.importorskip("lightning_fabric")
+
+from inverso.training import SinGANRecipe, fit_singan
+
+SIDES = (20, 24)
+TINY = ("--min-size", "12", "--width", "4", "--iterations", "2", "-q")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """A prior fitted to a photo of 20 x 24 pixels, for an instant."""
+    folder = tmp_path_factory.mktemp("single")
+    save_image(photo("coffee", size=24)[..., :20, :], folder / "photo.png")
+    words = ["single", "fit", str(folder / "photo.png"), "-o", str(folder / "model.safetensors"), *TINY]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    (folder / "output.txt").write_text(result.stdout)
+    return folder / "model.safetensors"
+
+
+@pytest.fixture
+def prior(model) -> SinGAN:
+    return load(model)
+
+
+@pytest.fixture
+def files(prior, tmp_path) -> dict[str, Path]:
+    """An image of the photo's size, one twice as large, a mask for each."""
+    save_image(prior.photo.flip(-1), tmp_path / "image.png")
+    save_image(photo("cat", size=48)[..., :40, :], tmp_path / "large.png")
+    mask = torch.zeros(1, *SIDES)
+    mask[:, 5:9, 8:14] = 1
+    save_image(mask, tmp_path / "mask.png")
+    save_image(mask.repeat_interleave(2, 1).repeat_interleave(2, 2), tmp_path / "large-mask.png")
+    return {path.stem: path for path in tmp_path.glob("*.png")}
+
+
+def same(path: Path, expected: torch.Tensor) -> bool:
+    found = load_image(path, channels=expected.shape[-3])
+    return torch.equal((found * 255).round(), (expected.detach().clamp(0, 1) * 255).round())
+
+
+def test_a_fit_writes_the_prior_says_the_seconds_and_leaves_nothing_else(model, prior):
+    assert [path.name for path in sorted(model.parent.iterdir())] == ["model.safetensors", "output.txt", "photo.png"]
+    lines = (model.parent / "output.txt").read_text().splitlines()
+    assert lines[0].split() == ["scale", "pixels", "seconds", "noise", "reconstruction", "(dB)"]
+    assert len(lines) == 1 + len(prior.sizes) + 2
+    assert lines[-2].split()[0] == "all"
+    assert lines[-1] == f"wrote {model}"
+    assert prior.sizes[-1] == SIDES
+    assert torch.equal(prior.photo, load_image(model.parent / "photo.png"))
+
+
+def test_options_of_a_fit_change_the_recipe(inverso, picture, monkeypatch):
+    asked = {}
+
+    def record(image, **options):
+        asked.update(options, image=image)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("inverso.training.fit_singan", record)
+    words = "--max-size 40 --min-size 12 --scale-factor 0.8 --width 8 --double-every 4 --iterations 9,5 --concurrent 2"
+    more = "--reconstruction 100 --no-batch-norm --seed 3 --run folder --no-resume -q"
+    inverso("single", "fit", picture, "-o", "m.safetensors", *words.split(), *more.split())
+    assert asked["recipe"] == SinGANRecipe(
+        max_size=40,
+        min_size=12,
+        scale_factor=0.8,
+        width=8,
+        double_every=4,
+        iterations=(9, 5),
+        concurrent=2,
+        reconstruction=100.0,
+        batch_norm=False,
+    )
+    assert (asked["seed"], asked["out"], asked["resume"], asked["progress"]) == (3, Path("folder"), False, False)
+    inverso("single", "fit", picture, "-o", "m.safetensors")
+    assert asked["recipe"] == SinGANRecipe()
+    assert (asked["seed"], asked["out"], asked["resume"], asked["progress"]) == (0, Path("m.fit"), True, True)
+
+
+def test_a_folder_that_was_named_is_kept(inverso, model):
+    assert (
+        inverso("single", "fit", model.parent / "photo.png", "-o", "m.safetensors", "--run", "run", *TINY).exit_code
+        == 0
+    )
+    kept = {path.name for path in Path("run").iterdir()}
+    assert {"recipe.json", "checkpoint.pt", "scales.csv"} <= kept
+    again, before = load(Path("m.safetensors")).state_dict(), load(model).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in before.items())
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(inverso, model, monkeypatch):
+    done = []
+
+    def interrupted(image, **options):
+        def stop(row):
+            done.append(row.scale)
+            if len(done) == 2:
+                raise KeyboardInterrupt
+
+        return fit_singan(image, **{**options, "report": stop})
+
+    words = ("single", "fit", model.parent / "photo.png", "-o", "m.safetensors", *TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr("inverso.training.fit_singan", interrupted)
+        assert inverso(*words).exit_code == 130
+    assert done == [0, 1]
+    assert not Path("m.safetensors").exists()
+    assert Path("m.fit", "checkpoint.pt").exists()
+    kept = Path("m.fit", "scales.csv").read_text()
+    result = inverso(*words)
+    assert result.exit_code == 0
+    # The table of all scales shows the seconds of those that the first run finished.
+    seconds = [row.split(",")[4] for row in kept.splitlines()[1:]]
+    assert [float(line.split()[4]) for line in result.stdout.splitlines()[1:3]] == pytest.approx(
+        [float(value) for value in seconds], abs=0.06
+    )
+    again, unbroken = load(Path("m.safetensors")).state_dict(), load(model).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in unbroken.items())
+    assert not Path("m.fit").exists()
+
+
+def test_a_gray_photo_gives_a_gray_prior(inverso, tmp_path):
+    save_image(photo("coffee", size=13)[:, :1], tmp_path / "gray.png")
+    assert inverso("single", "fit", "gray.png", "-o", "gray.safetensors", *TINY).exit_code == 0
+    assert load(tmp_path / "gray.safetensors").image_shape == (1, 13, 13)
+    assert inverso("single", "paint", "gray.safetensors", "gray.png", "--colors", 3, "-o", "out.png").exit_code == 0
+    with Image.open("out.png") as picture:
+        assert picture.mode == "L"
+
+
+def test_without_the_extra_it_says_what_to_install(inverso, picture, monkeypatch):
+    monkeypatch.setattr(inverso_package, "training", inverso_package.training)
+    for name in [name for name in sys.modules if name.startswith("inverso.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    result = inverso("single", "fit", picture, "-o", "m.safetensors")
+    assert result.exit_code == 2
+    assert "pip install 'inverso[train]'" in result.stderr
+
+
+def test_sample_draws_one(inverso, model, prior):
+    result = inverso("single", "sample", model, "-o", "one.png", "--size", "16x40", "--seed", 4)
+    assert (result.exit_code, result.stdout) == (0, "wrote one.png\n")
+    assert same(Path("one.png"), prior.sample(1, size=(16, 40), seed=4))
+
+
+def test_sample_draws_a_sheet_and_a_folder(inverso, model, prior):
+    assert inverso("single", "sample", model, "-n", 6, "-o", "sheet.png", "--columns", 3).exit_code == 0
+    with Image.open("sheet.png") as sheet:
+        assert sheet.size == (3 * (24 + 2) + 2, 2 * (20 + 2) + 2)
+    assert inverso("single", "sample", model, "-n", 11, "--start-scale", 2, "-o", "all").exit_code == 0
+    assert sorted(path.name for path in Path("all").iterdir()) == [f"sample-{k:02}.png" for k in range(11)]
+    expected = prior.sample(11, start_scale=2)
+    assert all(same(Path(f"all/sample-{k:02}.png"), image[None]) for k, image in enumerate(expected))
+
+
+def test_reconstruct_reports_the_psnr(inverso, model, prior):
+    result = inverso("single", "reconstruct", model, "-o", "again.png")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("psnr ")
+    assert same(Path("again.png"), prior.reconstruct())
+    assert inverso("single", "reconstruct", model, "--scale", 0, "-o", "coarse.png").exit_code == 0
+    assert same(Path("coarse.png"), prior.reconstruct(0))
+
+
+@pytest.mark.parametrize("verb", ["harmonize", "edit"])
+def test_masks_of_white_and_black_say_what_is_drawn_anew(inverso, model, prior, files, verb):
+    words = ["--start-scale", "1", "--dilate", "1", "--blend", "0.5", "--seed", "2"]
+    result = inverso("single", verb, model, "image.png", "mask.png", "-o", "out.png", *words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    image, mask = load_image(files["image"]), load_image(files["mask"], channels=1)
+    expected = getattr(prior, verb)(image, mask, start_scale=1, dilate=1, blend=0.5, seed=2)
+    assert same(Path("out.png"), expected)
+    assert inverso("single", verb, model, "image.png", "mask.png", "-o", "default.png").exit_code == 0
+    assert same(Path("default.png"), getattr(prior, verb)(image, mask))
+
+
+def test_pictures_of_another_size_are_resized_and_this_is_said(inverso, model, files):
+    result = inverso("single", "edit", model, "large.png", "large-mask.png", "-o", "out.png")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "resized large.png from 40 x 48 to 20 x 24 pixels, as the photo was learned",
+        "resized large-mask.png from 40 x 48 to 20 x 24 pixels, as the photo was learned",
+    ]
+    assert load_image("out.png").shape == (1, 3, *SIDES)
+
+
+def test_paint_with_the_colors_of_the_photo_or_its_own(inverso, model, prior, files):
+    sketch = load_image(files["image"])
+    for colors, expected in ((4, 4), (0, None)):
+        words = ("--colors", colors, "--start-scale", 2, "--seed", 5)
+        assert inverso("single", "paint", model, "image.png", "-o", "out.png", *words).exit_code == 0
+        assert same(Path("out.png"), prior.paint_to_image(sketch, start_scale=2, colors=expected, seed=5))
+
+
+def test_super_resolve_the_photo_or_another_picture(inverso, model, prior, files):
+    assert inverso("single", "super-resolve", model, "--factor", 1.5, "-o", "out.png", "--seed", 1).exit_code == 0
+    assert same(Path("out.png"), prior.super_resolve(1.5, seed=1))
+    words = ("--factor", 1.5, "--back-projections", 0)
+    assert inverso("single", "super-resolve", model, *words, "-o", "plain.png").exit_code == 0
+    assert same(Path("plain.png"), prior.super_resolve(1.5, back_projections=0))
+    assert (
+        inverso("single", "super-resolve", model, "--factor", 2, "--image", "large.png", "-o", "out.png").exit_code == 0
+    )
+    assert load_image("out.png").shape == (1, 3, 80, 96)
+
+
+def test_animate_writes_a_gif(inverso, model):
+    result = inverso("single", "animate", model, "-o", "film.gif", "--frames", 5, "--fps", 20, "--start-scale", 1)
+    assert (result.exit_code, result.stdout) == (0, "wrote film.gif\n")
+    with Image.open("film.gif") as film:
+        # Frames that differ by less than 256 colors can tell become one that is shown longer.
+        assert (film.size, film.info["duration"] % 50) == ((24, 20), 0)
+
+
+def test_no_command_shows_the_help(inverso):
+    result = inverso("single")
+    assert "super-resolve" in result.output
+    assert "error:" not in result.output
+
+
+BAD = {
+    "no photo": ("fit none.png -o m.safetensors", "there is no file none.png"),
+    "fit suffix": ("fit {image} -o m.pt", "m.pt must end in .safetensors"),
+    "fit folder": ("fit {image} -o none/m.safetensors", "the folder none does not exist"),
+    "fit iterations": ("fit {image} -o m.safetensors --iterations many", "--iterations takes one number or two"),
+    "fit tiny": ("fit {image} -o m.safetensors -q", "min_size"),
+    "fit width": ("fit {image} -o m.safetensors --width 0", "width must be an integer of at least 1, got 0"),
+    "no model": ("sample none.safetensors -o a.png", "none.safetensors"),
+    "other prior": ("sample {dcgan} -o a.png", "holds a DCGAN, not a prior of a single photo"),
+    "size": ("sample {model} --size 100 -o a.png", "--size takes height and width, as in 100x300, got '100'"),
+    "no samples": ("sample {model} -n 0 -o a.png", "n must be an integer of at least 1, got 0"),
+    "sample scale": ("sample {model} --start-scale 9 -o a.png", "start_scale must lie between"),
+    "sample folder": ("sample {model} -n 2 -o none/folder", "the folder none does not exist"),
+    "sample suffix": ("sample {model} -o a.txt", "a.txt does not end in the suffix of a picture format"),
+    "reconstruct scale": ("reconstruct {model} --scale 9 -o a.png", "scale must lie between"),
+    "no mask": ("harmonize {model} {image} -o a.png", "Missing argument 'MASK'"),
+    "shape": ("edit {model} {square} {mask} -o a.png", "is of 16 x 16 pixels, and the photo of 20 x 24"),
+    "mask shape": ("edit {model} {image} {square} -o a.png", "make it the same shape"),
+    "empty mask": ("harmonize {model} {image} {black} -o a.png", "the mask is empty"),
+    "coarsest": ("harmonize {model} {image} {mask} --start-scale 0 -o a.png", "start_scale must lie between 1 and"),
+    "large disk": ("edit {model} {image} {mask} --dilate 99 -o a.png", "holds the whole image: take a smaller dilate"),
+    "one color": ("paint {model} {image} --colors 1 -o a.png", "colors must be an integer of at least 2"),
+    "factor": ("super-resolve {model} --factor 1 -o a.png", "factor must be above 1"),
+    "no factor": ("super-resolve {model} -o a.png", "Missing option '--factor'"),
+    "film": ("animate {model} -o a.png", "a.png must end in .gif"),
+    "alpha": ("animate {model} --alpha 2 -o a.gif", "alpha must lie in [0, 1], got 2.0"),
+}
+
+
+@pytest.fixture(scope="session")
+def names(model, tmp_path_factory) -> dict[str, Path]:
+    from inverso.priors import DCGAN, save_prior
+
+    folder = tmp_path_factory.mktemp("bad")
+    with torch.random.fork_rng(devices=[]):
+        save_prior(DCGAN(8, width=4, depth=1), folder / "dcgan.safetensors")
+    save_image(torch.rand(3, *SIDES), folder / "image.png")
+    save_image(torch.rand(3, 16, 16), folder / "square.png")
+    save_image(torch.zeros(1, *SIDES), folder / "black.png")
+    mask = torch.zeros(1, *SIDES)
+    mask[:, 4, 4] = 1
+    save_image(mask, folder / "mask.png")
+    return {"model": model, **{path.stem: path for path in folder.iterdir()}}
+
+
+@pytest.mark.parametrize(("command", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_exit_2(inverso, names, tmp_path, command, message):
+    result = inverso("single", *(word.format(**names) for word in command.split()))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
