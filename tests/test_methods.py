@@ -18,6 +18,8 @@ MEANING = {
     "dip": ["dip"],
     "ff": ["ff"],
     "bp": ["bp"],
+    "style": ["style"],
+    "style+bp": ["style", "bp"],
     "csgm+bp": ["csgm", "bp"],
     "ia+bp": ["csgm", "ia", "bp"],
     "csgm+ia": ["csgm", "ia"],

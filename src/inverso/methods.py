@@ -14,6 +14,7 @@ from inverso.stages import (
     ImageAdaptive,
     PseudoInverse,
     Stage,
+    StyleInversion,
 )
 
 Method: TypeAlias = "str | Stage | Sequence[Stage]"
@@ -25,6 +26,7 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         "csgm": (CSGM(),),
         "ia": (CSGM(), ImageAdaptive()),
         "dip": (DeepImagePrior(),),
+        "style": (StyleInversion(),),
         "ff": (FeedForward(),),
         "bp": (BackProject(),),
     }

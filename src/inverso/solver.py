@@ -16,7 +16,7 @@ from inverso.checks import as_seed, check_measurement, check_non_negative
 from inverso.errors import InversoError
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
-from inverso.priors import Prior
+from inverso.priors import Prior, StylePrior
 from inverso.reconstruction import Reconstruction
 from inverso.stages import InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import StageFailure
@@ -26,6 +26,7 @@ BATCHED_IMAGE = 4
 ADVICE = {
     "A": "the operator that measured y, as A=",
     "prior": "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)",
+    "styles": "a prior with style spaces, a StyleGAN2, as prior= (with any other prior, 'ia+bp' works)",
     "restorer": "a restorer, as restorer=",
     "image": "a stage before it that makes an image",
     "latent": "a stage before it that finds a latent, such as csgm",
@@ -194,6 +195,8 @@ def _check_parts(A: object, prior: object, restorer: object) -> None:
 def _check_needs(stages: Sequence[Stage], *, A: object, prior: object, restorer: object) -> None:
     """Refuse, before anything runs, a stage that would miss what it needs."""
     present = {name for name, part in (("A", A), ("prior", prior), ("restorer", restorer)) if part is not None}
+    if isinstance(prior, StylePrior):
+        present.add("styles")
     for stage in stages:
         missing = sorted(getattr(stage, "needs", frozenset()) - present)
         if missing:

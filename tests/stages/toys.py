@@ -44,6 +44,44 @@ class LinearPrior(GaussianPrior):
         return torch.linalg.solve(normal, matrix.T @ rest).T
 
 
+class LinearStyles(GaussianPrior):
+    """Images `sum_rf D_rf w_rf + 1/2` over rows r and filters f of styles: every space of styles is a linear one.
+
+    The directions of all rows and filters are orthonormal, so that w++ can make every image of their span; those of w
+    and w+ are sums of them.
+    """
+
+    adapt_lr = 1e-2
+
+    def __init__(
+        self, w_dim: int = 3, *, num_ws: int = 2, filters: int = 2, image_shape: ImageShape = SHAPE, mean: float = 0.1
+    ) -> None:
+        super().__init__(latent_shape=(w_dim,), image_shape=image_shape)
+        self.w_dim, self.num_ws, self.filters = w_dim, num_ws, filters
+        generator = torch.Generator().manual_seed(12)
+        pixels, count = math.prod(image_shape), num_ws * filters * w_dim
+        drawn = torch.randn(pixels, count, generator=generator, dtype=torch.float64)
+        self.weight = nn.Parameter(torch.linalg.qr(drawn).Q.T.reshape(num_ws, filters, w_dim, pixels))
+        self.register_buffer("mean_w", torch.full((w_dim,), mean, dtype=torch.float64))
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Map styles `(n, num_ws, w_dim)` or `(n, num_ws, filters, w_dim)` to images."""
+        styles = styles[:, :, None].expand(-1, -1, self.filters, -1) if styles.ndim == 3 else styles
+        return torch.einsum("nrfd,rfdp->np", styles, self.weight).reshape(-1, *self.image_shape) + 0.5
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Take the latent for a style."""
+        self.check_latent(z)
+        return self.synthesize(z[:, None].expand(-1, self.num_ws, -1))
+
+    @torch.no_grad()
+    def nearest(self, x: Tensor, space: str) -> Tensor:
+        """Project images onto those that a space of styles can make."""
+        kept = {"w": self.weight.sum(dim=(0, 1)), "w+": self.weight.sum(dim=1), "w++": self.weight}[space]
+        basis = torch.linalg.qr(kept.reshape(-1, kept.shape[-1]).T).Q
+        return ((x - 0.5).flatten(1) @ basis @ basis.T).reshape(x.shape) + 0.5
+
+
 class Constant(GaussianPrior):
     """The same value in every pixel, `G(z) = z`: losses that can be computed by hand."""
 

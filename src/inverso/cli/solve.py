@@ -209,7 +209,12 @@ def _keep(answer: object, target: Path) -> None:
 
 def _summary(answer: Reconstruction) -> dict[str, Any]:
     stages = [
-        {"name": record.name, "seconds": round(record.seconds, 3), "evaluations": record.evaluations}
+        {
+            "name": record.name,
+            "seconds": round(record.seconds, 3),
+            "evaluations": record.evaluations,
+            **({"note": record.note} if record.note else {}),
+        }
         for record in answer.stages
     ]
     return {"stages": stages, "residual": None if answer.residual is None else _finite(float(answer.residual))}
@@ -224,6 +229,9 @@ def _print_stages(report: dict[str, Any]) -> None:
     for record in report["stages"]:
         table.add_row(record["name"], f"{record['seconds']:.1f}", str(record["evaluations"]))
     Console().print(table)
+    for record in report["stages"]:
+        if "note" in record:
+            typer.echo(f"{record['name']}: {record['note']}")
     for name, unit in (("residual", ""), ("psnr", " dB")):
         if report[name] is not None:
             typer.echo(f"{name} {report[name]:.4g}{unit}")

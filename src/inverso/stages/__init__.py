@@ -15,6 +15,7 @@ from inverso.stages.feed_forward import FeedForward
 from inverso.stages.image_adaptive import ImageAdaptive
 from inverso.stages.pseudo_inverse import PseudoInverse
 from inverso.stages.resume import Resume
+from inverso.stages.style_inversion import StyleInversion
 
 __all__ = [
     "CSGM",
@@ -30,4 +31,5 @@ __all__ = [
     "Stage",
     "StageRecord",
     "State",
+    "StyleInversion",
 ]

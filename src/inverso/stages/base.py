@@ -108,6 +108,8 @@ class StageRecord:
         losses: Loss curves `(steps, n)`, NaN after an image has stopped; empty for a stage that does not iterate.
         seconds: Wall time.
         evaluations: Forward passes with gradient per image, over all restarts.
+        note: What it decided by itself and a reader should know, such as which loss it took; mostly empty.
+        phases: Records of its phases, for a stage that has some.
     """
 
     name: str
@@ -115,6 +117,8 @@ class StageRecord:
     losses: Tensor
     seconds: float = 0.0
     evaluations: int = 0
+    note: str = ""
+    phases: tuple[StageRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,8 @@ class State:
 class Stage(Protocol):
     """One step towards the answer: anything with a name that maps a state to the next one.
 
-    A stage may also say what it needs, as `needs: frozenset[str]` of "A", "prior", "restorer", "image" and "latent";
-    `solve` then refuses, before anything runs, a problem that lacks it.
+    A stage may also say what it needs, as `needs: frozenset[str]` of "A", "prior", "styles" (a prior that has style
+    spaces), "restorer", "image" and "latent"; `solve` then refuses, before anything runs, a problem that lacks it.
     """
 
     @property
