@@ -19,6 +19,10 @@ PRIOR_EPILOG = examples(
     "inverso train prior --data photos/ --out runs/flowers --steps 20000",
     "inverso train prior --data photos/ --out runs/flowers --resume",
 )
+STYLEGAN2_EPILOG = examples(
+    "inverso train stylegan2 --data photos/ --out runs/flowers --steps 40000",
+    "inverso train stylegan2 --data photos/ --out runs/flowers --resume --precision bf16-mixed",
+)
 
 
 @app.callback()
@@ -29,6 +33,7 @@ def _train() -> None:
 RESTORER_EPILOG = examples(
     "inverso train restorer --data photos/ --out runs/restorer --steps 20000 --precision bf16-mixed",
     "inverso train restorer --data photos/ --corruptions white-noise,white-box:2",
+    "inverso train restorer --data photos/ --corruption old-photo",
     "inverso train restorer --data photos/ --recipe mobile --weights perceptual=0,pixel=0.1",
 )
 Data = Annotated[Path, typer.Option("--data", help="Folder of photos, searched with its subfolders.")]
@@ -82,21 +87,78 @@ def prior(  # noqa: PLR0913 - one argument per option
     typer.echo(f"wrote {out}")
 
 
+@app.command(epilog=STYLEGAN2_EPILOG)
+def stylegan2(  # noqa: PLR0913 - one argument per option
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help=OUT_HELP)],
+    steps: Steps = 40_000,
+    size: Side = None,
+    latent_dim: Annotated[int | None, typer.Option("--latent-dim", help="Length of latents and styles.")] = None,
+    channel_base: Annotated[
+        int | None, typer.Option("--channel-base", help="Channels at a side are this over the side, ...")
+    ] = None,
+    channel_max: Annotated[int | None, typer.Option("--channel-max", help="... and this many at most.")] = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    r1: Annotated[float | None, typer.Option("--r1", help="Weight of the R1 penalty; more for fewer photos.")] = None,
+    shift: Annotated[
+        int | None, typer.Option("--shift", help="Shift what the discriminator sees by up to so many pixels.")
+    ] = None,
+    seed: RandomSeed = 0,
+    resume: Resume = False,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    quiet: Quiet = False,
+) -> None:
+    """Train a StyleGAN2 on a folder of photos."""
+    try:
+        from inverso.training import StyleGAN2Recipe, fit_stylegan2  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
+        raise ValueError(msg) from error
+
+    sizes = {"size": size, "latent_dim": latent_dim, "channel_base": channel_base, "channel_max": channel_max}
+    given: dict[str, Any] = {**sizes, "batch": batch, "lr": lr, "r1": r1, "shift": shift}
+    recipe = StyleGAN2Recipe(seed=seed, **{name: value for name, value in given.items() if value is not None})
+    fit_stylegan2(
+        data,
+        out=out,
+        recipe=recipe,
+        steps=steps,
+        resume=resume,
+        progress=not quiet,
+        devices=devices,
+        precision=precision,
+    )
+    typer.echo(f"wrote {out}")
+
+
 @app.command(epilog=RESTORER_EPILOG)
 def restorer(  # noqa: PLR0913 - one argument per option
     *,
     data: Data,
     out: Annotated[Path, typer.Option("--out", help=OUT_HELP)] = Path("runs/restorer"),
     recipe: Annotated[
-        str, typer.Option("--recipe", help="unet, or mobile or x-gans as in the papers.", metavar="NAME")
-    ] = "unet",
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="unet, repair for old photos (the default where they are the only corruption), or mobile, x-gans or "
+            "slides as in the papers.",
+            metavar="NAME",
+        ),
+    ] = None,
     steps: Annotated[
         int, typer.Option("--steps", help="Optimizer steps in all; the step size falls towards the last.")
     ] = 20_000,
     size: Side = None,
     corruptions: Annotated[
         str | None,
-        typer.Option("--corruptions", help="What to undo and how often, as in white-noise:2,rgb-noise,white-box."),
+        typer.Option(
+            "--corruptions",
+            "--corruption",
+            help="What to undo and how often, as in white-noise:2,rgb-noise,white-box; or old-photo.",
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", help="Weights of losses, as in pixel=1,adversarial=0.01,perceptual=0.")
@@ -116,13 +178,14 @@ def restorer(  # noqa: PLR0913 - one argument per option
         msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
         raise ValueError(msg) from error
 
+    mixture = None if corruptions is None else tuple(_pairs(corruptions, ":", default="1", name="--corruptions"))
+    if recipe is None:
+        recipe = "repair" if mixture is not None and {name for name, _ in mixture} == {"old-photo"} else "unet"
     if recipe not in RECIPES:
         msg = f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}"
         raise ValueError(msg)
     made = RECIPES[recipe](anneal=steps, seed=seed)
-    given: dict[str, Any] = {"size": size, "batch": batch, "lr": lr}
-    if corruptions is not None:
-        given["corruptions"] = tuple(_pairs(corruptions, ":", default="1", name="--corruptions"))
+    given: dict[str, Any] = {"size": size, "batch": batch, "lr": lr, "corruptions": mixture}
     if weights is not None:
         given["weights"] = _reweighted(made.weights, _pairs(weights, "=", default=None, name="--weights"))
     fit_restorer(

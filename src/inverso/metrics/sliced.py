@@ -86,7 +86,8 @@ def _distance(images: Tensor, references: Tensor, patches: int, generator: torch
     for pictures in (images, references):
         taken = _take((pictures - mean) / spread, *corners)
         found.append((taken.reshape(-1, length) @ directions).sort(dim=0).values)
-    return (found[0] - found[1]).abs().mean()
+    distance: Tensor = (found[0] - found[1]).abs().mean()
+    return distance
 
 
 def _take(images: Tensor, top: Tensor, left: Tensor) -> Tensor:
