@@ -2,12 +2,13 @@
 
     python benchmarks/singan.py --photo rocket --size 100 --out results/singan
     python benchmarks/singan.py --model photo.safetensors --out results/singan
-    python benchmarks/singan.py --photo rocket --size 64 --study scales --study filters --out results/singan
+    python benchmarks/singan.py --photo rocket --size 42 --square --study all --filters 32 64 --out results/singan
     python benchmarks/singan.py --smoke --study all --out /tmp/singan
 
 Without a study one prior is fitted, or read, and measured: seconds per scale, seconds for 100 samples, single-image
-FID, diversity. A study fits one prior for each of its settings, on the same photo and from the same seed. Each writes
-a table in Markdown and a sheet of samples. Times are those of this machine, as busy as it is.
+FID, diversity. A study fits one prior for each of its settings, on the same photo and from the same seed; studies that
+share a setting share its prior. Each writes a table in Markdown and a sheet of samples. Seconds are those that the
+processor worked, over all threads, so that a busy machine counts hardly more of them.
 
 Single-image FID and diversity are those of `inverso.metrics`; contrast is the spread of a sample's brightness over that
 of the photo's, averaged over samples: near 0, the prior has collapsed to one color.
@@ -16,9 +17,11 @@ of the photo's, averaged over samples: near 0, the prior has collapsed to one co
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +31,7 @@ from inverso.io import load_image, replacing
 from inverso.metrics import diversity, psnr, sifid
 from inverso.plotting import grid
 from inverso.priors import SinGAN, load
+from inverso.priors.singan.pyramid import plan_pyramid
 from inverso.priors.singan.resize import resize
 from inverso.training import ScaleReport, SinGANRecipe, fit_singan
 
@@ -35,32 +39,30 @@ from inverso.training import ScaleReport, SinGANRecipe, fit_singan
 PHOTOS = ("brick", "cell", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "moon", "rocket")
 SHOWN = 4
 HUNDRED = 100
+FILTERS = (16, 32, 64, 128)
 SMOKE = {"min_size": 16, "width": 8, "iterations": (8, 8)}
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A prior and, if it was fitted just now, the processor seconds of its scales."""
+
+    prior: SinGAN
+    seconds: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
 class Task:
-    """What is measured, and where the answers go."""
+    """What is measured, and where the answers go; fits are kept, as several studies have the default in common."""
 
     photo: Tensor
     recipe: SinGANRecipe
+    filters: Sequence[int]
     seed: int
     samples: int
     out: Path
     progress: bool
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A prior and, if it was fitted just now, what became of its scales."""
-
-    prior: SinGAN
-    reports: Sequence[ScaleReport] = ()
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds of all scales."""
-        return sum(row.seconds for row in self.reports) if self.reports else None
+    fits: dict[SinGANRecipe, Fitted] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -74,17 +76,19 @@ def main() -> None:
     if options.iterations:
         recipe = replace(recipe, iterations=(options.iterations[0], options.iterations[-1]))
     task = Task(
-        photo=resize_to(_read(options.photo), size),
+        photo=central_square(_read(options.photo)) if options.square else _read(options.photo),
         recipe=recipe,
+        filters=(4, 8) if options.smoke else options.filters,
         seed=options.seed,
         samples=8 if options.smoke else options.samples,
         out=options.out,
         progress=not options.quiet,
     )
+    if options.model:
+        task.fits[recipe] = Fitted(_load(options.model))
     names = list(STUDIES) if "all" in (options.study or []) else options.study
     if not names:
-        fitted = Fitted(_load(options.model)) if options.model else _fit(task, task.recipe)
-        measure(task, fitted)
+        measure(task, _fit(task, task.recipe))
         return
     for name in names:
         STUDIES[name](task)
@@ -94,9 +98,11 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photo", default="rocket", help=f"a file, or one of {', '.join(PHOTOS)}")
     parser.add_argument("--size", type=int, default=100, help="longest side in pixels")
-    parser.add_argument("--model", type=Path, help="measure this prior instead of fitting one")
+    parser.add_argument("--square", action="store_true", help="take the photo's central square")
+    parser.add_argument("--model", type=Path, help="take this prior and fit none by the default recipe")
     parser.add_argument("--study", action="append", choices=[*STUDIES, "all"], help="may be given several times")
     parser.add_argument("--iterations", type=int, nargs="+", metavar="N", help="at the coarsest and the finest scale")
+    parser.add_argument("--filters", type=int, nargs="+", metavar="N", default=FILTERS, help="for the study of them")
     parser.add_argument("--samples", type=int, default=50, help="of which quality is measured")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
@@ -115,7 +121,7 @@ def measure(task: Task, fitted: Fitted) -> None:
             "pixels": f"{height} x {width}",
             "noise": f"{prior.amplitudes[k]:.3f}",
             "reconstruction (dB)": f"{_reconstruction(prior, k):.1f}",
-            "seconds": f"{fitted.reports[k].seconds:.1f}" if fitted.reports else "",
+            "CPU seconds": f"{fitted.seconds[k]:.1f}" if fitted.seconds else "",
         }
         for k, (height, width) in enumerate(prior.sizes)
     ]
@@ -132,8 +138,8 @@ def quality(task: Task, fitted: Fitted) -> dict[str, str]:
     score = sifid(samples, prior.photo)
     return {
         "scales": str(len(prior.sizes)),
-        "seconds to fit": "" if fitted.seconds is None else f"{fitted.seconds:.0f}",
-        "seconds for 100 samples": f"{_seconds_for_samples(prior, task.samples):.1f}",
+        "CPU seconds to fit": f"{sum(fitted.seconds):.0f}" if fitted.seconds else "",
+        "CPU seconds for 100 samples": f"{_seconds_for_samples(prior, task.samples):.1f}",
         "reconstruction (dB)": f"{_reconstruction(prior, -1):.1f}",
         f"single-image FID ({score.features} features)": f"{score.mean:.3g}",
         "diversity": f"{diversity(samples, prior.photo):.2f}",
@@ -143,16 +149,14 @@ def quality(task: Task, fitted: Fitted) -> dict[str, str]:
 
 def study_scales(task: Task) -> None:
     """Vary the number of scales: without the coarse ones, only textures are learned."""
-    short = min(task.photo.shape[-2:])
-    smallest = task.recipe.min_size
-    sides = [short]
-    while True:
-        side = round(sides[-1] * task.recipe.scale_factor**2)
-        if side < smallest:
-            break
-        sides.append(side)
-    recipes = {side: replace(task.recipe, min_size=side) for side in [*sides, smallest]}
-    _compare(task, "scales", {f"from {side} px": recipe for side, recipe in recipes.items()})
+    height, width = task.photo.shape[-2:]
+    largest = math.ceil(min(height, width) * min(task.recipe.max_size / max(height, width), 1))
+    smallest: dict[int, SinGANRecipe] = {}
+    for side in range(largest, task.recipe.min_size - 1, -1):
+        recipe = replace(task.recipe, min_size=side)
+        plan = plan_pyramid((height, width), min_size=side, max_size=recipe.max_size, scale_factor=recipe.scale_factor)
+        smallest[len(plan.sizes)] = recipe
+    _compare(task, "scales", {f"from {recipe.min_size} px": recipe for recipe in smallest.values()})
 
 
 def study_batch_norm(task: Task) -> None:
@@ -168,10 +172,11 @@ def study_weight_loading(task: Task) -> None:
 
 
 def study_filters(task: Task) -> None:
-    """Vary the number of filters; and with it doubled every four scales, as SinGAN does."""
-    width = task.recipe.width
-    recipes = {f"{times * width // 2}": replace(task.recipe, width=times * width // 2) for times in (1, 2, 4, 8)}
-    recipes[f"{width}, doubled"] = replace(task.recipe, double_every=4)
+    """Vary the number of filters, with and without batch norm, on which it depends whether many are stable."""
+    recipes = {}
+    for batch_norm, suffix in ((True, ""), (False, ", no batch norm")):
+        for width in task.filters:
+            recipes[f"{width}{suffix}"] = replace(task.recipe, width=width, batch_norm=batch_norm)
     _compare(task, "filters", recipes)
 
 
@@ -217,19 +222,26 @@ STUDIES: Mapping[str, Callable[[Task], None]] = {
 
 def _compare(task: Task, name: str, recipes: Mapping[str, SinGANRecipe]) -> None:
     """Fit by each recipe, one after the other; a table and a sheet with a column for each."""
-    rows = []
-    columns = {"photo": task.photo.expand(SHOWN, -1, -1, -1)}
+    rows, columns = [], {}
     for label, recipe in recipes.items():
         fitted = _fit(task, recipe)
+        columns["photo"] = fitted.prior.photo.expand(SHOWN, -1, -1, -1)
         rows.append({"setting": label, **quality(task, fitted)})
         columns[label] = fitted.prior.sample(SHOWN, seed=task.seed)
     _write(task, name, _markdown(rows), columns)
 
 
 def _fit(task: Task, recipe: SinGANRecipe) -> Fitted:
-    reports: list[ScaleReport] = []
-    prior = fit_singan(task.photo, seed=task.seed, recipe=recipe, progress=task.progress, report=reports.append)
-    return Fitted(prior, reports)
+    """Fit by a recipe, unless that was done before."""
+    if recipe not in task.fits:
+        ends = [time.process_time()]
+
+        def note(_: ScaleReport) -> None:
+            ends.append(time.process_time())
+
+        prior = fit_singan(task.photo, seed=task.seed, recipe=recipe, progress=task.progress, report=note)
+        task.fits[recipe] = Fitted(prior, [end - start for start, end in itertools.pairwise(ends)])
+    return task.fits[recipe]
 
 
 def _load(path: Path) -> SinGAN:
@@ -249,21 +261,22 @@ def _read(name: str) -> Tensor:
     return pixels.expand(3, -1, -1)[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
 
 
-def resize_to(photo: Tensor, size: int) -> Tensor:
-    """Shrink a photo to a longest side."""
+def central_square(photo: Tensor) -> Tensor:
+    """Cut the central square out of a photo."""
     height, width = photo.shape[-2:]
-    ratio = min(size / max(height, width), 1)
-    return resize(photo, (round(height * ratio), round(width * ratio))).clamp(0, 1)
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return photo[..., top : top + side, left : left + side]
 
 
 def _seconds_for_samples(prior: SinGAN, batch: int) -> float:
     """Time 100 samples, drawn in batches as a user would."""
     prior.sample(1)
-    began = time.perf_counter()
+    began = time.process_time()
     done = 0
     while done < HUNDRED:
         done += len(prior.sample(min(batch, HUNDRED - done), seed=done))
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _reconstruction(prior: SinGAN, scale: int) -> float:
@@ -282,7 +295,7 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _write(task: Task, name: str, table: str, columns: Mapping[str, Tensor]) -> None:
-    text = f"# {name}\n\n{tuple(task.photo.shape[-2:])} pixels, {task.recipe}\n\n{table}"
+    text = f"# {name}\n\n{task.recipe}\n\n{table}"
     with replacing(task.out / f"{name}.md") as temporary:
         temporary.write_text(text)
     with replacing(task.out / f"{name}.png") as temporary:
