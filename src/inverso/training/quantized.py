@@ -116,7 +116,8 @@ def fine_tune(
     if precision not in get_args(Precision):
         msg = f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
         raise ValueError(msg)
-    student = clip_model(model, bits=bits, per_channel=per_channel, layers=layers).eval().requires_grad_()
+    clipped = clip_model(model, bits=bits, per_channel=per_channel, layers=layers).eval().requires_grad_()
+    student = clipped.to(memory_format=torch.channels_last)
     ranges = _ranges(student, per_channel=per_channel, layers=layers)
     device = next(student.parameters()).device.type
     optimizer = torch.optim.Adam(student.parameters(), lr=lr)
@@ -136,7 +137,8 @@ def fine_tune(
         schedule.step()
         _hold(student, ranges)
         bar.set_postfix(loss=f"{float(loss.detach()):.4g}")
-    tuned = round_model(student, bits=bits, per_channel=per_channel, layers=layers)
+    whole = student.to(memory_format=torch.contiguous_format)
+    tuned = round_model(whole, bits=bits, per_channel=per_channel, layers=layers)
     for parameter, original in zip(tuned.parameters(), model.parameters(), strict=True):
         parameter.requires_grad_(original.requires_grad)
     return tuned
