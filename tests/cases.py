@@ -26,10 +26,20 @@ from inverso.operators import (
     RandomColor,
     RandomGaussian,
     RandomMask,
+    Toning,
     stack,
 )
-from inverso.priors import DCGAN, PGGAN, VAE, Generator, Prior
-from inverso.stages import CSGM, BackProject, DeepImagePrior, FeedForward, ImageAdaptive, PseudoInverse, Stage
+from inverso.priors import DCGAN, PGGAN, VAE, Generator, Prior, SinGAN, StyleGAN2
+from inverso.stages import (
+    CSGM,
+    BackProject,
+    DeepImagePrior,
+    FeedForward,
+    ImageAdaptive,
+    PseudoInverse,
+    Stage,
+    StyleInversion,
+)
 from inverso.types import ImageShape
 
 
@@ -120,6 +130,19 @@ def crooked_kernel() -> Tensor:
     return kernel / kernel.sum()
 
 
+def fading(setting: Setting, *, leading: tuple[int, ...]) -> Tensor:
+    """A gain between 0.2 and 1 that loses some pixels."""
+    return some_pixels(setting, leading=leading) * (0.2 + 0.8 * Setting((1, *setting.image_shape[1:])).draw(leading=()))
+
+
+def toning(setting: Setting, *, leading: tuple[int, ...] = ()) -> Tensor:
+    """A matrix that mixes channels by halves."""
+    channels = setting.image_shape[0]
+    generator = torch.Generator().manual_seed(setting.seed)
+    mixed = torch.rand(*leading, channels, channels, dtype=torch.float64, generator=generator) / channels
+    return (torch.eye(channels, dtype=torch.float64) + mixed) / 2
+
+
 def measurement_count(setting: Setting) -> int:
     """Fewer than there are pixels, or more."""
     return max(1, round(2 * setting.ratio * torch.Size(setting.image_shape).numel()))
@@ -150,6 +173,13 @@ OPERATORS: dict[str, OperatorCase] = {
     "Blur": OperatorCase(lambda _: Blur(crooked_kernel())),
     "Blur that loses waves": OperatorCase(lambda _: Blur(torch.ones(1, 3) / 3), multiple=3),
     "RandomGaussian": OperatorCase(lambda s: RandomGaussian(measurement_count(s), s.image_shape, seed=s.seed)),
+    "Toning": OperatorCase(lambda s: Toning(toning(s), fading(s, leading=(1,)))),
+    "Toning per image": OperatorCase(
+        lambda s: Toning(toning(s, leading=(s.images,)), fading(s, leading=(s.images, 1)))
+    ),
+    "Toning to gray": OperatorCase(
+        lambda s: Toning(torch.ones(2 * s.image_shape[:1]) / s.image_shape[0], fading(s, leading=(s.images, 1)))
+    ),
     "mask of a mask": OperatorCase(lambda s: RandomMask(s.ratio, seed=1) @ Mask(some_pixels(s, leading=(s.images, 1)))),
     "shrunk blur": OperatorCase(lambda _: Bicubic(2) @ GaussianBlur(3, 0.5), multiple=2),
     "sampled blur": OperatorCase(lambda s: FFTMask(s.ratio, seed=s.seeds) @ Blur(crooked_kernel())),
@@ -170,6 +200,9 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     "DCGAN": lambda: DCGAN(8, width=4, depth=1),
     "PGGAN": lambda: PGGAN(8, widths=(4, 4)),
     "PGGAN of the other layout": lambda: PGGAN(8, widths=(4, 4), layout="gan-zoo"),
+    "SinGAN": lambda: SinGAN([(12, 13), (15, 16)], width=4),
+    "StyleGAN2": lambda: StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, channel_max=4),
+    "StyleGAN2 in w+": lambda: StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, channel_max=4, space="w+", psi=0.7),
     "VAE": lambda: VAE(8, hidden=6),
     "Generator": lambda: Generator(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8),
 }
@@ -183,4 +216,5 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "BackProject with ridge": lambda: BackProject(ridge=0.1),
     "DeepImagePrior": lambda: DeepImagePrior(steps=3),
     "FeedForward": FeedForward,
+    "StyleInversion": lambda: StyleInversion(steps=3, loss="edges"),
 }

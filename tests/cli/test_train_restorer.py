@@ -67,8 +67,26 @@ def test_the_papers_recipes_go_by_name(inverso, asked, name):
 
 
 @pytest.mark.parametrize(
+    ("words", "recipe"),
+    [
+        ("--corruption old-photo", RestorerRecipe.repair()),
+        ("--recipe repair", RestorerRecipe.repair()),
+        ("--recipe slides", RestorerRecipe.slides()),
+        ("--corruptions old-photo:2", RestorerRecipe.repair(corruptions=(("old-photo", 2.0),))),
+        ("--recipe slides --corruption white-noise", RestorerRecipe.slides(corruptions=(("white-noise", 1.0),))),
+    ],
+)
+def test_old_photos_have_recipes_of_their_own(inverso, asked, words, recipe):
+    result = inverso("train", "restorer", "--data", "photos", *words.split())
+    assert result.exit_code == 0, result.output
+    assert asked["recipe"] == replace(recipe, anneal=20_000)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("--corruption old-photo,white-box", "the network 'unet' is trained to keep right pixels"),
+        ("--corruption old-photo --weights points=1", "those of old photos have faded"),
         ("--recipe magic", "unknown recipe 'magic'; known are unet, mobile, x-gans"),
         ("--corruptions snow", "no corruption is called 'snow'; known ones: white-noise"),
         ("--corruptions white-box:often", "--corruptions takes names and numbers as in a:1,b:0.5"),

@@ -246,5 +246,5 @@ def test_options_are_checked() -> None:
 
 
 def test_unknown_metrics_are_refused(experiment: Experiment, data, options, tmp_path) -> None:
-    with pytest.raises(ValueError, match="there is no metric 'mse'; known: psnr, ssim, lpips"):
+    with pytest.raises(ValueError, match="there is no metric 'mse'; known: psnr, ssim, sharpness, lpips"):
         run(replace(experiment, metrics=("mse",)), data, tmp_path, options)

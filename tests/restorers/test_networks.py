@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.restorers import MobileRestorer, Restorer, UNetRestorer, XGANRestorer, parameter_count
+from inverso.restorers import (
+    MobileRestorer,
+    RepairRestorer,
+    Restorer,
+    SlidesRestorer,
+    UNetRestorer,
+    XGANRestorer,
+    parameter_count,
+)
 from inverso.restorers.unet import spread
 
 SMALL: dict[str, Callable[..., Restorer]] = {
@@ -17,6 +25,9 @@ SMALL: dict[str, Callable[..., Restorer]] = {
     "mobile resize": lambda **given: MobileRestorer(width=4, upsampling="resize", **given),
     "mobile dilated": lambda **given: MobileRestorer(width=4, dilation=2, **given),
     "x-gan": lambda **given: XGANRestorer(width=4, blocks=2, **given),
+    "repair": lambda **given: RepairRestorer(width=8, middle=8, deep=8, refine=8, tones=8, **given),
+    "slides": lambda **given: SlidesRestorer(width=16, **given),
+    "slides in color": lambda **given: SlidesRestorer(width=16, channels=3, pool="average", shortcut=True, **given),
 }
 
 

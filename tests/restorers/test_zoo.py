@@ -17,7 +17,9 @@ from inverso.errors import InversoError
 from inverso.quantization import save_quantized
 from inverso.restorers import (
     MobileRestorer,
+    RepairRestorer,
     Restorer,
+    SlidesRestorer,
     UNetRestorer,
     XGANRestorer,
     available,
@@ -31,6 +33,8 @@ TINY: dict[str, Callable[[], Restorer]] = {
     "unet": lambda: UNetRestorer(width=8, middle=8, deep=8, refine=8, seed=1),
     "mobile": lambda: MobileRestorer(width=4, blocks=1, upsampling="resize", dilation=2, seed=1),
     "x-gan": lambda: XGANRestorer(width=4, blocks=1, dropout=0.25, seed=1),
+    "repair": lambda: RepairRestorer(width=8, middle=8, deep=8, refine=8, tones=8, seed=1),
+    "slides": lambda: SlidesRestorer(width=16, channels=3, pool="average", shortcut=True, seed=1),
 }
 
 
@@ -155,7 +159,7 @@ class TestSaving:
 
 class TestNames:
     def test_cards_say_what_the_networks_are(self) -> None:
-        families = {"UNetRestorer": UNetRestorer, "MobileRestorer": MobileRestorer}
+        families = {family.__name__: family for family in (UNetRestorer, MobileRestorer, RepairRestorer)}
         for known in available():
             assert parameter_count(families[known.family]()) == known.parameters
             assert card(known.name) is known

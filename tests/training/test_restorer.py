@@ -20,7 +20,7 @@ import inverso.training.restorer as restorer_module
 from inverso.errors import InversoError
 from inverso.io import load_image
 from inverso.losses.perceptual import Perceptual
-from inverso.restorers import MobileRestorer, UNetRestorer, XGANRestorer, load
+from inverso.restorers import MobileRestorer, RepairRestorer, SlidesRestorer, UNetRestorer, XGANRestorer, load
 from inverso.training import RECIPES, LoopSettings, RestorerRecipe, Weights, fit_restorer
 
 TINY = (("width", 8), ("middle", 8), ("deep", 8), ("refine", 8))
@@ -202,7 +202,13 @@ class TestRecipes:
 
     def test_networks_are_built_by_name(self) -> None:
         built = [recipe(options=(("width", 8),)).build() for recipe in RECIPES.values()]
-        assert [type(network) for network in built] == [UNetRestorer, MobileRestorer, XGANRestorer]
+        assert [type(network) for network in built] == [
+            UNetRestorer,
+            MobileRestorer,
+            XGANRestorer,
+            RepairRestorer,
+            SlidesRestorer,
+        ]
 
     def test_the_kept_share_falls(self) -> None:
         recipe = RestorerRecipe(corruptions=(("white-noise", 1.0),), keep=(0.6, 0.4), keep_steps=10)
@@ -218,7 +224,7 @@ class TestRecipes:
         ("setting", "message"),
         [
             ({"size": 8}, "size must be an integer of at least 16"),
-            ({"network": "mlp"}, "network must be one of unet, mobile, x-gan, got 'mlp'"),
+            ({"network": "mlp"}, "network must be one of unet, mobile, x-gan, repair, slides, got 'mlp'"),
             ({"corruptions": (("snow", 1.0),)}, "no corruption is called 'snow'"),
             ({"corruptions": ()}, "a mixture needs parts"),
             ({"keep": (0.5, 0.0)}, "keep must lie in"),
@@ -226,7 +232,7 @@ class TestRecipes:
             ({"lr": 0.0}, "lr must be greater than 0"),
             ({"anneal": -1}, "anneal must be an integer of at least 0"),
             ({"weights": Weights(pixel=0.0)}, "every loss weighs 0"),
-            ({"network": "mobile"}, "a first guess and a mask are drawn by the network 'unet' alone"),
+            ({"network": "mobile"}, "only the networks 'unet' and 'repair' draw a first guess"),
             ({"contest": "wgan"}, "contest must be one of bce, minimax, lsgan, got 'wgan'"),
         ],
     )

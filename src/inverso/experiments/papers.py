@@ -13,13 +13,15 @@ from inverso.experiments.baselines import (
     LinearInterpolation,
     TotalVariation,
 )
+from inverso.experiments.old_photos import AsItIs, DamageKnown, OldPhotos
 from inverso.experiments.points import DETECTORS, CentralBlock, Detector, Points, RandomBox
 from inverso.experiments.table import Case, Curve, Entry, Experiment, Tuned
 from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Identity, RandomMask
-from inverso.stages import CSGM, BackProject, ImageAdaptive
+from inverso.stages import CSGM, BackProject, ImageAdaptive, StyleInversion
 
 IAGAN = "the replication of Abu Hussein et al. 2020 with PGGAN on CelebA-HQ"
 QUANTIZED = "Deng, Looi & Tsun, Quantized GANs for mobile image reconstruction"
+SLIDES = "Trpceski & Gleason, Image repair using deep convolutional generative adversarial networks"
 X_GANS = "Liu et al., X-GANs: image reconstruction made easy for extreme cases"
 
 TEN_OF_PIXELS = 5 / 255
@@ -218,6 +220,27 @@ def _blocks() -> Experiment:
     )
 
 
+def _old_photos() -> Experiment:
+    return Experiment(
+        name="e11",
+        title="Old photos",
+        question="Which restorer repairs old photos, is it sharp, and what is it worth to know the damage?",
+        source=f"the examples of {SLIDES}, which show no numbers",
+        # With 8 bits: without rounding, the last trace of a faded color would be enough to bring it back.
+        cases=tuple(
+            Case(f"old photo, {preset}", OldPhotos(preset), eight_bit=True) for preset in ("default", "severe")
+        ),
+        methods={
+            "damaged": AsItIs(),
+            "ff": "ff",
+            "ia+bp (damage known)": DamageKnown((CSGM(), ImageAdaptive(), BackProject())),
+        },
+        slow={"style (damage known)": DamageKnown((StyleInversion(),))},
+        metrics=("psnr", "ssim", "sharpness", "lpips"),
+        comparisons=(("ff", "damaged"), ("ff", "ia+bp (damage known)"), ("ia+bp (damage known)", "damaged")),
+    )
+
+
 def _point_losses() -> Experiment:
     cases = {share: Case(f"random {_share(share)}", Points(share)) for share in SHARES}
     return Experiment(
@@ -256,6 +279,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             _points(),
             _color_noise(),
             _blocks(),
+            _old_photos(),
             _point_losses(),
             _ceiling(),
         )

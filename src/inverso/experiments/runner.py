@@ -261,6 +261,9 @@ def _fast(entry: Entry) -> Entry:
 
 
 def _hurried(stage: Stage) -> Stage:
+    inner = getattr(stage, "stages", None)
+    if isinstance(inner, tuple):
+        return cast("Stage", replace(cast("Any", stage), stages=tuple(_hurried(each) for each in inner)))
     numbers = {name: getattr(stage, name, None) for name in ("steps", "samples")}
     fewer = {name: min(FAST_STEPS, number) for name, number in numbers.items() if isinstance(number, int)}
     return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage

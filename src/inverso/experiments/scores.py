@@ -9,10 +9,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inverso.metrics import lpips, psnr, ssim
+from inverso.metrics import lpips, psnr, sharpness, ssim
 
-METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"psnr": psnr, "ssim": ssim, "lpips": lpips}
-TITLES: Mapping[str, str] = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS (AlexNet)"}
+METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "sharpness": sharpness,
+    "lpips": lpips,
+}
+TITLES: Mapping[str, str] = {
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "sharpness": "sharpness (share of the detail)",
+    "lpips": "LPIPS (AlexNet)",
+}
 LOWER_IS_BETTER = frozenset({"lpips"})
 DIGITS: Mapping[str, int] = {"psnr": 2}
 

@@ -8,7 +8,9 @@ from inverso.operators.edge_mask import EdgeMask
 from inverso.operators.estimation import estimate_mask
 from inverso.operators.fills import Clutter, Fill, RandomColor, White
 from inverso.operators.fourier import Blur, FFTMask
+from inverso.operators.old_photo import OldPhoto, OldPhotograph
 from inverso.operators.separable import Bicubic, GaussianBlur
+from inverso.operators.toning import Toning
 
 __all__ = [
     "Bicubic",
@@ -24,10 +26,13 @@ __all__ = [
     "Identity",
     "LinearOperator",
     "Mask",
+    "OldPhoto",
+    "OldPhotograph",
     "RandomColor",
     "RandomGaussian",
     "RandomMask",
     "Stack",
+    "Toning",
     "White",
     "estimate_mask",
     "stack",

@@ -4,6 +4,8 @@ from inverso.restorers.base import Restorer, parameter_count
 from inverso.restorers.discriminators import MultiscaleDiscriminator, PatchDiscriminator, PlainDiscriminator
 from inverso.restorers.files import save_restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
+from inverso.restorers.repair import RepairRestorer
+from inverso.restorers.slides import SlidesDiscriminator, SlidesRestorer
 from inverso.restorers.unet import UNetRestorer
 from inverso.restorers.zoo import Card, available, card, load
 
@@ -13,7 +15,10 @@ __all__ = [
     "MultiscaleDiscriminator",
     "PatchDiscriminator",
     "PlainDiscriminator",
+    "RepairRestorer",
     "Restorer",
+    "SlidesDiscriminator",
+    "SlidesRestorer",
     "UNetRestorer",
     "XGANRestorer",
     "available",

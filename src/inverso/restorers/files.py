@@ -14,10 +14,12 @@ from inverso.checkpoints import read_file, tensors, write_network
 from inverso.quantization import read_quantized
 from inverso.restorers.base import Restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
+from inverso.restorers.repair import RepairRestorer
+from inverso.restorers.slides import SlidesRestorer
 from inverso.restorers.unet import UNetRestorer
 
 FAMILIES: Mapping[str, type[Restorer]] = {
-    family.__name__: family for family in (UNetRestorer, MobileRestorer, XGANRestorer)
+    family.__name__: family for family in (UNetRestorer, MobileRestorer, XGANRestorer, RepairRestorer, SlidesRestorer)
 }
 QUANTIZED = "inverso-quantized"
 
@@ -31,7 +33,7 @@ def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | 
     For 1 to 8 bits per weight there is `inverso.quantization.save_quantized`, whose files `load` reads as well.
 
     Args:
-        restorer: A `UNetRestorer`, `MobileRestorer` or `XGANRestorer`.
+        restorer: A `UNetRestorer`, `MobileRestorer`, `XGANRestorer`, `RepairRestorer` or `SlidesRestorer`.
         path: The file, replaced where it exists; its folder must exist. It appears whole or not at all.
         dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are. Offsets
             keep their type. Restorers are read back as float32.

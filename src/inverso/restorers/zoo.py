@@ -47,6 +47,7 @@ _BIAS = (
     "Small aligned portraits only. Where nothing of a face is known it draws an average one, and it takes off glasses "
     "and other rare things."
 )
+_FACES = "12,284 real aligned face photos, many of people in the news, shrunk to 64 x 64 px."
 _CARDS = (
     Card(
         name="faces-64",
@@ -54,11 +55,14 @@ _CARDS = (
         parameters=4_112_880,
         size=64,
         license="BSD-3-Clause, as inverso",
-        data="12,284 real aligned face photos, many of people in the news, shrunk to 64 x 64 px.",
+        data=_FACES,
         corruptions="White and RGB noise, white and cluttered boxes and blocks, points at random and on edges.",
-        recipe="`inverso train restorer`, 1,900 steps: a first version; see the card faces-64.md beside the weights.",
+        recipe="`inverso train restorer`, 5,200 steps of 16 photos; see the card faces-64.md beside the weights.",
         seed=0,
-        quality="See the card faces-64.md beside the weights.",
+        quality=(
+            "On 100 held-out photos: white noise 32.0 dB, RGB noise 26.0 dB (both keep 40 %), white box 33.6 dB, white "
+            "block 27.7 dB, cluttered block 26.5 dB."
+        ),
         bias=_BIAS,
     ),
     Card(
@@ -67,12 +71,35 @@ _CARDS = (
         parameters=4_366_595,
         size=64,
         license="BSD-3-Clause, as inverso",
-        data="Photos of faces, 64 x 64 px.",
+        data=_FACES,
         corruptions="White noise, RGB noise, white boxes.",
-        recipe="`inverso train restorer --recipe mobile`; see the card faces-64-paper.md beside the weights.",
+        recipe=(
+            "The network of Deng, Looi & Tsun with a pixel loss alone, 3,200 steps of 16 photos; see the card "
+            "faces-64-paper.md beside the weights."
+        ),
         seed=0,
-        quality="See the card faces-64-paper.md beside the weights.",
+        quality=(
+            "On 100 held-out photos: white noise 25.1 dB, RGB noise 22.5 dB (both keep 40 %), white box 25.2 dB, white "
+            "block 25.5 dB."
+        ),
         bias=_BIAS,
+    ),
+    Card(
+        name="faces-64-repair",
+        family="RepairRestorer",
+        parameters=1_202_940,
+        size=64,
+        license="BSD-3-Clause, as inverso",
+        data=_FACES,
+        corruptions="Old photos, as `inverso.operators.OldPhoto` makes them: scratches, stains, dust, fading, "
+        "over-exposure, gray and sepia, paper.",
+        recipe=(
+            "`inverso train restorer --corruption old-photo`, 2,900 steps of 16 photos; see its card "
+            "beside the weights."
+        ),
+        seed=0,
+        quality="On 100 held-out photos at the default damage: 21.4 dB and SSIM 0.82, from 16.8 dB and 0.68.",
+        bias=f"{_BIAS} The colors of a gray print are guesses.",
     ),
 )
 
@@ -86,7 +113,7 @@ def available() -> tuple[Card, ...]:
     Example:
         >>> from inverso.restorers import available
         >>> [card.name for card in available()]
-        ['faces-64', 'faces-64-paper']
+        ['faces-64', 'faces-64-paper', 'faces-64-repair']
     """
     return _CARDS
 

@@ -25,7 +25,8 @@ class Corrupted:
 
     Args:
         image: Degraded images `(n, C, H, W)` in [0, 1].
-        known: `(n, 1, H, W)`, True where a pixel still is the photo's.
+        known: `(n, 1, H, W)`, True where a pixel still is the photo's; in old photos, where it is faded but not
+            covered.
         kind: For every image the index of the part of a `Mixture` that drew it; zeros without one.
     """
 

@@ -18,6 +18,7 @@ from inverso.training.corruptions import (
     WhiteBox,
     WhiteNoise,
 )
+from inverso.training.old_photos import Aging
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ NAMES = (
     "points",
     "edge-points",
     "canny-points",
+    "old-photo",
 )
 
 
@@ -122,7 +124,8 @@ def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
 
     Args:
         name: One of `NAMES`. The noises, boxes and points of the papers; a "block" is the central one of half the
-            sides, a "box" has random corners; "extreme" noise keeps 5 to 15 %.
+            sides, a "box" has random corners; "extreme" noise keeps 5 to 15 %. "old-photo" is
+            `inverso.operators.OldPhoto`, from nearly new to severely damaged.
         keep: Share kept by `"white-noise"` and `"rgb-noise"`.
 
     Raises:
@@ -144,6 +147,7 @@ def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
         "points": DiscretePoints(),
         "edge-points": DiscretePoints(edges="sobel"),
         "canny-points": DiscretePoints(edges="canny"),
+        "old-photo": Aging(),
     }
     if name not in made:
         msg = f"no corruption is called {name!r}; known ones: {', '.join(NAMES)}"

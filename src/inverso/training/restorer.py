@@ -36,6 +36,7 @@ CORRUPTION, DROPOUT = 2, 3
 PIXEL_LOSSES = {"log": log_error, "l2": squared_error, "l1": absolute_error}
 SCORED = ("white-noise", "rgb-noise", "white-block")
 MEASURED = (*SCORED, "cluttered-block", "rgb-noise-extreme")
+OLD_PHOTO = "old-photo"
 SHOWN = 8
 FEWEST_PHOTOS = 4
 
@@ -59,7 +60,8 @@ def fit_restorer(
         data: Folder of photos, searched with its subfolders; each is cropped square and resized.
         out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv` (PSNR and SSIM for each of several
             corruptions, on photos set aside), sample sheets (rows of damaged and restored photos, at last the photos),
-            `best.safetensors` (highest mean PSNR over white noise, RGB noise and the central white block) and
+            `best.safetensors` (highest mean PSNR over white noise, RGB noise and the central white block, or over old
+            photos where they are all that is trained on) and
             `last.safetensors`.
         recipe: What decides the result; by default that of inverso's own network, with a step size that falls to the
             end.
@@ -202,7 +204,10 @@ class RestorerTraining:
         photos = self.held_out.photos.float() / 255
         measures: dict[str, float] = {}
         rows = []
-        for name in MEASURED:
+        names = [name for name, _ in self.recipe.corruptions]
+        scored = (OLD_PHOTO,) if names == [OLD_PHOTO] else SCORED
+        measured = scored if scored != SCORED else (*MEASURED, *(name for name in names if name == OLD_PHOTO))
+        for name in measured:
             spoilt = named(name)(photos, generator=torch.Generator().manual_seed(0)).image
             with torch.no_grad():
                 restored = torch.cat([self.average(part.to(self.fabric.device)) for part in spoilt.split(32)]).cpu()
@@ -212,7 +217,7 @@ class RestorerTraining:
         if self.fabric.is_global_zero:
             columns = min(SHOWN, len(photos))
             save_image(torch.cat([*rows, photos[:SHOWN]]), folder / f"samples-{step:06d}.png", columns=columns)
-        score = sum(measures[f"{name}_db"] for name in SCORED) / len(SCORED)
+        score = sum(measures[f"{name}_db"] for name in scored) / len(scored)
         return {"score": score, **measures}
 
     def export(self, path: Path) -> None:

@@ -14,17 +14,35 @@ from inverso.losses.adversarial import Against
 from inverso.losses.data import Norm
 from inverso.losses.feature_matching import Reduction
 from inverso.losses.perceptual import Backbone
-from inverso.restorers import MobileRestorer, MultiscaleDiscriminator, PlainDiscriminator, UNetRestorer, XGANRestorer
+from inverso.restorers import (
+    MobileRestorer,
+    MultiscaleDiscriminator,
+    PlainDiscriminator,
+    RepairRestorer,
+    SlidesDiscriminator,
+    SlidesRestorer,
+    UNetRestorer,
+    XGANRestorer,
+)
 from inverso.restorers.base import Restorer
+from inverso.restorers.slides import SMALLEST_JUDGED
 from inverso.training.mixtures import Curriculum, Mixture, named
 
-Network = Literal["unet", "mobile", "x-gan"]
-Judge = Literal["plain", "multiscale"]
+Network = Literal["unet", "mobile", "x-gan", "repair", "slides"]
+Judge = Literal["plain", "multiscale", "slides"]
 Pixel = Literal["log", "l2", "l1"]
 Contest = Literal["bce", "minimax", "lsgan"]
 Setting = tuple[str, int | float | str]
 
-NETWORKS: dict[str, type[Restorer]] = {"unet": UNetRestorer, "mobile": MobileRestorer, "x-gan": XGANRestorer}
+NETWORKS: dict[str, type[Restorer]] = {
+    "unet": UNetRestorer,
+    "mobile": MobileRestorer,
+    "x-gan": XGANRestorer,
+    "repair": RepairRestorer,
+    "slides": SlidesRestorer,
+}
+EXPLAINING = ("unet", "repair")
+"""Networks that tell a first guess and a mask."""
 
 BROAD = (
     ("white-noise", 0.25),
@@ -45,6 +63,7 @@ EXTREME = (
     ("white-block", 1.0),
     ("cluttered-block", 1.0),
 )
+OLD_PHOTO = "old-photo"
 
 
 @dataclass(frozen=True)
@@ -53,8 +72,8 @@ class Weights:
 
     Args:
         pixel: Distance from the photo.
-        guess: The same of the first guess of a `UNetRestorer`, as log error.
-        mask: Cross-entropy of the mask that a `UNetRestorer` guesses.
+        guess: The same of the first guess of a `UNetRestorer` or `RepairRestorer`, as log error.
+        mask: Cross-entropy of the mask that such a network guesses.
         points: Distance from the known pixels of the input.
         adversarial: Fooling the discriminator.
         features: Matching what the discriminator's layers see.
@@ -85,11 +104,12 @@ class Weights:
 class RestorerRecipe:
     """Everything that decides what a training gives, saved beside the weights.
 
-    The default trains inverso's own network; `RestorerRecipe.mobile()` and `RestorerRecipe.x_gans()` are the papers'.
+    The default trains inverso's own network, `RestorerRecipe.repair()` the one for old photos;
+    `RestorerRecipe.mobile()`, `RestorerRecipe.x_gans()` and `RestorerRecipe.slides()` are the papers'.
 
     Args:
         size: Side of the images.
-        network: `"unet"`, `"mobile"` or `"x-gan"`.
+        network: `"unet"`, `"mobile"`, `"x-gan"`, `"repair"` or `"slides"`.
         options: Settings of the network by name, where they differ from its defaults.
         corruptions: Names from `inverso.training.mixtures.NAMES` and how often each is drawn.
         keep: Share of pixels that the noises keep, at first and at last.
@@ -103,7 +123,7 @@ class RestorerRecipe:
         weights: How much each loss counts.
         pixel: `"log"` error, or `"l2"` or `"l1"`, summed over an image.
         point_norm: Of the loss on known pixels, `"l2"` or `"l1"`.
-        judge: The discriminator: `"plain"`, or `"multiscale"` patches that see the input.
+        judge: The discriminator: `"plain"`, `"multiscale"` patches that see the input, or `"slides"`.
         contest: The adversarial loss: `"bce"`, its `"minimax"` form, or `"lsgan"`.
         against: Train against the `"sum"` of several discriminators or the `"best"` of them.
         reduction: Of differences between features: `"sum"` or `"mean"`.
@@ -184,6 +204,30 @@ class RestorerRecipe:
         )
         return cls(**{**_shallow(paper), **changes})
 
+    @classmethod
+    def repair(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
+        """Give the recipe for old photos: inverso's own network for them, and `OldPhoto` as the only corruption."""
+        return cls(**{"network": "repair", "corruptions": ((OLD_PHOTO, 1.0),), **changes})
+
+    @classmethod
+    def slides(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
+        """Give the recipe of "Image repair using deep convolutional GANs" (Trpceski & Gleason 2025).
+
+        The slides give both networks and no loss, step size or batch: those are ours.
+        """
+        paper = cls(
+            network="slides",
+            corruptions=((OLD_PHOTO, 1.0),),
+            batch=4,
+            lr=2e-4,
+            betas=(0.5, 0.999),
+            weights=Weights(pixel=1e-2, adversarial=0.1),
+            pixel="l2",
+            judge="slides",
+            contest="bce",
+        )
+        return cls(**{**_shallow(paper), **changes})
+
     def __post_init__(self) -> None:
         check_count(self.size, name="size", minimum=16)
         for name, kind in CHOICES.items():
@@ -201,11 +245,29 @@ class RestorerRecipe:
         for name in ("clip", "ema"):
             check_non_negative(getattr(self, name), name=name)
         check_seed(self.seed)
-        if (self.weights.guess or self.weights.mask) and self.network != "unet":
-            msg = f"a first guess and a mask are drawn by the network 'unet' alone, not by {self.network!r}"
+        if (self.weights.guess or self.weights.mask) and self.network not in EXPLAINING:
+            msg = f"only the networks 'unet' and 'repair' draw a first guess and a mask, not {self.network!r}"
+            raise ValueError(msg)
+        self._check_old_photos()
+        if self.judge == "slides" and self.weights.judged and self.size % SMALLEST_JUDGED:
+            msg = f"the judge 'slides' takes images whose side is a multiple of {SMALLEST_JUDGED}, got size {self.size}"
             raise ValueError(msg)
         if not any(asdict(self.weights).values()):
             msg = "every loss weighs 0, so that nothing would be learned"
+            raise ValueError(msg)
+
+    def _check_old_photos(self) -> None:
+        """Refuse losses that take pixels of an old photo, which have faded, for those of the photo."""
+        if OLD_PHOTO not in dict(self.corruptions):
+            return
+        if self.network == "unet" and self.weights.mask:
+            msg = (
+                "the network 'unet' is trained to keep right pixels, and old photos have faded ones: take "
+                "RestorerRecipe.repair(), or Weights(mask=0)"
+            )
+            raise ValueError(msg)
+        if self.weights.points:
+            msg = "the loss 'points' compares with known pixels of the input, and those of old photos have faded"
             raise ValueError(msg)
 
     def mixture(self, step: int) -> Mixture:
@@ -232,6 +294,9 @@ class RestorerRecipe:
 
     def build_judge(self) -> nn.Module:
         """Make the discriminator with fresh weights."""
+        if self.judge == "slides":
+            channels = int(dict(self.options).get("channels", 1))
+            return SlidesDiscriminator(size=self.size, channels=channels, seed=self.seed + 1)
         if self.judge == "plain":
             return PlainDiscriminator(size=self.size, seed=self.seed + 1)
         return MultiscaleDiscriminator(seed=self.seed + 1)
@@ -251,6 +316,8 @@ RECIPES: Mapping[str, Callable[..., RestorerRecipe]] = {
     "unet": RestorerRecipe,
     "mobile": RestorerRecipe.mobile,
     "x-gans": RestorerRecipe.x_gans,
+    "repair": RestorerRecipe.repair,
+    "slides": RestorerRecipe.slides,
 }
 
 

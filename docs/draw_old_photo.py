@@ -1,0 +1,69 @@
+"""Draw the pictures of docs/old_photo.md from a free photo: `python docs/draw_old_photo.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from inverso.io import photo
+from inverso.metrics import psnr, sharpness, ssim
+from inverso.operators import OldPhoto
+from inverso.operators.old_photo import PARTS, PRESETS
+from inverso.plotting import grid
+from inverso.restorers import load
+
+IMAGES = Path(__file__).parent / "images"
+DPI = 100
+SEEDS = (1, 12)
+
+
+def parts() -> None:
+    """Every part by itself, at half and at full strength."""
+    x = photo("astronaut", size=256)
+    columns = {"photo": x.expand(2, -1, -1, -1)}
+    for part in PARTS:
+        olds = [
+            OldPhoto.only(**{part: strength}, tone=tone, seed=SEEDS[0]).damage(x).y
+            for strength, tone in ((0.5, "sepia"), (1.0, "gray"))
+        ]
+        columns[part] = torch.cat(olds)
+    captions = {"photo": ["strength 0.5", "strength 1.0"]}
+    grid(columns, captions=captions, cell=1.5).savefig(IMAGES / "old-photo-parts.png", dpi=DPI)
+
+
+def presets() -> None:
+    """Every preset at two sizes, and its mask."""
+    columns = {}
+    for preset in PRESETS:
+        olds = [OldPhoto.preset(preset, seed=SEEDS[1]).damage(photo("astronaut", size=size)) for size in (256, 64)]
+        enlarged = [torch.nn.functional.interpolate(old.y, 256, mode="nearest") for old in olds]
+        masks = [torch.nn.functional.interpolate(1 - old.damaged.float(), 256, mode="nearest") for old in olds]
+        columns[preset] = torch.cat(enlarged)
+        columns[f"{preset}: mask"] = torch.cat(masks).expand(-1, 3, -1, -1)
+    grid(columns, cell=1.7).savefig(IMAGES / "old-photo-presets.png", dpi=DPI)
+
+
+def repaired() -> None:
+    """What the embedded restorer makes of four old photos."""
+    x = photo("astronaut", size=64).expand(4, -1, -1, -1)
+    old = OldPhoto(seed=(1, 2, 3, 12)).damage(x)
+    with torch.no_grad():
+        told = load("faces-64-repair").explain(old.y)
+    columns = {
+        "old": old.y,
+        "repaired": told.image,
+        "photo": x,
+        "covered": old.damaged.float(),
+        "found": (told.logits < 0).float(),
+    }
+    captions = {}
+    for name in ("old", "repaired"):
+        values = zip(psnr(columns[name], x), ssim(columns[name], x), sharpness(columns[name], x), strict=True)
+        captions[name] = [f"{db:.1f} dB, {like:.2f}, {sharp:.2f}" for db, like, sharp in values]
+    grid(columns, captions=captions).savefig(IMAGES / "old-photo-repaired.png")
+
+
+if __name__ == "__main__":
+    for draw in (parts, presets, repaired):
+        draw()

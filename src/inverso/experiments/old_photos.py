@@ -1,0 +1,130 @@
+"""Photos that are made old, and what knows how they were."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from inverso.checks import as_generator, check_non_negative
+from inverso.operators import LinearOperator, OldPhoto, Toning
+from inverso.stages import Problem, Stage, StageRecord, State
+from inverso.stages.base import no_losses
+from inverso.types import Seed
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AgedPhotos(Toning):
+    """The operator of photos that were made old, which measures the whole damage.
+
+    Args:
+        matrix: As of `Toning`.
+        gain: As of `Toning`.
+        degradation: How they were made old.
+        offset: What is added to `A x`, `(n, C, H, W)`.
+    """
+
+    degradation: OldPhoto = field(default_factory=OldPhoto, kw_only=True)
+    offset: Tensor = field(kw_only=True)
+
+    def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
+        """Make the photos old, as they were when this operator was made of them."""
+        level = check_non_negative(noise, name="noise")
+        generator = as_generator(seed)
+        y = self.degradation.damage(x).y
+        draw = torch.randn(y.shape, dtype=y.dtype, generator=generator, device=generator.device)
+        return y + level * draw.to(y.device) if level > 0 else y
+
+    def for_image(self, index: int) -> AgedPhotos:
+        """Return the operator of one photo of the batch."""
+        one = slice(index, index + 1)
+        seeds = self.degradation.seed
+        alone = replace(self.degradation, seed=seeds[one] if isinstance(seeds, tuple) else seeds)
+        return AgedPhotos(self.matrix[one], self.gain[one], degradation=alone, offset=self.offset[one])
+
+    def __repr__(self) -> str:
+        return f"AgedPhotos({self.degradation!r})"
+
+
+@dataclass(frozen=True)
+class OldPhotos:
+    """Make every photo old in its own way.
+
+    Args:
+        preset: Name of the strengths, from `inverso.operators.old_photo.PRESETS`.
+
+    Raises:
+        ValueError: There is no such preset.
+
+    Example:
+        >>> import torch
+        >>> from inverso.experiments.old_photos import OldPhotos
+        >>> OldPhotos("severe").for_photos(torch.rand(2, 3, 16, 16), (0, 1)).offset.shape
+        torch.Size([2, 3, 16, 16])
+    """
+
+    preset: str = "default"
+
+    def __post_init__(self) -> None:
+        OldPhoto.preset(self.preset)
+
+    def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
+        """Age the photos, and keep what is known about it."""
+        degradation = OldPhoto.preset(self.preset, seed=tuple(seeds))
+        old = degradation.damage(photos)
+        return AgedPhotos(old.A.matrix, old.A.gain, degradation=degradation, offset=old.offset)
+
+
+@dataclass(frozen=True)
+class AsItIs:
+    """Leave the measurement as it is: what every method should be better than."""
+
+    name: ClassVar[str] = "damaged"
+    needs: ClassVar[frozenset[str]] = frozenset()
+    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Hand the measurement on.
+
+        Raises:
+            ValueError: It is no picture of the image's size.
+        """
+        began = time.perf_counter()
+        if tuple(problem.y.shape[1:]) != problem.image_shape or problem.y.is_complex():
+            msg = f"{problem.operator!r} measures no pictures of shape {problem.image_shape}"
+            raise ValueError(msg)
+        image = problem.y.clone()
+        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
+
+
+@dataclass(frozen=True)
+class DamageKnown:
+    """Take off the offset of old photos, and go on with what the operator measures of them.
+
+    Args:
+        stages: What then runs, told which pixels are damaged and how the others have faded.
+    """
+
+    stages: tuple[Stage, ...]
+
+    name: ClassVar[str] = "damage-known"
+    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
+    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Run the stages.
+
+        Raises:
+            ValueError: The measurement is none of old photos.
+        """
+        A = problem.operator
+        if not isinstance(A, AgedPhotos):
+            msg = f"only of old photos is the damage known, not of what {A!r} measures"
+            raise ValueError(msg)
+        known = replace(problem, y=problem.y - A.offset.to(problem.y))
+        for stage in self.stages:
+            state = stage(known, state)
+        return state

@@ -1,0 +1,206 @@
+"""What lies over an old photo: stains, dust and scratches, painted on a whole batch at once.
+
+Everything is drawn from uniform numbers, one row per image, in units of the shorter side: the same row gives the same
+damage at any size. Every edge ends within a pixel, so that what is not covered is not touched at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PAPER = (0.97, 0.95, 0.90)
+DIRT = (0.13, 0.11, 0.09)
+TEA = (0.66, 0.46, 0.24)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where the pixels of `(n, C, H, W)` lie, in units of the shorter side.
+
+    Args:
+        size: `(H, W)`.
+        channels: C.
+    """
+
+    size: tuple[int, int]
+    channels: int
+
+    @property
+    def side(self) -> int:
+        """The shorter side in pixels."""
+        return min(self.size)
+
+    @property
+    def rows(self) -> Tensor:
+        """Row of every pixel, `(H, 1)`."""
+        return ((torch.arange(self.size[0]) + 0.5) / self.side)[:, None]
+
+    @property
+    def columns(self) -> Tensor:
+        """Column of every pixel, `(1, W)`."""
+        return ((torch.arange(self.size[1]) + 0.5) / self.side)[None]
+
+    def place(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn uniform numbers `(n,)` into a row and a column on the picture, `(n, 1, 1)` each."""
+        height, width = (length / self.side for length in self.size)
+        return spread_out(u * height), spread_out(v * width)
+
+    def colored(self, color: tuple[float, float, float]) -> Tensor:
+        """Give a color `(C, 1, 1)`; a gray picture gets its mean."""
+        values = torch.tensor(color)
+        return (values if self.channels > 1 else values.mean()[None])[:, None, None]
+
+
+def spread_out(values: Tensor) -> Tensor:
+    """Give one number per image `(n,)` two more dimensions, for rows and columns."""
+    return values[:, None, None]
+
+
+def between(u: Tensor, low: float, high: float) -> Tensor:
+    """Turn numbers in [0, 1] into numbers in [low, high]."""
+    return low + (high - low) * u
+
+
+def smooth_field(u: Tensor, size: tuple[int, int]) -> Tensor:
+    """Turn `(n, k^2)` numbers in [0, 1] into fields `(n, 1, H, W)` in [0, 1] that pass smoothly between them."""
+    side = math.isqrt(u.shape[1])
+    grid = u.reshape(-1, 1, side, side)
+    return F.interpolate(grid, size, mode="bicubic", align_corners=True).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture with something over it.
+
+    Args:
+        image: `(n, C, H, W)`.
+        covered: `(n, 1, H, W)`, True where it is not what it was.
+    """
+
+    image: Tensor
+    covered: Tensor
+
+    def paint(self, cover: Tensor, color: Tensor, *, glaze: bool = False) -> Layer:
+        """Lay a color over the picture.
+
+        Args:
+            cover: `(n, H, W)` in [0, 1].
+            color: `(C, 1, 1)` or `(n, C, 1, 1)`.
+            glaze: Let the picture shine through, as a stain does: what is dark stays dark.
+        """
+        alpha = cover[:, None].to(self.image)
+        color = color.to(self.image)
+        under = self.image * color if glaze else color
+        return Layer(torch.lerp(self.image, under.expand_as(self.image), alpha), self.covered | (cover > 0)[:, None])
+
+    def paint_both(self, covers: Tensor, canvas: Canvas) -> Layer:
+        """Lay bare paper over the picture, and dirt over that: covers `(2, n, H, W)`."""
+        return self.paint(covers[0], canvas.colored(PAPER)).paint(covers[1], canvas.colored(DIRT))
+
+
+def _sides(dark: Tensor, there: Tensor) -> Tensor:
+    """Say of one thing per image whether it is light or dark, `(2, n, 1, 1)`, and neither if it is not there."""
+    return torch.stack([~dark & there, dark & there])[..., None, None]
+
+
+class Stains:
+    """Dried tea and damp: irregular, translucent, darker at the rim."""
+
+    most: ClassVar[int] = 3
+    each: ClassVar[int] = 6
+    field: ClassVar[int] = 8
+    numbers: ClassVar[int] = most * (each + field**2)
+
+    @classmethod
+    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
+        """Lay up to three stains of up to 28 % of the side in radius; the strength decides number, size and depth."""
+        for k, own in enumerate(u.chunk(cls.most, dim=1)):
+            there = (strength * cls.most > k) & (strength > 0)
+            row, column = canvas.place(own[:, 0], own[:, 1])
+            warp = smooth_field(own[:, cls.each :], canvas.size)[:, 0]
+            radius = spread_out(between(own[:, 2], 0.08, 0.2) * (0.4 + strength))
+            squeeze = spread_out(between(own[:, 3], 0.75, 1.3))
+            distance = torch.hypot((canvas.rows - row) * squeeze, (canvas.columns - column) / squeeze)
+            # A rough outline: the distance in radii, pushed in and out by a smooth field.
+            reach = distance / radius.clamp_min(1e-6) + 1.1 * (warp - 0.5)
+            soft = max(1.0, 0.012 * canvas.side)
+            inside = ((1 - reach) * radius * canvas.side / soft + 0.5).clamp(0, 1)
+            # Liquid carries its color outwards as it dries: pale inside, a dark rim.
+            depth = spread_out(between(own[:, 4], 0.3, 0.5) * (0.5 + strength)) * (0.5 + 0.5 * warp + 0.3 * reach)
+            rim = 0.3 * torch.exp(-(((reach - 0.95) / 0.06) ** 2))
+            cover = (inside * (depth + rim)).clamp(0, 1) * spread_out(there)
+            layer = layer.paint(cover, canvas.colored(TEA), glaze=True)
+        return layer
+
+
+class Dust:
+    """Specks of dust and flakes: small crooked spots, most of them light."""
+
+    most: ClassVar[int] = 60
+    each: ClassVar[int] = 6
+    numbers: ClassVar[int] = most * each
+
+    @classmethod
+    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
+        """Lay up to sixty specks of 0.4 to 1.2 % of the side in radius, few of them large."""
+        covers = torch.zeros(2, len(u), *canvas.size)
+        own = u.reshape(len(u), cls.most, cls.each)
+        for k in range(int((strength.max() * cls.most).ceil())):
+            row, column = canvas.place(own[:, k, 0], own[:, k, 1])
+            radius = spread_out(between(own[:, k, 2] ** 3, 0.004, 0.012)) * canvas.side
+            turn = spread_out(own[:, k, 3] * math.pi)
+            down, right = ((canvas.rows - row) * canvas.side, (canvas.columns - column) * canvas.side)
+            stretch = spread_out(between(own[:, k, 4], 0.8, 1.6))
+            along = (right * turn.cos() + down * turn.sin()) / stretch
+            across = (down * turn.cos() - right * turn.sin()) * stretch
+            # Specks under a pixel cover a part of it.
+            cover = (radius + 0.5 - torch.hypot(along, across)).clamp(0, 1).minimum((2 * radius).clamp_max(1))
+            covers = covers.maximum(cover * _sides(own[:, k, 5] < 0.3, strength * cls.most > k))
+        return layer.paint_both(covers, canvas)
+
+
+class Scratches:
+    """Scratches and creases: long thin lines that bend a little, and come and go."""
+
+    most: ClassVar[int] = 10
+    each: ClassVar[int] = 12
+    numbers: ClassVar[int] = most * each
+
+    @classmethod
+    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
+        """Lay up to ten lines of 0.5 to 1.4 % of the side in width; every other one crosses most of the picture."""
+        covers = torch.zeros(2, len(u), *canvas.size)
+        own = u.reshape(len(u), cls.most, cls.each)
+        for k in range(int((strength.max() * cls.most).ceil())):
+            line = cls._line(own[:, k], canvas)
+            covers = covers.maximum(line * _sides(own[:, k, 11] < 0.2, strength * cls.most > k))
+        return layer.paint_both(covers, canvas)
+
+    @staticmethod
+    def _line(own: Tensor, canvas: Canvas) -> Tensor:
+        """Draw one line per image in its own axes, `across = bend(along)`."""
+        row, column = canvas.place(own[:, 0], own[:, 1])
+        # Most scratches of a stack of photos run along it: nearly upright.
+        turn = spread_out(math.pi / 2 + (own[:, 2] - 0.5).sign() * between((2 * own[:, 2] - 1).abs() ** 2, 0, 1.4))
+        down, right = canvas.rows - row, canvas.columns - column
+        along = right * turn.cos() + down * turn.sin()
+        across = down * turn.cos() - right * turn.sin()
+        bend, slope = torch.zeros(()), torch.zeros(())
+        for amplitude, waves, shift in ((0.05, 3.0, own[:, 4]), (0.008, 14.0, own[:, 5])):
+            size = spread_out(amplitude * (own[:, 3] - 0.5) * 2)
+            phase = waves * along + spread_out(2 * math.pi * shift)
+            bend = bend + size * phase.sin()
+            slope = slope + size * waves * phase.cos()
+        distance = (across - bend).abs() / (1 + slope.square()).sqrt() * canvas.side
+        width = spread_out(between(own[:, 6] ** 2, 0.0025, 0.007)) * canvas.side
+        line = (width + 0.5 - distance).clamp(0, 1).minimum((2 * width).clamp_max(1))
+        length = spread_out(between(own[:, 7] ** 2, 0.1, 0.8))
+        ends = ((length - along.abs()) * 12).clamp(0, 1)
+        gaps = 0.75 + 0.6 * (spread_out(2 * math.pi * own[:, 8]) + spread_out(between(own[:, 9], 8, 25)) * along).sin()
+        return line * ends * gaps.clamp(0, 1) * spread_out(between(own[:, 10], 0.7, 1.0))

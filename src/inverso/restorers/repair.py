@@ -1,0 +1,125 @@
+"""A restorer of old photos: it takes the aging off the colors first, and then mends what is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inverso.checks import check_count
+from inverso.restorers.base import CHANNELS, Restorer, initialize, unseeded
+from inverso.restorers.unet import Attention, ResidualBlock, Restoration, Trunk, spread
+
+CELL = 8
+"""Pixels of a side of the cells that get a correction of colors of their own."""
+
+
+class ColorCorrection(nn.Module):
+    """Undo toning and fading: a 3 × 4 affine map of colors per cell of 8 × 8 pixels, interpolated between them.
+
+    Aging changes colors by a map that hardly differs from pixel to pixel. A map per cell can undo that, colors a face
+    differently from what is behind it, and cannot blur anything.
+
+    Args:
+        width: Channels on an eighth of the resolution.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(CHANNELS, width, CELL, stride=CELL)
+        self.body = nn.Sequential(ResidualBlock(width), Attention(width), ResidualBlock(width))
+        self.leave = nn.Conv2d(width, CHANNELS * (CHANNELS + 1), 1)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Correct the colors of images `(n, 3, H, W)` whose sides are multiples of 8."""
+        maps = self.leave(self.body(self.enter(2 * y - 1)))
+        # Only the maps are computed in low precision: colors need more than the eight bits of a bfloat16.
+        maps = F.interpolate(maps, size=y.shape[-2:], mode="bilinear", align_corners=False).to(y.dtype)
+        matrix = maps.unflatten(1, (CHANNELS, CHANNELS + 1))
+        mixed = (matrix[:, :, :CHANNELS] * (y - 0.5)[:, None]).sum(dim=2)
+        answer: Tensor = y + mixed + matrix[:, :, CHANNELS]
+        return answer
+
+
+class RepairRestorer(Restorer):
+    """Repair old photos: correct the colors, guess what is covered, keep what is not.
+
+    A map of colors per cell (`ColorCorrection`) turns the old photo y into c, which a `UNetRestorer` would call a photo
+    with some wrong pixels, and what follows is what that does: a U-Net draws a guess g and the probability m that a
+    pixel is not covered, `f = g + spread(c - g, m)`, a few convolutions correct f by r and m to m', and the answer is
+    `m' (c + r) + (1 - m') (f + r)`. The correction r reaches all pixels, since no faded color is ever quite right.
+
+    Args:
+        width: Channels on half resolution.
+        middle: Channels on a quarter of the resolution.
+        deep: Channels on an eighth of the resolution.
+        refine: Channels of the correction, on half resolution.
+        tones: Channels of what corrects the colors, on an eighth of the resolution.
+        seed: Of the initial weights.
+
+    Raises:
+        ValueError: A width is no positive integer, or `deep` or `tones` is not divisible by 4.
+
+    Example:
+        >>> import torch
+        >>> from inverso.restorers import RepairRestorer
+        >>> restorer = RepairRestorer(width=8, middle=8, deep=8, refine=8, tones=8)
+        >>> restorer(torch.rand(1, 3, 20, 17)).shape
+        torch.Size([1, 3, 20, 17])
+    """
+
+    multiple = CELL
+    smallest = CELL
+
+    def __init__(
+        self, *, width: int = 32, middle: int = 72, deep: int = 112, refine: int = 32, tones: int = 48, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.config = {"width": width, "middle": middle, "deep": deep, "refine": refine, "tones": tones}
+        for name, value in self.config.items():
+            check_count(value, name=name)
+        for name in ("deep", "tones"):
+            if self.config[name] % 4:
+                msg = f"{name} must be divisible by 4, the heads of the attention, got {self.config[name]}"
+                raise ValueError(msg)
+        with unseeded():
+            self.colors = ColorCorrection(tones)
+            self.trunk = Trunk(width, middle, deep)
+            self.enter = nn.Conv2d(4 * (4 * CHANNELS + 1), refine, 3, padding=1)
+            self.blocks = nn.Sequential(*(ResidualBlock(refine) for _ in range(3)))
+            self.leave = nn.Conv2d(refine, 4 * (CHANNELS + 1), 3, padding=1)
+        initialize(self, seed)
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, ResidualBlock):
+                    module.second.weight.mul_(0.1)
+                if isinstance(module, Attention):
+                    module.out.weight.mul_(0.1)
+            for head in (self.colors.leave, self.trunk.leave, self.leave):
+                head.weight.mul_(0.1)
+
+    def explain(self, y: Tensor) -> Restoration:
+        """Repair photos whose sides are multiples of 8, and tell how; the logits say what is not covered."""
+        corrected = self.colors(y)
+        # Scratches and dust are mostly bare paper: a ramp below white tells it from light colors.
+        white = (8 * y.amin(dim=1, keepdim=True) - 7).clamp_min(0)
+        drawn = _on_cells(self.trunk, torch.cat([2 * corrected - 1, white], dim=1))
+        guess, first = 0.5 + drawn[:, :CHANNELS], drawn[:, CHANNELS:]
+        known = first.sigmoid()
+        filled = guess + spread(corrected - guess, known)
+        seen = torch.cat([2 * y - 1, 2 * corrected - 1, known, 2 * filled - 1, corrected - guess], dim=1)
+        correction = _on_cells(lambda x: self.leave(self.blocks(self.enter(x))), seen)
+        logits = first + correction[:, CHANNELS:]
+        image = torch.lerp(filled, corrected, logits.sigmoid()) + correction[:, :CHANNELS]
+        return Restoration(image, guess, first, logits)
+
+    def restore(self, y: Tensor) -> Tensor:
+        """Repair photos whose sides are multiples of 8."""
+        return self.explain(y).image
+
+
+def _on_cells(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Let a network work on cells of 2 × 2 pixels as channels."""
+    return F.pixel_shuffle(network(F.pixel_unshuffle(x, 2)), 2).to(x.dtype)
