@@ -130,13 +130,15 @@ def fit_prior(
     recipe = PriorRecipe() if recipe is None else recipe
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     folder = Path(out)
-    check_run(recipe, folder, resume=resume)
-    photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
-    keep_recipe(recipe, folder)
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
+    check_run(recipe, folder, resume=resume)
+    photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
+    keep_recipe(recipe, folder, fabric)
     task = PriorTraining(photos, recipe, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
+    # One process writes it, all read it.
+    fabric.barrier()
     prior = load(str(folder / "best.safetensors"))
     return cast(DCGAN, prior)
 

@@ -12,6 +12,7 @@ from inverso.io import replacing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from lightning_fabric import Fabric
 
 RECIPE = "recipe.json"
 
@@ -36,8 +37,12 @@ def check_run(recipe: DataclassInstance, folder: Path, *, resume: bool) -> None:
         raise InversoError(msg)
 
 
-def keep_recipe(recipe: DataclassInstance, folder: Path) -> None:
-    """Write the recipe down beside the weights."""
+def keep_recipe(recipe: DataclassInstance, folder: Path, fabric: Fabric | None = None) -> None:
+    """Write the recipe down beside the weights; of several processes one does, when all have checked the folder."""
+    if fabric is not None:
+        fabric.barrier()
+        if not fabric.is_global_zero:
+            return
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / RECIPE) as temporary:
         temporary.write_text(json.dumps(_as_json(recipe), indent=2) + "\n")

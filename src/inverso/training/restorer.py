@@ -85,13 +85,15 @@ def fit_restorer(
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     recipe = RestorerRecipe(anneal=settings.steps) if recipe is None else recipe
     folder = Path(out)
-    check_run(recipe, folder, resume=resume)
-    photos = _large_enough(PhotoFolder.read(data, size=recipe.size, progress=progress), recipe.size, data)
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
+    check_run(recipe, folder, resume=resume)
+    photos = _large_enough(PhotoFolder.read(data, size=recipe.size, progress=progress), recipe.size, data)
     task = RestorerTraining(photos, recipe, fabric)
-    keep_recipe(recipe, folder)
+    keep_recipe(recipe, folder, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
+    # One process writes it, all read it.
+    fabric.barrier()
     return load(folder / "best.safetensors")
 
 

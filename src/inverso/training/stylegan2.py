@@ -82,10 +82,7 @@ def fit_stylegan2(
     fabric.launch()
     check_run(recipe, folder, resume=resume)
     photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
-    # No process may find the recipe that another has just written.
-    fabric.barrier()
-    if fabric.is_global_zero:
-        keep_recipe(recipe, folder)
+    keep_recipe(recipe, folder, fabric)
     task = StyleGAN2Training(photos, recipe, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
     # One process writes it, all read it.
