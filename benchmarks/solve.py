@@ -63,11 +63,12 @@ class Row:
 
 def plain_loop(y: Tensor, A: LinearOperator, prior: GaussianPrior, seed: int, *, short: int = 1) -> tuple[Tensor, int]:
     """Do what the papers describe: the answer and the number of generator evaluations."""
+    search, adapt = max(1, SEARCH // short), max(1, ADAPT // short)
     found, least = None, math.inf
     for restart in range(RESTARTS):
         z = prior.sample_latent(1, seed=seed + restart).requires_grad_()
         optimizer = torch.optim.Adam([z], lr=0.1)
-        for _ in range(SEARCH // short):
+        for _ in range(search):
             loss = (A(prior(z)) - y).abs().square().mean()
             optimizer.zero_grad()
             loss.backward()
@@ -77,7 +78,7 @@ def plain_loop(y: Tensor, A: LinearOperator, prior: GaussianPrior, seed: int, *,
     network = copy.deepcopy(prior).requires_grad_()
     z = found.requires_grad_()
     optimizers = (torch.optim.Adam(network.parameters(), lr=1e-3), torch.optim.Adam([z], lr=1e-4))
-    for _ in range(ADAPT // short):
+    for _ in range(adapt):
         image = network(z)
         loss = (A(image) - y).abs().square().mean()
         for optimizer in optimizers:
@@ -86,7 +87,7 @@ def plain_loop(y: Tensor, A: LinearOperator, prior: GaussianPrior, seed: int, *,
         for optimizer in optimizers:
             optimizer.step()
     answer = image.detach()
-    return answer + A.pinv(y - A(answer)), RESTARTS * (SEARCH // short) + ADAPT // short
+    return answer + A.pinv(y - A(answer)), RESTARTS * search + adapt
 
 
 def contenders(prior: GaussianPrior, short: int) -> dict[str, Callable[[Tensor, LinearOperator], tuple[Tensor, int]]]:
@@ -117,7 +118,11 @@ def main() -> None:
     prior = load(options.prior).requires_grad_(requires_grad=False)
     photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
     side = prior.image_shape[-1]
-    operators = {"FFT 0.3": FFTMask(0.3), "bicubic x4": Bicubic(4), "box": BoxMask(side // 2)}
+    operators: dict[str, Callable[[int], LinearOperator]] = {
+        "FFT 0.3": lambda seed: FFTMask(0.3, seed=seed),
+        "bicubic x4": lambda _: Bicubic(4),
+        "box": lambda _: BoxMask(side // 2),
+    }
     rows = _measure(photos, operators, contenders(prior, options.short), options.out)
     print(f"{options.n} photos, {options.prior}, {options.threads} threads")
     met = [_print(name, [row for row in rows if row.operator == name]) for name in operators]
@@ -126,7 +131,7 @@ def main() -> None:
 
 def _measure(
     photos: Tensor,
-    operators: dict[str, LinearOperator],
+    operators: dict[str, Callable[[int], LinearOperator]],
     answerers: dict[str, Callable[[Tensor, LinearOperator], tuple[Tensor, int]]],
     out: Path,
 ) -> list[Row]:
@@ -141,8 +146,7 @@ def _measure(
     ]
     for index, name, contender in tqdm(todo, desc="solving"):
         x = photos[index : index + 1]
-        A = operators[name]
-        A = FFTMask(A.ratio, seed=index) if isinstance(A, FFTMask) else A
+        A = operators[name](index)
         y = A(x)
         began = time.perf_counter()
         image, evaluations = answerers[contender](y, A)

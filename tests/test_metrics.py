@@ -78,14 +78,14 @@ def test_lpips_orders_images_without_pretrained_weights(net):
 
 def test_lpips_is_cached_repeatable_and_leaves_random_state_alone():
     x, reference = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
-    perceptual._lpips_network.cache_clear()
+    perceptual.lpips_network.cache_clear()
     state = torch.random.get_rng_state()
     with torch.inference_mode():
         first = lpips(x, reference, pretrained=False)
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.testing.assert_close(lpips(x, reference, pretrained=False), first.clone())
-    assert perceptual._lpips_network.cache_info().misses == 1
-    perceptual._lpips_network.cache_clear()
+    assert perceptual.lpips_network.cache_info().misses == 1
+    perceptual.lpips_network.cache_clear()
     torch.testing.assert_close(lpips(x, reference, pretrained=False), first.clone())
 
 
@@ -100,14 +100,14 @@ def test_lpips_offline_says_what_to_fetch(monkeypatch):
         raise URLError("no network")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    perceptual._lpips_network.cache_clear()
+    perceptual.lpips_network.cache_clear()
     with pytest.raises(InversoError, match=r"LPIPS \(vgg\).*no network.*models/vgg16-397923af\.pth.*checkpoints"):
         lpips(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), net="vgg")
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lpips", None)
-    perceptual._lpips_network.cache_clear()
+    perceptual.lpips_network.cache_clear()
     with pytest.raises(InversoError, match=r"needs the package lpips: pip install 'inverso\[metrics\]'"):
         lpips(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))
 

@@ -12,7 +12,7 @@ import torch
 from inverso.errors import InversoError
 from inverso.losses.distances import DISTANCES, LPIPS, absolute, edges, lpips_is_stored, squared
 from inverso.metrics import lpips
-from inverso.metrics.perceptual import _lpips_network
+from inverso.metrics.perceptual import lpips_network
 
 RANDOM_LPIPS = LPIPS("squeeze", pretrained=False)
 
@@ -80,11 +80,11 @@ class TestLPIPS:
             raise URLError("no network")
 
         monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-        _lpips_network.cache_clear()
+        lpips_network.cache_clear()
         x = torch.rand(1, 3, 32, 32)
         with pytest.raises(InversoError, match=r"LPIPS \(squeeze\).*no network.*models/squeezenet1_1-.*\.pth"):
             LPIPS("squeeze")(x, x)
-        _lpips_network.cache_clear()
+        lpips_network.cache_clear()
 
 
 class TestIsStored:

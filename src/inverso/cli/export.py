@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inverso.cli.options import RandomSeed, examples
+from inverso.cli.options import RandomSeed, examples, needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,12 +53,9 @@ def export(
 
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
     """Spoil photos in the ways that the paper's restorer was made for."""
-    try:
+    with needing("train", what="--data"):
         from inverso.training.data import PhotoFolder, step_generator  # noqa: PLC0415
         from inverso.training.mixtures import Mixture, named  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"--data needs the package {error.name}: pip install 'inverso[train]'"
-        raise ValueError(msg) from error
 
     photos = PhotoFolder.read(data, size=size, progress=False)
     chosen = photos.split(n)[1] if n < len(photos) else photos

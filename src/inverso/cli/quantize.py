@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.options import AsJSON, Device, RandomSeed, examples, pick_device
+from inverso.cli.options import AsJSON, Device, RandomSeed, examples, needing, pick_device
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -153,13 +153,11 @@ def quantize(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
-    try:
+    with needing("train", what="measuring a restorer"):
         from inverso.training.mixtures import named  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"measuring a restorer needs the package {error.name}: pip install 'inverso[train]'"
-        raise ValueError(msg) from error
     from inverso.checks import check_count  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
+    from inverso.training.quantized import check_precision  # noqa: PLC0415
 
     widths = _read_bits(bits)
     spoiling = {name.strip(): named(name.strip(), keep=keep) for name in corruptions.split(",")}
@@ -180,7 +178,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
         training=training,
         seed=seed,
         device=place,
-        precision=_read_precision(precision),
+        precision=check_precision(precision, name="--precision"),
         progress=progress,
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -245,16 +243,6 @@ def _read_layers(text: str | None, model: nn.Module) -> tuple[str, ...] | None:
     layers = tuple(part.strip() for part in text.split(","))
     weight_axes(model, layers=layers)
     return layers
-
-
-def _read_precision(text: str) -> Precision:
-    from inverso.training.quantized import Precision  # noqa: PLC0415
-
-    for known in get_args(Precision):
-        if text == known:
-            return known  # type: ignore[no-any-return]
-    msg = f"--precision must be one of {', '.join(get_args(Precision))}, got {text!r}"
-    raise ValueError(msg)
 
 
 def _read_photos(

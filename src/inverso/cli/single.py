@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso.cli import single_uses
-from inverso.cli.options import RandomSeed, examples
+from inverso.cli.options import RandomSeed, examples, needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,11 +78,8 @@ def fit(  # noqa: PLR0913 - one argument per option
     from inverso.io import load_image  # noqa: PLC0415
     from inverso.priors import save_prior  # noqa: PLC0415
 
-    try:
+    with needing("train", what="training"):
         from inverso.training import SinGANRecipe, fit_singan  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
-        raise ValueError(msg) from error
 
     _check_output(output)
     given: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,19 +109,9 @@ def harmonize(
     seed: RandomSeed = 0,
 ) -> None:
     """Fit a pasted object to the photo's colors and textures."""
-    from inverso.io import save_image  # noqa: PLC0415
-
     prior = _load(model)
-    answer = prior.harmonize(
-        _read(image, prior),
-        _read(mask, prior, channels=1),
-        start_scale=start_scale,
-        dilate=dilate,
-        blend=blend,
-        seed=seed,
-    )
-    save_image(answer, output)
-    typer.echo(f"wrote {output}")
+    draw = partial(prior.harmonize, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
+    _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
 
 
 def edit(
@@ -135,19 +126,9 @@ def edit(
     seed: RandomSeed = 0,
 ) -> None:
     """Mend a photo whose parts were removed, moved, stretched or covered."""
-    from inverso.io import save_image  # noqa: PLC0415
-
     prior = _load(model)
-    answer = prior.edit(
-        _read(image, prior),
-        _read(mask, prior, channels=1),
-        start_scale=start_scale,
-        dilate=dilate,
-        blend=blend,
-        seed=seed,
-    )
-    save_image(answer, output)
-    typer.echo(f"wrote {output}")
+    draw = partial(prior.edit, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
+    _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
 
 
 def paint(
@@ -160,12 +141,8 @@ def paint(
     seed: RandomSeed = 0,
 ) -> None:
     """Turn a sketch into an image with the photo's textures."""
-    from inverso.io import save_image  # noqa: PLC0415
-
     prior = _load(model)
-    answer = prior.paint_to_image(_read(sketch, prior), start_scale=start_scale, colors=colors or None, seed=seed)
-    save_image(answer, output)
-    typer.echo(f"wrote {output}")
+    _save(prior.paint_to_image(_read(sketch, prior), start_scale=start_scale, colors=colors or None, seed=seed), output)
 
 
 def super_resolve(
@@ -182,12 +159,11 @@ def super_resolve(
     seed: RandomSeed = 0,
 ) -> None:
     """Enlarge the photo, with details as its own patches have them."""
-    from inverso.io import load_image, save_image  # noqa: PLC0415
+    from inverso.io import load_image  # noqa: PLC0415
 
     prior = _load(model)
     given = None if image is None else load_image(image, channels=prior.image_shape[0])
-    save_image(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
-    typer.echo(f"wrote {output}")
+    _save(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
 
 
 def animate(
@@ -209,6 +185,13 @@ def animate(
     prior = _load(model)
     film = prior.animate(frames, start_scale=start_scale, alpha=alpha, beta=beta, seed=seed)
     save_animation(film, output, fps=fps)
+    typer.echo(f"wrote {output}")
+
+
+def _save(images: Tensor, output: Path) -> None:
+    from inverso.io import save_image  # noqa: PLC0415
+
+    save_image(images, output)
     typer.echo(f"wrote {output}")
 
 

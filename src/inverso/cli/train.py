@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inverso.cli.options import RandomSeed, examples
+from inverso.cli.options import RandomSeed, examples, needing
 
 if TYPE_CHECKING:
     from inverso.training import Weights
@@ -66,11 +66,8 @@ def prior(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train a generative prior on a folder of photos."""
-    try:
+    with needing("train", what="training"):
         from inverso.training import PriorRecipe, fit_prior  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
-        raise ValueError(msg) from error
 
     given: dict[str, Any] = {"size": size, "width": width, "latent_dim": latent_dim, "batch": batch, "lr": lr}
     recipe = replace(PriorRecipe(seed=seed), **{name: value for name, value in given.items() if value is not None})
@@ -112,11 +109,8 @@ def stylegan2(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train a StyleGAN2 on a folder of photos."""
-    try:
+    with needing("train", what="training"):
         from inverso.training import StyleGAN2Recipe, fit_stylegan2  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
-        raise ValueError(msg) from error
 
     sizes = {"size": size, "latent_dim": latent_dim, "channel_base": channel_base, "channel_max": channel_max}
     given: dict[str, Any] = {**sizes, "batch": batch, "lr": lr, "r1": r1, "shift": shift}
@@ -172,11 +166,8 @@ def restorer(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train a network that restores damaged photos in one pass, not knowing which pixels are wrong."""
-    try:
+    with needing("train", what="training"):
         from inverso.training import RECIPES, fit_restorer  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"training needs the package {error.name}: pip install 'inverso[train]'"
-        raise ValueError(msg) from error
 
     mixture = None if corruptions is None else tuple(_pairs(corruptions, ":", default="1", name="--corruptions"))
     if recipe is None:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from inverso.metrics.perceptual import _TRUNKS, Trunk, _lpips_network
+from inverso.metrics.perceptual import TRUNKS, Trunk, lpips_network
 
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From two batches `(n, C, H, W)` to a number `(n,)` per image, 0 where they are equal."""
@@ -109,8 +109,8 @@ class LPIPS:
     pretrained: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.net not in _TRUNKS:
-            msg = f"net must be one of {', '.join(_TRUNKS)}, got {self.net!r}"
+        if self.net not in TRUNKS:
+            msg = f"net must be one of {', '.join(TRUNKS)}, got {self.net!r}"
             raise ValueError(msg)
 
     def __call__(self, image: Tensor, target: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class LPIPS:
                 f"LPIPS compares images of 1 or 3 channels, got {image.shape[1]}: choose another loss, such as 'edges'"
             )
             raise ValueError(msg)
-        network = _lpips_network(self.net, image.device, image.dtype, pretrained=self.pretrained)
+        network = lpips_network(self.net, image.device, image.dtype, pretrained=self.pretrained)
         color = (len(image), 3, *image.shape[2:])
         return network(image.expand(color), target.expand(color)).flatten()
 
@@ -131,5 +131,5 @@ DISTANCES: Mapping[str, Distance] = MappingProxyType({"lpips": LPIPS(), "edges":
 
 def lpips_is_stored() -> bool:
     """Whether LPIPS can be computed without a download: the package is installed, and its network in the cache."""
-    weights = Path(torch.hub.get_dir()) / "checkpoints" / _TRUNKS["vgg"][0]
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / TRUNKS["vgg"][0]
     return weights.is_file() and importlib.util.find_spec("lpips") is not None

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 Trunk: TypeAlias = Literal["alex", "vgg", "squeeze"]
 
-_TRUNKS = {
+TRUNKS = {
     "alex": ("alexnet-owt-7be5be79.pth", 31),
     "vgg": ("vgg16-397923af.pth", 16),
     "squeeze": ("squeezenet1_1-b8a52dc0.pth", 17),
 }
+"""For each network the file of its weights, and the smallest side it takes."""
+
 _TRUNK_ADDRESS = "https://download.pytorch.org/models/"
 
 
@@ -41,26 +43,31 @@ def lpips(x: Tensor, reference: Tensor, *, net: Trunk = "alex", pretrained: bool
         TypeError: An argument is no floating-point tensor.
         InversoError: The package lpips is missing, or the network's weights are neither stored nor to be had.
     """
-    if net not in _TRUNKS:
-        msg = f"net must be one of {', '.join(_TRUNKS)}, got {net!r}"
+    if net not in TRUNKS:
+        msg = f"net must be one of {', '.join(TRUNKS)}, got {net!r}"
         raise ValueError(msg)
     x, reference = as_pair(x, reference)
-    check_side(x, minimum=_TRUNKS[net][1], name=f"lpips with {net}")
+    check_side(x, minimum=TRUNKS[net][1], name=f"lpips with {net}")
     if x.shape[1] not in {1, 3}:
         msg = f"lpips compares images of 1 or 3 channels, got {x.shape[1]}"
         raise ValueError(msg)
-    distance = _lpips_network(net, x.device, x.dtype, pretrained=pretrained)
+    distance = lpips_network(net, x.device, x.dtype, pretrained=pretrained)
     color = (len(x), 3, *x.shape[2:])
     with torch.no_grad():
         return distance(x.expand(color), reference.expand(color)).reshape(len(x))
 
 
 @lru_cache(maxsize=4)
-def _lpips_network(
+def lpips_network(
     net: str, device: torch.device, dtype: torch.dtype, *, pretrained: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
+    """Load a network of LPIPS once, as a function of two batches in [0, 1]; gradients reach the images.
+
+    Raises:
+        InversoError: The package lpips is missing, or the weights are neither stored nor to be had.
+    """
     package = optional_package("lpips")
-    file = _TRUNKS[net][0]
+    file = TRUNKS[net][0]
     # Networks are born with random weights, here from a seed of their own and outside any caller's inference mode.
     with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from inverso.checks import check_count
 from inverso.restorers.base import CHANNELS, Restorer, initialize, unseeded
-from inverso.restorers.unet import Attention, ResidualBlock, Restoration, Trunk, spread
+from inverso.restorers.unet import (
+    Attention,
+    ResidualBlock,
+    Restoration,
+    Trunk,
+    residual_blocks,
+    spread,
+    start_small,
+)
 
 CELL = 8
 """Pixels of a side of the cells that get a correction of colors of their own."""
@@ -88,17 +96,10 @@ class RepairRestorer(Restorer):
             self.colors = ColorCorrection(tones)
             self.trunk = Trunk(width, middle, deep)
             self.enter = nn.Conv2d(4 * (4 * CHANNELS + 1), refine, 3, padding=1)
-            self.blocks = nn.Sequential(*(ResidualBlock(refine) for _ in range(3)))
+            self.blocks = residual_blocks(refine, 3)
             self.leave = nn.Conv2d(refine, 4 * (CHANNELS + 1), 3, padding=1)
         initialize(self, seed)
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, ResidualBlock):
-                    module.second.weight.mul_(0.1)
-                if isinstance(module, Attention):
-                    module.out.weight.mul_(0.1)
-            for head in (self.colors.leave, self.trunk.leave, self.leave):
-                head.weight.mul_(0.1)
+        start_small(self, self.colors.leave, self.trunk.leave, self.leave)
 
     def explain(self, y: Tensor) -> Restoration:
         """Repair photos whose sides are multiples of 8, and tell how; the logits say what is not covered."""

@@ -75,7 +75,20 @@ def _coordinates(x: Tensor) -> Tensor:
     return grid.expand(n, 2, height, width)
 
 
-def _blocks(width: int, count: int) -> nn.Sequential:
+def start_small(network: nn.Module, *heads: nn.Conv2d) -> None:
+    """Let all that stands beside a shortcut, and the heads, begin near zero, so that a fresh network changes little."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, ResidualBlock):
+                module.second.weight.mul_(0.1)
+            if isinstance(module, Attention):
+                module.out.weight.mul_(0.1)
+        for head in heads:
+            head.weight.mul_(0.1)
+
+
+def residual_blocks(width: int, count: int) -> nn.Sequential:
+    """Line up blocks of one width."""
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
@@ -85,13 +98,13 @@ class Trunk(nn.Module):
     def __init__(self, width: int, middle: int, deep: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(4 * (CHANNELS + 1), width, 3, padding=1)
-        self.encode_fine, self.encode_middle = _blocks(width, 1), _blocks(middle, 2)
+        self.encode_fine, self.encode_middle = residual_blocks(width, 1), residual_blocks(middle, 2)
         self.down_middle = nn.Conv2d(width, middle, 2, stride=2)
         self.down_deep = nn.Conv2d(middle, deep, 2, stride=2)
         self.deep = nn.Sequential(ResidualBlock(deep), Attention(deep), ResidualBlock(deep))
         self.up_middle = nn.ConvTranspose2d(deep, middle, 2, stride=2)
         self.up_fine = nn.ConvTranspose2d(middle, width, 2, stride=2)
-        self.decode_middle, self.decode_fine = _blocks(middle, 2), _blocks(width, 2)
+        self.decode_middle, self.decode_fine = residual_blocks(middle, 2), residual_blocks(width, 2)
         self.leave = nn.Conv2d(width, 4 * (CHANNELS + 1), 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,17 +158,10 @@ class UNetRestorer(Restorer):
         with unseeded():
             self.trunk = Trunk(width, middle, deep)
             self.enter = nn.Conv2d(4 * (3 * CHANNELS + 1), refine, 3, padding=1)
-            self.blocks = _blocks(refine, 3)
+            self.blocks = residual_blocks(refine, 3)
             self.leave = nn.Conv2d(refine, 4 * (CHANNELS + 1), 3, padding=1)
         initialize(self, seed)
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, ResidualBlock):
-                    module.second.weight.mul_(0.1)
-                if isinstance(module, Attention):
-                    module.out.weight.mul_(0.1)
-            for head in (self.trunk.leave, self.leave):
-                head.weight.mul_(0.1)
+        start_small(self, self.trunk.leave, self.leave)
 
     def explain(self, y: Tensor) -> Restoration:
         """Restore images whose sides are multiples of 8, and tell how."""

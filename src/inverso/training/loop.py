@@ -95,6 +95,8 @@ def run(
             _save(fabric, checkpoint, {"task": task.state_dict(), "step": done, "best": best})
     if fabric.is_global_zero:
         task.export(folder / "last.safetensors")
+    # One process writes the weights, all read them.
+    fabric.barrier()
 
 
 def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:

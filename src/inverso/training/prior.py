@@ -34,7 +34,7 @@ from inverso.training.averaging import update_average
 from inverso.training.critics import Critic
 from inverso.training.data import PhotoFolder, random_shift, step_generator
 from inverso.training.loop import LoopSettings, run
-from inverso.training.recipe_file import check_run, keep_recipe
+from inverso.training.recipe_file import keep_recipe, open_run
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
 
@@ -130,15 +130,11 @@ def fit_prior(
     recipe = PriorRecipe() if recipe is None else recipe
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     folder = Path(out)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
-    fabric.launch()
-    check_run(recipe, folder, resume=resume)
+    fabric = open_run(recipe, folder, resume=resume, devices=devices, precision=precision, accelerator=accelerator)
     photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
     keep_recipe(recipe, folder, fabric)
     task = PriorTraining(photos, recipe, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
-    # One process writes it, all read it.
-    fabric.barrier()
     prior = load(str(folder / "best.safetensors"))
     return cast(DCGAN, prior)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,19 @@ def decibel_error(restore: Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
     """
     degraded, clean = batch
     return log_error(restore(degraded), clean)
+
+
+def check_precision(value: str, *, name: str = "precision") -> Precision:
+    """Refuse a precision that tuning does not know.
+
+    Raises:
+        ValueError: It is unknown; the message lists those there are.
+    """
+    for known in get_args(Precision):
+        if value == known:
+            return cast("Precision", known)
+    msg = f"{name} must be one of {', '.join(get_args(Precision))}, got {value!r}"
+    raise ValueError(msg)
 
 
 def fine_tune(
@@ -113,9 +126,7 @@ def fine_tune(
     if check_bits(bits) == FLOAT16_BITS:
         msg = "float16 needs no tuning: bits must be 1 to 8, got 16"
         raise ValueError(msg)
-    if precision not in get_args(Precision):
-        msg = f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
-        raise ValueError(msg)
+    check_precision(precision)
     clipped = clip_model(model, bits=bits, per_channel=per_channel, layers=layers).eval().requires_grad_()
     student = clipped.to(memory_format=torch.channels_last)
     ranges = _ranges(student, per_channel=per_channel, layers=layers)

@@ -7,14 +7,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_fabric import Fabric
+
 from inverso.errors import InversoError
 from inverso.io import replacing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-    from lightning_fabric import Fabric
 
 RECIPE = "recipe.json"
+
+
+def open_run(
+    recipe: DataclassInstance, folder: Path, *, resume: bool, devices: int, precision: str, accelerator: str
+) -> Fabric:
+    """Start the processes of a training, and let each of them check the folder before anything is written there.
+
+    Raises:
+        InversoError: What `check_run` raises.
+    """
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    check_run(recipe, folder, resume=resume)
+    return fabric
 
 
 def check_run(recipe: DataclassInstance, folder: Path, *, resume: bool) -> None:

@@ -29,7 +29,7 @@ from inverso.training.averaging import update_average
 from inverso.training.data import PhotoFolder, step_generator
 from inverso.training.loop import LoopSettings, run
 from inverso.training.mixtures import named
-from inverso.training.recipe_file import check_run, keep_recipe
+from inverso.training.recipe_file import keep_recipe, open_run
 from inverso.training.restorer_recipe import RestorerRecipe
 
 CORRUPTION, DROPOUT = 2, 3
@@ -85,15 +85,11 @@ def fit_restorer(
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     recipe = RestorerRecipe(anneal=settings.steps) if recipe is None else recipe
     folder = Path(out)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
-    fabric.launch()
-    check_run(recipe, folder, resume=resume)
+    fabric = open_run(recipe, folder, resume=resume, devices=devices, precision=precision, accelerator=accelerator)
     photos = _large_enough(PhotoFolder.read(data, size=recipe.size, progress=progress), recipe.size, data)
     task = RestorerTraining(photos, recipe, fabric)
     keep_recipe(recipe, folder, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
-    # One process writes it, all read it.
-    fabric.barrier()
     return load(folder / "best.safetensors")
 
 

@@ -24,7 +24,7 @@ from inverso.priors import StyleGAN2, load, save_prior
 from inverso.training.averaging import update_average
 from inverso.training.data import PhotoFolder, random_shift, step_generator
 from inverso.training.loop import LoopSettings, run
-from inverso.training.recipe_file import check_run, keep_recipe
+from inverso.training.recipe_file import keep_recipe, open_run
 from inverso.training.stylegan2_recipe import StyleGAN2Recipe
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE, PATH_LATENTS, PATH_NOISE, DIRECTIONS = range(2, 9)
@@ -78,15 +78,11 @@ def fit_stylegan2(
     recipe = StyleGAN2Recipe() if recipe is None else recipe
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     folder = Path(out)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
-    fabric.launch()
-    check_run(recipe, folder, resume=resume)
+    fabric = open_run(recipe, folder, resume=resume, devices=devices, precision=precision, accelerator=accelerator)
     photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
     keep_recipe(recipe, folder, fabric)
     task = StyleGAN2Training(photos, recipe, fabric)
     run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
-    # One process writes it, all read it.
-    fabric.barrier()
     return cast(StyleGAN2, load(folder / "last.safetensors"))
 
 

@@ -70,9 +70,11 @@ def harmonize(
         prior,
         image,
         mask,
-        start=_start(prior, start_scale, share=_START_TO_HARMONIZE),
-        dilate=round(_pixels(prior, _DILATE_TO_HARMONIZE)) if dilate is None else dilate,
-        blend=_pixels(prior, _BLEND) if blend is None else blend,
+        share=_START_TO_HARMONIZE,
+        margin=_DILATE_TO_HARMONIZE,
+        start_scale=start_scale,
+        dilate=dilate,
+        blend=blend,
         seed=seed,
     )
 
@@ -113,9 +115,11 @@ def edit(
         prior,
         image,
         mask,
-        start=_start(prior, start_scale, share=_START_TO_EDIT),
-        dilate=round(_pixels(prior, _DILATE_TO_EDIT)) if dilate is None else dilate,
-        blend=_pixels(prior, _BLEND) if blend is None else blend,
+        share=_START_TO_EDIT,
+        margin=_DILATE_TO_EDIT,
+        start_scale=start_scale,
+        dilate=dilate,
+        blend=blend,
         seed=seed,
     )
 
@@ -154,12 +158,23 @@ def paint_to_image(
 
 
 def _draw_inside(
-    prior: SinGAN, image: Tensor, mask: Tensor, *, start: int, dilate: int, blend: float, seed: Seed
+    prior: SinGAN,
+    image: Tensor,
+    mask: Tensor,
+    *,
+    share: float,
+    margin: int,
+    start_scale: int | None,
+    dilate: int | None,
+    blend: float | None,
+    seed: Seed,
 ) -> Tensor:
-    """Draw an image anew and lay the answer into it where the mask is."""
+    """Draw an image anew and lay the answer into it where the mask is; share and margin are what is left open."""
+    start = _start(prior, start_scale, share=share)
+    dilate = round(_pixels(prior, margin)) if dilate is None else dilate
+    blend = _pixels(prior, _BLEND) if blend is None else blend
     image = _as_images(prior, image, name="image")
-    height, width = prior.sizes[-1]
-    weights = soften(read_mask(mask, (height, width)), dilate=dilate, blend=blend)
+    weights = soften(read_mask(mask, prior.sizes[-1]), dilate=dilate, blend=blend)
     return lay_in(image, _draw_anew(prior, _at_scale(prior, image, start), start, as_generator(seed)), weights)
 
 
