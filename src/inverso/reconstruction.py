@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE_CHANNELS = (1, 3)
+UNCERTAINTY_GAIN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,6 +30,8 @@ class Reconstruction:
         image: `(n, C, H, W)`, nominally in [0, 1], not clamped.
         latent: `(n, *latent_shape)` behind the image, if a stage found one.
         weights: Adapted parameters of the prior by name, stacked per image, if a stage adapted them.
+        uncertainty: Standard deviation over starts of every pixel, `(n, C, H, W)`, if several were averaged. It is
+            what the starts disagree on, and so a lower bound: what all of them get wrong it does not show.
         stages: What each stage did: name, image, loss curves, seconds and generator evaluations.
         residual: Data misfit per image `(n,)`: root mean square of `A x - y` over the measured entries, divided by
             the noise if there is any; about 1 then means that y is explained as well as its noise allows. None
@@ -47,6 +50,7 @@ class Reconstruction:
     image: Tensor
     latent: Tensor | None
     weights: Mapping[str, Tensor] | None
+    uncertainty: Tensor | None
     stages: tuple[StageRecord, ...]
     residual: Tensor | None
     y: Tensor
@@ -62,6 +66,7 @@ class Reconstruction:
             image=state.image,
             latent=state.latent,
             weights=state.weights,
+            uncertainty=state.spread,
             stages=state.trace,
             residual=None if problem.A is None else _residual(problem, state.image),
             y=problem.y,
@@ -72,7 +77,7 @@ class Reconstruction:
     @property
     def state(self) -> State:
         """Where the last stage arrived, for `Resume`."""
-        return State(self.image, self.latent, self.weights, self.stages)
+        return State(self.image, self.latent, self.weights, self.uncertainty, self.stages)
 
     def save(self, path: str | Path) -> None:
         """Write the image, clamped to [0, 1]; several images are tiled into one picture. Written whole or not at all.
@@ -88,6 +93,8 @@ class Reconstruction:
     def plot(self) -> Figure:
         """Show the measurement as a person sees it, and the result of every stage, one row per image.
 
+        Where several starts were averaged, the last column is the uncertainty, four times as bright as it is.
+
         Returns:
             A matplotlib figure; `figure.savefig("stages.png")` writes it.
         """
@@ -99,6 +106,8 @@ class Reconstruction:
         for k, record in enumerate(self.stages):
             title = record.name
             columns[title if title not in columns else f"{title} ({k + 1})"] = record.image
+        if self.uncertainty is not None:
+            columns[f"uncertainty x {UNCERTAINTY_GAIN}"] = UNCERTAINTY_GAIN * self.uncertainty
         return grid(columns)
 
     def __repr__(self) -> str:

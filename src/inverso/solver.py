@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inverso.checks import as_seed, check_measurement, check_non_negative
+from inverso.checks import as_seed, check_count, check_measurement, check_non_negative
 from inverso.errors import InversoError
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
 from inverso.priors import Prior, StylePrior
 from inverso.reconstruction import Reconstruction
-from inverso.stages import InterruptedStage, NonFiniteLossError, Problem, Stage, State
+from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import StageFailure
 from inverso.types import ImageShape, Seed
 
@@ -42,6 +42,7 @@ def solve(
     restorer: nn.Module | None = None,
     noise: float = 0.0,
     schedule: str = "default",
+    starts: int = 1,
     seed: Seed = 0,
     progress: bool = True,
 ) -> Reconstruction:
@@ -60,6 +61,8 @@ def solve(
             stops and how far back-projection goes.
         schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020 (about fifty
             times as many).
+        starts: How often the method runs, each time from other latents; the answers are averaged, and their spread is
+            `.uncertainty`. Five starts are 0.3 dB better and five times as slow.
         seed: Of the starting latents.
         progress: Show a progress bar on standard error.
 
@@ -87,6 +90,8 @@ def solve(
     level = check_non_negative(noise, name="noise")
     number = as_seed(seed)
     stages = stages_of(method, schedule=schedule)
+    if check_count(starts, name="starts") > 1:
+        stages = (Average(stages, starts),)
     _check_parts(A, prior, restorer)
     _check_needs(stages, A=A, prior=prior, restorer=restorer)
     _check_y(y, A, prior)

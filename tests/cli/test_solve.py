@@ -35,6 +35,15 @@ def test_answer_is_that_of_the_library(inverso, prior, y):
     assert "wrote out.png" in result.stdout
 
 
+def test_several_starts_are_averaged(inverso, prior, y):
+    words = ("solve", "y.npz", "-A", "fft:0.5", "--prior", prior, "-m", "csgm", "--starts", 2, "-o", "out.png")
+    result = inverso(*words)
+    assert result.exit_code == 0, result.output
+    answer = solver.solve(y, FFTMask(0.5), priors.load(prior), "csgm", starts=2, progress=False)
+    torch.testing.assert_close(load_image("out.png"), rounded(answer.image), atol=1.01 / 255, rtol=0)
+    assert "of 2 starts" in result.stdout
+
+
 def test_json_is_one_object_and_nothing_else(inverso, prior, y):
     words = ("solve", "y.npz", "-A", "fft:0.5", "--prior", prior, "-m", "csgm+bp", "-o", "out.png", "--json")
     report = json.loads(inverso(*words).stdout)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from inverso import solve
-from inverso.experiments import BicubicInterpolation, DrawnFromPrior, LinearInterpolation, TotalVariation
+from inverso.experiments import BicubicInterpolation, DrawnFromPrior, Interpolation, LinearInterpolation, TotalVariation
 from inverso.experiments.baselines import FoundMask
 from inverso.io import photo
 from inverso.metrics import psnr
@@ -59,6 +59,22 @@ def test_bicubic_interpolation_enlarges() -> None:
     A, x = Bicubic(4), photo("coffee", size=32)
     image = solve(A.measure(x), A, method=BicubicInterpolation()).image
     torch.testing.assert_close(image, F.interpolate(A(x), (32, 32), mode="bicubic", align_corners=False))
+
+
+@pytest.mark.parametrize(
+    ("A", "meant"),
+    [
+        (RandomMask(0.5), LinearInterpolation()),
+        (Bicubic(4), BicubicInterpolation()),
+        (FFTMask(0.5), PseudoInverse()),
+        (Mask(torch.eye(32).repeat(3, 1, 1) * torch.tensor([1, 1, 0]).reshape(3, 1, 1)), PseudoInverse()),
+    ],
+    ids=repr,
+)
+def test_interpolation_takes_what_suits_the_measurement(A, meant) -> None:
+    y = A.measure(photo("coffee", size=32))
+    answers = [solve(y, A, method=method).image for method in (Interpolation(), meant)]
+    torch.testing.assert_close(*answers)
 
 
 @pytest.mark.parametrize("A", [FFTMask(0.3), Bicubic(4), RandomMask(0.5)], ids=repr)

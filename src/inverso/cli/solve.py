@@ -41,6 +41,7 @@ class Task:
     Args:
         method: Names of stages, joined by `+`.
         schedule: Settings of the stages.
+        starts: How many answers are averaged.
         spec: How y is, or will be, measured.
         prior: The prior, if a stage needs one.
         restorer: The restorer, if one was named.
@@ -54,6 +55,7 @@ class Task:
 
     method: str
     schedule: str
+    starts: int
     spec: OperatorSpec | None
     prior: GaussianPrior | None
     restorer: nn.Module | None
@@ -82,6 +84,7 @@ class Task:
                 restorer=self.restorer,
                 noise=noise,
                 schedule=self.schedule,
+                starts=self.starts,
                 seed=self.seed,
                 progress=self.progress,
             )
@@ -138,6 +141,7 @@ def solve(  # noqa: PLR0913 - one argument per option
     ] = None,
     noise: Noise = 0.0,
     schedule: Annotated[str, typer.Option("--schedule", help="default (fast) or iagan.", metavar="NAME")] = "default",
+    starts: Annotated[int, typer.Option("--starts", help="Average the answers from so many starts.", min=1)] = 1,
     seed: RandomSeed = 0,
     size: Size = None,
     device: Device = None,
@@ -150,6 +154,7 @@ def solve(  # noqa: PLR0913 - one argument per option
     task = Task(
         method=method,
         schedule=schedule,
+        starts=starts,
         spec=None if operator is None else parse_operator(operator),
         prior=_load_prior(prior, method, schedule, size),
         restorer=None if restorer is None else _load_restorer(restorer),

@@ -3,6 +3,7 @@
 from inverso.experiments.baselines import (
     BicubicInterpolation,
     DrawnFromPrior,
+    Interpolation,
     LinearInterpolation,
     TotalVariation,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Curve",
     "DrawnFromPrior",
     "Experiment",
+    "Interpolation",
     "Interval",
     "LinearInterpolation",
     "Options",

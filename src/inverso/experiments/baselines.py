@@ -17,7 +17,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_positive
 from inverso.operators import Mask
-from inverso.stages import Problem, Stage, StageRecord, State
+from inverso.stages import Problem, PseudoInverse, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
 
@@ -53,8 +53,8 @@ class BicubicInterpolation:
             ValueError: The measurement is no picture that is as large as the image or smaller.
         """
         began = time.perf_counter()
-        y, (channels, height, width) = problem.y, problem.image_shape
-        if y.is_complex() or y.ndim != BATCHED_IMAGE or y.shape[1] != channels or y.shape[-1] > width:
+        y, (_, height, width) = problem.y, problem.image_shape
+        if not _is_small_picture(problem):
             msg = f"bicubic interpolation enlarges a small picture, and {problem.operator!r} measures none"
             raise ValueError(msg)
         image = F.interpolate(y, (height, width), mode="bicubic", align_corners=False)
@@ -80,11 +80,11 @@ class LinearInterpolation:
         """
         began = time.perf_counter()
         y = problem.y
-        profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
-        if y.is_complex() or tuple(y.shape[1:]) != problem.image_shape or not bool((profile == profile[:, :1]).all()):
+        if not _is_masked_picture(problem):
             msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is no mask of pixels"
             raise ValueError(msg)
         pictures = y.detach().cpu().double().permute(0, 2, 3, 1).numpy()
+        profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
         known = (profile[:, 0] > 0).cpu().numpy()
         filled = np.stack([_fill(picture, mask) for picture, mask in zip(pictures, known, strict=True)])
         return _answer(self.name, torch.from_numpy(filled).permute(0, 3, 1, 2).to(y), began, state)
@@ -105,6 +105,39 @@ def _fill(picture: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.
     filled: NDArray[np.float64] = np.where(np.isnan(linear), nearest, linear).reshape(picture.shape)
     filled[known] = values
     return filled
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Do what one would without any tool: fill missing pixels linearly, enlarge small pictures bicubically.
+
+    Where neither can be done, as with frequencies, the pseudo-inverse takes its place.
+    """
+
+    name: ClassVar[str] = "interpolation"
+    needs: ClassVar[frozenset[str]] = frozenset({"A"})
+    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Interpolate every picture."""
+        if _is_masked_picture(problem):
+            return LinearInterpolation()(problem, state)
+        smaller = _is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
+        return (BicubicInterpolation() if smaller else PseudoInverse())(problem, state)
+
+
+def _is_small_picture(problem: Problem) -> bool:
+    y, (channels, _, width) = problem.y, problem.image_shape
+    return not y.is_complex() and y.ndim == BATCHED_IMAGE and y.shape[1] == channels and y.shape[-1] <= width
+
+
+def _is_masked_picture(problem: Problem) -> bool:
+    """Tell whether y is a picture of which pixels are known, with all their channels, or are not."""
+    y = problem.y
+    if y.is_complex() or tuple(y.shape[1:]) != problem.image_shape:
+        return False
+    profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
+    return bool((profile == profile[:, :1]).all())
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from inverso.experiments.baselines import (
 from inverso.experiments.old_photos import AsItIs, DamageKnown, OldPhotos
 from inverso.experiments.points import DETECTORS, CentralBlock, Detector, Points, RandomBox
 from inverso.experiments.table import Case, Curve, Entry, Experiment, Tuned
-from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Identity, RandomMask
+from inverso.experiments.worth import ceiling, what_is_it_worth
+from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, RandomMask
 from inverso.stages import CSGM, BackProject, ImageAdaptive, StyleInversion
 
 IAGAN = "the replication of Abu Hussein et al. 2020 with PGGAN on CelebA-HQ"
@@ -254,18 +255,6 @@ def _point_losses() -> Experiment:
     )
 
 
-def _ceiling() -> Experiment:
-    return Experiment(
-        name="ceiling",
-        title="What the prior can represent",
-        question="How near does the prior come to a photo that is measured whole?",
-        source="",
-        cases=(Case("everything", Identity()),),
-        methods={"csgm": "csgm", "ia": "ia"},
-        comparisons=(("ia", "csgm"),),
-    )
-
-
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
         experiment.name: experiment
@@ -281,7 +270,8 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             _blocks(),
             _old_photos(),
             _point_losses(),
-            _ceiling(),
+            what_is_it_worth(),
+            ceiling(),
         )
     }
 )

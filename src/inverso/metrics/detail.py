@@ -43,11 +43,12 @@ def sharpness(x: Tensor, reference: Tensor) -> Tensor:
     if x.shape[1] not in {1, len(_LUMA)}:
         msg = f"sharpness needs images with one or three channels, got shape {tuple(x.shape)}"
         raise ValueError(msg)
-    own, wanted = _detail(x), _detail(reference)
+    own, wanted = fine_detail(x), fine_detail(reference)
     return (own * wanted).sum(dim=(1, 2, 3)) / wanted.square().sum(dim=(1, 2, 3))
 
 
-def _detail(x: Tensor) -> Tensor:
+def fine_detail(x: Tensor) -> Tensor:
+    """Give the discrete Laplacian of the brightness of images `(n, 1 or 3, H, W)`, without its margin of one pixel."""
     weights = torch.tensor(_LUMA, dtype=x.dtype, device=x.device)[:, None, None]
     gray = (x * weights).sum(dim=1, keepdim=True) if x.shape[1] > 1 else x
     kernel = torch.tensor(_LAPLACIAN, dtype=x.dtype, device=x.device)[None, None]

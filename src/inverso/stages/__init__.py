@@ -1,5 +1,6 @@
 """Solver stages: one step each towards the answer."""
 
+from inverso.stages.average import Average
 from inverso.stages.back_project import BackProject
 from inverso.stages.base import (
     InterruptedStage,
@@ -19,6 +20,7 @@ from inverso.stages.style_inversion import StyleInversion
 
 __all__ = [
     "CSGM",
+    "Average",
     "BackProject",
     "DeepImagePrior",
     "FeedForward",

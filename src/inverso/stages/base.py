@@ -129,12 +129,14 @@ class State:
         image: Images so far, `(n, C, H, W)`; None before the first stage.
         latent: Latents behind them, `(n, *latent_shape)`, if there are any.
         weights: Adapted parameters of the prior by name, stacked per image, if any were adapted.
+        spread: Standard deviation over starts of the images that were averaged last, `(n, C, H, W)`.
         trace: What every stage did.
     """
 
     image: Tensor | None = None
     latent: Tensor | None = None
     weights: Mapping[str, Tensor] | None = None
+    spread: Tensor | None = None
     trace: tuple[StageRecord, ...] = ()
 
     def following(
@@ -143,12 +145,14 @@ class State:
         *,
         latent: Tensor | None = None,
         weights: Mapping[str, Tensor] | None = None,
+        spread: Tensor | None = None,
     ) -> State:
-        """Add a record; latent and weights stay as they were unless new ones are given."""
+        """Add a record; latent, weights and spread stay as they were unless new ones are given."""
         return State(
             image=record.image,
             latent=self.latent if latent is None else latent,
             weights=self.weights if weights is None else weights,
+            spread=self.spread if spread is None else spread,
             trace=(*self.trace, record),
         )
 

@@ -19,7 +19,13 @@ from torch import Tensor, nn
 
 from inverso.checks import check_count
 from inverso.io import save_image
-from inverso.losses.data import absolute_error, corresponding_point_error, log_error, squared_error
+from inverso.losses.data import (
+    absolute_error,
+    corresponding_point_error,
+    detail_error,
+    log_error,
+    squared_error,
+)
 from inverso.losses.perceptual import Perceptual
 from inverso.losses.regularizers import binarizing, clip_weights
 from inverso.metrics import psnr, ssim
@@ -186,6 +192,8 @@ class RestorerTraining:
         others = {"mse_db": -10 * math.log10(max(error, 1e-12)) if math.isfinite(error) else math.nan}
         if weights.pixel > 0:
             losses["pixel"] = PIXEL_LOSSES[recipe.pixel](image, target)
+        if weights.detail > 0:
+            losses["detail"] = detail_error(image, target)
         if weights.points > 0:
             losses["points"] = corresponding_point_error(image, y, known, norm=recipe.point_norm)
         if self.perceptual is not None:

@@ -74,6 +74,7 @@ class Weights:
         pixel: Distance from the photo.
         guess: The same of the first guess of a `UNetRestorer` or `RepairRestorer`, as log error.
         mask: Cross-entropy of the mask that such a network guesses.
+        detail: Distance from the photo's fine detail.
         points: Distance from the known pixels of the input.
         adversarial: Fooling the discriminator.
         features: Matching what the discriminator's layers see.
@@ -84,6 +85,7 @@ class Weights:
     pixel: float = 1.0
     guess: float = 0.0
     mask: float = 0.0
+    detail: float = 0.0
     points: float = 0.0
     adversarial: float = 0.0
     features: float = 0.0
@@ -207,7 +209,8 @@ class RestorerRecipe:
     @classmethod
     def repair(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
         """Give the recipe for old photos: inverso's own network for them, and `OldPhoto` as the only corruption."""
-        return cls(**{"network": "repair", "corruptions": ((OLD_PHOTO, 1.0),), **changes})
+        own = cls(network="repair", corruptions=((OLD_PHOTO, 1.0),), weights=Weights(guess=0.5, mask=0.5, detail=0.5))
+        return cls(**{**_shallow(own), **changes})
 
     @classmethod
     def slides(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401

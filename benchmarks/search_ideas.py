@@ -1,0 +1,240 @@
+"""Ideas for a cheaper search, as stages that stand nowhere else unless they paid: `python benchmarks/ideas.py speed`.
+
+Evaluations are forward passes with gradient; a product with the Jacobian, from either side, counts as one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from inverso.stages import CSGM, BackProject, ImageAdaptive, Problem, Stage, StageRecord, State
+from inverso.stages.adaptation import Adaptation
+from inverso.stages.base import no_losses
+from inverso.stages.csgm import starting_latents
+
+REFERENCE = "2 x 100"
+PATIENCE = 10
+
+
+@dataclass(frozen=True)
+class Quasi:
+    """L-BFGS on the latent, from the best of some candidates."""
+
+    steps: int
+    candidates: int = 64
+    name: str = "l-bfgs"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Descend."""
+        z = best_candidate(problem, self.candidates).requires_grad_()
+        optimizer = torch.optim.LBFGS([z], max_iter=self.steps, max_eval=self.steps, line_search_fn="strong_wolfe")
+        count = 0
+
+        def closure() -> Tensor:
+            nonlocal count
+            count += 1
+            optimizer.zero_grad()
+            loss = problem.misfit(problem.generator(z)).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        return found(self.name, problem, state, z, count)
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """Levenberg and Marquardt's steps on the latent; each linear problem by conjugate gradients."""
+
+    steps: int
+    inner: int
+    candidates: int = 64
+    name: str = "gauss-newton"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Take the steps."""
+        z = best_candidate(problem, self.candidates)
+        count, damping = 0, 1.0
+
+        def residual(latent: Tensor) -> Tensor:
+            difference = problem.operator(problem.generator(latent)) - problem.measured
+            return torch.view_as_real(difference) if difference.is_complex() else difference
+
+        value, back = torch.func.vjp(residual, z)
+        for _ in range(self.steps):
+            slope = -back(value)[0]
+            step, rest = torch.zeros_like(z), slope
+            along, energy = rest, rest.square().sum()
+            for _ in range(self.inner):
+                pushed = torch.func.jvp(residual, (z,), (along,))[1]
+                bent = back(pushed)[0] + damping * along
+                length = energy / (along * bent).sum()
+                step, rest = step + length * along, rest - length * bent
+                along, energy = rest + rest.square().sum() / energy * along, rest.square().sum()
+            count += 1 + 2 * self.inner
+            tried, tried_back = torch.func.vjp(residual, z + step)
+            if float(tried.square().sum()) < float(value.square().sum()):
+                z, value, back, damping = z + step, tried, tried_back, damping / 3
+            else:
+                damping *= 4
+        return found(self.name, problem, state, z.detach(), count)
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Descents of which the worse half ends, again and again."""
+
+    phases: Sequence[tuple[int, int]]
+    name: str = "halving"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Descend, and halve."""
+        z = starting_latents(problem, self.phases[0][0])
+        count = 0
+        for restarts, steps in self.phases:
+            with torch.no_grad():
+                losses = looks(problem, z)
+            z = z[losses.argsort()[:restarts]].detach().clone().requires_grad_()
+            optimizer = torch.optim.Adam([z], lr=0.1)
+            for _ in range(steps):
+                optimizer.zero_grad()
+                problem.misfit(problem.generator(z)[:, None]).sum().backward()
+                optimizer.step()
+            count += restarts * steps
+        return found(self.name, problem, state, z, count)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A latent by ridge regression from what the candidates measure to the candidates, then a descent."""
+
+    steps: int
+    candidates: int
+    ridge: float = 0.1
+    name: str = "regression"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Estimate a start, and descend from it."""
+        latents = starting_latents(problem, self.candidates)
+        with torch.no_grad():
+            seen = torch.cat([real(problem.operator(problem.generator(some))) for some in latents.split(16)]).flatten(1)
+        mean = seen.mean(dim=0)
+        seen, wanted = seen - mean, real(problem.measured).flatten(1) - mean
+        kernel = seen @ seen.T
+        kernel.diagonal().add_(self.ridge * kernel.diagonal().mean())
+        z = (torch.linalg.solve(kernel, seen @ wanted.T).T @ latents).requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=0.1)
+        for _ in range(self.steps):
+            optimizer.zero_grad()
+            problem.misfit(problem.generator(z)).sum().backward()
+            optimizer.step()
+        return found(self.name, problem, state, z, self.steps)
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """A descent that ends when ten steps have gained less than a share of the misfit."""
+
+    share: float
+    steps: int = 200
+    candidates: int = 64
+    name: str = "plateau"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Descend until it is flat."""
+        z = best_candidate(problem, self.candidates).requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=0.1)
+        losses: list[float] = []
+        while len(losses) < self.steps:
+            optimizer.zero_grad()
+            loss = problem.misfit(problem.generator(z)).sum()
+            loss.backward()
+            losses.append(float(loss.detach()))
+            if len(losses) > PATIENCE and min(losses[-PATIENCE:]) > (1 - self.share) * min(losses[:-PATIENCE]):
+                break
+            optimizer.step()
+        return found(self.name, problem, state, z, len(losses))
+
+
+@dataclass(frozen=True)
+class SomeBlocks:
+    """Adaptation of the layers whose names begin with one of these."""
+
+    blocks: tuple[str, ...]
+    lr: float = 3e-4
+    steps: int = 100
+    name: str = "ia"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Adapt."""
+        network = copy.deepcopy(cast("nn.Module", problem.generator))
+        for module_name, module in network.named_modules():
+            if module_name and not module_name.startswith(self.blocks):
+                for name, value in list(module._parameters.items()):
+                    del module._parameters[name]
+                    module.register_buffer(name, None if value is None else value.detach())
+        adaptation = Adaptation(self.name, network, steps=self.steps, lr=self.lr, latent_lr=1e-4)
+        return adaptation.run(problem, state, cast("Tensor", state.latent))
+
+
+def real(values: Tensor) -> Tensor:
+    """Lay real and imaginary parts side by side."""
+    return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
+
+
+def looks(problem: Problem, latents: Tensor) -> Tensor:
+    """Give the misfit of each latent for the one image of a problem."""
+    return problem.misfit(problem.generator(latents)[:, None]).flatten()
+
+
+def best_candidate(problem: Problem, candidates: int) -> Tensor:
+    """Give the latent that agrees best, of some."""
+    latents = starting_latents(problem, candidates)
+    with torch.no_grad():
+        losses = torch.cat([looks(problem, some) for some in latents.split(16)])
+    return latents[int(losses.argmin())][None].clone()
+
+
+def found(name: str, problem: Problem, state: State, z: Tensor, evaluations: int) -> State:
+    """Keep the best of the latents."""
+    with torch.no_grad():
+        z = z.detach()[int(looks(problem, z).argmin())][None]
+        image = problem.generator(z)
+    return state.following(StageRecord(name, image, no_losses(image), 0.0, evaluations), latent=z)
+
+
+def routes() -> dict[str, list[Stage]]:
+    """Give the ways to search and to adapt, by name; the first one is what the others are compared with."""
+    adapt, project = ImageAdaptive(), BackProject()
+    best = CSGM(steps=80, restarts=1, candidates=64)
+    searches: dict[str, Stage] = {
+        REFERENCE: CSGM(steps=100, restarts=2),
+        "1 x 100": CSGM(steps=100, restarts=1),
+        "1 x 30": CSGM(steps=30, restarts=1),
+        "best of 64, 1 x 80": best,
+        "best of 256, 1 x 80": CSGM(steps=80, restarts=1, candidates=256),
+        "best of 64, 1 x 40": CSGM(steps=40, restarts=1, candidates=64),
+        "best of 64, 1 x 300": CSGM(steps=300, restarts=1, candidates=64),
+        "halving 8, 4, 2, 1": Halving(((8, 10), (4, 10), (2, 20), (1, 40))),
+        "regression on 256, 1 x 80": Regression(80, 256),
+        "regression on 1024, 1 x 40": Regression(40, 1024),
+        "L-BFGS, 80": Quasi(80),
+        "Gauss-Newton, 8 x 5": GaussNewton(8, 5),
+        "plateau 1 %": Plateau(0.01),
+    }
+    searching = {name: [stage, adapt, project] for name, stage in searches.items()}
+    adaptations: dict[str, Stage] = {
+        "ia 50": ImageAdaptive(steps=50),
+        "ia 200": ImageAdaptive(steps=200),
+        "ia 50, twice the rate": ImageAdaptive(steps=50, lr=6e-4),
+        "ia of the last two blocks": SomeBlocks(("main.9", "main.10", "main.12"), lr=1e-3),
+        "ia of the last three blocks": SomeBlocks(("main.6", "main.7", "main.9", "main.10", "main.12"), lr=6e-4),
+        "ia of the first three blocks": SomeBlocks(("main.0", "main.1", "main.3", "main.4", "main.6", "main.7")),
+    }
+    return searching | {f"best of 64, 1 x 80; {name}": [best, stage, project] for name, stage in adaptations.items()}

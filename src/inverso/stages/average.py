@@ -1,0 +1,105 @@
+"""Averages over starts: a better answer than any of them, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_count
+from inverso.errors import InversoError
+from inverso.stages.base import Problem, Report, Stage, StageRecord, State, no_losses
+
+APART = 1_000_003
+"""Between the seeds of two starts, so that the seeds that people take, 0, 1, 2, share none."""
+
+
+@dataclass(frozen=True)
+class Average:
+    """Run stages from several starts, and give the mean of the answers and their spread.
+
+    What was not measured, each start makes up in its own way. Where they agree, y decides; where they do not, their
+    mean has the smaller expected error, as the mean of a posterior has the smallest of all. The answers to an exact
+    measurement agree with it, and so does their mean. `inverso.solve(..., starts=5)` is short for this stage.
+
+    Args:
+        stages: What runs from each start; the first one with the seed of the problem.
+        starts: How many.
+
+    Raises:
+        ValueError: There is no stage, or the number of starts is not positive.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import DCGAN
+        >>> from inverso.stages import CSGM, Average, BackProject
+        >>> prior, A = DCGAN(16, width=4, depth=2), RandomMask(0.5)
+        >>> y = A(torch.rand(1, 3, 16, 16))
+        >>> method = Average((CSGM(steps=5, restarts=1), BackProject()), starts=3)
+        >>> answer = inverso.solve(y, A, prior, method, progress=False)
+        >>> answer.uncertainty.shape, bool((A(answer.uncertainty) < 1e-6).all())
+        (torch.Size([1, 3, 16, 16]), True)
+    """
+
+    stages: tuple[Stage, ...]
+    starts: int = 5
+
+    name: ClassVar[str] = "average"
+    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+
+    def __post_init__(self) -> None:
+        check_count(self.starts, name="starts")
+        if not self.stages:
+            msg = "an average needs at least one stage to run"
+            raise ValueError(msg)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its stages need and do not give each other."""
+        needed: set[str] = set()
+        given: set[str] = set()
+        for stage in self.stages:
+            needed |= getattr(stage, "needs", frozenset()) - given
+            given |= getattr(stage, "gives", frozenset({"image", "latent"}))
+        return frozenset(needed)
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Run the stages from every start."""
+        began = time.perf_counter()
+        images: list[Tensor] = []
+        records: list[StageRecord] = []
+        for start in range(self.starts):
+            report = _counting(problem.report, f" {start + 1}/{self.starts}")
+            member = replace(problem, seed=problem.seed + start * APART, report=report)
+            own = replace(state, trace=())
+            for stage in self.stages:
+                own = stage(member, own)
+            if own.image is None:
+                msg = "the stages of an average made no image"
+                raise InversoError(msg)
+            images.append(own.image)
+            records += own.trace
+        answers = torch.stack(images)
+        record = StageRecord(
+            self.name,
+            answers.mean(dim=0),
+            no_losses(images[0]),
+            time.perf_counter() - began,
+            sum(each.evaluations for each in records),
+            f"of {self.starts} starts",
+            tuple(records),
+        )
+        spread = answers.std(dim=0) if self.starts > 1 else None
+        return state.following(record, spread=spread)
+
+
+def _counting(report: Report, which: str) -> Callable[[str, int, int, float], None]:
+    def told(name: str, step: int, steps: int, loss: float) -> None:
+        report(name + which, step, steps, loss)
+
+    return told

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import inverso
+from inverso.errors import InversoError
+from inverso.operators import RandomMask
+from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Problem, PseudoInverse, State
+from inverso.stages.average import APART
+from stages.toys import LinearPrior, pictures, recording, small_dcgan
+
+SEARCH = (CSGM(steps=4, restarts=1), ImageAdaptive(steps=3))
+
+
+def solved(method, *, seed=0, n=2, A=None, **options):
+    A = A or RandomMask(0.5)
+    prior = small_dcgan()
+    y = A(pictures(n, image_shape=prior.image_shape))
+    return inverso.solve(y, A, prior, method, seed=seed, progress=False, **options)
+
+
+class TestMean:
+    def test_is_the_mean_of_the_answers_from_each_seed(self):
+        answers = torch.stack([solved(SEARCH, seed=seed).image for seed in (5, 5 + APART, 5 + 2 * APART)])
+        together = solved(Average(SEARCH, starts=3), seed=5)
+        torch.testing.assert_close(together.image, answers.mean(dim=0), rtol=0, atol=1e-12)
+        torch.testing.assert_close(together.uncertainty, answers.std(dim=0), rtol=0, atol=1e-12)
+
+    def test_one_start_is_the_method_itself_and_tells_no_spread(self):
+        once = solved(Average(SEARCH, starts=1))
+        assert torch.equal(once.image, solved(SEARCH).image)
+        assert once.uncertainty is None
+
+    def test_agrees_with_an_exact_measurement_as_its_members_do(self):
+        answer = solved(Average((*SEARCH, BackProject()), starts=3))
+        assert float(answer.residual.max()) < 1e-12
+        assert float(answer.A(answer.uncertainty).max()) < 1e-12
+
+    def test_an_image_gets_the_same_alone_and_in_a_batch(self):
+        A = RandomMask(0.5)
+        prior = small_dcgan()
+        x = pictures(2, image_shape=prior.image_shape)
+        both = inverso.solve(A(x), A, prior, Average(SEARCH, 2), progress=False)
+        alone = inverso.solve(A(x[1:]), A, prior, Average(SEARCH, 2), progress=False)
+        torch.testing.assert_close(both.uncertainty[1:], alone.uncertainty, rtol=0, atol=1e-9)
+
+
+class TestSolve:
+    def test_starts_is_short_for_the_stage(self):
+        short, long = solved(SEARCH, starts=2), solved(Average(SEARCH, starts=2))
+        assert torch.equal(short.image, long.image)
+        assert torch.equal(short.uncertainty, long.uncertainty)
+
+    def test_the_spread_outlives_a_later_stage(self):
+        answer = solved([Average(SEARCH, starts=2), BackProject()])
+        assert [record.name for record in answer.stages] == ["average", "bp"]
+        assert answer.uncertainty is not None
+
+    def test_a_method_without_chance_has_no_spread(self):
+        assert float(solved("pinv", starts=3).uncertainty.max()) < 1e-12
+
+    def test_the_plot_shows_the_uncertainty(self):
+        titles = [axes.get_title() for axes in solved(SEARCH, starts=2, n=1).plot().axes]
+        assert titles == ["measured", "average", "uncertainty x 4"]
+
+    @pytest.mark.parametrize("starts", [0, -1, 1.5])
+    def test_refuses_a_strange_number_of_starts(self, starts):
+        with pytest.raises((ValueError, TypeError), match="starts"):
+            solved(SEARCH, starts=starts)
+
+
+class TestRecord:
+    def test_counts_the_evaluations_of_all_members(self):
+        (record,) = solved(SEARCH, starts=3).stages
+        assert record.evaluations == 3 * (4 + 3)
+        assert [each.name for each in record.phases] == ["csgm", "ia"] * 3
+        assert record.note == "of 3 starts"
+
+    def test_what_came_before_stays_in_the_trace(self):
+        answer = solved([PseudoInverse(), Average(SEARCH, starts=2)])
+        assert [record.name for record in answer.stages] == ["pinv", "average"]
+        assert len(answer.stages[-1].phases) == 4
+
+    def test_progress_tells_which_start_it_is(self):
+        A, prior = RandomMask(0.5), LinearPrior()
+        problem, told = recording(Problem(A(pictures(1)), A, prior))
+        Average((CSGM(steps=2, restarts=1),), starts=2)(problem, State())
+        assert [line[0] for line in told] == ["csgm 1/2", "csgm 1/2", "csgm 2/2", "csgm 2/2"]
+
+
+class TestNeeds:
+    def test_needs_what_its_stages_need_and_do_not_give_each_other(self):
+        assert Average(SEARCH).needs == {"A", "prior"}
+        assert Average((ImageAdaptive(),)).needs == {"A", "prior", "latent"}
+
+    def test_solve_refuses_before_anything_runs(self):
+        with pytest.raises(ValueError, match="csgm"):
+            solved(Average((ImageAdaptive(),)))
+
+    def test_refuses_no_stage(self):
+        with pytest.raises(ValueError, match="at least one stage"):
+            Average(())
+
+    def test_refuses_stages_that_make_no_image(self):
+        class Idle:
+            name = "idle"
+
+            def __call__(self, problem, state):  # noqa: ARG002 - a stage takes both
+                return state
+
+        with pytest.raises(InversoError, match="no image"):
+            solved(Average((Idle(),)))
