@@ -46,7 +46,7 @@ def test_papers_are_complete(name: str) -> None:
 
 
 def test_names_of_the_papers() -> None:
-    assert list(EXPERIMENTS) == ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "e11", "e12", "ceiling"]
+    assert list(EXPERIMENTS) == ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "e11", "e12", "worth", "ceiling"]
     assert {name for name, e in EXPERIMENTS.items() if e.needs_restorer} == {"e6", "e8", "e9", "e11", "e12"}
     assert find("E1") is EXPERIMENTS["e1"]
 

@@ -25,6 +25,7 @@ class DeepImagePrior:
     Args:
         steps: Steps of Adam per image, each one forward and backward pass.
         lr: Its step size on the weights; the prior's own `adapt_lr` if not given.
+        together: Images at once; by default one on a CPU and as many on a GPU as its memory holds.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -41,6 +42,7 @@ class DeepImagePrior:
 
     steps: int = 400
     lr: float | None = None
+    together: int | None = None
 
     name: ClassVar[str] = "dip"
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
@@ -50,6 +52,8 @@ class DeepImagePrior:
         check_count(self.steps, name="steps")
         if self.lr is not None:
             check_positive(self.lr, name="lr")
+        if self.together is not None:
+            check_count(self.together, name="together")
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Fit every image."""
@@ -62,6 +66,7 @@ class DeepImagePrior:
             steps=self.steps,
             lr=prior.adapt_lr if self.lr is None else self.lr,
             latent_lr=0.0,
+            together=self.together,
         )
         fitted = adaptation.run(problem, state, latents)
         return State(image=fitted.image, latent=state.latent, weights=state.weights, trace=fitted.trace)

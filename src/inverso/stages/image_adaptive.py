@@ -24,6 +24,7 @@ class ImageAdaptive:
         steps: Steps of Adam per image, each one forward and backward pass.
         lr: Its step size on the weights; the prior's own `adapt_lr` if not given.
         latent_lr: Its step size on the latent; 0 leaves it alone.
+        together: Images at once; by default one on a CPU and as many on a GPU as its memory holds.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -44,6 +45,7 @@ class ImageAdaptive:
     steps: int = 100
     lr: float | None = None
     latent_lr: float = 1e-4
+    together: int | None = None
 
     name: ClassVar[str] = "ia"
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior", "latent"})
@@ -54,6 +56,8 @@ class ImageAdaptive:
         if self.lr is not None:
             check_positive(self.lr, name="lr")
         check_non_negative(self.latent_lr, name="latent_lr")
+        if self.together is not None:
+            check_count(self.together, name="together")
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Adapt to every image."""
@@ -67,5 +71,6 @@ class ImageAdaptive:
             steps=self.steps,
             lr=prior.adapt_lr if self.lr is None else self.lr,
             latent_lr=self.latent_lr,
+            together=self.together,
         )
         return adaptation.run(problem, state, state.latent)
