@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from inverso.stages import CSGM, BackProject, ImageAdaptive, Problem, Stage, StageRecord, State
+from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Problem, Stage, StageRecord, State
 from inverso.stages.adaptation import Adaptation
 from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
@@ -163,6 +163,31 @@ class Plateau:
 
 
 @dataclass(frozen=True)
+class Falling:
+    """A descent whose step size falls along half a cosine."""
+
+    steps: int = 80
+    lr: float = 0.1
+    candidates: int = 64
+    name: str = "falling"
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Descend."""
+        z = best_candidate(problem, self.candidates).requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=self.lr)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        for _ in range(self.steps):
+            optimizer.zero_grad()
+            loss = problem.misfit(problem.generator(z)).sum()
+            if float(loss.detach()) <= float(problem.noise_energy):
+                break
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+        return found(self.name, problem, state, z, self.steps)
+
+
+@dataclass(frozen=True)
 class SomeBlocks:
     """Adaptation of the layers whose names begin with one of these."""
 
@@ -212,19 +237,27 @@ def found(name: str, problem: Problem, state: State, z: Tensor, evaluations: int
 def routes() -> dict[str, list[Stage]]:
     """Give the ways to search and to adapt, by name; the first one is what the others are compared with."""
     adapt, project = ImageAdaptive(), BackProject()
-    best = CSGM(steps=80, restarts=1, candidates=64)
+    best = CSGM(lr=0.1, steps=80, restarts=1, candidates=64)
     searches: dict[str, Stage] = {
-        REFERENCE: CSGM(steps=100, restarts=2),
-        "1 x 100": CSGM(steps=100, restarts=1),
-        "1 x 30": CSGM(steps=30, restarts=1),
+        REFERENCE: CSGM(lr=0.1, steps=100, restarts=2),
+        "1 x 100": CSGM(lr=0.1, steps=100, restarts=1),
+        "1 x 30": CSGM(lr=0.1, steps=30, restarts=1),
         "best of 64, 1 x 80": best,
-        "best of 256, 1 x 80": CSGM(steps=80, restarts=1, candidates=256),
-        "best of 64, 1 x 40": CSGM(steps=40, restarts=1, candidates=64),
-        "best of 64, 1 x 300": CSGM(steps=300, restarts=1, candidates=64),
+        "best of 256, 1 x 80": CSGM(lr=0.1, steps=80, restarts=1, candidates=256),
+        "best of 64, 1 x 40": CSGM(lr=0.1, steps=40, restarts=1, candidates=64),
+        "best of 64, 1 x 300": CSGM(lr=0.1, steps=300, restarts=1, candidates=64),
         "halving 8, 4, 2, 1": Halving(((8, 10), (4, 10), (2, 20), (1, 40))),
         "regression on 256, 1 x 80": Regression(80, 256),
         "regression on 1024, 1 x 40": Regression(40, 1024),
+        "falling rate, 1 x 80": Falling(),
+        "falling rate from 0.3, 1 x 80": Falling(lr=0.3),
         "L-BFGS, 80": Quasi(80),
+        "L-BFGS in lockstep, 1 x 20": CSGM(steps=20, restarts=1, candidates=64),
+        "L-BFGS in lockstep, 1 x 40": CSGM(steps=40, restarts=1, candidates=64),
+        "L-BFGS in lockstep, 1 x 80": CSGM(steps=80, restarts=1, candidates=64),
+        "L-BFGS in lockstep, 1 x 300": CSGM(steps=300, restarts=1, candidates=64),
+        "L-BFGS in lockstep, 2 x 40": CSGM(steps=40, restarts=2, candidates=64),
+        "L-BFGS in lockstep, 1 x 40 of 16": CSGM(steps=40, restarts=1, candidates=16),
         "Gauss-Newton, 8 x 5": GaussNewton(8, 5),
         "plateau 1 %": Plateau(0.01),
     }
@@ -237,4 +270,26 @@ def routes() -> dict[str, list[Stage]]:
         "ia of the last three blocks": SomeBlocks(("main.6", "main.7", "main.9", "main.10", "main.12"), lr=6e-4),
         "ia of the first three blocks": SomeBlocks(("main.0", "main.1", "main.3", "main.4", "main.6", "main.7")),
     }
-    return searching | {f"best of 64, 1 x 80; {name}": [best, stage, project] for name, stage in adaptations.items()}
+    quick = CSGM(steps=40, restarts=1, candidates=64)
+    shared = {
+        "mean of 2 starts, 1 x 40 and ia 50 each": (2, 40, 50),
+        "mean of 3 starts, 1 x 30 and ia 30 each": (3, 30, 30),
+    }
+    lockstep: dict[str, list[Stage]] = {
+        f"L-BFGS in lockstep, 1 x 40; {name}": [quick, stage, project]
+        for name, stage in {
+            "ia 50": ImageAdaptive(steps=50),
+            "ia 50, twice the rate": ImageAdaptive(steps=50, lr=6e-4),
+            "ia 200": ImageAdaptive(steps=200),
+        }.items()
+    }
+    averaging: dict[str, list[Stage]] = {
+        name: [Average((CSGM(steps, lr=0.1, restarts=1, candidates=64), ImageAdaptive(adapted), project), starts)]
+        for name, (starts, steps, adapted) in shared.items()
+    }
+    return (
+        searching
+        | lockstep
+        | averaging
+        | {f"best of 64, 1 x 80; {name}": [best, stage, project] for name, stage in adaptations.items()}
+    )

@@ -36,7 +36,10 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     {
         "default": (),
-        "iagan": (CSGM(steps=1800, lr=0.1, restarts=5), ImageAdaptive(steps=300, lr=1e-3, latent_lr=1e-4)),
+        "iagan": (
+            CSGM(steps=1800, lr=0.1, restarts=5, candidates=1),
+            ImageAdaptive(steps=300, lr=1e-3, latent_lr=1e-4),
+        ),
     }
 )
 """Settings that replace the defaults of the stages of the same name; "iagan" are those of Abu Hussein et al. 2020."""

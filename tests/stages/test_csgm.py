@@ -139,11 +139,6 @@ class TestCandidates:
         torch.testing.assert_close(state.latent, latents[[37, 5]])
         torch.testing.assert_close(state.image, x)
 
-    def test_as_many_as_restarts_change_nothing(self, prior):
-        problem = Problem(pictures(2), Identity(), prior)
-        plain, same = (CSGM(steps=3, restarts=3, candidates=count)(problem, State()) for count in (None, 3))
-        torch.testing.assert_close(plain.latent, same.latent, rtol=0, atol=0)
-
     def test_a_look_counts_the_latent_and_is_no_evaluation(self, prior):
         x = pictures(1)
         problem = Problem(x, Identity(), prior)
@@ -156,13 +151,19 @@ class TestCandidates:
         prior = small_dcgan()
         x = pictures(3, image_shape=prior.image_shape)
         together, alone = (
-            CSGM(steps=3, candidates=20)(Problem(images, Identity(), prior), State()) for images in (x, x[1:2])
+            CSGM(steps=3, lr=0.1, candidates=20)(Problem(images, Identity(), prior), State()) for images in (x, x[1:2])
         )
         torch.testing.assert_close(together.latent[1:2], alone.latent)
 
-    def test_fewer_than_restarts_are_refused(self):
-        with pytest.raises(ValueError, match="candidates must be at least as many as restarts, got 2 for 3"):
-            CSGM(restarts=3, candidates=2)
+    def test_there_are_never_fewer_than_restarts(self, prior):
+        problem = Problem(pictures(2), Identity(), prior)
+        few, enough = (CSGM(steps=3, restarts=3, candidates=count)(problem, State()) for count in (1, 3))
+        assert few.trace[0].evaluations == 9
+        torch.testing.assert_close(few.latent, enough.latent, rtol=0, atol=0)
+
+    def test_none_is_refused(self):
+        with pytest.raises(ValueError, match="candidates must be an integer of at least 1, got 0"):
+            CSGM(candidates=0)
 
 
 class TestRecord:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +69,8 @@ def descend(
 
     Args:
         objective: Evaluates all items with gradients.
-        optimizer: Steps their variables; must treat items independently, as Adam does.
+        optimizer: Steps their variables; must treat items independently, as Adam does. Its closure gives the losses
+            `(items,)` that were just evaluated, and evaluates nothing.
         steps: Evaluations at most; ends earlier when every item is done.
         best: Where the best iterates are kept.
         after_step: Called with the number of evaluations done and the losses, to report progress.
@@ -100,8 +103,12 @@ def descend(
             raise ValueError(msg)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.where(best.done, 0, evaluation.loss).sum())
-        optimizer.step()
+        optimizer.step(partial(_known, loss))
     return torch.stack(curves)
+
+
+def _known(losses: Tensor) -> Any:  # noqa: ANN401 - torch says float, and means whatever the optimizer can use
+    return losses
 
 
 class Guard:
