@@ -27,8 +27,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inverso.experiments.one_photo import REHEARSAL, measure_quality, reconstruction_psnr
+from inverso.experiments.one_photo_uses import pasted
 from inverso.io import load_image, replacing
-from inverso.metrics import diversity, psnr, sifid
+from inverso.metrics import sifid
 from inverso.plotting import grid
 from inverso.priors import SinGAN, load
 from inverso.priors.singan.pyramid import plan_pyramid
@@ -38,9 +40,7 @@ from inverso.training import ScaleReport, SinGANRecipe, fit_singan
 # Free photos that come inside scikit-image, so that nothing is downloaded; coins and cells lie scattered.
 PHOTOS = ("brick", "cell", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "moon", "rocket")
 SHOWN = 4
-HUNDRED = 100
 FILTERS = (16, 32, 64, 128)
-SMOKE = {"min_size": 16, "width": 8, "iterations": (8, 8)}
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    size = 32 if options.smoke else options.size
-    recipe = replace(SinGANRecipe(max_size=size), **(SMOKE if options.smoke else {}))
+    recipe = replace(SinGANRecipe(max_size=options.size), **(REHEARSAL if options.smoke else {}))
     if options.iterations:
         recipe = replace(recipe, iterations=(options.iterations[0], options.iterations[-1]))
     task = Task(
@@ -120,7 +119,7 @@ def measure(task: Task, fitted: Fitted) -> None:
             "scale": str(k),
             "pixels": f"{height} x {width}",
             "noise": f"{prior.amplitudes[k]:.3f}",
-            "reconstruction (dB)": f"{_reconstruction(prior, k):.1f}",
+            "reconstruction (dB)": f"{reconstruction_psnr(prior, k):.1f}",
             "CPU seconds": f"{fitted.seconds[k]:.1f}" if fitted.seconds else "",
         }
         for k, (height, width) in enumerate(prior.sizes)
@@ -135,14 +134,14 @@ def quality(task: Task, fitted: Fitted) -> dict[str, str]:
     """Measure seconds and quality of one prior."""
     prior = fitted.prior
     samples = prior.sample(task.samples, seed=task.seed)
-    score = sifid(samples, prior.photo)
+    measured = measure_quality(prior, samples, clock=time.process_time)
     return {
         "scales": str(len(prior.sizes)),
         "CPU seconds to fit": f"{sum(fitted.seconds):.0f}" if fitted.seconds else "",
-        "CPU seconds for 100 samples": f"{_seconds_for_samples(prior, task.samples):.1f}",
-        "reconstruction (dB)": f"{_reconstruction(prior, -1):.1f}",
-        f"single-image FID ({score.features} features)": f"{score.mean:.3g}",
-        "diversity": f"{diversity(samples, prior.photo):.2f}",
+        "CPU seconds for 100 samples": f"{measured.seconds_per_100:.1f}",
+        "reconstruction (dB)": f"{measured.psnr:.1f}",
+        f"single-image FID ({measured.sifid.features} features)": f"{measured.sifid.mean:.3g}",
+        "diversity": f"{measured.diversity:.2f}",
         "contrast": f"{_contrast(samples, prior.photo):.2f}",
     }
 
@@ -183,7 +182,9 @@ def study_filters(task: Task) -> None:
 def study_injection(task: Task) -> None:
     """Inject one image at every scale: what is kept of it, and how well it fits the photo."""
     prior = _fit(task, task.recipe).prior
-    image, mask = pasted(prior.photo)
+    # A disk of another photo, in false colors.
+    other = resize(_read("chelsea"), prior.sizes[-1]).clamp(0, 1).flip(1)
+    image, mask = pasted(prior.photo, other[:, : prior.image_shape[0]])
     inside = mask.expand_as(image)
     columns, rows = {"injected": image}, []
     for start in range(1, len(prior.sizes)):
@@ -200,15 +201,6 @@ def study_injection(task: Task) -> None:
             }
         )
     _write(task, "injection", _markdown(rows), {"photo": prior.photo, **columns})
-
-
-def pasted(photo: Tensor) -> tuple[Tensor, Tensor]:
-    """Paste a disk of another photo, in false colors, into the lower middle of this one."""
-    height, width = photo.shape[-2:]
-    other = resize(_read("chelsea"), (height, width)).clamp(0, 1).flip(1)
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    mask = (rows - 0.6 * height).square() + (columns - 0.5 * width).square() <= (0.16 * min(height, width)) ** 2
-    return torch.where(mask, other[:, : photo.shape[1]], photo), mask
 
 
 STUDIES: Mapping[str, Callable[[Task], None]] = {
@@ -267,21 +259,6 @@ def central_square(photo: Tensor) -> Tensor:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return photo[..., top : top + side, left : left + side]
-
-
-def _seconds_for_samples(prior: SinGAN, batch: int) -> float:
-    """Time 100 samples, drawn in batches as a user would."""
-    prior.sample(1)
-    began = time.process_time()
-    done = 0
-    while done < HUNDRED:
-        done += len(prior.sample(min(batch, HUNDRED - done), seed=done))
-    return time.process_time() - began
-
-
-def _reconstruction(prior: SinGAN, scale: int) -> float:
-    with torch.no_grad():
-        return float(psnr(prior.reconstruct(scale), prior.real(scale)))
 
 
 def _contrast(samples: Tensor, photo: Tensor) -> float:

@@ -5,9 +5,11 @@
 Three contenders solve the same measurements, one photo at a time: the papers' loop (5 x 1800 steps of CSGM, one
 restart after another, then 300 steps of image adaptation, then back-projection), written here with nothing but the
 operator, the prior and Adam; our solver with `schedule="iagan"`, the same steps with the restarts as one batch; and our
-default. They take turns photo by photo, so that a busy machine disturbs all of them alike. Every answer is appended to
---out as it comes, and the same command goes on where it was stopped, or lets some of them
-go first (--only "plain loop", which takes a minute and a half per photo and operator).
+default. They take turns photo by photo. Every answer is appended to --out as it comes, and the same
+command goes on where it was stopped; --only lets some of them go first (--only "plain loop" default).
+
+Seconds are those that the processor worked, so that another program beside this one counts hardly more of them: with
+one thread they are the wall time of a machine that does nothing else.
 
 The marks: at most 1/50 of the papers' generator evaluations (forward passes with gradient, per image and restart), at
 most 1/20 of the wall time, and no loss of PSNR in the mean.
@@ -17,15 +19,15 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rows import append, read
 from torch import Tensor
 from tqdm import tqdm
 
@@ -49,7 +51,7 @@ class Row:
         operator: What measured the photo.
         photo: Its number.
         contender: Who answered.
-        seconds: Wall time.
+        seconds: Of the processor, over all threads.
         evaluations: Forward passes with gradient.
         psnr: In dB.
     """
@@ -111,7 +113,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder of photos")
     parser.add_argument("--n", type=int, default=20, help="photos")
     parser.add_argument("--prior", default="faces-64", help="name or file")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--short", type=int, default=1, help="divide the papers' steps, to rehearse")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="contenders that answer now; the table has all")
     parser.add_argument("--out", type=Path, default=Path("solve.csv"))
@@ -139,7 +141,7 @@ def _measure(
     answerers: dict[str, Callable[[Tensor, LinearOperator], tuple[Tensor, int]]],
     out: Path,
 ) -> list[Row]:
-    rows = _read(out)
+    rows = read(Row, out)
     done = {(row.operator, row.photo, row.contender) for row in rows}
     todo = [
         (index, name, contender)
@@ -152,38 +154,12 @@ def _measure(
         x = photos[index : index + 1]
         A = operators[name](index)
         y = A(x)
-        began = time.perf_counter()
+        began = time.process_time()
         image, evaluations = answerers[contender](y, A)
-        row = Row(name, index, contender, time.perf_counter() - began, evaluations, float(psnr(image, x)))
-        _append(row, out)
+        row = Row(name, index, contender, time.process_time() - began, evaluations, float(psnr(image, x)))
+        append(row, out)
         rows.append(row)
     return rows
-
-
-def _read(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as stream:
-        return [
-            Row(
-                row["operator"],
-                int(row["photo"]),
-                row["contender"],
-                float(row["seconds"]),
-                int(row["evaluations"]),
-                float(row["psnr"]),
-            )
-            for row in csv.DictReader(stream)
-        ]
-
-
-def _append(row: Row, path: Path) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=[one.name for one in fields(Row)])
-        if fresh:
-            writer.writeheader()
-        writer.writerow(asdict(row))
 
 
 def _print(name: str, rows: list[Row]) -> bool:

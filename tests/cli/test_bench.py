@@ -54,6 +54,40 @@ def test_groups_from_labels_and_from_the_photos(inverso, prior, photos) -> None:
     assert Path("own/results.csv").read_bytes() == rows
 
 
+def test_e10_fits_a_prior_to_every_photo_and_goes_on(inverso, photos) -> None:
+    words = ("bench", "e10", "--data", photos, "--n", 2, "--fast", "--quiet", "--device", "cpu")
+    result = inverso(*words)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == "wrote results/e10/table.md"
+    folder = Path("results/e10")
+    assert "| 1.png | 16 × 16 | 3 |" in (folder / "table.md").read_text()
+    assert (folder / "pictures" / "0.png").exists()
+    rows = (folder / "results.csv").read_bytes()
+    assert inverso(*words).exit_code == 0
+    assert (folder / "results.csv").read_bytes() == rows
+    other = inverso(*words, "--seed", 1)
+    assert other.exit_code == 2
+    assert "made with other settings: seed differ" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("e10", "-m", "pinv"), "e10 fits a prior of its own to every photo: leave out --methods"),
+        (("e10", "--groups", "a.csv", "--restorer", "a"), "leave out --groups, --restorer"),
+        (("e10", "--prior", "faces-64", "--batch", 5, "--pictures", 1), "leave out --prior, --batch, --pictures"),
+        (("e1", "--size", 100), "e1 resizes photos to its prior's size: leave out --size"),
+        (("e10", "--n", 1, "--size", 11), "0.png: max_size must be an integer of at least 25, got 11"),
+        (("e10", "--n", 8), "photos holds 7 pictures, and n=8 needs 8"),
+    ],
+)
+def test_options_of_other_experiments_are_refused(inverso, photos, words, complaint) -> None:
+    result = inverso("bench", *words, "--data", photos)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_list(inverso) -> None:
     result = inverso("bench", "--list")
     assert result.exit_code == 0, result.output

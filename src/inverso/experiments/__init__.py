@@ -7,6 +7,9 @@ from inverso.experiments.baselines import (
     LinearInterpolation,
     TotalVariation,
 )
+from inverso.experiments.deepinverse import DeepinvCSGM, PlugAndPlay
+from inverso.experiments.one_photo import OnePhoto, OnePhotoOptions, run_one_photo
+from inverso.experiments.one_photo_report import write_one_photo_report
 from inverso.experiments.papers import EXPERIMENTS, find
 from inverso.experiments.points import Points
 from inverso.experiments.report import write_report
@@ -25,12 +28,16 @@ __all__ = [
     "BicubicInterpolation",
     "Case",
     "Curve",
+    "DeepinvCSGM",
     "DrawnFromPrior",
     "Experiment",
     "Interpolation",
     "Interval",
     "LinearInterpolation",
+    "OnePhoto",
+    "OnePhotoOptions",
     "Options",
+    "PlugAndPlay",
     "Points",
     "TotalVariation",
     "Tuned",
@@ -40,5 +47,7 @@ __all__ = [
     "mean_interval",
     "paired_p_value",
     "run",
+    "run_one_photo",
+    "write_one_photo_report",
     "write_report",
 ]

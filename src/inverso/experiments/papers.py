@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 from inverso.experiments.baselines import (
     BicubicInterpolation,
@@ -13,7 +14,9 @@ from inverso.experiments.baselines import (
     LinearInterpolation,
     TotalVariation,
 )
+from inverso.experiments.deepinverse import DEEPINV
 from inverso.experiments.old_photos import AsItIs, DamageKnown, OldPhotos
+from inverso.experiments.one_photo import OnePhoto
 from inverso.experiments.points import DETECTORS, CentralBlock, Detector, Points, RandomBox
 from inverso.experiments.table import Case, Curve, Entry, Experiment, Tuned
 from inverso.experiments.worth import ceiling, what_is_it_worth
@@ -24,6 +27,7 @@ IAGAN = "the replication of Abu Hussein et al. 2020 with PGGAN on CelebA-HQ"
 QUANTIZED = "Deng, Looi & Tsun, Quantized GANs for mobile image reconstruction"
 SLIDES = "Trpceski & Gleason, Image repair using deep convolutional generative adversarial networks"
 X_GANS = "Liu et al., X-GANs: image reconstruction made easy for extreme cases"
+SINGAN = "Rott Shaham, Dekel & Michaeli, SinGAN: learning a generative model from a single natural image"
 
 TEN_OF_PIXELS = 5 / 255
 """The papers' noise of 10/255 on images in [-1, 1]."""
@@ -38,7 +42,7 @@ TV_OF_BLURS = Tuned(tuple(TotalVariation(weight) for weight in (*LITTLE_NOISE, 0
 GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)))
 GENERATIVE: Mapping[str, Entry] = MappingProxyType({name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp")})
 ORDER = (("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
-DIP: Mapping[str, Entry] = MappingProxyType({"dip": "dip"})
+SLOW: Mapping[str, Entry] = MappingProxyType({"dip": "dip", **DEEPINV})
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
 COLOR_NOISE = (0.85, 0.9, 0.95)
@@ -61,7 +65,7 @@ def _compressed_sensing() -> Experiment:
         source=f"tables 3 and 4 of {IAGAN}",
         cases=tuple(cases),
         methods={"zero-filled": "zero-filled", "pinv": "pinv", "tv": TV, **GENERATIVE},
-        slow=DIP,
+        slow=SLOW,
         comparisons=(*ORDER, ("csgm", "pinv")),
     )
 
@@ -79,7 +83,7 @@ def _super_resolution() -> Experiment:
         source=f"tables 1 and 2 of {IAGAN}",
         cases=tuple(cases),
         methods={"pinv": "pinv", "bicubic": BicubicInterpolation(), "tv": TV_OF_BLURS, **GENERATIVE},
-        slow=DIP,
+        slow=SLOW,
         comparisons=(*ORDER, ("ia+bp", "bicubic")),
     )
 
@@ -97,7 +101,7 @@ def _deblurring() -> Experiment:
             Case("blur 9 x 9", blur, noise=TEN),
         ),
         methods={"pinv": "pinv", "tv": TV_OF_BLURS, **GENERATIVE},
-        slow=DIP,
+        slow=SLOW,
         comparisons=ORDER,
     )
 
@@ -221,6 +225,15 @@ def _blocks() -> Experiment:
     )
 
 
+def _one_photo() -> OnePhoto:
+    return OnePhoto(
+        name="e10",
+        title="A prior from one photo",
+        question="What does one photo alone teach a prior, how long does that take, and where does it fail?",
+        source=f"the uses shown by {SINGAN}",
+    )
+
+
 def _old_photos() -> Experiment:
     return Experiment(
         name="e11",
@@ -255,7 +268,10 @@ def _point_losses() -> Experiment:
     )
 
 
-EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+Known: TypeAlias = Experiment | OnePhoto
+"""What a name stands for: a table of cases and methods, which `run` runs, or a prior per photo, `run_one_photo`."""
+
+EXPERIMENTS: Mapping[str, Known] = MappingProxyType(
     {
         experiment.name: experiment
         for experiment in (
@@ -268,6 +284,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             _points(),
             _color_noise(),
             _blocks(),
+            _one_photo(),
             _old_photos(),
             _point_losses(),
             what_is_it_worth(),
@@ -278,7 +295,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
 """What `inverso bench` knows by name."""
 
 
-def find(name: str) -> Experiment:
+def find(name: str) -> Known:
     """Look an experiment up by its name.
 
     Raises:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from inverso.checks import check_count, check_seed
+from inverso.errors import InversoError
 from inverso.experiments.environment import describe_run, fingerprint
 from inverso.experiments.measuring import load_restorers, measure
 from inverso.experiments.photos import TUNING_PHOTOS, Photos
@@ -27,6 +29,7 @@ from inverso.priors import GaussianPrior, load
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 from inverso.stages import Resume, Stage
+from inverso.types import ImageShape
 
 COSTS = ("seconds", "evaluations", "bytes")
 TUNING_SEED = 500_000_000
@@ -101,6 +104,10 @@ def run(
     Raises:
         ValueError: The folder of photos holds too few, the results are those of other settings, or a restorer is
             missing.
+        InversoError: Packages or weights are missing for all of its methods.
+
+    Warns:
+        UserWarning: They are missing for some of its methods, which are left out.
     """
     options = options or Options()
     session = _Session.begin(experiment, data, Path(out), options, command)
@@ -124,7 +131,7 @@ class _Session:
     def begin(cls, experiment: Experiment, data: str | Path, out: Path, options: Options, command: str) -> _Session:
         restorers = load_restorers(experiment, options.restorers)
         prior = load(options.prior)
-        experiment = experiment.with_restorers(list(restorers))
+        experiment = _without_missing(experiment.with_restorers(list(restorers)), prior.image_shape)
         experiment = replace(experiment, metrics=available(experiment.metrics, side=prior.image_shape[-1]))
         if options.fast:
             experiment = replace(experiment, methods={name: _fast(e) for name, e in experiment.methods.items()})
@@ -251,6 +258,27 @@ class _Session:
             image = self._solve(y, A, noise, [stage], None).image
             means.append(torch.tensor(score(["psnr"], image, x)["psnr"]).mean())
         return int(torch.stack(means).argmax())
+
+
+def _without_missing(experiment: Experiment, image_shape: ImageShape) -> Experiment:
+    """Leave out the methods that cannot run here, with a warning, as long as there are others."""
+    missing = {name: reason for name, entry in experiment.methods.items() if (reason := _missing(entry, image_shape))}
+    if not missing:
+        return experiment
+    if len(missing) == len(experiment.methods):
+        raise InversoError(next(iter(missing.values())))
+    for name, reason in missing.items():
+        warnings.warn(f"{name} is left out: {reason}", stacklevel=4)
+    return experiment.chosen([name for name in experiment.methods if name not in missing])
+
+
+def _missing(entry: Entry, image_shape: ImageShape) -> str | None:
+    """Ask the stages that may lack a package or weights for the first thing that they lack."""
+    for stage in stages_in(entry):
+        ask: Callable[[ImageShape], str | None] | None = getattr(stage, "missing", None)
+        if ask is not None and (reason := ask(image_shape)) is not None:
+            return reason
+    return None
 
 
 def _fast(entry: Entry) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inverso.experiments.baselines import Interpolation, TotalVariation
+from inverso.experiments.deepinverse import DEEPINV
 from inverso.experiments.table import Case, Experiment, Tuned
 from inverso.operators import Bicubic, BoxMask, FFTMask, Identity, RandomMask
 from inverso.stages import CSGM, Average, BackProject, ImageAdaptive
@@ -14,7 +15,7 @@ STARTS = 5
 def what_is_it_worth() -> Experiment:
     """Compare the default with the methods that any user has without a prior."""
     once = (CSGM(), ImageAdaptive(), BackProject())
-    averaged = f"ia+bp, {STARTS} starts"
+    averaged = f"ia+bp ({STARTS} starts)"
     return Experiment(
         name="worth",
         title="What the prior is worth",
@@ -33,8 +34,8 @@ def what_is_it_worth() -> Experiment:
             "tv": Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02))),
             "csgm+bp": "csgm+bp",
             "ia+bp": once,
-            averaged: (Average(once, STARTS),),
         },
+        slow={averaged: (Average(once, STARTS),), **DEEPINV},
         comparisons=(("ia+bp", "interpolation"), ("ia+bp", "tv"), ("ia+bp", "csgm+bp"), (averaged, "ia+bp")),
     )
 

@@ -48,9 +48,9 @@ class CSGM:
         (torch.Size([1, 16]), 40)
     """
 
-    steps: int = 80
+    steps: int = 40
     lr: float | None = None
-    restarts: int = 1
+    restarts: int = 2
     latent_weight: float = 0.0
     candidates: int = 64
 

@@ -44,7 +44,7 @@ class QuasiNewton(torch.optim.Optimizer):
         self.variable, self.memory = variable, memory
         self.rows: _Rows | None = None
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override] # noqa: ANN401
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401
         """Move every row.
 
         Args:

@@ -1,0 +1,363 @@
+"""A prior of its own for every photo of a folder: what it costs, how good it is, and pictures of what it does."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from inverso.checks import check_count, check_seed
+from inverso.experiments.environment import describe_run
+from inverso.experiments.one_photo_uses import save_uses
+from inverso.experiments.photos import list_pictures
+from inverso.experiments.pictures import FOLDER
+from inverso.experiments.results import Results, Row, record_run
+from inverso.io import load_image
+from inverso.metrics import diversity, psnr, sifid
+from inverso.metrics.patch_features import PatchFeatures, stored_inception
+from inverso.metrics.single_image import SingleImageFID
+from inverso.priors import SinGAN
+from inverso.priors.singan.pyramid import plan_pyramid
+
+if TYPE_CHECKING:
+    from inverso.training import ScaleReport, SinGANRecipe
+
+METHOD = "singan"
+PRIORS = "priors"
+COLUMNS = ("height", "width", "scales", "fit_seconds", "seconds_per_100", "psnr", "sifid", "diversity")
+REHEARSAL: Mapping[str, Any] = MappingProxyType({"max_size": 32, "min_size": 12, "width": 8, "iterations": (8, 8)})
+"""What a rehearsal changes in a recipe."""
+FAST_SAMPLES = 8
+
+_HUNDRED = 100
+# The features of the single-image FID need so many pixels.
+_SHORTEST = 16
+
+
+@dataclass(frozen=True)
+class OnePhoto:
+    """An experiment in which every photo gets a prior of its own, a SinGAN, instead of cases, methods and one prior.
+
+    Args:
+        name: What `inverso bench` calls it.
+        title: Its subject in a few words.
+        question: What one wants to know.
+        source: The paper it repeats.
+
+    Example:
+        >>> from inverso.experiments import find
+        >>> find("e10").title
+        'A prior from one photo'
+    """
+
+    name: str
+    title: str
+    question: str
+    source: str
+
+
+@dataclass(frozen=True)
+class OnePhotoOptions:
+    """How such an experiment is run.
+
+    Args:
+        n: Photos, the first of the folder by name.
+        recipe: What decides the fits, among it `max_size`, the longest side that is learned; the default recipe if it
+            is None.
+        samples: Of each prior, on which quality is measured.
+        seed: Of weights, samples and pictures.
+        fast: Fit 32 pixels with a handful of iterations: a rehearsal, whose numbers mean nothing.
+        device: Where to compute: "cpu", "cuda", ...
+        progress: Show progress bars on standard error.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: A number lies outside its range, or the device is not the first of its kind, on which fits run.
+
+    Example:
+        >>> from inverso.experiments import OnePhotoOptions
+        >>> OnePhotoOptions(n=3, fast=True).samples
+        50
+    """
+
+    n: int = 20
+    recipe: SinGANRecipe | None = None
+    samples: int = 50
+    seed: int = 0
+    fast: bool = False
+    device: str = "cpu"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_count(self.n, name="n")
+        check_count(self.samples, name="samples", minimum=2)
+        check_seed(self.seed)
+        if torch.device(self.device).index:
+            msg = f"fits run on the first device of a kind, got {self.device!r}: hide the others (CUDA_VISIBLE_DEVICES)"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good and how quick a prior of one photo is.
+
+    Args:
+        seconds_per_100: To draw 100 samples.
+        psnr: Of the photo made from the fixed noise, at the finest scale, in dB.
+        sifid: Single-image FID of the samples, and the features it was measured with.
+        diversity: Of the samples.
+    """
+
+    seconds_per_100: float
+    psnr: float
+    sifid: SingleImageFID
+    diversity: float
+
+
+def run_one_photo(
+    experiment: OnePhoto,
+    data: str | Path,
+    out: str | Path,
+    options: OnePhotoOptions | None = None,
+    *,
+    command: str = "",
+) -> Results:
+    """Fit a prior to every photo, measure it, draw its uses, and append what came out to `results.csv`.
+
+    Run again with the same settings, it goes on where it was stopped: after the last scale that was finished. Device
+    and progress may change.
+
+    Args:
+        experiment: Which it is.
+        data: Folder of photos.
+        out: Folder for the results; made if it is not there. `priors/` gets the priors, `pictures/` a sheet per photo.
+        options: How to run it.
+        command: The command line behind the call, for the record.
+
+    Returns:
+        One row per photo.
+
+    Raises:
+        ValueError: The folder holds too few photos, one of them is too small, too long or flat, two of them differ in
+            their suffix alone, or the results are those of other settings.
+        InversoError: A fit turned non-finite.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from inverso.io import photo, save_image
+        >>> from inverso.experiments import OnePhotoOptions, find, run_one_photo
+        >>> with TemporaryDirectory() as folder:
+        ...     save_image(photo("coffee", size=24), f"{folder}/coffee.png")
+        ...     options = OnePhotoOptions(n=1, fast=True, progress=False)
+        ...     results = run_one_photo(find("e10"), folder, f"{folder}/results", options)
+        >>> results.rows[0].photo, results.rows[0].values["height"]
+        ('coffee.png', 24.0)
+    """
+    options, out = options or OnePhotoOptions(), Path(out)
+    files = _photo_files(Path(data), options.n)
+    recipe = _recipe(options)
+    for name, file in files.items():
+        _check_photo(name, _read(file), recipe)
+    features: PatchFeatures = "random" if stored_inception() is None else "inception"
+    out.mkdir(parents=True, exist_ok=True)
+    settings = _settings(experiment, options, recipe, files, features)
+    record_run(out, settings, describe_run(command, options.device))
+    results = Results.open(out / "results.csv", COLUMNS, methods=[METHOD])
+    case = f"up to {recipe.max_size} pixels"
+    with tqdm(
+        total=options.n, initial=len(results.finished), unit="photo", disable=not options.progress, position=0
+    ) as bar:
+        for name, file in files.items():
+            if (case, name) in results.finished:
+                continue
+            bar.set_description(name)
+            values = _run_photo(_read(file), name, out, options=options, recipe=recipe, features=features)
+            results.append([Row(case, name, METHOD, options.seed, values)])
+            bar.update()
+    return results
+
+
+def measure_quality(
+    prior: SinGAN,
+    samples: Tensor,
+    *,
+    features: PatchFeatures | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Quality:
+    """Measure a prior of one photo.
+
+    Args:
+        prior: The prior.
+        samples: Some of its samples, `(n, C, H, W)`; as many are drawn at once for the timing.
+        features: Of the single-image FID; by default inception's where its weights are stored.
+        clock: What tells the seconds: `time.process_time` counts those that a busy processor worked.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        ValueError: There are fewer than two samples, or they are too small for the single-image FID.
+
+    Example:
+        >>> from inverso.priors import SinGAN
+        >>> prior = SinGAN([(16, 20), (20, 25)], width=4).eval()
+        >>> _ = prior.photo.uniform_(generator=torch.Generator().manual_seed(0))
+        >>> measure_quality(prior, prior.sample(4), features="random").sifid.features
+        'random'
+    """
+    samples, photo = samples.cpu(), prior.photo.cpu()
+    return Quality(
+        seconds_per_100=_seconds_per_100(prior, len(samples), clock),
+        psnr=reconstruction_psnr(prior),
+        sifid=sifid(samples, photo, features=features or "auto"),
+        diversity=diversity(samples, photo),
+    )
+
+
+def reconstruction_psnr(prior: SinGAN, scale: int = -1) -> float:
+    """Measure how well the fixed noise gives the photo back, in dB.
+
+    Args:
+        prior: The prior.
+        scale: At which to compare; negative ones count from the finest.
+
+    Example:
+        >>> from inverso.priors import SinGAN
+        >>> reconstruction_psnr(SinGAN([(16, 20), (20, 25)], width=4).eval()) > 0
+        True
+    """
+    with torch.no_grad():
+        return float(psnr(prior.reconstruct(scale), prior.real(scale)))
+
+
+def picture_file(out: Path, photo: str) -> Path:
+    """Say where the picture sheet of a photo lies."""
+    return (out / FOLDER / photo).with_suffix(".png")
+
+
+def prior_folder(out: Path, photo: str) -> Path:
+    """Say where the prior of a photo lies, with its checkpoint and its table of scales."""
+    return (out / PRIORS / photo).with_suffix("")
+
+
+def _run_photo(
+    photo: Tensor, name: str, out: Path, *, options: OnePhotoOptions, recipe: SinGANRecipe, features: PatchFeatures
+) -> dict[str, float]:
+    from inverso.training import fit_singan  # noqa: PLC0415
+
+    reports: list[ScaleReport] = []
+    prior = fit_singan(
+        photo,
+        seed=options.seed,
+        progress=options.progress,
+        out=prior_folder(out, name),
+        resume=True,
+        recipe=recipe,
+        report=reports.append,
+        accelerator=torch.device(options.device).type,
+    ).to(options.device)
+    samples = prior.sample(FAST_SAMPLES if options.fast else options.samples, seed=options.seed)
+    quality = measure_quality(prior, samples, features=features)
+    save_uses(prior, picture_file(out, name), seed=options.seed)
+    height, width = prior.sizes[-1]
+    return {
+        "height": float(height),
+        "width": float(width),
+        "scales": float(len(prior.sizes)),
+        "fit_seconds": sum(report.seconds for report in reports),
+        "seconds_per_100": quality.seconds_per_100,
+        "psnr": quality.psnr,
+        "sifid": quality.sifid.mean,
+        "diversity": quality.diversity,
+    }
+
+
+def _seconds_per_100(prior: SinGAN, batch: int, clock: Callable[[], float]) -> float:
+    """Time 100 samples, drawn in batches as a user would."""
+    prior.sample(1)
+    began = clock()
+    done = 0
+    while done < _HUNDRED:
+        # A GPU has finished when its answer is here.
+        done += len(prior.sample(min(batch, _HUNDRED - done), seed=done).cpu())
+    return clock() - began
+
+
+def _photo_files(data: Path, n: int) -> dict[str, Path]:
+    """List the first photos of a folder: name below it -> file."""
+    files = list_pictures(data)
+    if len(files) < n:
+        msg = f"{data} holds {len(files)} pictures, and n={n} needs {n}"
+        raise ValueError(msg)
+    named = {file.relative_to(data).as_posix(): file for file in files[:n]}
+    seen: dict[Path, str] = {}
+    for name, file in named.items():
+        stem = file.with_suffix("")
+        if stem in seen:
+            msg = f"the results of {seen[stem]} and {name} would both be called {Path(name).stem}: rename one"
+            raise ValueError(msg)
+        seen[stem] = name
+    return named
+
+
+def _read(file: Path) -> Tensor:
+    """Read a photo; one without any color is learned as a gray one, as `inverso single fit` does."""
+    photo = load_image(file)
+    return photo[:, :1] if bool((photo == photo[:, :1]).all()) else photo
+
+
+def _recipe(options: OnePhotoOptions) -> SinGANRecipe:
+    from inverso.training import SinGANRecipe  # noqa: PLC0415
+
+    recipe = SinGANRecipe() if options.recipe is None else options.recipe
+    return replace(recipe, **REHEARSAL) if options.fast else recipe
+
+
+def _check_photo(name: str, photo: Tensor, recipe: SinGANRecipe) -> None:
+    """Find out before the hours of work whether a photo can be fitted and its prior measured."""
+    size = (photo.shape[-2], photo.shape[-1])
+    try:
+        plan = plan_pyramid(size, min_size=recipe.min_size, max_size=recipe.max_size, scale_factor=recipe.scale_factor)
+    except ValueError as error:
+        msg = f"{name}: {error}"
+        raise ValueError(msg) from error
+    finest = plan.sizes[-1]
+    learned = f"{name} would be learned at {finest[0]} x {finest[1]} pixels"
+    if min(finest) < _SHORTEST:
+        msg = f"{learned}, and single-image FID needs sides of at least {_SHORTEST}: set a larger max_size"
+        raise ValueError(msg)
+    if len(plan.sizes) == 1:
+        msg = f"{learned}, at a single scale, which takes no image in: set a larger max_size, or a smaller min_size"
+        raise ValueError(msg)
+    if float(photo.min()) == float(photo.max()):
+        msg = f"{name} is of one brightness all over: there is nothing to learn from it"
+        raise ValueError(msg)
+
+
+def _settings(
+    experiment: OnePhoto,
+    options: OnePhotoOptions,
+    recipe: SinGANRecipe,
+    files: Mapping[str, Path],
+    features: PatchFeatures,
+) -> dict[str, Any]:
+    """Say everything that the numbers depend on."""
+    return {
+        "experiment": experiment.name,
+        "n": options.n,
+        "photos": {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for name, file in files.items()},
+        "samples": options.samples,
+        "features": features,
+        "seed": options.seed,
+        "fast": options.fast,
+        # One by one, so that a refusal can name what differs.
+        **asdict(recipe),
+    }
