@@ -11,6 +11,7 @@ ideas are in `search_ideas.py` and `quality_ideas.py`.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,23 +111,31 @@ def measure(
 
 
 def table(rows: list[Row], operators: Sequence[str], *, reference: str) -> str:
-    """Write the gain over the reference as a Markdown table."""
-    lines = [f"| idea | evaluations | seconds | {' | '.join(operators)} |", "|---|" + "---|" * (2 + len(operators))]
+    """Write the mean gain over the reference as a Markdown table: per measurement, and over all with its interval."""
+    lines = [
+        f"| idea | evaluations | seconds | {' | '.join(operators)} | all | pairs |",
+        "|---|" + "---|" * (4 + len(operators)),
+    ]
     values = {(row.measured, row.idea, row.photo): row.psnr for row in rows}
     for idea in dict.fromkeys(row.idea for row in rows):
-        of = [row for row in rows if row.idea == idea]
-        cells = []
-        for measured in operators:
-            answers = [row for row in of if row.measured == measured]
-            if idea == reference:
-                cells.append(f"{mean_interval([row.psnr for row in answers]).mean:.2f} dB")
-                continue
-            gains = [row.psnr - values[measured, reference, row.photo] for row in answers]
-            interval = mean_interval(gains)
-            cells.append(f"{interval.mean:+.2f} ± {interval.half_width:.2f}")
+        of = [row for row in rows if row.idea == idea and (row.measured, reference, row.photo) in values]
+        if not of:
+            continue
         cost = f"{sum(r.evaluations for r in of) / len(of):.0f} | {sum(r.seconds for r in of) / len(of):.1f}"
-        lines.append(f"| {idea} | {cost} | {' | '.join(cells)} |")
+        if idea == reference:
+            cells = [f"{_mean([row.psnr for row in of if row.measured == name]):.2f} dB" for name in operators]
+            lines.append(f"| {idea} | {cost} | {' | '.join(cells)} | | {len(of)} |")
+            continue
+        gains = {row: row.psnr - values[row.measured, reference, row.photo] for row in of}
+        cells = [f"{_mean([gains[row] for row in of if row.measured == name]):+.2f}" for name in operators]
+        total = mean_interval(list(gains.values()))
+        together = f"{total.mean:+.2f} ± {total.half_width:.2f}"
+        lines.append(f"| {idea} | {cost} | {' | '.join(cells)} | {together} | {len(of)} |")
     return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 if __name__ == "__main__":

@@ -64,6 +64,27 @@ class TestPixels:
         torch.testing.assert_close(-10 / math.log(10) * data.log_error(a, b, floor=0), psnr(a, b).mean())
 
 
+class TestDetail:
+    def test_by_hand(self) -> None:
+        # Brightness that grows by the square of the column has a Laplacian of 2 everywhere.
+        columns = torch.arange(6, dtype=torch.float64).square().expand(2, 3, 6, 6)
+        assert float(data.detail_error(columns, torch.zeros_like(columns))) == pytest.approx(math.log(4 + 1e-6))
+
+    def test_colors_that_are_wrong_everywhere_do_not_count(self) -> None:
+        x = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+        shifted = x + torch.tensor([0.2, -0.1, 0.05], dtype=torch.float64).reshape(3, 1, 1)
+        assert float(data.detail_error(shifted, x)) == pytest.approx(math.log(1e-6))
+
+    def test_half_of_the_contrast_counts_as_half_of_the_detail(self) -> None:
+        x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+        none, half = (data.detail_error(share * x, x) for share in (0.0, 0.5))
+        assert float(none - half) == pytest.approx(math.log(4), rel=1e-3)
+
+    def test_photos_that_are_too_small_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="detail_error"):
+            data.detail_error(torch.rand(1, 3, 2, 2), torch.rand(1, 3, 2, 2))
+
+
 class TestCorrespondingPoints:
     def test_only_known_points_count_and_each_image_weighs_the_same(self) -> None:
         y, image = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from inverso.metrics.detail import fine_detail
+from inverso.metrics.inputs import check_side
 
 Norm = Literal["l2", "l1"]
 
@@ -88,6 +89,9 @@ def detail_error(image: Tensor, target: Tensor) -> Tensor:
     Returns:
         A scalar.
 
+    Raises:
+        ValueError: The images are too small.
+
     Example:
         >>> import torch
         >>> from inverso.losses.data import detail_error, log_error
@@ -95,6 +99,7 @@ def detail_error(image: Tensor, target: Tensor) -> Tensor:
         >>> bool(detail_error(x + 0.1, x) < log_error(x + 0.1, x))
         True
     """
+    check_side(target, minimum=3, name="detail_error")
     return log_error(fine_detail(image.to(target)), fine_detail(target))
 
 
