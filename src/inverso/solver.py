@@ -62,7 +62,7 @@ def solve(
         schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020 (about fifty
             times as many).
         starts: How often the method runs, each time from other latents; the answers are averaged, and their spread is
-            `.uncertainty`. Five starts are 0.3 dB better and five times as slow.
+            `.uncertainty`. Five starts are about 1 dB better and five times as slow.
         seed: Of the starting latents.
         progress: Show a progress bar on standard error.
 
