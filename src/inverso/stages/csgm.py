@@ -23,7 +23,7 @@ class CSGM:
 
     Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate
     of its best restart. With noise, a restart stops as soon as its misfit has come down to the noise. The descent is a
-    quasi-Newton one, which in 20 steps comes as far as Adam in 80.
+    quasi-Newton one, which in 20 steps comes as far as Adam in 40 to 80.
 
     Args:
         steps: Steps, each one forward and backward pass per image and restart.
