@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 160
+MOST_BANDS = 4
+"""More bands than that hide each other and the lines; the table has the intervals."""
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -52,7 +54,7 @@ def bars(experiment: Experiment, results: Results, metric: str) -> Figure:
 
 
 def curve_figure(experiment: Experiment, results: Results, curve: Curve, metric: str) -> Figure:
-    """Draw the metric's mean over a number, a line per series and method (or case), with 95 % bands.
+    """Draw the metric's mean over a number, a line per series and method (or case); few get 95 % bands.
 
     Args:
         experiment: What was run.
@@ -79,9 +81,10 @@ def curve_figure(experiment: Experiment, results: Results, curve: Curve, metric:
                 label=label,
                 marker=".",
             )
-            axes.fill_between(
-                positions, [i.low for i in intervals], [i.high for i in intervals], color=_color(k), alpha=0.12
-            )
+            if len(curve.points) * len(others) <= MOST_BANDS:
+                axes.fill_between(
+                    positions, [i.low for i in intervals], [i.high for i in intervals], color=_color(k), alpha=0.12
+                )
     if curve.log:
         axes.set_xscale("log")
     positions = sorted({p for points in curve.points.values() for p in points})
