@@ -32,6 +32,7 @@ from inverso.operators import (
 from inverso.priors import DCGAN, PGGAN, VAE, Generator, Prior, SinGAN, StyleGAN2
 from inverso.stages import (
     CSGM,
+    Average,
     BackProject,
     DeepImagePrior,
     FeedForward,
@@ -211,6 +212,8 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "PseudoInverse": PseudoInverse,
     "PseudoInverse as adjoint": lambda: PseudoInverse(adjoint=True),
     "CSGM": lambda: CSGM(steps=4, restarts=2),
+    "CSGM by Adam": lambda: CSGM(steps=4, lr=0.1, candidates=1),
+    "Average": lambda: Average((CSGM(steps=4), BackProject()), starts=2),
     "ImageAdaptive": lambda: ImageAdaptive(steps=3),
     "BackProject": BackProject,
     "BackProject with ridge": lambda: BackProject(ridge=0.1),
