@@ -39,10 +39,7 @@ class Quasi:
         def closure() -> Tensor:
             nonlocal count
             count += 1
-            optimizer.zero_grad()
-            loss = problem.misfit(problem.generator(z)).sum()
-            loss.backward()
-            return loss
+            return evaluate(problem, z, optimizer)
 
         optimizer.step(closure)
         return found(self.name, problem, state, z, count)
@@ -103,8 +100,7 @@ class Halving:
             z = z[losses.argsort()[:restarts]].detach().clone().requires_grad_()
             optimizer = torch.optim.Adam([z], lr=0.1)
             for _ in range(steps):
-                optimizer.zero_grad()
-                problem.misfit(problem.generator(z)[:, None]).sum().backward()
+                evaluate(problem, z, optimizer)
                 optimizer.step()
             count += restarts * steps
         return found(self.name, problem, state, z, count)
@@ -131,8 +127,7 @@ class Regression:
         z = (torch.linalg.solve(kernel, seen @ wanted.T).T @ latents).requires_grad_()
         optimizer = torch.optim.Adam([z], lr=0.1)
         for _ in range(self.steps):
-            optimizer.zero_grad()
-            problem.misfit(problem.generator(z)).sum().backward()
+            evaluate(problem, z, optimizer)
             optimizer.step()
         return found(self.name, problem, state, z, self.steps)
 
@@ -152,10 +147,7 @@ class Plateau:
         optimizer = torch.optim.Adam([z], lr=0.1)
         losses: list[float] = []
         while len(losses) < self.steps:
-            optimizer.zero_grad()
-            loss = problem.misfit(problem.generator(z)).sum()
-            loss.backward()
-            losses.append(float(loss.detach()))
+            losses.append(float(evaluate(problem, z, optimizer).detach()))
             if len(losses) > PATIENCE and min(losses[-PATIENCE:]) > (1 - self.share) * min(losses[:-PATIENCE]):
                 break
             optimizer.step()
@@ -177,11 +169,8 @@ class Falling:
         optimizer = torch.optim.Adam([z], lr=self.lr)
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         for _ in range(self.steps):
-            optimizer.zero_grad()
-            loss = problem.misfit(problem.generator(z)).sum()
-            if float(loss.detach()) <= float(problem.noise_energy):
+            if float(evaluate(problem, z, optimizer).detach()) <= float(problem.noise_energy):
                 break
-            loss.backward()
             optimizer.step()
             scheduler.step()
         return found(self.name, problem, state, z, self.steps)
@@ -211,6 +200,14 @@ class SomeBlocks:
 def real(values: Tensor) -> Tensor:
     """Lay real and imaginary parts side by side."""
     return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
+
+
+def evaluate(problem: Problem, z: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
+    """Give the misfit of all latents together, and leave its gradient in them."""
+    optimizer.zero_grad()
+    loss = looks(problem, z).sum()
+    loss.backward()
+    return loss
 
 
 def looks(problem: Problem, latents: Tensor) -> Tensor:

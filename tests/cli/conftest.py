@@ -27,6 +27,18 @@ def inverso() -> Callable:
     return run
 
 
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, object]]:
+    """Replace a training by one that does nothing, and hand back what a command asks of it."""
+
+    def record(fit: str) -> dict[str, object]:
+        calls: dict[str, object] = {}
+        monkeypatch.setattr(f"inverso.training.{fit}", lambda data, **options: calls.update(options, data=data))
+        return calls
+
+    return record
+
+
 @pytest.fixture(scope="session")
 def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of an untrained prior of 16 x 16 images."""

@@ -15,15 +15,9 @@ from inverso.training import PriorRecipe
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(recorded):
     """What the command asks of the training."""
-    calls = {}
-
-    def record(data, **options):
-        calls.update(options, data=data)
-
-    monkeypatch.setattr("inverso.training.fit_prior", record)
-    return calls
+    return recorded("fit_prior")
 
 
 def test_defaults_are_those_of_the_recipe(inverso, asked):

@@ -13,15 +13,9 @@ from inverso.training import StyleGAN2Recipe
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(recorded):
     """What the command asks of the training."""
-    calls = {}
-
-    def record(data, **options):
-        calls.update(options, data=data)
-
-    monkeypatch.setattr("inverso.training.fit_stylegan2", record)
-    return calls
+    return recorded("fit_stylegan2")
 
 
 def test_defaults_are_those_of_the_recipe(inverso, asked):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +14,7 @@ from inverso.errors import InversoError
 from inverso.io import load_image
 from inverso.priors import load
 from inverso.training import LoopSettings, PriorRecipe, fit_prior
+from training.killing import train_and_kill
 
 RECIPE = PriorRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
 SETTINGS = LoopSettings(steps=12, checkpoint_every=4, evaluate_every=6, log_every=2)
@@ -86,20 +83,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    script = f"""
-import torch
-torch.set_num_threads({torch.get_num_threads()})
-from inverso.training import LoopSettings, PriorRecipe, fit_prior
-recipe = {RECIPE!r}
-fit_prior({str(photos)!r}, out={str(out)!r}, recipe=recipe, settings=LoopSettings(10**6, 4, 6, 2), accelerator="cpu")
-"""
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    done = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    done = train_and_kill("fit_prior", RECIPE, photos=photos, out=out)
     if done > SETTINGS.steps:
         pytest.skip(f"the run was at step {done} before it could be killed")
     train(photos, out, resume=True)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from inverso.io import load_image
 from inverso.losses.perceptual import Perceptual
 from inverso.restorers import MobileRestorer, RepairRestorer, SlidesRestorer, UNetRestorer, XGANRestorer, load
 from inverso.training import RECIPES, LoopSettings, RestorerRecipe, Weights, fit_restorer
+from training.killing import train_and_kill
 
 TINY = (("width", 8), ("middle", 8), ("deep", 8), ("refine", 8))
 RECIPE = RestorerRecipe(size=16, options=TINY, batch=4, warmup=2, anneal=12, keep_steps=6, held_out=4)
@@ -104,20 +101,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    script = f"""
-import torch
-torch.set_num_threads({torch.get_num_threads()})
-from inverso.training import LoopSettings, RestorerRecipe, Weights, fit_restorer
-recipe = {RECIPE!r}
-fit_restorer({str(photos)!r}, out={str(out)!r}, recipe=recipe, settings=LoopSettings(10**6, 4, 6, 2), accelerator="cpu")
-"""
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    done = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    done = train_and_kill("fit_restorer", RECIPE, photos=photos, out=out)
     if done > SETTINGS.steps:
         pytest.skip(f"the run was at step {done} before it could be killed")
     train(photos, out, resume=True)

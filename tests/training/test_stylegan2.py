@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +21,7 @@ from inverso.priors import StyleGAN2, load
 from inverso.training import LoopSettings, StyleGAN2Recipe, fit_stylegan2, stylegan2
 from inverso.training.data import PhotoFolder
 from inverso.training.stylegan2 import MixedStyles, StyleGAN2Training
+from training.killing import train_and_kill
 
 RECIPE = StyleGAN2Recipe(size=8, latent_dim=8, channel_max=6, batch=4, r1_every=3, path_every=4, shift=1)
 SETTINGS = LoopSettings(steps=12, checkpoint_every=4, evaluate_every=6, log_every=2)
@@ -130,20 +127,7 @@ class TestResume:
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
     def test_kill_9_loses_nothing(self, photos, unbroken, tmp_path):
         out = tmp_path / "run"
-        script = f"""
-import torch
-torch.set_num_threads({torch.get_num_threads()})
-from inverso.training import LoopSettings, StyleGAN2Recipe, fit_stylegan2
-recipe, settings = {RECIPE!r}, LoopSettings(10**6, 4, 6, 2)
-fit_stylegan2({str(photos)!r}, out={str(out)!r}, recipe=recipe, settings=settings, accelerator="cpu")
-"""
-        process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        done = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+        done = train_and_kill("fit_stylegan2", RECIPE, photos=photos, out=out)
         if done > SETTINGS.steps:
             pytest.skip(f"the run was at step {done} before it could be killed")
         train(photos, out, resume=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from inverso.experiments.one_photo import OnePhoto, picture_file, prior_folder
+from inverso.experiments.report import markdown_table
 from inverso.experiments.results import Results, Row, read_json
 from inverso.experiments.statistics import mean_interval
 from inverso.io import replacing
@@ -93,7 +94,7 @@ def _quality_table(rows: Sequence[Row]) -> str:
         cells.append([_text(row.photo), pixels, f"{row.values['scales']:.0f}", *measured])
     means = [_mean([row.values[name] for row in rows], digits) for name, (_, digits) in _MEASURES.items()]
     titles = [title for title, _ in _MEASURES.values()]
-    return _table(["photo", "pixels", "scales", *titles], [*cells, [_MEAN, "", "", *means]])
+    return markdown_table(["photo", "pixels", "scales", *titles], [*cells, [_MEAN, "", "", *means]])
 
 
 def _scale_part(scales: Mapping[str, Sequence[tuple[str, float]]]) -> list[str]:
@@ -107,7 +108,7 @@ def _scale_part(scales: Mapping[str, Sequence[tuple[str, float]]]) -> list[str]:
         cells.append([_text(photo), *texts, *[""] * (count - len(found))])
     columns = [[found[k][1] for found in scales.values() if k < len(found)] for k in range(count)]
     means = [_mean(column, 1) for column in columns]
-    table = _table(["photo", *(f"scale {k}" for k in range(count))], [*cells, [_MEAN, *means]])
+    table = markdown_table(["photo", *(f"scale {k}" for k in range(count))], [*cells, [_MEAN, *means]])
     return ["## Seconds per scale", table, _SCALE_NOTE]
 
 
@@ -133,7 +134,3 @@ def _mean(values: Sequence[float], digits: int) -> str:
 
 def _text(name: str) -> str:
     return name.replace("|", "\\|")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))

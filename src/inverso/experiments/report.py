@@ -90,7 +90,7 @@ def _metric_part(experiment: Experiment, results: Results, metric: str, plots: M
     better = "lower" if metric in LOWER_IS_BETTER else "higher"
     images = [f"![{TITLES[metric]}](plots/{path.name})" for path in plots[metric]]
     note = f"Mean ± half the width of the 95 % t interval over photos; {better} is better, the best mean is bold."
-    return "\n\n".join([f"## {TITLES[metric]}", _table(["measured", *experiment.methods], rows), note, *images])
+    return "\n\n".join([f"## {TITLES[metric]}", markdown_table(["measured", *experiment.methods], rows), note, *images])
 
 
 def _missing_metrics(experiment: Experiment) -> list[str]:
@@ -107,7 +107,7 @@ def _cost_part(experiment: Experiment, results: Results) -> str:
         rows.append([method, f"{seconds:.3g}", f"{evaluations:.0f}"])
     parts = [
         "## Cost",
-        _table(["method", "seconds per photo", "generator evaluations per photo"], rows),
+        markdown_table(["method", "seconds per photo", "generator evaluations per photo"], rows),
         "Mean over all cases. Stages that methods share ran once, and count for each of them.",
     ]
     if any(curve.over == "methods" for curve in experiment.curves):
@@ -116,7 +116,7 @@ def _cost_part(experiment: Experiment, results: Results) -> str:
     stored = {case.title: _sample(results, case.title, first, "bytes") for case in experiment.cases}
     known = [[title, f"{values[0]:.0f}"] for title, values in stored.items() if values]
     if known:
-        parts.append(_table(["measured", "bytes per photo"], known))
+        parts.append(markdown_table(["measured", "bytes per photo"], known))
     return "\n\n".join(parts)
 
 
@@ -132,7 +132,7 @@ def _cheapest(experiment: Experiment, results: Results) -> str:
         cheapest = min(near, key=lambda m: costs[m])
         rows.append([case.title, best, f"{costs[best]:.0f}", cheapest, f"{costs[cheapest]:.0f}"])
     titles = ["measured", "best", "evaluations", f"cheapest within {WITHIN[metric]} dB", "evaluations"]
-    return _table(titles, rows)
+    return markdown_table(titles, rows)
 
 
 def _comparison_part(experiment: Experiment, results: Results) -> str:
@@ -172,7 +172,7 @@ def _group_part(experiment: Experiment, results: Results, groups: Groups, metric
                 for a, b, method in zip(inside, outside, experiment.methods, strict=True)
                 if b
             ]
-        parts += [f"**{case.title}**", _table(["group", "n", *experiment.methods], rows)]
+        parts += [f"**{case.title}**", markdown_table(["group", "n", *experiment.methods], rows)]
     parts.append(_test_table("Group against the other photos", ["measured", "group", "method"], metric, tests, level=3))
     return "\n\n".join(parts)
 
@@ -212,7 +212,7 @@ def _test_table(title: str, keys: list[str], metric: str, tests: Sequence[_Test]
         difference = _plus_minus(test.difference, test.half_width, digits, sign="+")
         rows.append([*test.names, difference, _p_text(test.p), _bold(_p_text(p)) if p < SIGNIFICANT else _p_text(p)])
     head = [*keys, f"difference, {TITLES[metric]}", "p", "p (Holm)"]
-    return "\n\n".join([f"{'#' * level} {title}", _table(head, rows), TESTS])
+    return "\n\n".join([f"{'#' * level} {title}", markdown_table(head, rows), TESTS])
 
 
 def _best_in_bold(samples: Sequence[Sequence[float]], metric: str) -> list[str]:
@@ -245,7 +245,8 @@ def _bold(text: str) -> str:
     return f"**{text}**"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write rows below a head, as Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

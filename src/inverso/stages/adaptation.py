@@ -91,7 +91,7 @@ class Adaptation:
         """Say how many images to begin with."""
         if self.together is not None:
             return self.together
-        if problem.y.device.type == "cpu" or not self._vectorizes(latents):
+        if problem.y.device.type == "cpu" or len(latents) == 1 or not self._vectorizes(latents):
             return 1
         return len(latents)
 
@@ -99,7 +99,7 @@ class Adaptation:
         """Try whether the network runs under `vmap`, which one that looks at values or writes into tensors does not."""
         with torch.no_grad():
             try:
-                self._images(self._copies(1), latents[:1])
+                self._images(self._copies(2), latents[:2])
             except torch.OutOfMemoryError:
                 return True
             except RuntimeError:
@@ -117,6 +117,9 @@ class Adaptation:
             image: Tensor = torch.func.functional_call(self.network, weights, (latent[None],))[0]
             return image
 
+        if len(z) == 1:
+            # As it is, so that the answer does not depend on vmap, and that any network will do.
+            return one({name: value[0] for name, value in theta.items()}, z[0])[None]
         # Without weights there is nothing that tells the copies apart.
         if not theta:
             plain: Tensor = self.network(z)
@@ -135,11 +138,7 @@ class Adaptation:
         misfit = _misfit_of(problem, rows)
 
         def objective() -> Evaluation:
-            if count == 1:
-                single = {name: value[0] for name, value in theta.items()}
-                images = torch.func.functional_call(self.network, single, (z,))
-            else:
-                images = self._images(theta, z)
+            images = self._images(theta, z)
             misfits = misfit(images)
             return Evaluation(misfits, misfits, {LATENT: z, IMAGE: images, **theta})
 

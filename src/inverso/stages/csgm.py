@@ -111,7 +111,7 @@ class CSGM:
     def _look(self, problem: Problem, candidates: Tensor) -> Tensor:
         """Compute the loss of every candidate for every image, `(candidates, n)`."""
         images = problem.generator(candidates)
-        misfit = torch.stack([problem.misfit(each.expand(len(problem.y), *each.shape)) for each in images])
+        misfit = problem.misfit(images[:, None].expand(-1, len(problem.y), *images.shape[1:]))
         return misfit + self.latent_weight * candidates.square().flatten(1).sum(dim=1, keepdim=True)
 
 

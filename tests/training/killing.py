@@ -1,0 +1,31 @@
+"""A training that is killed as no program can prepare for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+
+def train_and_kill(fit: str, recipe: object, *, photos: Path, out: Path) -> int:
+    """Run a training without end in a process of its own, kill it once it has a checkpoint, and give its step."""
+    script = f"""
+import torch
+torch.set_num_threads({torch.get_num_threads()})
+from inverso.training import *
+settings = LoopSettings(10**6, 4, 6, 2)
+{fit}({str(photos)!r}, out={str(out)!r}, recipe={recipe!r}, settings=settings, accelerator="cpu")
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    step: int = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    return step
