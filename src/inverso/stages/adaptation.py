@@ -99,7 +99,7 @@ class Adaptation:
         """Try whether the network runs under `vmap`, which one that looks at values or writes into tensors does not."""
         with torch.no_grad():
             try:
-                self._images(self._copies(2), latents[:2])
+                self._images(self._copies(1), latents[:1])
             except torch.OutOfMemoryError:
                 return True
             except RuntimeError:
@@ -117,9 +117,6 @@ class Adaptation:
             image: Tensor = torch.func.functional_call(self.network, weights, (latent[None],))[0]
             return image
 
-        if len(z) == 1:
-            # As it is, so that the answer does not depend on vmap, and that any network will do.
-            return one({name: value[0] for name, value in theta.items()}, z[0])[None]
         # Without weights there is nothing that tells the copies apart.
         if not theta:
             plain: Tensor = self.network(z)
@@ -138,7 +135,11 @@ class Adaptation:
         misfit = _misfit_of(problem, rows)
 
         def objective() -> Evaluation:
-            images = self._images(theta, z)
+            if count == 1:
+                single = {name: value[0] for name, value in theta.items()}
+                images = torch.func.functional_call(self.network, single, (z,))
+            else:
+                images = self._images(theta, z)
             misfits = misfit(images)
             return Evaluation(misfits, misfits, {LATENT: z, IMAGE: images, **theta})
 
