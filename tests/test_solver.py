@@ -189,6 +189,7 @@ class TestZeroLoss:
     @pytest.mark.parametrize("method", ["csgm", "ia", "ia+bp"])
     def test_a_start_at_the_solution_is_the_answer(self, method, noise):
         prior, A = small_dcgan(), RandomMask(0.5)
+        prior.latent_weight = 0.0
         x = prior(prior.sample_latent(1, seed=0)).detach()
         found = solve(A.measure(x), A, prior, method, noise=noise)
         torch.testing.assert_close(found.image, x, rtol=0, atol=1e-12)

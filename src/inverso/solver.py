@@ -188,8 +188,9 @@ def _check_parts(A: object, prior: object, restorer: object) -> None:
         raise TypeError(msg)
     if prior is not None and not (isinstance(prior, nn.Module) and isinstance(prior, Prior)):
         msg = (
-            f"prior must be a torch.nn.Module with latent_shape, image_shape, adapt_lr and sample_latent, got "
-            f"{type(prior).__name__}: inverso.priors.Generator(network, latent_shape) makes one of any network"
+            "prior must be a torch.nn.Module with latent_shape, image_shape, adapt_lr, latent_weight and "
+            f"sample_latent, got {type(prior).__name__}: inverso.priors.Generator(network, latent_shape) makes one of "
+            "any network"
         )
         raise TypeError(msg)
     if restorer is not None and not isinstance(restorer, nn.Module):

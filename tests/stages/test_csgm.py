@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from inverso.operators import FFTMask, GaussianBlur, Identity, RandomMask
+from cases import PRIORS
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask
 from inverso.stages import CSGM, Problem, State
 from inverso.stages.csgm import starting_latents
 from stages.toys import SHAPE, Constant, LinearPrior, energy, pictures, recording, small_dcgan, typical_noise
@@ -201,7 +202,7 @@ class TestDiscrepancy:
         A, noise = Identity(), 0.5
         x = prior(torch.tensor([[3.0, -2.0, 1.0], [2.0, 2.0, -4.0]], dtype=torch.float64)).detach()
         y = x + typical_noise(x, noise)
-        state = CSGM(steps=300, lr=0.05, restarts=1)(Problem(y, A, prior, noise=noise), State())
+        state = CSGM(steps=300, lr=0.05, restarts=1, latent_weight=0)(Problem(y, A, prior, noise=noise), State())
         explained = x[0].numel() * noise**2
         assert len(state.trace[0].losses) < 200
         assert (energy(state.image - y) <= explained).all()
@@ -251,6 +252,69 @@ class TestZeroLoss:
         state = CSGM(steps=5)(Problem(y, A, prior, noise=noise), State())
         assert state.image.isfinite().all()
         assert state.trace[0].losses[-1] < state.trace[0].losses[0]
+
+
+class TestNaturalWeight:
+    """What `latent_weight=None` means: the variance of a measured number around what the prior can make."""
+
+    @staticmethod
+    def found(prior, y, A, *, noise=0.0):
+        return CSGM(steps=500, lr=0.05, candidates=1)(Problem(y, A, prior, noise=noise), State()).latent
+
+    def test_is_the_priors_and_that_of_the_noise_where_pixels_are_measured(self, prior):
+        prior.latent_weight = 0.3
+        A, y = RandomMask(0.7), RandomMask(0.7)(pictures(2))
+        wanted = prior.least_squares(A, y, ridge=0.3 * white(A) + 1e-4)
+        torch.testing.assert_close(self.found(prior, y, A, noise=0.01), wanted, rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize("factor", [2, 4])
+    def test_averages_of_pixels_lie_between_errors_that_are_independent_and_alike(self, factor):
+        prior = LinearPrior(image_shape=(1, 64, 64))
+        prior.latent_weight = 0.3
+        A = Bicubic(factor)
+        y = A(pictures(1, image_shape=prior.image_shape))
+        loose, tight = (prior.least_squares(A, y, ridge=0.3 * left) for left in (1 / factor**2, 1.0))
+        assert energy(tight) < energy(self.found(prior, y, A)) < energy(loose)
+
+    def test_does_not_depend_on_the_operators_unit(self, prior):
+        prior.latent_weight = 0.3
+        y = pictures(1)
+        meters = self.found(prior, Identity()(y), Identity())
+        torch.testing.assert_close(self.found(prior, Times10()(y), Times10()), meters, rtol=0, atol=1e-4)
+
+    def test_each_image_has_its_own(self, prior):
+        prior.latent_weight = 0.3
+        A = RandomMask(0.4, seed=(0, 1))
+        y = A(pictures(2))
+        together = self.found(prior, y, A)
+        for k in range(2):
+            alone = self.found(prior, y[k : k + 1], A.for_image(k))
+            torch.testing.assert_close(together[k : k + 1], alone, rtol=0, atol=1e-6)
+
+    def test_a_prior_to_which_the_norm_means_nothing_is_left_alone_under_noise_too(self, prior):
+        A, y = Identity(), pictures(1)
+        assert prior.latent_weight == 0
+        wanted = prior.least_squares(A, y)
+        torch.testing.assert_close(self.found(prior, y, A, noise=1e-3), wanted, rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize("name", ["PGGAN", "StyleGAN2"])
+    def test_families_that_normalize_their_latents(self, name):
+        assert PRIORS[name]().latent_weight == 0
+
+
+class Times10(LinearOperator):
+    """Ten times the image, as another unit would give it."""
+
+    def forward(self, x):
+        return 10 * x
+
+
+def white(A):
+    """Give what A leaves of white noise, by the same draw as the stage."""
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[None]
+    measured = A.restrict(torch.ones_like(noise))
+    # A mask makes ones of a constant image wherever it measures: the geometric mean is the root.
+    return float((energy(A(noise)) / measured.sum()).sqrt())
 
 
 class TestSettings:

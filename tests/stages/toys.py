@@ -20,6 +20,7 @@ class LinearPrior(GaussianPrior):
     """Images `W z + b`, with well-conditioned W: least squares has one solution, and a formula for it."""
 
     adapt_lr = 1e-2
+    latent_weight = 0.0
 
     def __init__(self, latent_dim: int = 3, *, image_shape: ImageShape = SHAPE) -> None:
         super().__init__(latent_shape=(latent_dim,), image_shape=image_shape)
@@ -52,6 +53,7 @@ class LinearStyles(GaussianPrior):
     """
 
     adapt_lr = 1e-2
+    latent_weight = 0.0
 
     def __init__(
         self, w_dim: int = 3, *, num_ws: int = 2, filters: int = 2, image_shape: ImageShape = SHAPE, mean: float = 0.1

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator, check_count, check_number, check_positive
+from inverso.checks import as_generator, check_count, check_non_negative, check_number, check_positive
 from inverso.types import ImageShape, Seed
 
 
@@ -37,6 +37,10 @@ class Prior(Protocol):
     def adapt_lr(self) -> float:
         """Step size of Adam on the weights that suits their scale, for image adaptation."""
 
+    @property
+    def latent_weight(self) -> float:
+        """Mean squared error per number of what it cannot make; 0 if the norm of a latent means nothing to it."""
+
     def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
         """Draw `n` latents, `(n, *latent_shape)`, from the distribution the prior was trained with."""
 
@@ -58,6 +62,7 @@ class GaussianPrior(nn.Module):
     """
 
     adapt_lr: float = 1e-3
+    latent_weight: float = 4e-3
 
     def __init__(self, *, latent_shape: tuple[int, ...], image_shape: ImageShape) -> None:
         super().__init__()
@@ -153,6 +158,8 @@ class Generator(GaussianPrior):
         image_shape: Shape `(C, H, W)` of one image. By default the module is called once, without gradient, in
             evaluation mode and on copies of its buffers, to find out.
         adapt_lr: Step size of Adam on the weights, for image adaptation.
+        latent_weight: Mean squared error per number of what the module cannot make, by which `CSGM` weighs the latent's
+            squared norm; 0 if that norm means nothing to the module, as where it normalizes its input.
 
     Raises:
         TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
@@ -176,6 +183,7 @@ class Generator(GaussianPrior):
         *,
         image_shape: ImageShape | None = None,
         adapt_lr: float = 1e-3,
+        latent_weight: float = 4e-3,
     ) -> None:
         if not isinstance(module, nn.Module):
             msg = (
@@ -199,6 +207,7 @@ class Generator(GaussianPrior):
         self.module = module
         self.value_range = (low, high)
         self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
+        self.latent_weight = check_non_negative(latent_weight, name="latent_weight")
         self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
 
     def forward(self, z: Tensor) -> Tensor:

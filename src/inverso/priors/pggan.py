@@ -59,6 +59,8 @@ class PGGAN(GaussianPrior):
     """
 
     adapt_lr = 1e-3
+    # Latents are normalized before anything else.
+    latent_weight = 0.0
 
     def __init__(
         self,

@@ -21,6 +21,9 @@ LOOKS_AT_ONCE = 16
 class CSGM:
     """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, eq. 3).
 
+    With latents from N(0, I) and errors of variance `latent_weight`, those of the noise and of what the prior cannot
+    make, that is the most probable latent.
+
     Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate
     of its best restart. With noise, a restart stops as soon as its misfit has come down to the noise. The descent is a
     quasi-Newton one, which in 20 steps comes as far as Adam in 40 to 80.
@@ -29,7 +32,8 @@ class CSGM:
         steps: Steps, each one forward and backward pass per image and restart.
         lr: Step size of Adam, as in the paper; by default a quasi-Newton method descends, which needs none.
         restarts: Descents per image, of which the best is kept.
-        latent_weight: Weight of the latent's squared norm.
+        latent_weight: Weight of the latent's squared norm; by default the prior's own, as the operator passes it on,
+            plus the variance of the noise; 0 where the prior's own is 0.
         candidates: Starting latents that are looked at, no fewer than restarts; each image descends from its best
             `restarts` of them. A look is a forward pass without gradient, and all images share it.
 
@@ -51,7 +55,7 @@ class CSGM:
     steps: int = 40
     lr: float | None = None
     restarts: int = 2
-    latent_weight: float = 0.0
+    latent_weight: float | None = None
     candidates: int = 64
 
     name: ClassVar[str] = "csgm"
@@ -63,20 +67,22 @@ class CSGM:
         if self.lr is not None:
             check_positive(self.lr, name="lr")
         check_count(self.restarts, name="restarts")
-        check_non_negative(self.latent_weight, name="latent_weight")
+        if self.latent_weight is not None:
+            check_non_negative(self.latent_weight, name="latent_weight")
         check_count(self.candidates, name="candidates")
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""
         began = time.perf_counter()
         prior, n = problem.generator, len(problem.y)
-        z = self._starts(problem).flatten(0, 1).requires_grad_()
+        weights = self._weights(problem)
+        z = self._starts(problem, weights).flatten(0, 1).requires_grad_()
         best = Best(problem.noise_energy.repeat(self.restarts))
 
         def objective() -> Evaluation:
             images = prior(z)
             misfit = problem.misfit(images.unflatten(0, (self.restarts, n))).flatten()
-            loss = misfit + self.latent_weight * z.square().flatten(1).sum(dim=1) if self.latent_weight else misfit
+            loss = misfit + weights.repeat(self.restarts) * z.square().flatten(1).sum(dim=1)
             return Evaluation(loss, misfit, {"latent": z, "image": images})
 
         def finish(curves: Tensor) -> State:
@@ -96,7 +102,13 @@ class CSGM:
             curves = descend(objective, optimizer, steps=self.steps, best=best, after_step=guard)
         return finish(curves)
 
-    def _starts(self, problem: Problem) -> Tensor:
+    def _weights(self, problem: Problem) -> Tensor:
+        """Give the weight of the latent's squared norm for each image, `(n,)`."""
+        if self.latent_weight is None:
+            return _natural_weight(problem)
+        return torch.full_like(problem.noise_energy, self.latent_weight)
+
+    def _starts(self, problem: Problem, weights: Tensor) -> Tensor:
         """Choose where each image descends from, `(restarts, n, *latent_shape)`."""
         n = len(problem.y)
         if self.candidates <= self.restarts:
@@ -104,15 +116,38 @@ class CSGM:
             return starts[:, None].repeat(1, n, *(1,) * (starts.ndim - 1))
         candidates = starting_latents(problem, self.candidates)
         with torch.no_grad():
-            losses = torch.cat([self._look(problem, some) for some in candidates.split(LOOKS_AT_ONCE)])
+            losses = torch.cat([_look(problem, some, weights) for some in candidates.split(LOOKS_AT_ONCE)])
         nearest = losses.argsort(dim=0, stable=True)[: self.restarts]
         return candidates[nearest]
 
-    def _look(self, problem: Problem, candidates: Tensor) -> Tensor:
-        """Compute the loss of every candidate for every image, `(candidates, n)`."""
-        images = problem.generator(candidates)
-        misfit = problem.misfit(images[:, None].expand(-1, len(problem.y), *images.shape[1:]))
-        return misfit + self.latent_weight * candidates.square().flatten(1).sum(dim=1, keepdim=True)
+
+def _look(problem: Problem, candidates: Tensor, weights: Tensor) -> Tensor:
+    """Compute the loss of every candidate for every image, `(candidates, n)`."""
+    images = problem.generator(candidates)
+    misfit = problem.misfit(images[:, None].expand(-1, len(problem.y), *images.shape[1:]))
+    return misfit + weights * candidates.square().flatten(1).sum(dim=1, keepdim=True)
+
+
+def _natural_weight(problem: Problem) -> Tensor:
+    """Estimate the variance of a measured number around what the prior can make, per image `(n,)`.
+
+    It is that of the noise, and what is left of the prior's own errors behind the operator. Errors that know nothing
+    of each other from pixel to pixel leave as much as white noise does, errors that are alike everywhere as much as a
+    constant image. Those of generators lie between, and so does the geometric mean that is taken of the two.
+    """
+    if problem.generator.latent_weight == 0:
+        return torch.zeros_like(problem.noise_energy)
+    profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape).flatten(1)
+    measured = profile.count_nonzero(dim=1).clamp(min=1)
+    passed = torch.stack([problem.energy(image) / measured for image in _probes(problem)]).log().mean(dim=0).exp()
+    return problem.noise_energy / measured + problem.generator.latent_weight * passed
+
+
+def _probes(problem: Problem) -> tuple[Tensor, ...]:
+    """Give white noise and a constant image, both of unit variance, `(n, C, H, W)`."""
+    noise = torch.randn(problem.image_shape, generator=as_generator(0), dtype=torch.float64)
+    both = torch.stack([noise, torch.ones_like(noise)]).to(problem.noise_energy)
+    return tuple(both[:, None].expand(2, len(problem.y), *problem.image_shape))
 
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:

@@ -95,7 +95,7 @@ def descend(
             after_step(step + 1, loss)
         if bool(best.done.all()) or step == steps - 1:
             break
-        if not evaluation.loss.requires_grad:
+        if not evaluation.misfit.requires_grad:
             msg = (
                 "the prior's images do not depend differentiably on what is optimized: "
                 "does its forward use no_grad or detach?"

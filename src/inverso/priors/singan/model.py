@@ -54,6 +54,8 @@ class SinGAN(GaussianPrior):
 
     # Five scales in a row multiply a step: at 3e-4 the loss first rises twentyfold.
     adapt_lr = 5e-5
+    # It makes its own photo almost exactly, from as many noise maps as will do.
+    latent_weight = 0.0
     photo: Tensor
     fixed_noise: Tensor
     noise_amplitudes: Tensor

@@ -72,6 +72,8 @@ class StyleGAN2(GaussianPrior):
 
     # Equalized weights have unit scale in every layer, as those of PGGAN.
     adapt_lr = 1e-3
+    # Latents z are normalized before anything else, and styles are not normal.
+    latent_weight = 0.0
     mean_w: Tensor
 
     def __init__(  # noqa: PLR0913 - sizes of the network beside the choice of its latents
