@@ -11,9 +11,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
 from inverso.stages.base import Problem, StageRecord, State, no_losses
-
-CERTAINTY = 3.0
-"""Standard deviations by which a misfit must exceed what noise explains before the image is held to be wrong."""
+from inverso.stages.risk import least_risk
 
 POWER_STEPS = 12
 
@@ -23,14 +21,10 @@ class BackProject:
     """Correct an image by its misfit: `x + A^T (A A^T + ridge I)^-1 (y - A x)` (Abu Hussein et al. 2020, eq. 8).
 
     Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into
-    the image, and an ill-conditioned operator would amplify it. The automatic ridge is read off the misfit, of which
-    the noise explains a known part: `E |y - A x|^2 = |A e|^2 + m noise^2`, where e is the image's own error. With
-
-        ridge = m noise^2 |A|^2 / |A e|^2
-
-    the expected error does not rise, whatever A and e are; for masks it falls as far as a linear correction can bring
-    it. Where the noise explains the whole misfit, nothing is corrected, so that an image which is already right is
-    left alone.
+    the image, and an ill-conditioned operator would amplify it. The automatic ridge is the one of least risk: Stein's
+    unbiased estimate tells from the misfit alone, without knowing the image's own error, how far it should be
+    followed. For masks that comes to the best linear estimate, for blurs to as much of the fine detail as the noise
+    leaves. An image whose misfit is no other than noise is left alone.
 
     Args:
         ridge: In the unit of squared singular values, or "auto".
@@ -72,14 +66,11 @@ class BackProject:
         A = problem.operator
         if self.ridge != "auto" or problem.noise == 0:
             return A.project(image, problem.measured, ridge=0.0 if self.ridge == "auto" else self.ridge)
-        energy = problem.noise_energy
-        # The energy of m noisy numbers scatters by a share of sqrt(2 / m).
-        scatter = (2 * problem.noise**2 / energy).sqrt()
-        excess = (problem.misfit(image) - energy * (1 + CERTAINTY * scatter)).clamp_min(0)
-        ridge = energy * squared_norm(problem, like=image) / excess.clamp_min(torch.finfo(excess.dtype).tiny)
-        # Where the noise explains the whole misfit the ridge is infinite, and the correction nothing.
-        corrected = A.project(image, problem.measured, ridge=ridge.clamp_max(1e12))
-        return torch.where((excess > 0).reshape(-1, 1, 1, 1), corrected, image)
+        residual = problem.measured - A(image)
+        ridge = least_risk(problem, residual, squared_norm(problem, like=image))
+        worth = ridge.isfinite()
+        correction = A.pinv(residual, ridge=ridge.where(worth, 1.0), image_shape=problem.image_shape)
+        return torch.where(worth.reshape(-1, 1, 1, 1), image + correction, image)
 
 
 def squared_norm(problem: Problem, *, like: Tensor) -> Tensor:

@@ -87,18 +87,19 @@ class Problem:
         if images.ndim > 1 + len(self.image_shape):
             # One restart after the other, so that a user's operator need not know more than one batch dimension.
             return torch.stack([self.misfit(each) for each in images])
-        return _energy(self.operator(images) - self.measured)
+        return energies(self.operator(images) - self.measured)
 
     def energy(self, images: Tensor) -> Tensor:
         """Compute `|A x|^2` of images `(n, C, H, W)`, one number per image."""
-        return _energy(self.operator(images))
+        return energies(self.operator(images))
 
     def for_image(self, index: int) -> Problem:
         """Narrow the problem to one image of the batch."""
         return replace(self, y=self.y[index : index + 1], A=self.operator.for_image(index))
 
 
-def _energy(values: Tensor) -> Tensor:
+def energies(values: Tensor) -> Tensor:
+    """Give the squared norm of each image or measurement `(n, ...)`."""
     squares = values.real.square() + values.imag.square() if values.is_complex() else values.square()
     return squares.flatten(1).sum(dim=1)
 

@@ -1,0 +1,97 @@
+"""How far to follow a noisy misfit: Stein's unbiased risk estimate, of which the minimum chooses a ridge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso.checks import as_generator
+from inverso.stages.base import Problem, energies
+
+HIGHEST, LOWEST = 3, -9
+"""Powers of ten, in the unit of the largest squared singular value, between which the ridge lies."""
+RISES = 2
+"""The search goes down, and ends for an image when its risk has risen that many times in a row."""
+CERTAINTY = 5.0
+"""Noise alone promises a gain above the threshold with a probability below exp(-5)."""
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What is known about one correction of each image.
+
+    Args:
+        estimate: Of the squared error that is left of what was measured, up to a constant, `(n,)`.
+        threshold: What the estimate must have fallen by before it means something, `(n,)`.
+    """
+
+    estimate: Tensor
+    threshold: Tensor
+
+
+def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
+    """Choose the ridge with which `A^T (A A^T + ridge I)^-1` corrects images best, by what their misfit tells.
+
+    With `H = A A^T (A A^T + ridge I)^-1` and noise of variance s^2, the expected error of the corrected measurement is
+    `|r - H r|^2 + 2 s^2 tr H` but for a constant (Stein 1981, theorem 1), whatever the error of the image is. The
+    trace is estimated from one probe of random signs, the same for all images.
+
+    Args:
+        problem: Its operator and noise; the noise is above 0.
+        residual: The misfit `r = y - A x`, `(n, ...)`.
+        scale: Squared norms of A, `(n,)`.
+
+    Returns:
+        Ridges `(n,)`; infinite where nothing should be corrected.
+    """
+    probe = random_signs(problem, residual)
+    best = energies(residual)
+    chosen = torch.full_like(best, torch.inf)
+
+    def try_out(ridge: Tensor, among: Tensor) -> Tensor:
+        """Keep the ridges that are better, and give the estimates."""
+        nonlocal best, chosen
+        risk = estimate_risk(problem, residual, probe, ridge, scale)
+        better = among & (risk.estimate < best) & (risk.estimate + risk.threshold < energies(residual))
+        best, chosen = torch.where(better, risk.estimate, best), torch.where(better, ridge, chosen)
+        return risk.estimate
+
+    last, rises = best, torch.zeros_like(best)
+    for power in range(HIGHEST, LOWEST - 1, -1):
+        estimate = try_out(scale * 10.0**power, rises < RISES)
+        rises = torch.where(rises < RISES, torch.where(estimate > last, rises + 1, 0), rises)
+        last = estimate
+        if bool((rises >= RISES).all()):
+            break
+    for share in (1 / 2, 1 / 4, 1 / 8, 1 / 16):
+        center, found = chosen, chosen.isfinite()
+        for ridge in (center * 10**share, center / 10**share):
+            try_out(torch.where(found, ridge, scale), found)
+    return chosen
+
+
+def estimate_risk(problem: Problem, residual: Tensor, probe: Tensor, ridge: Tensor, scale: Tensor) -> Risk:
+    """Estimate the risk of one ridge per image; the rest as for `least_risk`."""
+
+    def follow(values: Tensor) -> Tensor:
+        A = problem.operator
+        return A(A.pinv(values, ridge=ridge, image_shape=problem.image_shape))
+
+    passed, largest = follow(probe), scale / (scale + ridge)
+    trace = (probe.conj() * passed).real.flatten(1).sum(dim=1)
+    variance = problem.noise**2
+    # Weighted squares of normal numbers: Laurent & Massart 2000, lemma 1. Here the weights are 2h - h^2, below 2h.
+    threshold = 4 * variance * ((CERTAINTY * energies(passed)).sqrt() + CERTAINTY * largest)
+    return Risk(energies(residual - follow(residual)) + 2 * variance * trace, threshold)
+
+
+def random_signs(problem: Problem, residual: Tensor) -> Tensor:
+    """Draw random signs, of unit noise where something is measured, one draw for all images."""
+    parts = (2,) if residual.is_complex() else ()
+    generator = as_generator(problem.seed)
+    signs = torch.randint(0, 2, (*parts, *residual.shape[1:]), generator=generator, device="cpu").double() * 2 - 1
+    values = torch.complex(*signs.unbind()) / 2**0.5 if parts else signs
+    profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
+    return profile * values.to(residual)
