@@ -113,7 +113,7 @@ def routes() -> dict[str, list[Stage]]:
     once: tuple[Stage, ...] = (search, ImageAdaptive(), project)
     return {
         **changed,
-        "latents weighed by 0.003": [CSGM(latent_weight=3e-3), ImageAdaptive(), project],
+        "latents not weighed": [CSGM(latent_weight=0.0), ImageAdaptive(), project],
         "latents near the plain answer": [FromPlain(plain, search), ImageAdaptive(), project],
         "3 starts": [Average(once, 3)],
         "5 starts": [Average(once, 5)],

@@ -249,7 +249,10 @@ def _old_photos() -> Experiment:
             "ff": "ff",
             "ia+bp (damage known)": DamageKnown((CSGM(), ImageAdaptive(), BackProject())),
         },
-        slow={"style (damage known)": DamageKnown((StyleInversion(),))},
+        slow={
+            "style (damage known)": DamageKnown((StyleInversion(),)),
+            "style+bp (damage known)": DamageKnown((StyleInversion(), BackProject())),
+        },
         metrics=("psnr", "ssim", "sharpness", "lpips"),
         comparisons=(("ff", "damaged"), ("ff", "ia+bp (damage known)"), ("ia+bp (damage known)", "damaged")),
     )
