@@ -2,7 +2,7 @@
 
     python benchmarks/latent_weight.py --data photos/ --n 12
 
-One weight for everything (the first two columns, to which the noise is added) stands beside the default, which knows
+No weight, and one for everything (0.003, and the variance of the noise) stand beside the default, which knows
 what the operator leaves of the prior's errors, at the prior's own mean squared error of 0.004 and at half and twice
 as much. One operator with one seed measures all photos.
 """

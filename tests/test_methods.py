@@ -138,7 +138,7 @@ class TestObjects:
 class TestSchedules:
     def test_the_paper_of_image_adaptive_gans(self):
         csgm, adaptive, project = stages_of("ia+bp", schedule="iagan")
-        assert (csgm.steps, csgm.lr, csgm.restarts) == (1800, 0.1, 5)
+        assert (csgm.steps, csgm.lr, csgm.restarts, csgm.latent_weight) == (1800, 0.1, 5, 0)
         assert (adaptive.steps, adaptive.lr, adaptive.latent_lr) == (300, 1e-3, 1e-4)
         assert project == BackProject()
 

@@ -37,7 +37,7 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     {
         "default": (),
         "iagan": (
-            CSGM(steps=1800, lr=0.1, restarts=5, candidates=1),
+            CSGM(steps=1800, lr=0.1, restarts=5, latent_weight=0.0, candidates=1),
             ImageAdaptive(steps=300, lr=1e-3, latent_lr=1e-4),
         ),
     }

@@ -194,6 +194,14 @@ class TestGenerator:
     def test_the_step_size_is_kept(self):
         assert Generator(tiny_network(), 4, adapt_lr=1e-4).adapt_lr == 1e-4
 
+    def test_the_weight_of_the_latent_is_kept_and_a_priors_own_is_taken_over(self):
+        assert Generator(tiny_network(), 4).latent_weight == GaussianPrior.latent_weight
+        assert Generator(tiny_network(), 4, latent_weight=0.1).latent_weight == 0.1
+        normalizing = PRIORS["PGGAN ptrblck"]()
+        assert Generator(normalizing, normalizing.latent_shape, (0, 1)).latent_weight == normalizing.latent_weight == 0
+        with pytest.raises(ValueError, match="latent_weight must be at least 0, got -1"):
+            Generator(tiny_network(), 4, latent_weight=-1)
+
     def test_it_prints_what_it_is(self):
         assert "latent_shape=(4,), image_shape=(3, 2, 2), value_range=(-1.0, 1.0)" in repr(Generator(tiny_network(), 4))
 

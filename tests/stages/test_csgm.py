@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cases import PRIORS
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask
+from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
 from inverso.stages import CSGM, Problem, State
-from inverso.stages.csgm import starting_latents
+from inverso.stages.csgm import _natural_weight, starting_latents
 from stages.toys import SHAPE, Constant, LinearPrior, energy, pictures, recording, small_dcgan, typical_noise
 
 OPERATORS = {
@@ -264,7 +264,7 @@ class TestNaturalWeight:
     def test_is_the_priors_and_that_of_the_noise_where_pixels_are_measured(self, prior):
         prior.latent_weight = 0.3
         A, y = RandomMask(0.7), RandomMask(0.7)(pictures(2))
-        wanted = prior.least_squares(A, y, ridge=0.3 * white(A) + 1e-4)
+        wanted = prior.least_squares(A, y, ridge=0.3 + 1e-4)
         torch.testing.assert_close(self.found(prior, y, A, noise=0.01), wanted, rtol=0, atol=1e-4)
 
     @pytest.mark.parametrize("factor", [2, 4])
@@ -291,6 +291,28 @@ class TestNaturalWeight:
             alone = self.found(prior, y[k : k + 1], A.for_image(k))
             torch.testing.assert_close(together[k : k + 1], alone, rtol=0, atol=1e-6)
 
+    def test_of_complex_numbers_each_part_has_half_of_the_noise(self, prior):
+        prior.latent_weight, noise = 1e-12, 0.3
+        y = FFTMask(0.5)(pictures(1))
+        wanted = prior.least_squares(FFTMask(0.5), y, ridge=noise**2 / 2)
+        for A, measured in ((FFTMask(0.5), y), (stack(FFTMask(0.5)), stack(FFTMask(0.5))(pictures(1)))):
+            weight = _natural_weight(Problem(measured, A, prior, noise=noise))
+            torch.testing.assert_close(weight, torch.full_like(weight, noise**2 / 2), rtol=0, atol=1e-9)
+        found = CSGM(steps=500, lr=0.05, restarts=1, latent_weight=float(weight))
+        torch.testing.assert_close(found(Problem(y, FFTMask(0.5), prior), State()).latent, wanted, rtol=0, atol=1e-4)
+
+    def test_an_operator_that_lets_no_constant_through_has_one_too(self, prior):
+        prior.latent_weight = 0.3
+        A = Blur(torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]))
+        weight = _natural_weight(Problem(A(pictures(1)), A, prior))
+        assert float(weight) == pytest.approx(0.3 * 20, rel=0.3)
+
+    @pytest.mark.parametrize("weight", [-1.0, math.nan])
+    def test_a_bad_one_is_named(self, prior, weight):
+        prior.latent_weight = weight
+        with pytest.raises(ValueError, match="the prior's latent_weight must be"):
+            CSGM(steps=1)(Problem(pictures(1), Identity(), prior), State())
+
     def test_a_prior_to_which_the_norm_means_nothing_is_left_alone_under_noise_too(self, prior):
         A, y = Identity(), pictures(1)
         assert prior.latent_weight == 0
@@ -307,14 +329,6 @@ class Times10(LinearOperator):
 
     def forward(self, x):
         return 10 * x
-
-
-def white(A):
-    """Give what A leaves of white noise, by the same draw as the stage."""
-    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[None]
-    measured = A.restrict(torch.ones_like(noise))
-    # A mask makes ones of a constant image wherever it measures: the geometric mean is the root.
-    return float((energy(A(noise)) / measured.sum()).sqrt())
 
 
 class TestSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inverso.operators import FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask, stack
+from inverso.operators import FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask, Toning, stack
 from inverso.stages import Problem
 from inverso.stages.back_project import squared_norm
 from inverso.stages.risk import estimate_risk, least_risk, random_signs
@@ -53,6 +53,28 @@ class TestEstimate:
 
 
 class TestChoice:
+    def test_errors_where_little_is_seen_are_found_behind_noise_where_much_is(self):
+        # The left half was fitted to the measurement already; of the right one a tenth is left, and it is all wrong.
+        gain = torch.ones(SIDE, SIDE, dtype=torch.float64)
+        gain[:, SIDE // 2 :] = 0.1
+        A, noise = Toning(torch.eye(3, dtype=torch.float64), gain), 1 / 255 / 12**0.5
+        x = pictures(1, image_shape=SHAPE)
+        y = A.measure(x, noise=noise)
+        guess = torch.where(gain == 1, y, x + 0.1)
+        ridge = least_risk(Problem(y, A, noise=noise), y - A(guess), torch.ones(1, dtype=torch.float64))
+        image = guess + A.pinv(y - A(guess), ridge=ridge)
+        assert energy(image - x) < 0.02 * energy(guess - x)
+
+    @pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-7])
+    def test_in_single_precision_too(self, noise):
+        A, x = GaussianBlur(5, 1.0), pictures(1, image_shape=SHAPE).float()
+        y = A.measure(x, noise=noise)
+        residual = y - A(x + 0.1)
+        ridge = least_risk(Problem(y, A, noise=noise), residual, torch.ones(1))
+        image = x + 0.1 + A.pinv(residual, ridge=ridge)
+        assert noise**2 / 10 <= float(ridge) < 10 * noise
+        assert energy(image - x) < 0.1 * energy(torch.full_like(x, 0.1))
+
     @pytest.mark.parametrize("name", OPERATORS)
     def test_none_among_many_is_much_better(self, name):
         A = OPERATORS[name]

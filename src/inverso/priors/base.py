@@ -159,12 +159,13 @@ class Generator(GaussianPrior):
             evaluation mode and on copies of its buffers, to find out.
         adapt_lr: Step size of Adam on the weights, for image adaptation.
         latent_weight: Mean squared error per number of what the module cannot make, by which `CSGM` weighs the latent's
-            squared norm; 0 if that norm means nothing to the module, as where it normalizes its input.
+            squared norm; 0 if that norm means nothing to the module, as where it normalizes its input. By default that
+            of the module if it has one, and 0.004 (24 dB) otherwise.
 
     Raises:
         TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
-        ValueError: A size or the step size is not positive, the range is not increasing, or the module fails on a
-            latent of that shape or does not return images.
+        ValueError: A size or the step size is not positive, the weight is negative, the range is not increasing, or
+            the module fails on a latent of that shape or does not return images.
 
     Example:
         >>> from torch import nn
@@ -183,7 +184,7 @@ class Generator(GaussianPrior):
         *,
         image_shape: ImageShape | None = None,
         adapt_lr: float = 1e-3,
-        latent_weight: float = 4e-3,
+        latent_weight: float | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             msg = (
@@ -207,7 +208,8 @@ class Generator(GaussianPrior):
         self.module = module
         self.value_range = (low, high)
         self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
-        self.latent_weight = check_non_negative(latent_weight, name="latent_weight")
+        own = getattr(module, "latent_weight", self.latent_weight) if latent_weight is None else latent_weight
+        self.latent_weight = check_non_negative(own, name="latent_weight")
         self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -89,10 +89,6 @@ class Problem:
             return torch.stack([self.misfit(each) for each in images])
         return energies(self.operator(images) - self.measured)
 
-    def energy(self, images: Tensor) -> Tensor:
-        """Compute `|A x|^2` of images `(n, C, H, W)`, one number per image."""
-        return energies(self.operator(images))
-
     def for_image(self, index: int) -> Problem:
         """Narrow the problem to one image of the batch."""
         return replace(self, y=self.y[index : index + 1], A=self.operator.for_image(index))

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
-from inverso.stages.base import Problem, StageRecord, State
+from inverso.stages.base import Problem, StageRecord, State, energies
 from inverso.stages.descent import Best, Evaluation, Guard, descend
 from inverso.stages.quasi_newton import QuasiNewton
 
 LOOKS_AT_ONCE = 16
+PROBES = 4
 
 
 @dataclass(frozen=True)
@@ -133,21 +134,25 @@ def _natural_weight(problem: Problem) -> Tensor:
 
     It is that of the noise, and what is left of the prior's own errors behind the operator. Errors that know nothing
     of each other from pixel to pixel leave as much as white noise does, errors that are alike everywhere as much as a
-    constant image. Those of generators lie between, and so does the geometric mean that is taken of the two.
+    constant image. Those of generators lie between, and so does the geometric mean that is taken of the two. Where an
+    operator lets less of a constant through than of noise, it is noise that counts.
     """
-    if problem.generator.latent_weight == 0:
+    own = check_non_negative(problem.generator.latent_weight, name="the prior's latent_weight")
+    if own == 0:
         return torch.zeros_like(problem.noise_energy)
     profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape).flatten(1)
-    measured = profile.count_nonzero(dim=1).clamp(min=1)
-    passed = torch.stack([problem.energy(image) / measured for image in _probes(problem)]).log().mean(dim=0).exp()
-    return problem.noise_energy / measured + problem.generator.latent_weight * passed
+    # A complex number is two measured ones.
+    numbers = profile.count_nonzero(dim=1).clamp(min=1) * (2 if problem.y.is_complex() else 1)
 
+    def passed(image: Tensor) -> Tensor:
+        images = image.to(problem.noise_energy).expand(len(problem.y), *problem.image_shape)
+        return energies(problem.operator(images)) / numbers
 
-def _probes(problem: Problem) -> tuple[Tensor, ...]:
-    """Give white noise and a constant image, both of unit variance, `(n, C, H, W)`."""
-    noise = torch.randn(problem.image_shape, generator=as_generator(0), dtype=torch.float64)
-    both = torch.stack([noise, torch.ones_like(noise)]).to(problem.noise_energy)
-    return tuple(both[:, None].expand(2, len(problem.y), *problem.image_shape))
+    generator = as_generator(0)
+    signs = torch.randint(0, 2, (PROBES, *problem.image_shape), generator=generator, device="cpu") * 2 - 1
+    white = torch.stack([passed(each) for each in signs]).mean(dim=0)
+    alike = passed(torch.ones(problem.image_shape)).maximum(white)
+    return problem.noise_energy / numbers + own * (white * alike).sqrt()
 
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:

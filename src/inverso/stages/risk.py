@@ -10,12 +10,10 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.stages.base import Problem, energies
 
-HIGHEST, LOWEST = 3, -9
-"""Powers of ten, in the unit of the largest squared singular value, between which the ridge lies."""
-RISES = 2
-"""The search goes down, and ends for an image when its risk has risen that many times in a row."""
+HIGHEST = 3
+"""The largest ridge that is tried is 10^3 times the largest squared singular value: next to nothing is corrected."""
 CERTAINTY = 5.0
-"""Noise alone promises a gain above the threshold with a probability below exp(-5)."""
+"""With any one ridge, noise alone promises a gain above the threshold with a probability below exp(-5)."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,12 @@ class Risk:
 
     Args:
         estimate: Of the squared error that is left of what was measured, up to a constant, `(n,)`.
+        bound: What the estimate of any smaller ridge is above, `(n,)`.
         threshold: What the estimate must have fallen by before it means something, `(n,)`.
     """
 
     estimate: Tensor
+    bound: Tensor
     threshold: Tensor
 
 
@@ -35,8 +35,13 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
     """Choose the ridge with which `A^T (A A^T + ridge I)^-1` corrects images best, by what their misfit tells.
 
     With `H = A A^T (A A^T + ridge I)^-1` and noise of variance s^2, the expected error of the corrected measurement is
-    `|r - H r|^2 + 2 s^2 tr H` but for a constant (Stein 1981, theorem 1), whatever the error of the image is. The
-    trace is estimated from one probe of random signs, the same for all images.
+    `|r - H r|^2 + 2 s^2 tr H` but for a constant (Stein 1981, theorem 1), whatever the error of the image is, as long
+    as it knows nothing of the noise. An image that was fitted to y has taken up some of its noise; the misfit is
+    smaller then, and so is the correction. The trace is estimated from one probe of random signs, the same for all
+    images.
+
+    Whole powers of ten are tried from large to small, and then what lies between around the best. An error of one gray
+    level in every pixel would ask for a ridge of s^2, and none is tried below.
 
     Args:
         problem: Its operator and noise; the noise is above 0.
@@ -47,28 +52,26 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
         Ridges `(n,)`; infinite where nothing should be corrected.
     """
     probe = random_signs(problem, residual)
-    best = energies(residual)
+    untouched = best = energies(residual)
     chosen = torch.full_like(best, torch.inf)
 
     def try_out(ridge: Tensor, among: Tensor) -> Tensor:
-        """Keep the ridges that are better, and give the estimates."""
+        """Keep the ridges that are better, and tell where smaller ones may be better still."""
         nonlocal best, chosen
         risk = estimate_risk(problem, residual, probe, ridge, scale)
-        better = among & (risk.estimate < best) & (risk.estimate + risk.threshold < energies(residual))
+        better = among & (risk.estimate < best) & (risk.estimate + risk.threshold < untouched)
         best, chosen = torch.where(better, risk.estimate, best), torch.where(better, ridge, chosen)
-        return risk.estimate
+        return risk.bound < best
 
-    last, rises = best, torch.zeros_like(best)
-    for power in range(HIGHEST, LOWEST - 1, -1):
-        estimate = try_out(scale * 10.0**power, rises < RISES)
-        rises = torch.where(rises < RISES, torch.where(estimate > last, rises + 1, 0), rises)
-        last = estimate
-        if bool((rises >= RISES).all()):
-            break
-    for share in (1 / 2, 1 / 4, 1 / 8, 1 / 16):
+    ridge, hopeful = scale * 10.0**HIGHEST, scale > 0
+    while bool(hopeful.any()):
+        hopeful = hopeful & try_out(ridge, hopeful)
+        ridge = ridge / 10
+        hopeful = hopeful & (ridge >= problem.noise**2)
+    for exponent in (1 / 2, 1 / 4, 1 / 8, 1 / 16):
         center, found = chosen, chosen.isfinite()
-        for ridge in (center * 10**share, center / 10**share):
-            try_out(torch.where(found, ridge, scale), found)
+        for ridge in (center * 10**exponent, center / 10**exponent):
+            try_out(torch.where(found, ridge, 1.0), found)
     return chosen
 
 
@@ -80,11 +83,12 @@ def estimate_risk(problem: Problem, residual: Tensor, probe: Tensor, ridge: Tens
         return A(A.pinv(values, ridge=ridge, image_shape=problem.image_shape))
 
     passed, largest = follow(probe), scale / (scale + ridge)
-    trace = (probe.conj() * passed).real.flatten(1).sum(dim=1)
     variance = problem.noise**2
+    # The smaller the ridge, the larger the trace.
+    bound = 2 * variance * (probe.conj() * passed).real.flatten(1).sum(dim=1)
     # Weighted squares of normal numbers: Laurent & Massart 2000, lemma 1. Here the weights are 2h - h^2, below 2h.
     threshold = 4 * variance * ((CERTAINTY * energies(passed)).sqrt() + CERTAINTY * largest)
-    return Risk(energies(residual - follow(residual)) + 2 * variance * trace, threshold)
+    return Risk(energies(residual - follow(residual)) + bound, bound, threshold)
 
 
 def random_signs(problem: Problem, residual: Tensor) -> Tensor:

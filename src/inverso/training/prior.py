@@ -237,7 +237,7 @@ class PriorTraining:
         """Reconstruct held-out photos by CSGM and draw a sheet of samples."""
         photos = (self.held_out.photos[:32].float() / 255).to(self.fabric.device)
         # Adam from one start, whatever the default search is, so that scores of one run can be compared.
-        search = CSGM(steps=100, lr=0.1, restarts=1, candidates=1)
+        search = CSGM(steps=100, lr=0.1, restarts=1, latent_weight=0.0, candidates=1)
         images = solve(photos, Identity(), self.average, search, progress=False).image
         self.encoder.eval()
         with torch.no_grad():
