@@ -14,7 +14,7 @@ from inverso.experiments.old_photos import AgedPhotos, AsItIs, DamageKnown, OldP
 from inverso.experiments.runner import _hurried
 from inverso.io import photo
 from inverso.operators import Bicubic, OldPhoto, RandomMask
-from inverso.priors import Generator
+from inverso.priors import DCGAN, Generator, save_prior
 from inverso.restorers import RepairRestorer, SlidesRestorer, save_restorer
 from inverso.stages import CSGM, Problem, PseudoInverse, State
 
@@ -70,6 +70,20 @@ class TestStages:
     def test_other_measurements_have_no_known_damage(self, x):
         with pytest.raises(ValueError, match="only of old photos is the damage known, not of what RandomMask"):
             solve(x, RandomMask(0.5), tiny_prior(), DamageKnown((PseudoInverse(),)), progress=False)
+
+    def test_a_prior_of_its_own_takes_the_place_of_the_problems(self, x, tmp_path):
+        wide, file = DCGAN(6, width=8, depth=2, seed=1), str(tmp_path / "wide.safetensors")
+        save_prior(wide, file)
+        old = OldPhotos("light").for_photos(x, (3, 4))
+        y, method = old.measure(x), (CSGM(steps=2),)
+        own, given = (solve(y, old, tiny_prior(), DamageKnown(method, prior), progress=False) for prior in (file, None))
+        assert own.latent.shape == (2, 6)
+        assert not torch.equal(own.image, given.image)
+
+    def test_a_prior_of_other_images_is_refused(self, x):
+        old = OldPhotos("light").for_photos(x, (3, 4))
+        with pytest.raises(ValueError, match=r"faces-64 makes images of shape \(3, 64, 64\), and the photos"):
+            solve(old.measure(x), old, tiny_prior(), DamageKnown((CSGM(),), "faces-64"), progress=False)
 
     def test_a_rehearsal_hurries_what_runs_inside(self):
         assert _hurried(DamageKnown((CSGM(),))) == DamageKnown((CSGM(steps=5),))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
 from inverso.operators import LinearOperator, OldPhoto, Toning
+from inverso.priors import load
 from inverso.stages import Problem, Stage, StageRecord, State
 from inverso.stages.base import no_losses
 from inverso.types import Seed
@@ -106,9 +107,11 @@ class DamageKnown:
 
     Args:
         stages: What then runs, told which pixels are damaged and how the others have faded.
+        prior: Name or file of the prior that they use; by default the problem's.
     """
 
     stages: tuple[Stage, ...]
+    prior: str | None = None
 
     name: ClassVar[str] = "damage-known"
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
@@ -118,13 +121,19 @@ class DamageKnown:
         """Run the stages.
 
         Raises:
-            ValueError: The measurement is none of old photos.
+            ValueError: The measurement is none of old photos, or the prior's images have another shape.
         """
         A = problem.operator
         if not isinstance(A, AgedPhotos):
             msg = f"only of old photos is the damage known, not of what {A!r} measures"
             raise ValueError(msg)
         known = replace(problem, y=problem.y - A.offset.to(problem.y))
+        if self.prior is not None:
+            own = load(self.prior, progress=False).to(problem.y).requires_grad_(requires_grad=False)
+            if own.image_shape != problem.image_shape:
+                msg = f"{self.prior} makes images of shape {own.image_shape}, and the photos have {problem.image_shape}"
+                raise ValueError(msg)
+            known = replace(known, prior=own)
         for stage in self.stages:
             state = stage(known, state)
         return state

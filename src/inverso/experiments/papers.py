@@ -44,6 +44,7 @@ GENERATIVE: Mapping[str, Entry] = MappingProxyType({name: name for name in ("csg
 ORDER = (("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
 SLOW: Mapping[str, Entry] = MappingProxyType({"dip": "dip", **DEEPINV})
 
+STYLES = "faces-64-style"
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
 COLOR_NOISE = (0.85, 0.9, 0.95)
 
@@ -250,8 +251,8 @@ def _old_photos() -> Experiment:
             "ia+bp (damage known)": DamageKnown((CSGM(), ImageAdaptive(), BackProject())),
         },
         slow={
-            "style (damage known)": DamageKnown((StyleInversion(),)),
-            "style+bp (damage known)": DamageKnown((StyleInversion(), BackProject())),
+            "style (damage known)": DamageKnown((StyleInversion(),), prior=STYLES),
+            "style+bp (damage known)": DamageKnown((StyleInversion(), BackProject()), prior=STYLES),
         },
         metrics=("psnr", "ssim", "sharpness", "lpips"),
         comparisons=(("ff", "damaged"), ("ff", "ia+bp (damage known)"), ("ia+bp (damage known)", "damaged")),

@@ -22,7 +22,7 @@ def available() -> tuple[Card, ...]:
     Example:
         >>> from inverso.priors import available
         >>> [card.name for card in available()][:2]
-        ['faces-64', 'pggan-celebahq-1024']
+        ['faces-64', 'faces-64-style']
     """
     return CARDS
 
