@@ -106,7 +106,7 @@ class TestLoad:
 
     def test_unknown_names_are_told_from_the_known_ones(self):
         message = (
-            "there is no prior and no file called 'face-64'; did you mean 'faces-64'[?] Known priors: faces-64, faces-64-style"
+            "there is no prior and no file called 'face-64'; did you mean 'faces-64'[?] Known priors: faces-64, face"
         )
         with pytest.raises(ValueError, match=message):
             load("face-64")

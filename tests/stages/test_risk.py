@@ -8,7 +8,7 @@ import torch
 from inverso.operators import FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask, Toning, stack
 from inverso.stages import Problem
 from inverso.stages.back_project import squared_norm
-from inverso.stages.risk import estimate_risk, least_risk, random_signs
+from inverso.stages.risk import _by_spectrum, _solving, estimate_risk, least_risk, random_signs
 from stages.toys import LinearPrior, energy, pictures
 
 SIDE = 16
@@ -39,11 +39,27 @@ class TestEstimate:
         problem, guess, x = many_measured(A, error=0.3)
         residual = problem.y - A(guess)
         ridges = torch.full((len(x),), ridge, dtype=torch.float64)
-        found = estimate_risk(problem, residual, random_signs(problem, residual), ridges, torch.ones_like(ridges))
+        found = estimate_risk(_solving(problem, residual)(ridges), NOISE, ridges, torch.ones_like(ridges))
         image = guess + A.pinv(residual, ridge=ridges, image_shape=SHAPE)
         true = energy(A(image) - A(x))
         measured = problem.noise_energy
         assert float(found.estimate.mean() - measured.mean()) == pytest.approx(float(true.mean()), rel=0.1)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("name", OPERATORS)
+    def test_the_spectrum_knows_what_solving_finds(self, name, dtype):
+        A, x = OPERATORS[name], pictures(2, image_shape=SHAPE).to(dtype)
+        y = A.restrict(A.measure(x, noise=NOISE), image_shape=SHAPE)
+        problem = Problem(y, A, LinearPrior(image_shape=SHAPE), noise=NOISE)
+        residual = problem.y - A(x + 0.1)
+        solving, knowing = _solving(problem, residual), _by_spectrum(problem, residual)
+        for power in (-3, -1, 1):
+            ridges = torch.full((2,), 10.0**power, dtype=dtype)
+            wanted, found = solving(ridges), knowing(ridges)
+            for quantity in ("left", "trace", "probe"):
+                torch.testing.assert_close(
+                    getattr(found, quantity), getattr(wanted, quantity), rtol=1e-3, atol=1e-4, msg=quantity
+                )
 
     def test_the_signs_have_the_energy_of_unit_noise(self):
         for A in OPERATORS.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +10,27 @@ from torch import Tensor
 
 from inverso.checks import as_generator
 from inverso.stages.base import Problem, energies
+from inverso.stages.krylov import spectrum
 
 HIGHEST = 3
 """The largest ridge that is tried is 10^3 times the largest squared singular value: next to nothing is corrected."""
 CERTAINTY = 5.0
 """With any one ridge, noise alone promises a gain above the threshold with a probability below exp(-5)."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What `H = A A^T (A A^T + ridge I)^-1` makes of the misfit r and of a probe v.
+
+    Args:
+        left: `|r - H r|^2`, `(n,)`.
+        trace: `v^T H v`, `(n,)`.
+        probe: `|H v|^2`, `(n,)`.
+    """
+
+    left: Tensor
+    trace: Tensor
+    probe: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,8 +57,8 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
     smaller then, and so is the correction. The trace is estimated from one probe of random signs, the same for all
     images.
 
-    Whole powers of ten are tried from large to small, and then what lies between around the best. An error of one gray
-    level in every pixel would ask for a ridge of s^2, and none is tried below.
+    Whole powers of ten are tried from large to small, and then what lies between around the best. An error from black
+    to white in every pixel would ask for a ridge of s^2, and none is tried below.
 
     Args:
         problem: Its operator and noise; the noise is above 0.
@@ -51,14 +68,14 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
     Returns:
         Ridges `(n,)`; infinite where nothing should be corrected.
     """
-    probe = random_signs(problem, residual)
+    follow = _solving(problem, residual) if _has_plan(problem) else _by_spectrum(problem, residual)
     untouched = best = energies(residual)
     chosen = torch.full_like(best, torch.inf)
 
     def try_out(ridge: Tensor, among: Tensor) -> Tensor:
         """Keep the ridges that are better, and tell where smaller ones may be better still."""
         nonlocal best, chosen
-        risk = estimate_risk(problem, residual, probe, ridge, scale)
+        risk = estimate_risk(follow(ridge), problem.noise, ridge, scale)
         better = among & (risk.estimate < best) & (risk.estimate + risk.threshold < untouched)
         best, chosen = torch.where(better, risk.estimate, best), torch.where(better, ridge, chosen)
         return risk.bound < best
@@ -75,20 +92,57 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
     return chosen
 
 
-def estimate_risk(problem: Problem, residual: Tensor, probe: Tensor, ridge: Tensor, scale: Tensor) -> Risk:
-    """Estimate the risk of one ridge per image; the rest as for `least_risk`."""
+def estimate_risk(followed: Followed, noise: float, ridge: Tensor, scale: Tensor) -> Risk:
+    """Estimate the risk of one ridge per image.
 
-    def follow(values: Tensor) -> Tensor:
-        A = problem.operator
-        return A(A.pinv(values, ridge=ridge, image_shape=problem.image_shape))
-
-    passed, largest = follow(probe), scale / (scale + ridge)
-    variance = problem.noise**2
+    Args:
+        followed: What becomes of the misfit and of the probe.
+        noise: Standard deviation s.
+        ridge: Above 0, `(n,)`.
+        scale: Squared norms of A, `(n,)`.
+    """
     # The smaller the ridge, the larger the trace.
-    bound = 2 * variance * (probe.conj() * passed).real.flatten(1).sum(dim=1)
+    bound = 2 * noise**2 * followed.trace
     # Weighted squares of normal numbers: Laurent & Massart 2000, lemma 1. Here the weights are 2h - h^2, below 2h.
-    threshold = 4 * variance * ((CERTAINTY * energies(passed)).sqrt() + CERTAINTY * largest)
-    return Risk(energies(residual - follow(residual)) + bound, bound, threshold)
+    largest = scale / (scale + ridge)
+    threshold = 4 * noise**2 * ((CERTAINTY * followed.probe).sqrt() + CERTAINTY * largest)
+    return Risk(followed.left + bound, bound, threshold)
+
+
+def _has_plan(problem: Problem) -> bool:
+    like = problem.noise_energy
+    return problem.operator.plan(problem.image_shape, like.dtype, like.device) is not None
+
+
+def _solving(problem: Problem, residual: Tensor) -> Callable[[Tensor], Followed]:
+    """Solve for each ridge by itself, which an exact plan makes cheap."""
+    A, probe = problem.operator, random_signs(problem, residual)
+
+    def follow(ridge: Tensor) -> Followed:
+        of_residual, of_probe = (A(A.pinv(v, ridge=ridge, image_shape=problem.image_shape)) for v in (residual, probe))
+        trace = (probe.conj() * of_probe).real.flatten(1).sum(dim=1)
+        return Followed(energies(residual - of_residual), trace, energies(of_probe))
+
+    return follow
+
+
+def _by_spectrum(problem: Problem, residual: Tensor) -> Callable[[Tensor], Followed]:
+    """Find the spectrum once, which knows of every ridge, where each would cost a run of conjugate gradients."""
+    A = problem.operator
+
+    def gram(v: Tensor) -> Tensor:
+        return A(A.adjoint(v, image_shape=problem.image_shape))
+
+    of_residual, of_probe = (spectrum(v, gram) for v in (residual, random_signs(problem, residual)))
+
+    def follow(ridge: Tensor) -> Followed:
+        r = ridge.double()[:, None]
+        left = of_residual.sum(lambda nodes: (r / (nodes + r)).square())
+        trace = of_probe.sum(lambda nodes: nodes / (nodes + r))
+        probe = of_probe.sum(lambda nodes: (nodes / (nodes + r)).square())
+        return Followed(*(value.to(problem.noise_energy) for value in (left, trace, probe)))
+
+    return follow
 
 
 def random_signs(problem: Problem, residual: Tensor) -> Tensor:
