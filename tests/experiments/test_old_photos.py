@@ -82,7 +82,7 @@ class TestStages:
 
     def test_a_prior_of_other_images_is_refused(self, x):
         old = OldPhotos("light").for_photos(x, (3, 4))
-        with pytest.raises(ValueError, match=r"faces-64 makes images of shape \(3, 64, 64\), and the photos"):
+        with pytest.raises(ValueError, match=r"faces-64 makes images of shape \(3, 64, 64\), not \(3, 16, 16\)"):
             solve(old.measure(x), old, tiny_prior(), DamageKnown((CSGM(),), "faces-64"), progress=False)
 
     def test_a_rehearsal_hurries_what_runs_inside(self):

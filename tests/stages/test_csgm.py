@@ -301,6 +301,12 @@ class TestNaturalWeight:
         found = CSGM(steps=500, lr=0.05, restarts=1, latent_weight=float(weight))
         torch.testing.assert_close(found(Problem(y, FFTMask(0.5), prior), State()).latent, wanted, rtol=0, atol=1e-4)
 
+    def test_all_frequencies_are_the_whole_image(self, prior):
+        prior.latent_weight = 0.3
+        y = pictures(1)
+        whole, frequencies = (_natural_weight(Problem(A(y), A, prior)) for A in (Identity(), FFTMask(1.0)))
+        torch.testing.assert_close(frequencies, whole)
+
     def test_an_operator_that_lets_no_constant_through_has_one_too(self, prior):
         prior.latent_weight = 0.3
         A = Blur(torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]))

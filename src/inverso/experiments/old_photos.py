@@ -14,7 +14,7 @@ from inverso.operators import LinearOperator, OldPhoto, Toning
 from inverso.priors import load
 from inverso.stages import Problem, Stage, StageRecord, State
 from inverso.stages.base import no_losses
-from inverso.types import Seed
+from inverso.types import ImageShape, Seed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,6 +117,11 @@ class DamageKnown:
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
     gives: ClassVar[frozenset[str]] = frozenset({"image"})
 
+    def missing(self, image_shape: ImageShape) -> str | None:
+        """Say why its own prior cannot be used on photos of a shape, or None."""
+        own = None if self.prior is None else load(self.prior, progress=False).image_shape
+        return None if own in {None, image_shape} else f"{self.prior} makes images of shape {own}, not {image_shape}"
+
     def __call__(self, problem: Problem, state: State) -> State:
         """Run the stages.
 
@@ -129,10 +134,9 @@ class DamageKnown:
             raise ValueError(msg)
         known = replace(problem, y=problem.y - A.offset.to(problem.y))
         if self.prior is not None:
+            if (reason := self.missing(problem.image_shape)) is not None:
+                raise ValueError(reason)
             own = load(self.prior, progress=False).to(problem.y).requires_grad_(requires_grad=False)
-            if own.image_shape != problem.image_shape:
-                msg = f"{self.prior} makes images of shape {own.image_shape}, and the photos have {problem.image_shape}"
-                raise ValueError(msg)
             known = replace(known, prior=own)
         for stage in self.stages:
             state = stage(known, state)

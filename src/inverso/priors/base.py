@@ -160,7 +160,7 @@ class Generator(GaussianPrior):
         adapt_lr: Step size of Adam on the weights, for image adaptation.
         latent_weight: Mean squared error per number of what the module cannot make, by which `CSGM` weighs the latent's
             squared norm; 0 if that norm means nothing to the module, as where it normalizes its input. By default that
-            of the module if it has one, and 0.004 (24 dB) otherwise.
+            of the module if it is a prior itself, and 0.004 (24 dB) otherwise.
 
     Raises:
         TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
@@ -208,8 +208,8 @@ class Generator(GaussianPrior):
         self.module = module
         self.value_range = (low, high)
         self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
-        own = getattr(module, "latent_weight", self.latent_weight) if latent_weight is None else latent_weight
-        self.latent_weight = check_non_negative(own, name="latent_weight")
+        own = module.latent_weight if isinstance(module, GaussianPrior) else self.latent_weight
+        self.latent_weight = check_non_negative(own if latent_weight is None else latent_weight, name="latent_weight")
         self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -69,6 +69,8 @@ class BackProject:
         residual = problem.measured - A(image)
         ridge = least_risk(problem, residual, squared_norm(problem, like=image))
         worth = ridge.isfinite()
+        if not bool(worth.any()):
+            return image.detach()
         correction = A.pinv(residual, ridge=ridge.where(worth, 1.0), image_shape=problem.image_shape)
         return torch.where(worth.reshape(-1, 1, 1, 1), image + correction, image)
 

@@ -141,18 +141,20 @@ def _natural_weight(problem: Problem) -> Tensor:
     if own == 0:
         return torch.zeros_like(problem.noise_energy)
     profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape).flatten(1)
-    # A complex number is two measured ones.
-    numbers = profile.count_nonzero(dim=1).clamp(min=1) * (2 if problem.y.is_complex() else 1)
+    entries = profile.count_nonzero(dim=1).clamp(min=1)
 
     def passed(image: Tensor) -> Tensor:
         images = image.to(problem.noise_energy).expand(len(problem.y), *problem.image_shape)
-        return energies(problem.operator(images)) / numbers
+        return energies(problem.operator(images)) / entries
 
     generator = as_generator(0)
     signs = torch.randint(0, 2, (PROBES, *problem.image_shape), generator=generator, device="cpu") * 2 - 1
     white = torch.stack([passed(each) for each in signs]).mean(dim=0)
     alike = passed(torch.ones(problem.image_shape)).maximum(white)
-    return problem.noise_energy / numbers + own * (white * alike).sqrt()
+    # Real and imaginary part have noise of their own. Errors of a real image come twice, at a frequency and its
+    # conjugate.
+    noise = problem.noise_energy / entries / (2 if problem.y.is_complex() else 1)
+    return noise + own * (white * alike).sqrt()
 
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:

@@ -18,7 +18,7 @@ class Spectrum:
     """How the energy of one measurement per image is spread over the eigenvalues of `A A^T`.
 
     Args:
-        nodes: Eigenvalues `(n, k)`, in float64.
+        nodes: Eigenvalues `(n, k)`, in float64 on the CPU.
         energies: The energy at each of them, `(n, k)`.
     """
 
@@ -76,9 +76,11 @@ def spectrum(start: Tensor, gram: Callable[[Tensor], Tensor], *, steps: int = ST
             break
         beside.append(beta)
         before, direction = direction, scaled(image, torch.where(beta > 0, 1 / beta.clamp_min(tiny), 0))
-    matrix = torch.diag_embed(torch.stack(diagonal, dim=1).double())
-    if len(diagonal) > 1:
-        off = torch.stack(beside[: len(diagonal) - 1], dim=1).double()
+    # Small matrices, in a precision that not every device has.
+    inner, outer = ([value.cpu().double() for value in values] for values in (diagonal, beside))
+    matrix = torch.diag_embed(torch.stack(inner, dim=1))
+    if outer:
+        off = torch.stack(outer, dim=1)[:, : len(inner) - 1]
         matrix = matrix + torch.diag_embed(off, 1) + torch.diag_embed(off, -1)
     nodes, vectors = torch.linalg.eigh(matrix)
-    return Spectrum(nodes.clamp_min(0), length.double().square()[:, None] * vectors[:, 0].square())
+    return Spectrum(nodes.clamp_min(0), length.cpu().double().square()[:, None] * vectors[:, 0].square())

@@ -58,7 +58,7 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
     images.
 
     Whole powers of ten are tried from large to small, and then what lies between around the best. An error from black
-    to white in every pixel would ask for a ridge of s^2, and none is tried below.
+    to white in every pixel would ask for a ridge of s^2, and the powers end there, or where rounding hides the ridge.
 
     Args:
         problem: Its operator and noise; the noise is above 0.
@@ -81,10 +81,11 @@ def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
         return risk.bound < best
 
     ridge, hopeful = scale * 10.0**HIGHEST, scale > 0
+    least = (scale * torch.finfo(scale.dtype).eps ** 2).clamp_min(problem.noise**2)
     while bool(hopeful.any()):
         hopeful = hopeful & try_out(ridge, hopeful)
         ridge = ridge / 10
-        hopeful = hopeful & (ridge >= problem.noise**2)
+        hopeful = hopeful & (ridge >= least)
     for exponent in (1 / 2, 1 / 4, 1 / 8, 1 / 16):
         center, found = chosen, chosen.isfinite()
         for ridge in (center * 10**exponent, center / 10**exponent):
@@ -136,7 +137,7 @@ def _by_spectrum(problem: Problem, residual: Tensor) -> Callable[[Tensor], Follo
     of_residual, of_probe = (spectrum(v, gram) for v in (residual, random_signs(problem, residual)))
 
     def follow(ridge: Tensor) -> Followed:
-        r = ridge.double()[:, None]
+        r = ridge.cpu().double()[:, None]
         left = of_residual.sum(lambda nodes: (r / (nodes + r)).square())
         trace = of_probe.sum(lambda nodes: nodes / (nodes + r))
         probe = of_probe.sum(lambda nodes: (nodes / (nodes + r)).square())
