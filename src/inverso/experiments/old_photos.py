@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
 from inverso.operators import LinearOperator, OldPhoto, Toning
-from inverso.priors import load
+from inverso.priors import GaussianPrior, load
 from inverso.stages import Problem, Stage, StageRecord, State
 from inverso.stages.base import no_losses
 from inverso.types import ImageShape, Seed
@@ -119,8 +119,12 @@ class DamageKnown:
 
     def missing(self, image_shape: ImageShape) -> str | None:
         """Say why its own prior cannot be used on photos of a shape, or None."""
-        own = None if self.prior is None else load(self.prior, progress=False).image_shape
-        return None if own in {None, image_shape} else f"{self.prior} makes images of shape {own}, not {image_shape}"
+        return None if self.prior is None else self._misfit(load(self.prior, progress=False), image_shape)
+
+    def _misfit(self, own: GaussianPrior, image_shape: ImageShape) -> str | None:
+        if own.image_shape == image_shape:
+            return None
+        return f"{self.prior} makes images of shape {own.image_shape}, not {image_shape}"
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Run the stages.
@@ -134,10 +138,10 @@ class DamageKnown:
             raise ValueError(msg)
         known = replace(problem, y=problem.y - A.offset.to(problem.y))
         if self.prior is not None:
-            if (reason := self.missing(problem.image_shape)) is not None:
+            own = load(self.prior, progress=False)
+            if (reason := self._misfit(own, problem.image_shape)) is not None:
                 raise ValueError(reason)
-            own = load(self.prior, progress=False).to(problem.y).requires_grad_(requires_grad=False)
-            known = replace(known, prior=own)
+            known = replace(known, prior=own.to(problem.y).requires_grad_(requires_grad=False))
         for stage in self.stages:
             state = stage(known, state)
         return state

@@ -104,36 +104,40 @@ def _nvidia(name: str, file: str, *, side: int, data: str, bias: str, note: str 
     )
 
 
+def _embedded(name: str, *, family: str, latent_dim: int, recipe: str, quality: str, note: str = "") -> Card:
+    beside = f"see {name}.md beside the weights."
+    return Card(
+        name=name,
+        family=family,
+        image_shape=(3, 64, 64),
+        latent_dim=latent_dim,
+        url=None,
+        hash=None,
+        license="BSD-3-Clause, as inverso",
+        data="12,284 real aligned face photos, many of people in the news, shrunk to 64 x 64 px.",
+        recipe=f"{recipe}; {beside}",
+        seed=0,
+        quality=f"{quality}; {beside}",
+        bias="Aligned faces only, and best what was common: light-skinned men over thirty, from the front.",
+        note=f"Comes with inverso and needs no network. {note}".strip(),
+    )
+
+
 CARDS = (
-    Card(
-        name="faces-64",
+    _embedded(
+        "faces-64",
         family="DCGAN",
-        image_shape=(3, 64, 64),
         latent_dim=256,
-        url=None,
-        hash=None,
-        license="BSD-3-Clause, as inverso",
-        data="12,284 real aligned face photos, many of people in the news, shrunk to 64 x 64 px.",
-        recipe="`inverso train prior` with its default recipe, 8,000 steps; see faces-64.md beside the weights.",
-        seed=0,
-        quality="CSGM on 100 fully observed test photos: 26.8 dB; see faces-64.md beside the weights.",
-        bias="Aligned faces only, and best what was common: light-skinned men over thirty, from the front.",
-        note="Comes with inverso and needs no network.",
+        recipe="`inverso train prior` with its default recipe, 8,000 steps",
+        quality="CSGM on 100 fully observed test photos: 26.8 dB",
     ),
-    Card(
-        name="faces-64-style",
+    _embedded(
+        "faces-64-style",
         family="StyleGAN2",
-        image_shape=(3, 64, 64),
         latent_dim=128,
-        url=None,
-        hash=None,
-        license="BSD-3-Clause, as inverso",
-        data="12,284 real aligned face photos, many of people in the news, shrunk to 64 x 64 px.",
-        recipe="`inverso train stylegan2` with narrow layers, 7,500 steps; see faces-64-style.md beside the weights.",
-        seed=0,
-        quality="StyleInversion on 20 fully observed test photos: 25.7 dB; see faces-64-style.md beside the weights.",
-        bias="Aligned faces only, and best what was common: light-skinned men over thirty, from the front.",
-        note="Comes with inverso and needs no network. Small and trained briefly, for the method style.",
+        recipe="`inverso train stylegan2` with narrow layers, 7,500 steps",
+        quality="StyleInversion on 20 fully observed test photos: 25.7 dB",
+        note="Small and trained briefly, for the method style.",
     ),
     Card(
         name="pggan-celebahq-1024",

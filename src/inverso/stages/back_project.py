@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
-from inverso.stages.base import Problem, StageRecord, State, no_losses
+from inverso.stages.base import Problem, StageRecord, State, energies, no_losses
 from inverso.stages.risk import least_risk
 
 POWER_STEPS = 12
@@ -82,7 +82,7 @@ def squared_norm(problem: Problem, *, like: Tensor) -> Tensor:
     measured = problem.operator(direction)
     for _ in range(POWER_STEPS):
         direction = problem.operator.adjoint(measured, image_shape=problem.image_shape)
-        length = direction.square().flatten(1).sum(dim=1).sqrt()
+        length = energies(direction).sqrt()
         direction = direction / length.clamp_min(torch.finfo(length.dtype).tiny).reshape(-1, 1, 1, 1)
         measured = problem.operator(direction)
-    return measured.abs().square().flatten(1).sum(dim=1)
+    return energies(measured)

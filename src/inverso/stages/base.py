@@ -80,7 +80,7 @@ class Problem:
     def noise_energy(self) -> Tensor:
         """Expected squared norm of the noise, per image `(n,)`."""
         profile = self.operator.noise_profile(self.y, image_shape=self.image_shape)
-        return self.noise**2 * profile.square().flatten(1).sum(dim=1)
+        return self.noise**2 * energies(profile)
 
     def misfit(self, images: Tensor) -> Tensor:
         """Compute `|A x - y|^2` of images `(..., n, C, H, W)`, one number per image."""
@@ -98,6 +98,11 @@ def energies(values: Tensor) -> Tensor:
     """Give the squared norm of each image or measurement `(n, ...)`."""
     squares = values.real.square() + values.imag.square() if values.is_complex() else values.square()
     return squares.flatten(1).sum(dim=1)
+
+
+def inner_products(a: Tensor, b: Tensor) -> Tensor:
+    """Give the real part of the inner product of each pair of images or measurements `(n, ...)`."""
+    return (a.conj() * b).real.flatten(1).sum(dim=1)
 
 
 @dataclass(frozen=True)

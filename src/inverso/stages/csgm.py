@@ -83,7 +83,7 @@ class CSGM:
         def objective() -> Evaluation:
             images = prior(z)
             misfit = problem.misfit(images.unflatten(0, (self.restarts, n))).flatten()
-            loss = misfit + weights.repeat(self.restarts) * z.square().flatten(1).sum(dim=1)
+            loss = misfit + weights.repeat(self.restarts) * energies(z)
             return Evaluation(loss, misfit, {"latent": z, "image": images})
 
         def finish(curves: Tensor) -> State:
@@ -126,7 +126,7 @@ def _look(problem: Problem, candidates: Tensor, weights: Tensor) -> Tensor:
     """Compute the loss of every candidate for every image, `(candidates, n)`."""
     images = problem.generator(candidates)
     misfit = problem.misfit(images[:, None].expand(-1, len(problem.y), *images.shape[1:]))
-    return misfit + weights * candidates.square().flatten(1).sum(dim=1, keepdim=True)
+    return misfit + weights * energies(candidates)[:, None]
 
 
 def _natural_weight(problem: Problem) -> Tensor:

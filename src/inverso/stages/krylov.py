@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverso.stages.base import energies
+from inverso.stages.base import energies, inner_products
 
 STEPS = 100
 
@@ -65,7 +65,7 @@ def spectrum(start: Tensor, gram: Callable[[Tensor], Tensor], *, steps: int = ST
     beside: list[Tensor] = []
     for _ in range(steps):
         image = gram(direction) - scaled(before, beta)
-        alpha = (direction.conj() * image).real.flatten(1).sum(dim=1)
+        alpha = inner_products(direction, image)
         image = image - scaled(direction, alpha)
         diagonal.append(alpha)
         beta = energies(image).sqrt()

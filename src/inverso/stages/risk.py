@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator
-from inverso.stages.base import Problem, energies
+from inverso.stages.base import Problem, energies, inner_products
 from inverso.stages.krylov import spectrum
 
 HIGHEST = 3
@@ -121,8 +121,7 @@ def _solving(problem: Problem, residual: Tensor) -> Callable[[Tensor], Followed]
 
     def follow(ridge: Tensor) -> Followed:
         of_residual, of_probe = (A(A.pinv(v, ridge=ridge, image_shape=problem.image_shape)) for v in (residual, probe))
-        trace = (probe.conj() * of_probe).real.flatten(1).sum(dim=1)
-        return Followed(energies(residual - of_residual), trace, energies(of_probe))
+        return Followed(energies(residual - of_residual), inner_products(probe, of_probe), energies(of_probe))
 
     return follow
 
