@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,17 @@ def test_e11_runs_with_several_restorers(tmp_path: Path, data: Path, prior_file:
     rows = finished.results.rows
     assert len(rows) == 2 * 2 * 4
     assert {"psnr", "ssim", "sharpness"} <= set(rows[0].values)
+
+
+def test_results_belong_to_the_weights_of_a_methods_own_prior(tmp_path: Path, data: Path, prior_file: Path):
+    own = tmp_path / "own.safetensors"
+    save_prior(DCGAN(6, width=8, depth=2, seed=1), own)
+    experiment = replace(find("e11"), methods={"csgm": DamageKnown((CSGM(),), prior=str(own))}, comparisons=())
+    options = Options(n=1, prior=str(prior_file), fast=True, progress=False, pictures=0)
+    run(experiment, data, tmp_path / "e11", options)
+    save_prior(DCGAN(6, width=8, depth=2, seed=2), own)
+    with pytest.raises(ValueError, match="other settings: methods' own priors differ"):
+        run(experiment, data, tmp_path / "e11", options)
 
 
 def test_style_is_a_column_for_those_who_ask():

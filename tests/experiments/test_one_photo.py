@@ -127,7 +127,7 @@ def test_a_stopped_run_goes_on_and_ends_at_the_same_numbers(
         ({"recipe": replace(RECIPE, max_size=19)}, r"max_size differ \(max_size: 20 there, 19 now\)"),
         ({"seed": 4}, r"seed differ \(seed: 3 there, 4 now\)"),
         ({"samples": 5}, "samples differ"),
-        ({"n": 1}, "n, photos differ"),
+        ({"n": 1}, r"photos differ \(photos: 2 there, 1 now\)"),
     ],
 )
 def test_other_settings_are_refused(photos: Path, finished: Path, other: dict, complaint: str) -> None:

@@ -27,10 +27,11 @@ def test_photos_take_the_shape_of_the_prior(data: Path) -> None:
     assert photos.tuning.shape == (0, 1, 8, 8)
 
 
-def test_the_digest_changes_with_the_photos(data: Path) -> None:
-    digests = {Photos.read(data, n, image_shape=SHAPE).digest for n in (2, 3)}
-    assert len(digests) == 2
-    assert Photos.read(data, 2, image_shape=SHAPE).digest in digests
+def test_every_photo_has_a_digest_of_its_own(data: Path) -> None:
+    digests = Photos.read(data, 3, image_shape=SHAPE).digests
+    assert tuple(digests) == ("00.png", "01.png", "02.png")
+    assert len(set(digests.values())) == 3
+    assert Photos.read(data, 2, image_shape=SHAPE).digests == dict(list(digests.items())[:2])
 
 
 def test_photos_refusals(data: Path, tmp_path: Path) -> None:

@@ -63,10 +63,10 @@ def finished(tmp_path: Path) -> Finished:
             for method in MADE_UP.methods
         ]
     )
-    settings = {"n": 8, "seed": 0, "prior": "tiny", "weights": "abc", "fast": False}
+    settings = {"photos": dict.fromkeys(PHOTOS, ""), "seed": 0, "prior": "tiny", "weights": "abc", "fast": False}
     machine = {"inverso": "1", "torch": "2", "device": "cpu", "accelerator": None, "threads": 1}
     record_run(tmp_path, settings, {"command": "inverso bench made-up", **machine})
-    return Finished(MADE_UP, results, Photos(torch.zeros(8, 3, 4, 4), PHOTOS, torch.zeros(0, 3, 4, 4), "", ""))
+    return Finished(MADE_UP, results, Photos(torch.zeros(8, 3, 4, 4), PHOTOS, torch.zeros(0, 3, 4, 4), {}, ""))
 
 
 def section(text: str, title: str) -> list[list[str]]:

@@ -76,6 +76,34 @@ def test_other_settings_are_refused_and_the_same_ones_recorded(tmp_path: Path) -
     assert kept == {"settings": {"n": 20, "seed": 0}, "runs": [{"command": "first"}, {"command": "second"}]}
 
 
+def recorded(folder: Path, photos: dict[str, str]) -> None:
+    record_run(folder, {"photos": photos, "seed": 0}, {"command": ""})
+
+
+def test_photos_may_be_added_at_the_end(tmp_path: Path) -> None:
+    recorded(tmp_path, {"1.png": "a", "2.png": "b"})
+    recorded(tmp_path, {"1.png": "a", "2.png": "b", "3.png": "c"})
+    assert list(read_json(tmp_path / "environment.json")["settings"]["photos"]) == ["1.png", "2.png", "3.png"]
+
+
+@pytest.mark.parametrize(
+    ("photos", "complaint"),
+    [
+        ({"1.png": "a"}, "photos: 2 there, 1 now"),
+        ({"0.png": "z", "1.png": "a", "2.png": "b"}, "photos: 2 there, 3 now"),
+        ({"1.png": "a", "2.png": "z"}, r"photos: 2\.png: 'b' there, 'z' now"),
+        ({"1.png": "a", "3.png": "b"}, r"photos: 2\.png: 'b' there, None now"),
+        ({"2.png": "b", "1.png": "a"}, "photos: in another order"),
+    ],
+)
+def test_photos_that_would_change_their_places_are_refused(
+    tmp_path: Path, photos: dict[str, str], complaint: str
+) -> None:
+    recorded(tmp_path, {"1.png": "a", "2.png": "b"})
+    with pytest.raises(ValueError, match=complaint):
+        recorded(tmp_path, photos)
+
+
 def test_broken_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(ValueError, match=r"a\.json is no JSON"):

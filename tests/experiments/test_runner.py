@@ -97,12 +97,22 @@ def test_a_finished_experiment_solves_nothing_again(experiment, data, options, t
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"n": 2}, "n, photos"), ({"seed": 1}, "seed"), ({"fast": True}, "fast"), ({"pictures": 2}, "pictures")],
+    [({"n": 2}, "photos"), ({"seed": 1}, "seed"), ({"fast": True}, "fast"), ({"pictures": 2}, "pictures")],
 )
 def test_other_settings_are_refused(experiment, data, options, tmp_path, change, named) -> None:
     run(experiment, data, tmp_path, options)
     with pytest.raises(ValueError, match=f"made with other settings: {named} differ"):
         run(experiment, data, tmp_path, replace(options, **change))
+
+
+def test_more_photos_go_on_where_fewer_ended(experiment, data, options, tmp_path) -> None:
+    few = run(experiment, data, tmp_path / "grown", replace(options, n=2)).results
+    before = few.path.read_bytes()
+    grown = run(experiment, data, tmp_path / "grown", options).results
+    assert grown.path.read_bytes().startswith(before), "finished photos are not measured again"
+    whole = run(experiment, data, tmp_path / "whole", options).results
+    values = [{(r.case, r.photo, r.method, r.seed): r.values["psnr"] for r in each.rows} for each in (grown, whole)]
+    assert values[0] == pytest.approx(values[1], abs=1e-3)
 
 
 def test_other_methods_photos_and_weights_are_refused(experiment, data, options, tmp_path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,9 +16,9 @@ from tqdm.auto import tqdm
 from inverso.checks import check_count, check_seed
 from inverso.experiments.environment import describe_run
 from inverso.experiments.one_photo_uses import save_uses
-from inverso.experiments.photos import list_pictures
+from inverso.experiments.photos import digests, list_pictures
 from inverso.experiments.pictures import FOLDER
-from inverso.experiments.results import Results, Row, record_run
+from inverso.experiments.results import PHOTOS, Results, Row, record_run
 from inverso.io import load_image
 from inverso.metrics import diversity, psnr, sifid
 from inverso.metrics.patch_features import PatchFeatures, stored_inception
@@ -133,7 +132,7 @@ def run_one_photo(
     """Fit a prior to every photo, measure it, draw its uses, and append what came out to `results.csv`.
 
     Run again with the same settings, it goes on where it was stopped: after the last scale that was finished. Device
-    and progress may change.
+    and progress may change, and n may grow.
 
     Args:
         experiment: Which it is.
@@ -352,8 +351,7 @@ def _settings(
     """Say everything that the numbers depend on."""
     return {
         "experiment": experiment.name,
-        "n": options.n,
-        "photos": {name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for name, file in files.items()},
+        PHOTOS: digests(files),
         "samples": options.samples,
         "features": features,
         "seed": options.seed,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from inverso.experiments.one_photo import OnePhoto, picture_file, prior_folder
 from inverso.experiments.report import markdown_table
-from inverso.experiments.results import Results, Row, read_json
+from inverso.experiments.results import PHOTOS, Results, Row, read_json
 from inverso.experiments.statistics import mean_interval
 from inverso.io import replacing
 
@@ -73,12 +73,12 @@ def _head(experiment: OnePhoto, environment: Mapping[str, Any]) -> str:
     lines = [f"# {experiment.name.upper()}: {experiment.title}", experiment.question, f"After {experiment.source}."]
     if settings["fast"]:
         lines.append("**A rehearsal with a handful of iterations (`--fast`): these numbers mean nothing.**")
-    made = next((run["command"] for run in runs if run["command"]), "")
+    made = next((run["command"] for run in reversed(runs) if run["command"]), "")
     if made:
         lines.append(f"```sh\n{made}\n```")
     coarsest, finest = settings["iterations"]
     lines.append(
-        f"n = {settings['n']} photos, each with a SinGAN of its own (seed {settings['seed']}): longest side "
+        f"n = {len(settings[PHOTOS])} photos, each with a SinGAN of its own (seed {settings['seed']}): longest side "
         f"{settings['max_size']} pixels, {settings['width']} filters, {coarsest} iterations at the coarsest scale to "
         f"{finest} at the finest; inverso {last['inverso']}, torch {last['torch']}, "
         f"{last['accelerator'] or last['device']}, {last['threads']} threads."

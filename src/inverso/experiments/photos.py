@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +25,14 @@ class Photos:
         images: `(n, C, H, W)` in [0, 1].
         names: Of their files, below the folder.
         tuning: `(m, C, H, W)`, none of which is measured.
-        digest: Hash of the files that are measured.
+        digests: Hashes of the files that are measured, by name.
         tuning_digest: Hash of the others.
     """
 
     images: Tensor
     names: tuple[str, ...]
     tuning: Tensor
-    digest: str
+    digests: Mapping[str, str]
     tuning_digest: str
 
     @classmethod
@@ -66,8 +67,13 @@ class Photos:
             images = [load_image(file, size=height, channels=channels) for file in chosen]
             return torch.cat(images) if images else torch.empty(0, *image_shape)
 
-        names = tuple(file.relative_to(folder).as_posix() for file in measured)
-        return cls(load(measured), names, load(others), _digest(measured), _digest(others))
+        named = {file.relative_to(folder).as_posix(): file for file in measured}
+        return cls(load(measured), tuple(named), load(others), digests(named), _digest(others))
+
+
+def digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """Hash files, each for itself."""
+    return {name: _digest([file]) for name, file in files.items()}
 
 
 def _digest(files: list[Path]) -> str:

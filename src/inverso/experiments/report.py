@@ -13,7 +13,7 @@ from typing import Any
 from inverso.experiments.groups import Groups
 from inverso.experiments.pictures import FOLDER, load_pictures, slug
 from inverso.experiments.plots import bars, curve_figure
-from inverso.experiments.results import Results, read_json
+from inverso.experiments.results import PHOTOS, Results, read_json
 from inverso.experiments.runner import Finished
 from inverso.experiments.scores import DIGITS, LOWER_IS_BETTER, TITLES
 from inverso.experiments.statistics import group_p_value, holm, mean_interval, paired_p_value
@@ -70,14 +70,14 @@ def _head(experiment: Experiment, environment: Mapping[str, Any]) -> str:
         lines.append(f"After {experiment.source}.")
     if settings["fast"]:
         lines.append("**A rehearsal with a handful of steps (`--fast`): these numbers mean nothing.**")
-    made = next((run["command"] for run in runs if run["command"]), "")
+    made = next((run["command"] for run in reversed(runs) if run["command"]), "")
     if made:
         lines.append(f"```sh\n{made}\n```")
     accelerator = last["accelerator"] or last["device"]
     lines.append(
-        f"n = {settings['n']} photos, each with a mask and noise of its own seed (seed {settings['seed']}); prior "
-        f"`{settings['prior']}` (weights {settings['weights']}); inverso {last['inverso']}, torch {last['torch']}, "
-        f"{accelerator}, {last['threads']} threads."
+        f"n = {len(settings[PHOTOS])} photos, each with a mask and noise of its own seed (seed {settings['seed']}); "
+        f"prior `{settings['prior']}` (weights {settings['weights']}); inverso {last['inverso']}, "
+        f"torch {last['torch']}, {accelerator}, {last['threads']} threads."
     )
     return "\n\n".join(lines)
 

@@ -15,6 +15,8 @@ from typing import Any
 from inverso.io import replacing
 
 KEYS = ("case", "photo", "method", "seed")
+PHOTOS = "photos"
+"""The setting that may grow."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,12 @@ def _row(line: list[str], columns: tuple[str, ...], where: str) -> Row:
 def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     """Write settings and this run to `environment.json`, or refuse a folder that other settings have made.
 
+    Args:
+        folder: Of the results.
+        settings: All that the numbers depend on; under "photos" the digests of the photos by name, in the order of
+            their seeds, which later runs may extend.
+        run: Of what `describe_run` says.
+
     Raises:
         ValueError: The settings differ from those of the results in the folder.
     """
@@ -139,19 +147,36 @@ def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]
     runs: list[Any] = []
     if path.exists():
         known = read_json(path)
+        there, runs = known["settings"], known["runs"]
         differing = [
-            name for name in {**known["settings"], **settings} if known["settings"].get(name) != settings.get(name)
+            name for name in {**there, **settings} if not _continues(name, there.get(name), settings.get(name))
         ]
         if differing:
             name = differing[0]
             msg = (
                 f"the results in {folder} were made with other settings: {', '.join(differing)} differ "
-                f"({name}: {_short(known['settings'].get(name))} there, {_short(settings.get(name))} now). "
+                f"({name}: {_difference(there.get(name), settings.get(name))}). "
                 "Give another folder with --out, or the settings of environment.json to go on"
             )
             raise ValueError(msg)
-        runs = known["runs"]
     write_json(path, {"settings": settings, "runs": [*runs, run]})
+
+
+def _continues(name: str, there: object, now: object) -> bool:
+    """Tell whether rows made with one value of a setting may stand beside those of another."""
+    if name == PHOTOS and isinstance(there, dict) and isinstance(now, dict):
+        # A photo keeps its place and with it its seed.
+        return list(now.items())[: len(there)] == list(there.items())
+    return there == now
+
+
+def _difference(there: object, now: object) -> str:
+    if isinstance(there, dict) and isinstance(now, dict):
+        if len(there) != len(now):
+            return f"{len(there)} there, {len(now)} now"
+        entry = next((name for name in there if there[name] != now.get(name)), None)
+        return "in another order" if entry is None else f"{entry}: {_difference(there[entry], now.get(entry))}"
+    return f"{_short(there)} there, {_short(now)} now"
 
 
 def _short(value: object) -> str:

@@ -21,7 +21,7 @@ from inverso.experiments.measuring import load_restorers, measure
 from inverso.experiments.photos import TUNING_PHOTOS, Photos
 from inverso.experiments.pictures import save_pictures
 from inverso.experiments.points import Points
-from inverso.experiments.results import Results, Row, read_json, record_run, write_json
+from inverso.experiments.results import PHOTOS, Results, Row, read_json, record_run, write_json
 from inverso.experiments.scores import available, score
 from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
 from inverso.operators import LinearOperator
@@ -89,7 +89,8 @@ def run(
 ) -> Finished:
     """Measure every photo, reconstruct it by every method, and append what came out to `results.csv`.
 
-    Run again with the same settings, it goes on where it was stopped. Batch, device and progress may change.
+    Run again with the same settings, it goes on where it was stopped. Batch, device and progress may change, and n may
+    grow.
 
     Args:
         experiment: What to run.
@@ -297,6 +298,12 @@ def _hurried(stage: Stage) -> Stage:
     return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage
 
 
+def _own_priors(experiment: Experiment) -> list[str]:
+    """List the priors that methods use in the place of the experiment's."""
+    named = (getattr(stage, "prior", None) for entry in experiment.methods.values() for stage in stages_in(entry))
+    return sorted({name for name in named if isinstance(name, str)})
+
+
 def _settings(
     experiment: Experiment,
     options: Options,
@@ -310,11 +317,11 @@ def _settings(
         "cases": {case.title: repr(case) for case in experiment.cases},
         "methods": {name: repr(stages_in(entry)) for name, entry in experiment.methods.items()},
         "metrics": list(experiment.metrics),
-        "n": options.n,
-        "photos": photos.digest,
+        PHOTOS: photos.digests,
         "tuning photos": photos.tuning_digest,
         "prior": options.prior,
         "weights": fingerprint(prior),
+        "methods' own priors": {name: fingerprint(load(name, progress=False)) for name in _own_priors(experiment)},
         "restorers": {name: fingerprint(network) for name, network in restorers.items()},
         "seed": options.seed,
         "fast": options.fast,
