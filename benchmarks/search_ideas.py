@@ -5,19 +5,21 @@ Evaluations are forward passes with gradient; a product with the Jacobian, from 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from adaptation_ideas import LowRank, SomeBlocks
+from torch import Tensor
 
+from inverso.operators import LinearOperator
 from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Problem, Stage, StageRecord, State
-from inverso.stages.adaptation import Adaptation
 from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
+from inverso.types import ImageShape
 
 REFERENCE = "2 x 100"
 PATIENCE = 10
@@ -178,24 +180,55 @@ class Falling:
 
 
 @dataclass(frozen=True)
-class SomeBlocks:
-    """Adaptation of the layers whose names begin with one of these."""
+class Onward(CSGM):
+    """The search from given latents, `(restarts, 1, *latent_shape)`."""
 
-    blocks: tuple[str, ...]
-    lr: float = 3e-4
-    steps: int = 100
-    name: str = "ia"
+    starts: Tensor | None = None
+
+    def _starts(self, problem: Problem, weights: Tensor) -> Tensor:  # noqa: ARG002
+        return cast("Tensor", self.starts)
+
+
+@dataclass(frozen=True)
+class Pooled(LinearOperator):
+    """The mean of squares of pixels of what an operator lets through."""
+
+    whole: LinearOperator
+    factor: int
+    image_shape: ImageShape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure, bring back, and shrink."""
+        return F.avg_pool2d(self.whole.pinv(self.whole(x), image_shape=self.image_shape), self.factor)
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:  # noqa: ARG002
+        """Give the shape of the images."""
+        return self.image_shape
+
+
+@dataclass(frozen=True)
+class CoarseToFine:
+    """A descent on a shrunk misfit, then on a less shrunk one, then on all of it.
+
+    Args:
+        phases: Pairs of the shrinking's factor and the steps.
+    """
+
+    phases: Sequence[tuple[int, int]]
+    name: str = "coarse to fine"
 
     def __call__(self, problem: Problem, state: State) -> State:
-        """Adapt."""
-        network = copy.deepcopy(cast("nn.Module", problem.generator))
-        for module_name, module in network.named_modules():
-            if module_name and not module_name.startswith(self.blocks):
-                for name, value in list(module._parameters.items()):
-                    del module._parameters[name]
-                    module.register_buffer(name, None if value is None else value.detach())
-        adaptation = Adaptation(self.name, network, steps=self.steps, lr=self.lr, latent_lr=1e-4)
-        return adaptation.run(problem, state, cast("Tensor", state.latent))
+        """Descend, finer and finer."""
+        A, starts, count = problem.operator, None, 0
+        back = A.pinv(problem.y, image_shape=problem.image_shape)
+        for factor, steps in self.phases:
+            pooled = Pooled(A, factor, problem.image_shape)
+            part = problem if factor == 1 else replace(problem, y=F.avg_pool2d(back, factor), A=pooled)
+            settings = {"steps": steps, "restarts": 1, "latent_weight": 0.0}
+            search = CSGM(**settings) if starts is None else Onward(**settings, starts=starts)
+            latent = cast("Tensor", search(part, state).latent)
+            starts, count = latent[None], count + steps
+        return found(self.name, problem, state, latent, count)
 
 
 def real(values: Tensor) -> Tensor:
@@ -260,6 +293,8 @@ def routes() -> dict[str, list[Stage]]:
         "L-BFGS in lockstep, 1 x 40 of 16": search(steps=40, restarts=1, candidates=16),
         "weighed latents, 2 x 40": CSGM(),
         "weighed latents, 2 x 120": CSGM(steps=120),
+        "coarse to fine: 10 steps at 1/8, 10 at 1/4, 20": CoarseToFine(((8, 10), (4, 10), (1, 20))),
+        "coarse to fine: 20 steps at 1/4, 20": CoarseToFine(((4, 20), (1, 20))),
         "Gauss-Newton, 8 x 5": GaussNewton(8, 5),
         "plateau 1 %": Plateau(0.01),
     }
@@ -283,6 +318,9 @@ def routes() -> dict[str, list[Stage]]:
             "ia 50": ImageAdaptive(steps=50),
             "ia 50, twice the rate": ImageAdaptive(steps=50, lr=6e-4),
             "ia 200": ImageAdaptive(steps=200),
+            "ia of rank 1": LowRank(1),
+            "ia of rank 4": LowRank(4),
+            "ia of rank 4, twice the rate": LowRank(4, lr=6e-3),
         }.items()
     }
     averaging: dict[str, list[Stage]] = {
