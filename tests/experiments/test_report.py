@@ -64,8 +64,9 @@ def finished(tmp_path: Path) -> Finished:
         ]
     )
     settings = {"photos": dict.fromkeys(PHOTOS, ""), "seed": 0, "prior": "tiny", "weights": "abc", "fast": False}
-    machine = {"inverso": "1", "torch": "2", "device": "cpu", "accelerator": None, "threads": 1}
-    record_run(tmp_path, settings, {"command": "inverso bench made-up", **machine})
+    machine = {"torch": "2", "device": "cpu", "accelerator": None, "threads": 1}
+    code = {"inverso": "1", "source": "abc", "left": 16}
+    record_run(tmp_path, settings, {"command": "inverso bench made-up", **code, **machine})
     return Finished(MADE_UP, results, Photos(torch.zeros(8, 3, 4, 4), PHOTOS, torch.zeros(0, 3, 4, 4), {}, ""))
 
 
@@ -104,6 +105,15 @@ def test_tests_of_the_differences(finished: Finished, tmp_path: Path) -> None:
     assert rows[1][3:] == ["1.000", "1.000"]
     cases = section(text, "Measurements against each other")[2:]
     assert [row[:3] for row in cases] == [["x2 against x4", m, "+5.00 ± 0.00"] for m in MADE_UP.methods]
+
+
+def test_tests_in_further_metrics(finished: Finished, tmp_path: Path) -> None:
+    experiment = replace(finished.experiment, tested=("psnr", "lpips", "ssim"))
+    text = write_report(tmp_path, replace(finished, experiment=experiment)).read_text()
+    rows = section(text, "Methods against each other: LPIPS (AlexNet)")[2:]
+    assert [row[1] for row in rows] == ["good against plain", "even against good"] * 2
+    assert "Methods against each other\n" in text
+    assert "other: SSIM" not in text, "it was not measured"
 
 
 def test_every_pair_and_metric_is_in_the_csv(finished: Finished, tmp_path: Path) -> None:

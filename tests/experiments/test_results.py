@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inverso.experiments.results import Results, Row, read_json, record_run, write_json
+from inverso.experiments.results import Results, Row, code_of, read_json, record_run, write_json
 
 COLUMNS = ("psnr", "bytes")
 METHODS = ("a", "b")
@@ -102,6 +102,12 @@ def test_photos_that_would_change_their_places_are_refused(
     recorded(tmp_path, {"1.png": "a", "2.png": "b"})
     with pytest.raises(ValueError, match=complaint):
         recorded(tmp_path, photos)
+
+
+def test_a_page_names_every_code_that_made_rows(tmp_path: Path) -> None:
+    for source, left in (("aa", 9), ("bb", 4), ("bb", 2), ("cc", 0)):
+        record_run(tmp_path, {}, {"inverso": "1.2", "source": source, "left": left})
+    assert code_of(read_json(tmp_path / "environment.json")) == "inverso 1.2 (source aa, then bb)"
 
 
 def test_broken_json_is_refused(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from typing import ClassVar
 import pytest
 import torch
 
-from inverso import solve
+from inverso import __version__, solve
 from inverso.experiments import Case, Experiment, Options, TotalVariation, Tuned, run
+from inverso.experiments.environment import source_digest
 from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, load_restorers, measure
 from inverso.io import load_image
 from inverso.metrics import psnr, ssim
@@ -42,6 +43,9 @@ def test_rows_are_what_solve_gives(experiment, data, options, prior_file, tmp_pa
                 assert row.values["evaluations"] == sum(record.evaluations for record in alone.stages)
     kept = json.loads((tmp_path / "environment.json").read_text())
     assert kept["runs"][0]["command"] == "a command"
+    assert kept["runs"][0]["left"] == 2 * 3
+    assert kept["runs"][0]["source"] == source_digest()
+    assert kept["settings"]["inverso"] == kept["runs"][0]["inverso"] == __version__
     assert kept["settings"]["methods"]["csgm"].startswith("(CSGM(steps=3,")
 
 

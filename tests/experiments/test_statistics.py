@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from inverso.experiments import group_p_value, holm, mean_interval, paired_p_value
+from inverso.experiments import difference_interval, group_p_value, holm, mean_interval, paired_p_value
 
 
 def test_interval_is_students() -> None:
@@ -27,6 +28,17 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
 @pytest.mark.parametrize("values", [[4.0], [1.0, math.inf]])
 def test_interval_is_unknown_where_it_cannot_be_known(values: list[float]) -> None:
     assert math.isnan(mean_interval(values).half_width)
+
+
+def test_interval_of_a_difference_is_welchs() -> None:
+    a, b = [22.0, 23.0, 25.0, 24.0], [20.0, 21.5, 19.0]
+    interval = difference_interval(a, b, confidence=0.9)
+    spreads = [float(np.var(sample, ddof=1)) / len(sample) for sample in (a, b)]
+    freedom = sum(spreads) ** 2 / (spreads[0] ** 2 / 3 + spreads[1] ** 2 / 2)
+    assert interval.mean == pytest.approx(23.5 - 60.5 / 3)
+    assert interval.half_width == pytest.approx(stats.t.ppf(0.95, freedom) * sum(spreads) ** 0.5)
+    assert math.isnan(difference_interval([1.0], [2.0, 3.0]).half_width)
+    assert math.isnan(difference_interval([math.inf, 1.0], [2.0, 3.0]).half_width)
 
 
 def test_paired_test_counts_coin_tosses() -> None:

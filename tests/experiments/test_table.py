@@ -91,7 +91,13 @@ def test_restorers_get_a_column_each(experiment: Experiment) -> None:
     several = both.with_restorers(["a", "b"])
     assert list(several.methods) == ["linear", "csgm", "ff (a)", "ff (b)"]
     assert stages_in(several.methods["ff (b)"]) == stages_of("ff")
-    assert several.comparisons == ()
+    assert several.comparisons == (("ff (a)", "linear"), ("ff (b)", "linear"), ("ff (a)", "ff (b)"))
+
+
+def test_what_compares_no_restorers_stays_compared(experiment: Experiment) -> None:
+    assert experiment.with_restorers([]).comparisons == experiment.comparisons
+    mixed = replace(experiment, methods={**experiment.methods, "ff": "ff"})
+    assert mixed.with_restorers(["a", "b"]).comparisons == (*experiment.comparisons, ("ff (a)", "ff (b)"))
 
 
 def test_refusals(experiment: Experiment) -> None:

@@ -16,6 +16,7 @@ from inverso.experiments.report import write_report
 from inverso.experiments.runner import Options, run
 from inverso.experiments.statistics import (
     Interval,
+    difference_interval,
     group_p_value,
     holm,
     mean_interval,
@@ -41,6 +42,7 @@ __all__ = [
     "Points",
     "TotalVariation",
     "Tuned",
+    "difference_interval",
     "find",
     "group_p_value",
     "holm",

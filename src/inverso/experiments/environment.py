@@ -7,17 +7,31 @@ import os
 import platform
 import sys
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+import inverso
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "torchmetrics",
+    "lpips",
+    "deepinv",
+    "matplotlib",
+)
+
 
 def describe_run(command: str, device: str) -> dict[str, Any]:
     """Describe this run: when, by which command, on what."""
-    from importlib.metadata import version  # noqa: PLC0415
-
-    packages = ("inverso", "torch", "numpy", "scipy", "scikit-image")
+    packages = {name: known for name in PACKAGES if (known := _version(name)) is not None}
     accelerator = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     return {
         "command": command,
@@ -26,11 +40,39 @@ def describe_run(command: str, device: str) -> dict[str, Any]:
         "accelerator": accelerator,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
+        "processor": _processor(),
         "machine": platform.machine(),
         "system": platform.system(),
         "python": ".".join(map(str, sys.version_info[:3])),
-        **{package: version(package) for package in packages},
+        "inverso": inverso.__version__,
+        "source": source_digest(),
+        **packages,
     }
+
+
+def source_digest() -> str:
+    """Hash the code of the package: versions tell releases apart, and this what lies between them."""
+    folder = Path(inverso.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """Name the processor; Linux tells it in a file, other systems by themselves."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
 
 
 def fingerprint(network: nn.Module) -> str:

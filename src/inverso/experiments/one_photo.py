@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+import inverso
 from inverso.checks import check_count, check_seed
 from inverso.experiments.environment import describe_run
 from inverso.experiments.one_photo_uses import save_uses
 from inverso.experiments.photos import digests, list_pictures
 from inverso.experiments.pictures import FOLDER
-from inverso.experiments.results import PHOTOS, Results, Row, record_run
+from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
 from inverso.io import load_image
 from inverso.metrics import diversity, psnr, sifid
 from inverso.metrics.patch_features import PatchFeatures, stored_inception
@@ -168,8 +169,10 @@ def run_one_photo(
     features: PatchFeatures = "random" if stored_inception() is None else "inception"
     out.mkdir(parents=True, exist_ok=True)
     settings = _settings(experiment, options, recipe, files, features)
-    record_run(out, settings, describe_run(command, options.device))
+    check_settings(out, settings)
     results = Results.open(out / "results.csv", COLUMNS, methods=[METHOD])
+    left = options.n - len(results.finished)
+    record_run(out, settings, describe_run(command, options.device) | {"left": left})
     case = f"up to {recipe.max_size} pixels"
     with tqdm(
         total=options.n, initial=len(results.finished), unit="photo", disable=not options.progress, position=0
@@ -350,6 +353,7 @@ def _settings(
 ) -> dict[str, Any]:
     """Say everything that the numbers depend on."""
     return {
+        "inverso": inverso.__version__,
         "experiment": experiment.name,
         PHOTOS: digests(files),
         "samples": options.samples,

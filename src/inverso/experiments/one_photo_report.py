@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from inverso.experiments.one_photo import OnePhoto, picture_file, prior_folder
 from inverso.experiments.report import markdown_table
-from inverso.experiments.results import PHOTOS, Results, Row, read_json
+from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, Row, code_of, read_json
 from inverso.experiments.statistics import mean_interval
 from inverso.io import replacing
 
@@ -50,7 +50,7 @@ def write_one_photo_report(out: str | Path, experiment: OnePhoto, results: Resul
         The path of `table.md`.
     """
     out = Path(out)
-    environment = read_json(out / "environment.json")
+    environment = read_json(out / ENVIRONMENT)
     parts = [
         _head(experiment, environment),
         "## Priors",
@@ -80,7 +80,7 @@ def _head(experiment: OnePhoto, environment: Mapping[str, Any]) -> str:
     lines.append(
         f"n = {len(settings[PHOTOS])} photos, each with a SinGAN of its own (seed {settings['seed']}): longest side "
         f"{settings['max_size']} pixels, {settings['width']} filters, {coarsest} iterations at the coarsest scale to "
-        f"{finest} at the finest; inverso {last['inverso']}, torch {last['torch']}, "
+        f"{finest} at the finest; {code_of(environment)}, torch {last['torch']}, "
         f"{last['accelerator'] or last['device']}, {last['threads']} threads."
     )
     return "\n\n".join(lines)

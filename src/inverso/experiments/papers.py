@@ -14,12 +14,11 @@ from inverso.experiments.baselines import (
     LinearInterpolation,
     TotalVariation,
 )
-from inverso.experiments.deepinverse import DEEPINV
 from inverso.experiments.old_photos import AsItIs, DamageKnown, OldPhotos
 from inverso.experiments.one_photo import OnePhoto
 from inverso.experiments.points import DETECTORS, CentralBlock, Detector, Points, RandomBox
 from inverso.experiments.table import Case, Curve, Entry, Experiment, Tuned
-from inverso.experiments.worth import ceiling, what_is_it_worth
+from inverso.experiments.worth import SLOW, ceiling, what_is_it_worth
 from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, RandomMask
 from inverso.stages import CSGM, BackProject, ImageAdaptive, StyleInversion
 
@@ -42,7 +41,6 @@ TV_OF_BLURS = Tuned(tuple(TotalVariation(weight) for weight in (*LITTLE_NOISE, 0
 GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)))
 GENERATIVE: Mapping[str, Entry] = MappingProxyType({name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp")})
 ORDER = (("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
-SLOW: Mapping[str, Entry] = MappingProxyType({"dip": "dip", **DEEPINV})
 
 STYLES = "faces-64-style"
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -67,7 +65,7 @@ def _compressed_sensing() -> Experiment:
         cases=tuple(cases),
         methods={"zero-filled": "zero-filled", "pinv": "pinv", "tv": TV, **GENERATIVE},
         slow=SLOW,
-        comparisons=(*ORDER, ("csgm", "pinv")),
+        comparisons=(*ORDER, ("csgm", "pinv"), ("pinv", "zero-filled")),
     )
 
 
@@ -255,6 +253,7 @@ def _old_photos() -> Experiment:
             "style+bp (damage known)": DamageKnown((StyleInversion(), BackProject()), prior=STYLES),
         },
         metrics=("psnr", "ssim", "sharpness", "lpips"),
+        tested=("psnr", "sharpness"),
         comparisons=(("ff", "damaged"), ("ff", "ia+bp (damage known)"), ("ia+bp (damage known)", "damaged")),
     )
 

@@ -13,10 +13,10 @@ from typing import Any
 from inverso.experiments.groups import Groups
 from inverso.experiments.pictures import FOLDER, load_pictures, slug
 from inverso.experiments.plots import bars, curve_figure
-from inverso.experiments.results import PHOTOS, Results, read_json
+from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, code_of, read_json
 from inverso.experiments.runner import Finished
 from inverso.experiments.scores import DIGITS, LOWER_IS_BETTER, TITLES
-from inverso.experiments.statistics import group_p_value, holm, mean_interval, paired_p_value
+from inverso.experiments.statistics import difference_interval, group_p_value, holm, mean_interval, paired_p_value
 from inverso.experiments.table import Experiment
 from inverso.io import replacing
 from inverso.plotting import grid
@@ -24,8 +24,9 @@ from inverso.plotting import grid
 SIGNIFICANT = 0.05
 WITHIN = {"psnr": 0.1}
 TESTS = (
-    "Difference of the means with its 95 % interval (t). p: two-sided permutation test, exact or with 9,999 resamples "
-    "and a fixed seed; p (Holm): corrected for all tests of the table. Bold: p (Holm) below 0.05."
+    "Difference of the means with its 95 % interval (t; Welch's between groups). p: two-sided permutation test, exact "
+    "or with 9,999 resamples and a fixed seed; p (Holm): corrected for all tests of the table. Bold: p (Holm) below "
+    "0.05."
 )
 
 
@@ -43,13 +44,13 @@ def write_report(out: str | Path, finished: Finished, *, groups: Groups | None =
     out = Path(out)
     experiment, results = finished.experiment, finished.results
     plots = _draw_plots(out, experiment, results)
-    environment = read_json(out / "environment.json")
+    environment = read_json(out / ENVIRONMENT)
     parts = [
         _head(experiment, environment),
         *(_metric_part(experiment, results, metric, plots) for metric in experiment.metrics),
         *_missing_metrics(experiment),
         _cost_part(experiment, results),
-        _comparison_part(experiment, results),
+        *(_comparison_part(experiment, results, metric) for metric in _tested(experiment)),
         _case_part(experiment, results),
         *(_group_part(experiment, results, groups, metric) for metric in experiment.metrics if groups),
     ]
@@ -76,7 +77,7 @@ def _head(experiment: Experiment, environment: Mapping[str, Any]) -> str:
     accelerator = last["accelerator"] or last["device"]
     lines.append(
         f"n = {len(settings[PHOTOS])} photos, each with a mask and noise of its own seed (seed {settings['seed']}); "
-        f"prior `{settings['prior']}` (weights {settings['weights']}); inverso {last['inverso']}, "
+        f"prior `{settings['prior']}` (weights {settings['weights']}); {code_of(environment)}, "
         f"torch {last['torch']}, {accelerator}, {last['threads']} threads."
     )
     return "\n\n".join(lines)
@@ -135,14 +136,21 @@ def _cheapest(experiment: Experiment, results: Results) -> str:
     return markdown_table(titles, rows)
 
 
-def _comparison_part(experiment: Experiment, results: Results) -> str:
-    metric = experiment.metrics[0]
+def _tested(experiment: Experiment) -> list[str]:
+    wanted = experiment.metrics[:1] if experiment.tested is None else experiment.tested
+    return [metric for metric in wanted if metric in experiment.metrics]
+
+
+def _comparison_part(experiment: Experiment, results: Results, metric: str) -> str:
     tests = [
         _paired(results, (case.title, first), (case.title, second), metric, [case.title, f"{first} against {second}"])
         for case in experiment.cases
         for first, second in experiment.comparisons
     ]
-    return _test_table("Methods against each other", ["measured", "methods"], metric, tests)
+    title = "Methods against each other"
+    if metric != experiment.metrics[0]:
+        title = f"{title}: {TITLES[metric]}"
+    return _test_table(title, ["measured", "methods"], metric, tests)
 
 
 def _case_part(experiment: Experiment, results: Results) -> str:
@@ -198,8 +206,8 @@ def _paired(results: Results, first: tuple[str, str], second: tuple[str, str], m
 
 
 def _against_others(inside: Sequence[float], outside: Sequence[float], names: list[str]) -> _Test:
-    a, b = mean_interval(inside), mean_interval(outside)
-    return _Test(names, a.mean - b.mean, (a.half_width**2 + b.half_width**2) ** 0.5, group_p_value(inside, outside))
+    interval = difference_interval(inside, outside)
+    return _Test(names, interval.mean, interval.half_width, group_p_value(inside, outside))
 
 
 def _test_table(title: str, keys: list[str], metric: str, tests: Sequence[_Test], *, level: int = 2) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from inverso.io import replacing
 
 KEYS = ("case", "photo", "method", "seed")
+ENVIRONMENT = "environment.json"
 PHOTOS = "photos"
 """The setting that may grow."""
 
@@ -130,36 +131,54 @@ def _row(line: list[str], columns: tuple[str, ...], where: str) -> Row:
         raise ValueError(msg) from error
 
 
-def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    """Write settings and this run to `environment.json`, or refuse a folder that other settings have made.
+def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a folder that other settings have made.
 
     Args:
         folder: Of the results.
         settings: All that the numbers depend on; under "photos" the digests of the photos by name, in the order of
             their seeds, which later runs may extend.
-        run: Of what `describe_run` says.
 
     Raises:
         ValueError: The settings differ from those of the results in the folder.
     """
-    path = folder / "environment.json"
-    settings = json.loads(json.dumps(settings))
-    runs: list[Any] = []
-    if path.exists():
-        known = read_json(path)
-        there, runs = known["settings"], known["runs"]
-        differing = [
-            name for name in {**there, **settings} if not _continues(name, there.get(name), settings.get(name))
-        ]
-        if differing:
-            name = differing[0]
-            msg = (
-                f"the results in {folder} were made with other settings: {', '.join(differing)} differ "
-                f"({name}: {_difference(there.get(name), settings.get(name))}). "
-                "Give another folder with --out, or the settings of environment.json to go on"
-            )
-            raise ValueError(msg)
+    path = folder / ENVIRONMENT
+    if not path.exists():
+        return
+    there, now = read_json(path)["settings"], json.loads(json.dumps(settings))
+    differing = [name for name in {**there, **now} if not _continues(name, there.get(name), now.get(name))]
+    if differing:
+        name = differing[0]
+        msg = (
+            f"the results in {folder} were made with other settings: {', '.join(differing)} differ "
+            f"({name}: {_difference(there.get(name), now.get(name))}). "
+            f"Give another folder with --out, or the settings of {ENVIRONMENT} to go on"
+        )
+        raise ValueError(msg)
+
+
+def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Write settings and this run to `environment.json`.
+
+    Args:
+        folder: Of the results.
+        settings: As for `check_settings`.
+        run: What `describe_run` says, and under "left" how many photos and cases the run found undone.
+
+    Raises:
+        ValueError: The settings differ from those of the results in the folder.
+    """
+    check_settings(folder, settings)
+    path = folder / ENVIRONMENT
+    runs = read_json(path)["runs"] if path.exists() else []
     write_json(path, {"settings": settings, "runs": [*runs, run]})
+
+
+def code_of(environment: Mapping[str, Any]) -> str:
+    """Name the version of inverso that made the results, and its source: more than one if it changed on the way."""
+    measured = [run for run in environment["runs"] if run["left"]] or environment["runs"][-1:]
+    sources = list(dict.fromkeys(run["source"] for run in measured))
+    return f"inverso {measured[-1]['inverso']} (source {', then '.join(sources)})"
 
 
 def _continues(name: str, there: object, now: object) -> bool:

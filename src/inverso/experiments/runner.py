@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+import inverso
 from inverso.checks import check_count, check_seed
 from inverso.errors import InversoError
 from inverso.experiments.environment import describe_run, fingerprint
@@ -21,7 +22,7 @@ from inverso.experiments.measuring import load_restorers, measure
 from inverso.experiments.photos import TUNING_PHOTOS, Photos
 from inverso.experiments.pictures import save_pictures
 from inverso.experiments.points import Points
-from inverso.experiments.results import PHOTOS, Results, Row, read_json, record_run, write_json
+from inverso.experiments.results import PHOTOS, Results, Row, check_settings, read_json, record_run, write_json
 from inverso.experiments.scores import available, score
 from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
 from inverso.operators import LinearOperator
@@ -140,8 +141,10 @@ class _Session:
         photos = Photos.read(data, options.n, image_shape=prior.image_shape, tuning=TUNING_PHOTOS if tuned else 0)
         out.mkdir(parents=True, exist_ok=True)
         settings = _settings(experiment, options, photos, prior, restorers)
-        record_run(out, settings, describe_run(command, options.device))
+        check_settings(out, settings)
         results = Results.open(out / "results.csv", (*experiment.metrics, *COSTS), methods=list(experiment.methods))
+        left = len(experiment.cases) * options.n - len(results.finished)
+        record_run(out, settings, describe_run(command, options.device) | {"left": left})
         return cls(experiment, options, photos, prior, restorers, out, results)
 
     def run(self) -> None:
@@ -313,6 +316,7 @@ def _settings(
 ) -> dict[str, Any]:
     """Say everything that the numbers depend on."""
     return {
+        "inverso": inverso.__version__,
         "experiment": experiment.name,
         "cases": {case.title: repr(case) for case in experiment.cases},
         "methods": {name: repr(stages_in(entry)) for name, entry in experiment.methods.items()},

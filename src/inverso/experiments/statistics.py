@@ -60,9 +60,7 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Inter
         >>> round(interval.mean, 2), round(interval.half_width, 2)
         (21.0, 2.48)
     """
-    if not 0 < check_fraction(confidence, name="confidence") < 1:
-        msg = f"confidence must lie in (0, 1), got {confidence}"
-        raise ValueError(msg)
+    _check_confidence(confidence)
     sample = _as_sample(values)
     mean = float(sample.mean())
     if len(sample) == 1 or not np.isfinite(mean):
@@ -71,6 +69,37 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Inter
 
     error = float(sample.std(ddof=1)) / len(sample) ** 0.5
     return Interval(mean, float(t.ppf((1 + confidence) / 2, len(sample) - 1)) * error, len(sample))
+
+
+def difference_interval(inside: Sequence[float], outside: Sequence[float], *, confidence: float = 0.95) -> Interval:
+    """Compute the difference of two groups' means and its confidence interval by Welch's t, for unequal variances.
+
+    Args:
+        inside: Values of one group of images.
+        outside: Of the others.
+        confidence: In (0, 1).
+
+    Returns:
+        The difference, and half the width of the interval: NaN if a group has one value, or one is infinite.
+
+    Raises:
+        ValueError: A group is empty, or a value is NaN.
+
+    Example:
+        >>> from inverso.experiments import difference_interval
+        >>> interval = difference_interval([22.0, 23.0, 24.0], [20.0, 21.0, 22.0])
+        >>> round(interval.mean, 2), round(interval.half_width, 2)
+        (2.0, 2.27)
+    """
+    _check_confidence(confidence)
+    a, b = _as_sample(inside), _as_sample(outside)
+    difference, n = float(a.mean() - b.mean()), len(a) + len(b)
+    if min(len(a), len(b)) < 2 or not np.isfinite(difference):
+        return Interval(difference, float("nan"), n)
+    from scipy.stats import ttest_ind  # noqa: PLC0415
+
+    bounds = ttest_ind(a, b, equal_var=False).confidence_interval(confidence)
+    return Interval(difference, float(bounds.high - bounds.low) / 2, n)
 
 
 def paired_p_value(
@@ -181,6 +210,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = raw.copy()
     corrected[order] = np.minimum(1, np.maximum.accumulate(raw[order] * factors))
     return [float(value) for value in corrected]
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < check_fraction(confidence, name="confidence") < 1:
+        msg = f"confidence must lie in (0, 1), got {confidence}"
+        raise ValueError(msg)
 
 
 def _difference_of_means(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:

@@ -138,8 +138,9 @@ class Experiment:
         cases: Its rows.
         methods: Its columns: name -> method as `solve` takes it, or one that is tuned first.
         slow: More columns, which run when asked for.
-        metrics: Names of per-image metrics from `inverso.metrics`, the first one being the one that is tested first.
+        metrics: Names of per-image metrics from `inverso.metrics`, the one that decides what is best first.
             "lpips" is left out where its weights are missing.
+        tested: Metrics in which the page tests differences; by default the first one.
         comparisons: Pairs of methods whose difference the page tests, the one that should be better first.
         case_comparisons: Pairs of titles of cases, likewise, tested for every method.
         curves: Figures beside the bars.
@@ -165,6 +166,7 @@ class Experiment:
     methods: Mapping[str, Entry]
     slow: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}), kw_only=True)
     metrics: tuple[str, ...] = field(default=("psnr", "ssim", "lpips"), kw_only=True)
+    tested: tuple[str, ...] | None = field(default=None, kw_only=True)
     comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     case_comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     curves: tuple[Curve, ...] = field(default=(), kw_only=True)
@@ -190,18 +192,26 @@ class Experiment:
     def with_restorers(self, names: Sequence[str]) -> Experiment:
         """Give every method that needs a restorer one column per restorer.
 
+        Every restorer takes part in the comparisons of its method, and in one with the first restorer.
+
         Args:
             names: Of the restorers. A single one leaves the methods' names as they are.
         """
         methods: dict[str, Entry] = {}
+        columns: dict[str, dict[str, str]] = {}
         for name, entry in self.methods.items():
             if isinstance(entry, Tuned | Using) or not _uses_restorer(entry):
                 methods[name] = entry
                 continue
-            for restorer in names:
-                methods[name if len(names) == 1 else f"{name} ({restorer})"] = Using(restorer, entry)
-        pairs = tuple(pair for pair in self.comparisons if methods.keys() >= set(pair))
-        return dataclasses.replace(self, methods=methods, comparisons=pairs)
+            columns[name] = {each: name if len(names) == 1 else f"{name} ({each})" for each in names}
+            methods |= {column: Using(restorer, entry) for restorer, column in columns[name].items()}
+        pairs = [
+            tuple(columns[method][restorer] if method in columns else method for method in pair)
+            for pair in self.comparisons
+            for restorer in (names if columns.keys() & set(pair) else [""])
+        ]
+        pairs += [(own[names[0]], own[other]) for own in columns.values() for other in names[1:]]
+        return dataclasses.replace(self, methods=methods, comparisons=tuple((a, b) for a, b in pairs))
 
     def chosen(self, names: Sequence[str] | None) -> Experiment:
         """Keep some methods only.

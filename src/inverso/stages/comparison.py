@@ -10,7 +10,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.losses.multiscale import MultiScale
 from inverso.stages.back_project import squared_norm
-from inverso.stages.base import Problem
+from inverso.stages.base import Problem, energies
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Comparison:
             norm = squared_norm(problem, like=image).clamp_min(torch.finfo(image.dtype).tiny)
         elif bool((profile == 0).any()):
             known = (profile > 0).to(profile)
-        entries = profile.square().flatten(1).sum(dim=1).clamp_min(1)
+        entries = energies(profile).clamp_min(1)
         return cls(problem, loss, known, norm, entries, as_generator(problem.seed))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ class Comparison:
         A, y = self.problem.operator, self.problem.measured
         measured = A(images)
         difference = y - measured
-        misfit = difference.abs().square().flatten(1).sum(dim=1)
+        misfit = energies(difference)
         if self.squared_norm is None:
             return self.loss(measured, y, known=self.known, seed=self.generator), misfit
         correction = A.adjoint(difference, image_shape=self.problem.image_shape)
