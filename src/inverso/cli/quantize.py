@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "inverso quantize faces-64 --data photos/ --out small/",
     "inverso quantize faces-64 --bits 4,2 --per-channel --fine-tune 500 --train more/ --data photos/ --out small/",
-    "inverso quantize faces-64-paper --bits 1 --layers 'body.*' --data photos/ --out small/",
+    "inverso quantize faces-64-paper --bits 1 --layers 'blocks.*' --data photos/ --out small/",
 )
 PAPER_THREE = "white-noise,rgb-noise,white-box"
 
