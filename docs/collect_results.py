@@ -1,20 +1,22 @@
 """Put the tables and plots of `inverso bench` into docs/results/: `python docs/collect_results.py RUNS`.
 
-RUNS holds one folder per experiment, as `inverso bench NAME --out RUNS/NAME` made it. Of each page only what stands
-above its last section, "What to read off it", is written anew: that section is written by hand. Pictures of photos are
-left out, as the photos that were measured are not free.
+RUNS holds one folder per page, as `inverso bench NAME --out RUNS/NAME` made it. Of each page only what stands above its
+last section, "What to read off it", is written anew: that section is written by hand. Pictures of photos are left out,
+as the photos that were measured are not free; those of the pages that are named after RUNS are free, and kept.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 RESULTS = Path(__file__).parent / "results"
 READ = "## What to read off it"
+WIDEST = 1000
 
 
 def main() -> None:
@@ -22,19 +24,17 @@ def main() -> None:
     if len(sys.argv) < 2 or not Path(sys.argv[1]).is_dir():
         sys.exit(__doc__)
     for table in sorted(Path(sys.argv[1]).glob("*/table.md")):
-        collect(table)
+        collect(table, free=table.parent.name in sys.argv[2:])
 
 
-def collect(table: Path) -> None:
+def collect(table: Path, *, free: bool) -> None:
     """Write the page of one experiment."""
-    run = table.parent
-    settings = json.loads((run / "environment.json").read_text())["settings"]
-    name = settings["experiment"]
-    text = _without_pictures(table.read_text())
+    run, name = table.parent, table.parent.name
+    text = _with_own_pictures(table) if free else _without_pictures(table.read_text())
     text = re.sub(r"--data \S+", "--data DIR", text)
     text = re.sub(r" (-o|--out) \S+", "", text)
     text = re.sub(r" --(batch|pictures|device) \S+| --quiet| -q\b", "", text)
-    text = re.sub(r"=\S*/([^/\s]+\.safetensors)", r"=\1", text)
+    text = re.sub(r"=\S*?([^/\s]+/[^/\s]+\.safetensors)", r"=\1", text)
     for plot in sorted((run / "plots").glob("*.png")):
         shutil.copyfile(plot, RESULTS / "plots" / f"{name}-{plot.name}")
         text = text.replace(f"plots/{plot.name}", f"plots/{name}-{plot.name}")
@@ -47,6 +47,20 @@ def _without_pictures(text: str) -> str:
     """Drop the sections that show photos."""
     parts = re.split(r"(?m)^(?=## )", text)
     return "".join(part for part in parts if "](pictures/" not in part)
+
+
+def _with_own_pictures(table: Path) -> str:
+    """Copy the pictures beside the page, as small as a page needs them."""
+    text = table.read_text()
+    for place in re.findall(r"\]\((pictures/[^)]+)\)", text):
+        kept = Path("pictures") / f"{table.parent.name}-{Path(place).stem}.jpg"
+        (RESULTS / kept).parent.mkdir(exist_ok=True)
+        with Image.open(table.parent / place) as picture:
+            small = picture.convert("RGB")
+            small.thumbnail((WIDEST, WIDEST))
+            small.save(RESULTS / kept, quality=88)
+        text = text.replace(place, kept.as_posix())
+    return text
 
 
 if __name__ == "__main__":
