@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.io import replacing
+from inverso.files import replacing
 from inverso.metrics import psnr, sharpness, ssim
 from inverso.restorers import Restorer, SlidesRestorer
 from inverso.training.data import PhotoFolder, step_generator

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from inverso import solve
 from inverso.experiments.photos import Photos
-from inverso.io import replacing
+from inverso.files import replacing
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
 from inverso.priors import load

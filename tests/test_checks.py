@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -154,7 +155,7 @@ class TestFinite:
 
 
 class TestNumbers:
-    @pytest.mark.parametrize("value", [0, -2, 0.5, 1e300])
+    @pytest.mark.parametrize("value", [0, -2, 0.5, 1e300, np.float32(0.5), np.int64(3)])
     def test_numbers_become_floats(self, value):
         number = check_number(value, name="n", expected="a number")
         assert number == value
@@ -188,9 +189,11 @@ class TestNumbers:
 
 
 class TestCounts:
-    @pytest.mark.parametrize(("value", "minimum"), [(1, 1), (7, 1), (0, 0), (2, 2)])
+    @pytest.mark.parametrize(("value", "minimum"), [(1, 1), (7, 1), (0, 0), (2, 2), (np.int64(2), 1)])
     def test_integers_pass(self, value, minimum):
-        assert check_count(value, name="n", minimum=minimum) == value
+        count = check_count(value, name="n", minimum=minimum)
+        assert count == value
+        assert type(count) is int
 
     @pytest.mark.parametrize(("value", "minimum"), [(0, 1), (-3, 1), (-1, 0), (1, 2)])
     def test_smaller_ones_are_refused(self, value, minimum):

@@ -3,6 +3,7 @@
 import math
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,34 @@ def test_npz_gives_back_the_same_bits(tmp_path, dtype, shape):
     save_measurement(y, tmp_path / "y.npz")
     assert torch.equal(load_measurement(tmp_path / "y.npz"), y)
     assert load_measurement(tmp_path / "y.npz").dtype == dtype
+
+
+def test_links_stay_links_and_private_files_private(tmp_path):
+    (tmp_path / "real.png").write_bytes(b"")
+    (tmp_path / "real.png").chmod(0o600)
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    save_image(torch.rand(3, 4, 4), tmp_path / "link.png")
+    assert (tmp_path / "link.png").is_symlink()
+    assert load_image(tmp_path / "real.png").shape == (1, 3, 4, 4)
+    assert (tmp_path / "real.png").stat().st_mode & 0o777 == 0o600
+
+
+def test_threads_that_write_one_file_leave_it_whole(tmp_path):
+    path, image = tmp_path / "s.png", torch.rand(3, 32, 32)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: save_image(image, path), range(40)))
+    assert load_image(path).shape == (1, 3, 32, 32)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bfloat16_is_written_as_float32_and_a_negated_view_as_it_is(tmp_path):
+    y = torch.rand(2, 3).bfloat16()
+    save_measurement(y, tmp_path / "y.npz")
+    torch.testing.assert_close(load_measurement(tmp_path / "y.npz"), y.float(), rtol=0, atol=0)
+    negated = torch.randn(4, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    save_measurement(negated, tmp_path / "y.npz")
+    torch.testing.assert_close(load_measurement(tmp_path / "y.npz"), negated.resolve_neg(), rtol=0, atol=0)
 
 
 def test_conjugated_view_is_saved_conjugated(tmp_path):

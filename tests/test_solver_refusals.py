@@ -41,6 +41,27 @@ class Turn(LinearOperator):
         return x * (1 + 1j)
 
 
+class Raise(LinearOperator):
+    """A user's operator that adds a constant."""
+
+    def forward(self, x):
+        return x + 0.5
+
+
+class OneEach(LinearOperator):
+    """A user's operator with a mask per image, and nothing that says so."""
+
+    def forward(self, x):
+        return x * torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1)
+
+
+class Detached(LinearOperator):
+    """A user's operator that goes through NumPy."""
+
+    def forward(self, x):
+        return torch.from_numpy(x.detach().numpy() / 2)
+
+
 def solve(**changes):
     """Ask something that is right but for the changes."""
     given = {"y": Y, "A": RandomMask(0.5), "prior": Untouchable(), "method": "ia+bp", "progress": False, **changes}
@@ -117,6 +138,25 @@ class TestMeasurement:
             ValueError, match=r"there are 3 masks, one per image, but the images have shape \(2, 1, 4, 6\)"
         ):
             solve(A=A, method=method)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision(self, dtype):
+        with pytest.raises(TypeError, match=rf"takes the digits of float32 .* got y in {dtype}: pass y.float\(\)"):
+            solve(y=Y.to(dtype))
+
+    @pytest.mark.parametrize("method", ["pinv", "csgm", "ia+bp"])
+    def test_an_operator_that_adds_something(self, method):
+        with pytest.raises(ValueError, match=r"Raise\(\) is not linear: .* take c off both"):
+            solve(A=Raise(), method=method)
+
+    @pytest.mark.parametrize("method", ["pinv", "ia"])
+    def test_an_operator_per_image_that_does_not_tell_whose(self, method):
+        with pytest.raises(ValueError, match=r"cannot measure the first image of a batch alone.* override for_image\(index\)"):
+            solve(A=OneEach(), method=method)
+
+    def test_an_operator_that_breaks_gradients_off(self):
+        with pytest.raises(ValueError, match="what the operator measures does not depend differentiably"):
+            solve(A=Detached(), prior=LinearPrior(), method="csgm")
 
     def test_another_number_of_frequency_masks_than_images(self):
         A = FFTMask(0.5)

@@ -12,9 +12,9 @@ from torch import nn
 
 import inverso
 from inverso import methods
-from inverso.operators import LinearOperator, RandomMask
+from inverso.operators import Bicubic, LinearOperator, RandomMask
 from inverso.priors import Generator
-from stages.toys import LinearPrior, pictures
+from stages.toys import LinearPrior, pictures, small_dcgan
 
 # A stranger's network has no styles to search for.
 TABLE = sorted(set(methods.TABLE) - {"style"})
@@ -125,6 +125,41 @@ class TestNetworks:
         assert module.training
 
 
+class Waves(nn.Module):
+    """Fourier features: a buffer of complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("turns", torch.polar(torch.ones(24), torch.linspace(0, 3, 24)))
+
+    def forward(self, z):
+        return (z * self.turns).imag.reshape(len(z), 1, 4, 6)
+
+
+def test_complex_buffers_stay_complex():
+    prior = Generator(Waves(), 24)
+    y = RandomMask(0.5)(pictures(1).float())
+    found = solve(y, RandomMask(0.5), prior, "csgm")
+    torch.testing.assert_close(prior(found.latent), found.image)
+    assert solve(y.double(), RandomMask(0.5), prior, "csgm").image.dtype == torch.float64
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_weights_that_a_hook_has_computed_are_copied():
+    prior = Generator(nn.Sequential(nn.utils.weight_norm(nn.Linear(5, 24)), Reshape(1, 4, 6)), 5)
+    prior(torch.ones(1, 5))
+    assert not prior.module[0].weight.is_leaf
+    assert solve(RandomMask(0.5)(pictures(1).float()), RandomMask(0.5), prior, "ia").image.isfinite().all()
+
+
+def test_a_callers_autocast_stays_outside():
+    prior, A = small_dcgan().float(), Bicubic(2)
+    y = A(pictures(1, image_shape=prior.image_shape).float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = solve(y, A, prior, "csgm+bp")
+    torch.testing.assert_close(inside.image, solve(y, A, prior, "csgm+bp").image, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("method", TABLE)
 def test_a_network_that_draws_its_own_noise_gives_the_same_bits_and_leaves_the_global_state(method):
     prior, A = Generator(Grained(), 24), RandomMask(0.5)
@@ -184,6 +219,26 @@ class Project(LinearOperator):
 
     def input_shape(self, _y_shape):
         return 1, 4, 6
+
+
+class Learned(LinearOperator):
+    """Parameters of its own, which are nobody else's business."""
+
+    def __init__(self) -> None:
+        self.gain = nn.Parameter(torch.linspace(0.5, 1, 6, dtype=torch.float64))
+
+    def forward(self, x):
+        return x * self.gain
+
+
+@pytest.mark.parametrize("method", sorted(set(TABLE) - {"ff"}))
+def test_an_operators_parameters_are_left_alone(method):
+    A = Learned()
+    found = solve(A(pictures(2)).detach(), A, LinearPrior(), method)
+    assert A.gain.grad is None
+    tensors = [found.image, found.residual, *(stage.image for stage in found.stages)]
+    assert not any(tensor.requires_grad for tensor in tensors)
+    copy.deepcopy(found)
 
 
 class Nothing(LinearOperator):

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from inverso.io import replacing
+from inverso.files import replacing
 
 PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
 STORED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)

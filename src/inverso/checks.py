@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -37,13 +38,14 @@ def as_seed(seed: int | torch.Generator) -> int:
 
 def check_seed(seed: object) -> int:
     """Refuse what is no seed."""
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         msg = f"seed must be an integer or a torch.Generator, got {seed!r} ({type(seed).__name__})"
         raise TypeError(msg)
-    if not -(2**63) <= seed < 2**63:
+    number = int(seed)
+    if not -(2**63) <= number < 2**63:
         msg = f"seed must fit in 64 bits, got {seed}"
         raise ValueError(msg)
-    return seed
+    return number
 
 
 def check_image(x: object, *, name: str = "x") -> Tensor:
@@ -95,13 +97,15 @@ def check_finite(values: Tensor, *, name: str) -> None:
 
 def check_number(value: object, *, name: str, expected: str) -> float:
     """Refuse what is no finite real number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # NumPy's numbers are such, too.
+    if isinstance(value, bool) or not isinstance(value, Real):
         msg = f"{name} must be {expected}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
-    if not math.isfinite(value):
+    number = float(value)
+    if not math.isfinite(number):
         msg = f"{name} must be {expected}, got {value}"
         raise ValueError(msg)
-    return float(value)
+    return number
 
 
 def check_fraction(value: object, *, name: str) -> float:
@@ -133,13 +137,14 @@ def check_positive(value: object, *, name: str) -> float:
 
 def check_count(value: object, *, name: str, minimum: int = 1) -> int:
     """Refuse what is no integer of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         msg = f"{name} must be an integer of at least {minimum}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
-    if value < minimum:
+    number = int(value)
+    if number < minimum:
         msg = f"{name} must be an integer of at least {minimum}, got {value}"
         raise ValueError(msg)
-    return value
+    return number
 
 
 def _integer_advice(values: Tensor) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from inverso.checks import as_generator, check_count, check_image
 from inverso.errors import InversoError
-from inverso.io import replacing
+from inverso.files import replacing
 
 INPUT, OUTPUT = "degraded", "restored"
 _DIMENSIONS = {0: "batch", 2: "height", 3: "width"}

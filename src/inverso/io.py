@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from inverso.checks import check_count, check_finite, check_image, check_measurement
+from inverso.files import replacing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PHOTOS = {
     "astronaut": "astronaut",
@@ -111,16 +113,26 @@ def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -
     if columns is not None:
         check_count(columns, name="columns")
     path = Path(path)
-    file_format = Image.registered_extensions().get(path.suffix.lower())
-    if file_format is None or file_format not in Image.SAVE:
-        msg = f"{path} does not end in the suffix of a picture format that can be written, such as .png or .jpg"
-        raise ValueError(msg)
+    file_format = picture_format(path)
     sheet = images[0] if len(images) == 1 else _tile(images, columns or math.ceil(math.sqrt(len(images))))
     pixels = (sheet.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
     array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy()
     options = {"quality": 95} if file_format in {"JPEG", "WEBP"} else {}
     with replacing(path) as temporary:
         Image.fromarray(array).save(temporary, format=file_format, **options)
+
+
+def picture_format(path: Path) -> str:
+    """Tell the format that a picture's name asks for.
+
+    Raises:
+        ValueError: It names none that can be written.
+    """
+    file_format = Image.registered_extensions().get(path.suffix.lower())
+    if file_format is None or file_format not in Image.SAVE:
+        msg = f"{path} does not end in the suffix of a picture format that can be written, such as .png or .jpg"
+        raise ValueError(msg)
+    return file_format
 
 
 def save_measurement(y: Tensor, path: str | Path) -> None:
@@ -148,13 +160,20 @@ def save_measurement(y: Tensor, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() == ".npz":
         with replacing(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, y=y.detach().resolve_conj().cpu().numpy())
+            np.savez_compressed(stream, y=_as_array(y))
         return
     if y.is_complex() or y.ndim not in {3, 4} or y.shape[-3] not in {1, 3} or (y.ndim == 4 and len(y) != 1):
         kind = "complex" if y.is_complex() else "real"
         msg = f"this measurement is no picture ({kind}, shape {tuple(y.shape)}): write it as {path.with_suffix('.npz')}"
         raise ValueError(msg)
     save_image(y, path)
+
+
+def _as_array(y: Tensor) -> NDArray[Any]:
+    plain = y.detach().resolve_conj().resolve_neg().cpu()
+    # NumPy has no bfloat16, and float32 holds all of its numbers.
+    array: NDArray[Any] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    return array
 
 
 def load_measurement(path: str | Path, *, channels: int = 3) -> Tensor:
@@ -249,28 +268,6 @@ def photo(name: str = "astronaut", *, size: int = 64) -> Tensor:
     if name == "astronaut":
         picture = picture.crop(_ASTRONAUT_FACE)
     return _to_tensor(picture, size=size, channels=3)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, which takes its place when all has gone well, and is removed otherwise.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-        ValueError: `path` is a folder.
-    """
-    if not path.parent.is_dir():
-        msg = f"the folder {path.parent} does not exist; create it, or write elsewhere"
-        raise FileNotFoundError(msg)
-    if path.is_dir():
-        msg = f"{path} is a folder; name a file in it"
-        raise ValueError(msg)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _existing(path: str | Path) -> Path:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from inverso.io import save_image
 from inverso.operators import LinearOperator
 from inverso.plotting import grid
 from inverso.stages import Problem, StageRecord, State
+from inverso.stages.base import energies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,6 +131,6 @@ def _image_shape(image: Tensor) -> tuple[int, int, int]:
 
 def _residual(problem: Problem, image: Tensor) -> Tensor:
     profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
-    entries = profile.square().flatten(1).sum(dim=1)
-    root_mean_square = (problem.misfit(image) / entries).sqrt()
+    with torch.no_grad():
+        root_mean_square = (problem.misfit(image) / energies(profile)).sqrt()
     return root_mean_square / problem.noise if problem.noise else root_mean_square

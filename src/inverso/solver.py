@@ -23,6 +23,7 @@ from inverso.stages.base import StageFailure
 from inverso.types import ImageShape, Seed
 
 BATCHED_IMAGE = 4
+HALF = (torch.float16, torch.bfloat16)
 ADVICE = {
     "A": "the operator that measured y, as A=",
     "prior": "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)",
@@ -49,7 +50,8 @@ def solve(
     """Reconstruct the images behind measurements: `y = A x + e`, what was x?
 
     Works on the device and in the precision of y. The prior is copied and never touched, and every image of a batch
-    gets the answer that it would get alone.
+    gets the answer that it would get alone. Torch's global random state is set for the call and put back: calls in
+    threads of one process would mix the draws of networks that draw as they run.
 
     Args:
         y: Measurements of n images, `(n, ...)` as `A.measure(x)` gives them.
@@ -70,9 +72,9 @@ def solve(
         The reconstruction: image, latent, what every stage did, and the data misfit.
 
     Raises:
-        TypeError: An argument has the wrong type (an integer y, an operator that is none).
+        TypeError: An argument has the wrong type (an integer y, half precision, an operator that is none).
         ValueError: An argument has the wrong value: y is not finite or not what A measures of the prior's images, the
-            noise is negative, a method or schedule is unknown, or a stage misses what it needs.
+            noise is negative, a method or schedule is unknown, a stage misses what it needs, or A is not linear.
         NonFiniteLossError: A loss turned NaN or infinite; the best answer so far is attached as `.reconstruction`.
         InterruptedStage: Ctrl-C; a KeyboardInterrupt with the best answer so far attached as `.reconstruction`.
 
@@ -95,9 +97,14 @@ def solve(
     _check_parts(A, prior, restorer)
     _check_needs(stages, A=A, prior=prior, restorer=restorer)
     _check_y(y, A, prior)
-    # A caller's inference mode would forbid gradients, so the work happens outside of it, on copies that were born
-    # outside.
-    with torch.inference_mode(mode=False), torch.enable_grad(), _own_randomness(number, y.device):
+    # A caller's inference mode would forbid gradients and a caller's autocast round them, so the work happens outside
+    # of both, on copies that were born outside.
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast(y.device.type, enabled=False),
+        _own_randomness(number, y.device),
+    ):
         own = y.detach().clone()
         problem = Problem(
             y=own,
@@ -176,7 +183,18 @@ def _frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
     if network is None:
         return None
     dtype = like.dtype.to_real() if like.is_complex() else like.dtype
-    return copy.deepcopy(network).to(like.device, dtype).eval().requires_grad_(requires_grad=False)
+
+    def convert(value: Tensor) -> Tensor:
+        if value.is_complex():
+            return value.to(like.device, dtype.to_complex())
+        return value.to(like.device, dtype) if value.is_floating_point() else value.to(like.device)
+
+    # What hooks compute from parameters, as weight_norm does, has a history and cannot be copied with it.
+    computed = (v for module in network.modules() for v in vars(module).values() if isinstance(v, Tensor))
+    detached = {id(value): value.detach().clone() for value in computed if not value.is_leaf}
+    # Module.to takes complex numbers for real ones.
+    copied: nn.Module = copy.deepcopy(network, detached)._apply(convert)
+    return copied.eval().requires_grad_(requires_grad=False)
 
 
 def _check_parts(A: object, prior: object, restorer: object) -> None:
@@ -232,12 +250,37 @@ def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
 
 
 def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
-    """Refuse a real y where A gives complex ones, the reverse, and a batch for which A has another number of masks."""
+    """Refuse a y of another kind than A gives, a batch for which A has another number of masks, and an affine A."""
     dtype = y.dtype.to_real() if y.is_complex() else y.dtype
+    if dtype in HALF:
+        msg = f"to invert {A!r} takes the digits of float32 or float64, got y in {y.dtype}: pass y.float()"
+        raise TypeError(msg)
+    nothing = torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device)
     with torch.no_grad():
-        measured = A(torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device))
+        measured = A(nothing)
+        _check_one_by_one(A, nothing[:1], measured[:1])
+    if bool(measured.count_nonzero()):
+        msg = (
+            f"{A!r} is not linear: it measures something of an image that is zero everywhere. If it adds a constant c, "
+            "take c off both: off what it gives, and off y"
+        )
+        raise ValueError(msg)
     if measured.is_complex() != y.is_complex():
         kinds = ("real", "complex")
         given = kinds[y.is_complex()]
         msg = f"{A!r} has {kinds[measured.is_complex()]} measurements, got {given} y ({y.dtype})"
         raise TypeError(msg)
+
+
+def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> None:
+    """Refuse an operator that has a mask per image, and does not tell which is whose."""
+    try:
+        measured = A.for_image(0)(image)
+    except (RuntimeError, ValueError, IndexError):
+        measured = None
+    if measured is None or measured.shape != expected.shape:
+        msg = (
+            f"{A!r} cannot measure the first image of a batch alone, as stages that take images one by one ask it to: "
+            "where images have operators of their own, override for_image(index)"
+        )
+        raise ValueError(msg)

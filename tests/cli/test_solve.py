@@ -160,10 +160,31 @@ def test_restorers_are_loaded_by_name(inverso, picture, monkeypatch):
     assert float(load_image("out.png").min()) >= 0.89
 
 
-def test_without_restorers_the_option_is_refused(inverso, picture, monkeypatch):
-    monkeypatch.setitem(sys.modules, "inverso.restorers", None)
-    result = inverso("solve", picture, "-m", "ff", "--restorer", "faces-64", "-o", "out.png")
-    assert (result.exit_code, result.stderr) == (2, "error: this version of inverso comes without restorers\n")
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(inverso, tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    save_image(photo("cat", size=20), tmp_path / "b.png")
+    result = inverso("solve", "a.png", "b.png", "-A", "identity", "-m", "pinv", "-o", "answers", "--json")
+    broken, fine = json.loads(result.stdout)["images"]
+    assert broken["input"] == "a.png"
+    assert "a.png cannot be read as a picture" in broken["error"]
+    assert fine["path"] == "answers/b.png"
+    assert load_image("answers/b.png").shape == (1, 3, 20, 20)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: a.png cannot be read as a picture")
+
+
+def test_several_measurements_in_one_file_are_tiled(inverso, tmp_path):
+    save_measurement(torch.rand(2, 3, 8, 8), tmp_path / "y.npz")
+    result = inverso("solve", "y.npz", "-A", "bicubic:2", "-m", "pinv", "-o", "out.png", "--json")
+    assert json.loads(result.stdout)["residual"] < 1e-5
+    assert load_image("out.png").shape == (1, 3, 20, 38)
+
+
+def test_where_the_answer_goes_is_checked_before_the_work(inverso, picture):
+    result = inverso("solve", picture, "-A", "identity", "-m", "pinv", "-o", "out.notapic")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: out.notapic does not end in the suffix of a picture format")
+    assert "%" not in result.stderr, "no bar was shown"
 
 
 def test_measurement_of_another_size_is_refused_by_name(inverso, prior, picture):

@@ -6,11 +6,38 @@ import torch
 import inverso
 from inverso.errors import InversoError
 from inverso.operators import RandomMask
-from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Problem, PseudoInverse, State
+from inverso.stages import (
+    CSGM,
+    Average,
+    BackProject,
+    ImageAdaptive,
+    InterruptedStage,
+    NonFiniteLossError,
+    Problem,
+    PseudoInverse,
+    State,
+)
 from inverso.stages.average import APART
+from inverso.stages.base import StageFailure
 from stages.toys import LinearPrior, pictures, recording, small_dcgan
 
 SEARCH = (CSGM(steps=4, restarts=1), ImageAdaptive(steps=3))
+DIVERGED = NonFiniteLossError(StageFailure("csgm", 1, 1.0, State()))
+
+
+class LastingFor:
+    """A search that works so many times, and then does not."""
+
+    name = "lasting"
+
+    def __init__(self, runs, stop) -> None:
+        self.left, self.stop = runs, stop
+
+    def __call__(self, problem, state):
+        if self.left == 0:
+            raise self.stop
+        self.left -= 1
+        return SEARCH[0](problem, state)
 
 
 def solved(method, *, seed=0, n=2, A=None, **options):
@@ -76,6 +103,25 @@ class TestRecord:
         assert record.evaluations == 3 * (4 + 3)
         assert [each.name for each in record.phases] == ["csgm", "ia"] * 3
         assert record.note == "of 3 starts"
+
+    @pytest.mark.parametrize("done", [1, 2])
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt(), DIVERGED], ids=["stopped", "diverged"])
+    def test_the_starts_that_are_done_outlive_a_stop(self, stop, done):
+        whole = solved(Average((LastingFor(99, stop),), 3))
+        with pytest.raises((InterruptedStage, NonFiniteLossError)) as caught:
+            solved(Average((LastingFor(done, stop),), 3))
+        rescued = caught.value.reconstruction
+        (record,) = rescued.stages
+        assert record.note == f"of {done} of 3 starts"
+        expected = torch.stack([phase.image for phase in whole.stages[0].phases[:done]])
+        torch.testing.assert_close(rescued.image, expected.mean(dim=0))
+        if done == 2:
+            torch.testing.assert_close(rescued.uncertainty, expected.std(dim=0))
+
+    def test_before_the_first_start_is_done_there_is_nothing_to_attach(self):
+        with pytest.raises(InterruptedStage, match="there was no answer yet") as caught:
+            solved(Average((LastingFor(0, KeyboardInterrupt()),), 3))
+        assert caught.value.reconstruction is None
 
     def test_what_came_before_stays_in_the_trace(self):
         answer = solved([PseudoInverse(), Average(SEARCH, starts=2)])

@@ -38,7 +38,7 @@ class OneLineErrors(TyperGroup):
             if message is None:
                 raise
             if message:
-                _say(message)
+                say_error(message)
             sys.exit(EXIT_BAD_INPUT)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -67,9 +67,10 @@ def _usage_message(error: Exception) -> str | None:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    _say(message)
+    say_error(message)
     raise typer.Exit(code)
 
 
-def _say(message: str) -> None:
+def say_error(message: str) -> None:
+    """Write an error to stderr, as one line."""
     typer.echo(f"error: {' '.join(message.split())}", err=True)

@@ -41,9 +41,11 @@ def pair_outputs(files: Sequence[Path], output: Path | None, *, several: bool, t
 
     Raises:
         FileNotFoundError: The folder to write into (for several inputs: the one above it) does not exist.
-        ValueError: Several inputs have no folder to go to, two would be written to the same file, or an input would be
-            overwritten.
+        ValueError: Several inputs have no folder to go to, two would be written to the same file, an input would be
+            overwritten, or an output is no picture.
     """
+    from inverso.io import picture_format  # noqa: PLC0415
+
     if not several:
         single = Path(f"{files[0].stem}-{tag}.png") if output is None else output
         outputs = [single / f"{files[0].stem}.png" if single.is_dir() else single]
@@ -56,6 +58,8 @@ def pair_outputs(files: Sequence[Path], output: Path | None, *, several: bool, t
         _check_folder(output.parent)
         outputs = [output / f"{file.stem}.png" for file in files]
     _check_distinct(files, outputs)
+    for path in outputs:
+        picture_format(path)
     return outputs
 
 

@@ -263,7 +263,7 @@ def _read_photos(
 
 
 def _write_csv(rows: Sequence[Row], path: Path) -> None:
-    from inverso.io import replacing  # noqa: PLC0415
+    from inverso.files import replacing  # noqa: PLC0415
 
     records = [row.record() for row in rows]
     with replacing(path) as temporary, temporary.open("w", newline="") as stream:
@@ -276,7 +276,7 @@ def _draw(rows: Sequence[Row], photos: Tensor, path: Path) -> None:
     """Draw one photo per corruption: the original, the input, and what every network makes of it."""
     import torch  # noqa: PLC0415
 
-    from inverso.io import replacing  # noqa: PLC0415
+    from inverso.files import replacing  # noqa: PLC0415
     from inverso.plotting import grid  # noqa: PLC0415
 
     corruptions = list(rows[0].quality.psnr)

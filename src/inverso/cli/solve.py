@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso.cli.group import EXIT_BAD_INPUT, say_error
 from inverso.cli.inputs import collect, pair_outputs
 from inverso.cli.operator_spec import OperatorSpec, parse_operator
 from inverso.cli.options import OPERATOR_HELP, AsJSON, Device, Noise, Prior, RandomSeed, Size, examples, pick_device
+from inverso.errors import InversoError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -98,6 +99,14 @@ class Task:
         quality = None if x is None else float(psnr(answer.image.cpu(), x))
         return {"input": str(source), "path": str(target), **_summary(answer), "psnr": _finite(quality)}
 
+    def try_to_run(self, source: Path, target: Path) -> dict[str, Any]:
+        """Do the same for one file of several, none of which stops the others: its error is said and reported."""
+        try:
+            return self.run(source, target)
+        except (ValueError, TypeError, OSError, InversoError) as error:
+            say_error(str(error))
+            return {"input": str(source), "error": str(error)}
+
     def _read(self, source: Path) -> tuple[Tensor | None, Tensor, LinearOperator | None]:
         """Read a photo and measure it, or read a measurement."""
         from inverso.io import load_image, load_measurement  # noqa: PLC0415
@@ -167,13 +176,20 @@ def solve(  # noqa: PLR0913 - one argument per option
     )
     if several:
         outputs[0].parent.mkdir(exist_ok=True)
-    reports = [task.run(source, target) for source, target in zip(files, outputs, strict=True)]
+    if not several:
+        report = task.run(files[0], outputs[0])
+        if as_json:
+            typer.echo(json.dumps(report, indent=2))
+        else:
+            _print_stages(report)
+        return
+    reports = [task.try_to_run(source, target) for source, target in zip(files, outputs, strict=True)]
     if as_json:
-        typer.echo(json.dumps({"images": reports} if several else reports[0], indent=2))
-    elif several:
-        _print_images(reports)
+        typer.echo(json.dumps({"images": reports}, indent=2))
     else:
-        _print_stages(reports[0])
+        _print_images([report for report in reports if "error" not in report])
+    if any("error" in report for report in reports):
+        raise typer.Exit(EXIT_BAD_INPUT)
 
 
 def _load_prior(name: str, method: str, schedule: str, size: int | None) -> GaussianPrior | None:
@@ -196,13 +212,9 @@ def _load_prior(name: str, method: str, schedule: str, size: int | None) -> Gaus
 
 
 def _load_restorer(name: str) -> nn.Module:
-    try:
-        restorers = importlib.import_module("inverso.restorers")
-    except ModuleNotFoundError as error:
-        msg = "this version of inverso comes without restorers"
-        raise ValueError(msg) from error
-    restorer: nn.Module = restorers.load(name)
-    return restorer
+    from inverso.restorers import load  # noqa: PLC0415
+
+    return load(name)
 
 
 def _keep(answer: object, target: Path) -> None:
@@ -222,7 +234,8 @@ def _summary(answer: Reconstruction) -> dict[str, Any]:
         }
         for record in answer.stages
     ]
-    return {"stages": stages, "residual": None if answer.residual is None else _finite(float(answer.residual))}
+    residual = None if answer.residual is None else _finite(float(answer.residual.mean()))
+    return {"stages": stages, "residual": residual}
 
 
 def _finite(value: float | None) -> float | None:

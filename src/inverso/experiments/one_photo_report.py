@@ -13,7 +13,7 @@ from inverso.experiments.one_photo import OnePhoto, picture_file, prior_folder
 from inverso.experiments.report import markdown_table
 from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, Row, code_of, read_json
 from inverso.experiments.statistics import mean_interval
-from inverso.io import replacing
+from inverso.files import replacing
 
 # Column of the CSV -> title and digits.
 _MEASURES: Mapping[str, tuple[str, int]] = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inverso.io import replacing
+from inverso.files import replacing
 from inverso.plotting import grid
 from inverso.priors import SinGAN
 from inverso.priors.singan.resize import resize

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inverso.experiments.table import Case
-from inverso.io import replacing
+from inverso.files import replacing
 from inverso.operators import LinearOperator
 
 ORIGINAL, MEASURED = "original", "measured"

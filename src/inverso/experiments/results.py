@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inverso.io import replacing
+from inverso.files import replacing
 
 KEYS = ("case", "photo", "method", "seed")
 ENVIRONMENT = "environment.json"

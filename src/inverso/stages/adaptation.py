@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from inverso.stages.base import Problem, StageRecord, State
-from inverso.stages.descent import Best, Evaluation, Guard, descend
+from inverso.stages.descent import IMAGE, Best, Evaluation, Guard, descend
 
-LATENT, IMAGE = "latent", "image"
+LATENT = "latent"
 
 Weights = dict[str, Tensor]
 

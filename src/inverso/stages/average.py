@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from inverso.checks import check_count
 from inverso.errors import InversoError
-from inverso.stages.base import Problem, Report, Stage, StageRecord, State, no_losses
+from inverso.stages.base import (
+    InterruptedStage,
+    NonFiniteLossError,
+    Problem,
+    Report,
+    Stage,
+    StageFailure,
+    StageRecord,
+    State,
+    no_losses,
+)
 
 APART = 1_000_003
 """Between the seeds of two starts, so that the seeds that people take, 0, 1, 2, share none."""
@@ -71,31 +81,45 @@ class Average:
     def __call__(self, problem: Problem, state: State) -> State:
         """Run the stages from every start."""
         began = time.perf_counter()
-        images: list[Tensor] = []
-        records: list[StageRecord] = []
-        for start in range(self.starts):
-            report = _counting(problem.report, f" {start + 1}/{self.starts}")
-            member = replace(problem, seed=problem.seed + start * APART, report=report)
-            own = replace(state, trace=())
-            for stage in self.stages:
-                own = stage(member, own)
-            if own.image is None:
-                msg = "the stages of an average made no image"
-                raise InversoError(msg)
-            images.append(own.image)
-            records += own.trace
-        answers = torch.stack(images)
+        done: list[State] = []
+        try:
+            for start in range(self.starts):
+                report = _counting(problem.report, f" {start + 1}/{self.starts}")
+                member = replace(problem, seed=problem.seed + start * APART, report=report)
+                done.append(self._run(member, replace(state, trace=())))
+        except (NonFiniteLossError, InterruptedStage) as stop:
+            # One start that broke off is worth less than the mean of those that did not.
+            if done:
+                stop.failure.state = self._mean(state, done, began)
+            raise
+        except KeyboardInterrupt as stop:
+            rescued = self._mean(state, done, began) if done else state
+            raise InterruptedStage(StageFailure(self.name, len(done), float("nan"), rescued)) from stop
+        return self._mean(state, done, began)
+
+    def _run(self, problem: Problem, state: State) -> State:
+        for stage in self.stages:
+            state = stage(problem, state)
+        if state.image is None:
+            msg = "the stages of an average made no image"
+            raise InversoError(msg)
+        return state
+
+    def _mean(self, state: State, done: Sequence[State], began: float) -> State:
+        """Average the starts that are done."""
+        answers = torch.stack([cast("Tensor", each.image) for each in done])
+        records = tuple(record for each in done for record in each.trace)
+        of = f"of {len(done)} starts" if len(done) == self.starts else f"of {len(done)} of {self.starts} starts"
         record = StageRecord(
             self.name,
             answers.mean(dim=0),
-            no_losses(images[0]),
+            no_losses(answers[0]),
             time.perf_counter() - began,
             sum(each.evaluations for each in records),
-            f"of {self.starts} starts",
-            tuple(records),
+            of,
+            records,
         )
-        spread = answers.std(dim=0) if self.starts > 1 else None
-        return state.following(record, spread=spread)
+        return state.following(record, spread=answers.std(dim=0) if len(done) > 1 else None)
 
 
 def _counting(report: Report, which: str) -> Callable[[str, int, int, float], None]:

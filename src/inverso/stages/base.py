@@ -197,6 +197,12 @@ class StageFailure:
     state: State = field(repr=False)
 
 
+def _what_is_left(failure: StageFailure) -> str:
+    if failure.state.image is None:
+        return "there was no answer yet"
+    return "the best answer so far is attached as .reconstruction"
+
+
 class NonFiniteLossError(InversoError):
     """A loss turned NaN or infinite.
 
@@ -211,7 +217,7 @@ class NonFiniteLossError(InversoError):
         self.failure = failure
         super().__init__(
             f"the loss of stage {failure.stage!r} turned non-finite at step {failure.step}; the last finite one was "
-            f"{failure.loss:.4g} per image. The best answer so far is attached as .reconstruction; "
+            f"{failure.loss:.4g} per image. {_what_is_left(failure).capitalize()}; "
             "a smaller learning rate often helps"
         )
 
@@ -228,10 +234,7 @@ class InterruptedStage(KeyboardInterrupt):
 
     def __init__(self, failure: StageFailure) -> None:
         self.failure = failure
-        super().__init__(
-            f"stage {failure.stage!r} was interrupted at step {failure.step}; "
-            "the best answer so far is attached as .reconstruction"
-        )
+        super().__init__(f"stage {failure.stage!r} was interrupted at step {failure.step}; {_what_is_left(failure)}")
 
 
 def no_losses(images: Tensor) -> Tensor:

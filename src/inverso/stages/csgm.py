@@ -106,7 +106,8 @@ class CSGM:
     def _weights(self, problem: Problem) -> Tensor:
         """Give the weight of the latent's squared norm for each image, `(n,)`."""
         if self.latent_weight is None:
-            return _natural_weight(problem)
+            with torch.no_grad():
+                return _natural_weight(problem)
         return torch.full_like(problem.noise_energy, self.latent_weight)
 
     def _starts(self, problem: Problem, weights: Tensor) -> Tensor:

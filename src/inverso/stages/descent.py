@@ -12,6 +12,9 @@ from torch import Tensor
 
 from inverso.stages.base import InterruptedStage, NonFiniteLossError, Report, StageFailure, State
 
+IMAGE = "image"
+"""What evaluations call their images."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -83,6 +86,7 @@ def descend(
         ValueError: The images do not depend differentiably on the variables.
     """
     curves: list[Tensor] = []
+    variables = [variable for group in optimizer.param_groups for variable in group["params"]]
     for step in range(steps):
         evaluation = objective()
         loss = evaluation.loss.detach()
@@ -96,15 +100,20 @@ def descend(
         if bool(best.done.all()) or step == steps - 1:
             break
         if not evaluation.misfit.requires_grad:
-            msg = (
-                "the prior's images do not depend differentiably on what is optimized: "
-                "does its forward use no_grad or detach?"
-            )
-            raise ValueError(msg)
+            raise ValueError(_who_detaches(evaluation))
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.where(best.done, 0, evaluation.loss).sum())
+        # A user's operator may have parameters of its own, which are none of ours.
+        torch.autograd.backward(torch.where(best.done, 0, evaluation.loss).sum(), inputs=variables)
         optimizer.step(partial(_known, loss))
     return torch.stack(curves)
+
+
+def _who_detaches(evaluation: Evaluation) -> str:
+    if any(value.requires_grad for name, value in evaluation.values.items() if name == IMAGE):
+        what, whose = "what the operator measures does", "its forward use no_grad, detach or numpy"
+    else:
+        what, whose = "the prior's images do", "its forward use no_grad or detach"
+    return f"{what} not depend differentiably on what is optimized: does {whose}?"
 
 
 def _known(losses: Tensor) -> Any:  # noqa: ANN401 - torch says float, and means whatever the optimizer can use

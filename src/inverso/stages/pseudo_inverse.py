@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
+
 from inverso.stages.base import Problem, StageRecord, State, no_losses
 
 
@@ -41,5 +43,6 @@ class PseudoInverse:
         """Apply it."""
         began = time.perf_counter()
         back = problem.operator.adjoint if self.adjoint else problem.operator.pinv
-        image = back(problem.measured, image_shape=problem.image_shape)
+        with torch.no_grad():
+            image = back(problem.measured, image_shape=problem.image_shape)
         return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from inverso.errors import InversoError
-from inverso.io import replacing
+from inverso.files import replacing
 
 CHECKPOINT = "checkpoint.pt"
 

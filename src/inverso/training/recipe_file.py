@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_fabric import Fabric
 
 from inverso.errors import InversoError
-from inverso.io import replacing
+from inverso.files import replacing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

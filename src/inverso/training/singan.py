@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from inverso.checks import as_seed, check_finite, check_image
 from inverso.errors import InversoError
-from inverso.io import replacing
+from inverso.files import replacing
 from inverso.metrics import psnr
 from inverso.priors import SinGAN, save_prior
 from inverso.priors.singan.networks import PatchCritic

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_finite, check_image, check_number
-from inverso.io import replacing
+from inverso.files import replacing
 from inverso.types import Seed
 
 if TYPE_CHECKING:

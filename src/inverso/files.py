@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Threads of one process share its number.
+_numbers = itertools.count()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`, which takes its place when all has gone well, and is removed otherwise.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: `path` is a folder.
+    """
+    if not path.parent.is_dir():
+        msg = f"the folder {path.parent} does not exist; create it, or write elsewhere"
+        raise FileNotFoundError(msg)
+    if path.is_dir():
+        msg = f"{path} is a folder; name a file in it"
+        raise ValueError(msg)
+    # Behind a link lies the file that is meant, and who may read it, may read the new one.
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}.tmp")
+    try:
+        yield temporary
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
