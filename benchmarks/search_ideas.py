@@ -185,7 +185,7 @@ class Onward(CSGM):
 
     starts: Tensor | None = None
 
-    def _starts(self, problem: Problem, weights: Tensor) -> Tensor:  # noqa: ARG002
+    def _starts(self, problem: Problem, weights: Tensor, center: Tensor | None) -> Tensor:  # noqa: ARG002
         return cast("Tensor", self.starts)
 
 

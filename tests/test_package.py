@@ -18,6 +18,7 @@ import inverso
 SOURCE = Path(inverso.__file__).parent
 PUBLIC_MODULES = (
     "inverso",
+    "inverso.encoders",
     "inverso.experiments",
     "inverso.export",
     "inverso.io",

@@ -30,6 +30,10 @@ def _train() -> None:
     """Train a prior or a restorer on your own photos."""
 
 
+ENCODER_EPILOG = examples(
+    "inverso train encoder --data photos/ --out runs/encoder --steps 5000",
+    "inverso train encoder --data photos/ --prior flowers.safetensors --out runs/encoder --resume",
+)
 RESTORER_EPILOG = examples(
     "inverso train restorer --data photos/ --out runs/restorer --steps 20000 --precision bf16-mixed",
     "inverso train restorer --data photos/ --corruptions white-noise,white-box:2",
@@ -45,6 +49,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last chec
 Devices = Annotated[int, typer.Option("--devices", help="Number of GPUs, or of processes on the CPU.")]
 Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.", metavar="NAME")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+FALLING_HELP = "Optimizer steps in all; the step size falls towards the last."
 OUT_HELP = "Folder for weights, checkpoints, losses and sample sheets."
 
 
@@ -128,6 +133,49 @@ def stylegan2(  # noqa: PLR0913 - one argument per option
     typer.echo(f"wrote {out}")
 
 
+@app.command(epilog=ENCODER_EPILOG)
+def encoder(  # noqa: PLR0913 - one argument per option
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help=OUT_HELP)],
+    prior: Annotated[str, typer.Option("--prior", help="Name of the prior, or its file.")] = "faces-64",
+    steps: Annotated[int, typer.Option("--steps", help=FALLING_HELP)] = 5_000,
+    width: Annotated[int | None, typer.Option("--width", help="Channels after the first convolution.")] = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    seed: RandomSeed = 0,
+    resume: Resume = False,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    quiet: Quiet = False,
+) -> None:
+    """Train an encoder, which guesses from a measurement the latent that a search begins with."""
+    with needing("train", what="training"):
+        from inverso.training import EncoderRecipe, fit_encoder  # noqa: PLC0415
+    from inverso.priors import load  # noqa: PLC0415
+
+    network = load(prior)
+    given: dict[str, Any] = {"width": width, "batch": batch, "lr": lr}
+    recipe = EncoderRecipe(
+        size=network.image_shape[-1],
+        anneal=steps,
+        seed=seed,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    fit_encoder(
+        data,
+        prior=network,
+        out=out,
+        recipe=recipe,
+        steps=steps,
+        resume=resume,
+        progress=not quiet,
+        devices=devices,
+        precision=precision,
+    )
+    typer.echo(f"wrote {out}")
+
+
 @app.command(epilog=RESTORER_EPILOG)
 def restorer(  # noqa: PLR0913 - one argument per option
     *,
@@ -142,9 +190,7 @@ def restorer(  # noqa: PLR0913 - one argument per option
             metavar="NAME",
         ),
     ] = None,
-    steps: Annotated[
-        int, typer.Option("--steps", help="Optimizer steps in all; the step size falls towards the last.")
-    ] = 20_000,
+    steps: Annotated[int, typer.Option("--steps", help=FALLING_HELP)] = 20_000,
     size: Side = None,
     corruptions: Annotated[
         str | None,

@@ -1,5 +1,6 @@
 """Training of priors and restorers, on Lightning Fabric."""
 
+from inverso.training.encoder import EncoderRecipe, fit_encoder
 from inverso.training.loop import LoopSettings
 from inverso.training.prior import PriorRecipe, fit_prior
 from inverso.training.restorer import fit_restorer
@@ -11,6 +12,7 @@ from inverso.training.stylegan2_recipe import StyleGAN2Recipe
 
 __all__ = [
     "RECIPES",
+    "EncoderRecipe",
     "LoopSettings",
     "PriorRecipe",
     "RestorerRecipe",
@@ -18,6 +20,7 @@ __all__ = [
     "SinGANRecipe",
     "StyleGAN2Recipe",
     "Weights",
+    "fit_encoder",
     "fit_prior",
     "fit_restorer",
     "fit_singan",

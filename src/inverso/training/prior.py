@@ -33,8 +33,8 @@ from inverso.stages import CSGM
 from inverso.training.averaging import update_average
 from inverso.training.critics import Critic
 from inverso.training.data import PhotoFolder, random_shift, step_generator
-from inverso.training.loop import LoopSettings, run
-from inverso.training.recipe_file import keep_recipe, open_run
+from inverso.training.fitting import Run
+from inverso.training.loop import LoopSettings
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
 
@@ -130,11 +130,8 @@ def fit_prior(
     recipe = PriorRecipe() if recipe is None else recipe
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     folder = Path(out)
-    fabric = open_run(recipe, folder, resume=resume, devices=devices, precision=precision, accelerator=accelerator)
-    photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
-    keep_recipe(recipe, folder, fabric)
-    task = PriorTraining(photos, recipe, fabric)
-    run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
+    how = Run(folder, settings, resume, progress, devices, precision, accelerator)
+    how.carry_out(recipe, data, lambda photos, fabric: PriorTraining(photos, recipe, fabric))
     prior = load(str(folder / "best.safetensors"))
     return cast(DCGAN, prior)
 

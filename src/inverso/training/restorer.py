@@ -33,9 +33,9 @@ from inverso.restorers import Restorer, load, save_restorer
 from inverso.training.adversary import Adversary
 from inverso.training.averaging import update_average
 from inverso.training.data import PhotoFolder, step_generator
-from inverso.training.loop import LoopSettings, run
+from inverso.training.fitting import Run
+from inverso.training.loop import LoopSettings
 from inverso.training.mixtures import named
-from inverso.training.recipe_file import keep_recipe, open_run
 from inverso.training.restorer_recipe import RestorerRecipe
 
 CORRUPTION, DROPOUT = 2, 3
@@ -91,11 +91,12 @@ def fit_restorer(
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     recipe = RestorerRecipe(anneal=settings.steps) if recipe is None else recipe
     folder = Path(out)
-    fabric = open_run(recipe, folder, resume=resume, devices=devices, precision=precision, accelerator=accelerator)
-    photos = _large_enough(PhotoFolder.read(data, size=recipe.size, progress=progress), recipe.size, data)
-    task = RestorerTraining(photos, recipe, fabric)
-    keep_recipe(recipe, folder, fabric)
-    run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
+    how = Run(folder, settings, resume, progress, devices, precision, accelerator)
+
+    def task(photos: PhotoFolder, fabric: Fabric) -> RestorerTraining:
+        return RestorerTraining(_large_enough(photos, recipe.size, data), recipe, fabric)
+
+    how.carry_out(recipe, data, task)
     return load(folder / "best.safetensors")
 
 

@@ -23,8 +23,8 @@ from inverso.metrics import sliced_wasserstein
 from inverso.priors import StyleGAN2, load, save_prior
 from inverso.training.averaging import update_average
 from inverso.training.data import PhotoFolder, random_shift, step_generator
-from inverso.training.loop import LoopSettings, run
-from inverso.training.recipe_file import keep_recipe, open_run
+from inverso.training.fitting import Run
+from inverso.training.loop import LoopSettings
 from inverso.training.stylegan2_recipe import StyleGAN2Recipe
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE, PATH_LATENTS, PATH_NOISE, DIRECTIONS = range(2, 9)
@@ -78,11 +78,8 @@ def fit_stylegan2(
     recipe = StyleGAN2Recipe() if recipe is None else recipe
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
     folder = Path(out)
-    fabric = open_run(recipe, folder, resume=resume, devices=devices, precision=precision, accelerator=accelerator)
-    photos = PhotoFolder.read(data, size=recipe.size, progress=progress)
-    keep_recipe(recipe, folder, fabric)
-    task = StyleGAN2Training(photos, recipe, fabric)
-    run(task, fabric=fabric, folder=folder, settings=settings, resume=resume, progress=progress)
+    how = Run(folder, settings, resume, progress, devices, precision, accelerator)
+    how.carry_out(recipe, data, lambda photos, fabric: StyleGAN2Training(photos, recipe, fabric))
     return cast(StyleGAN2, load(folder / "last.safetensors"))
 
 

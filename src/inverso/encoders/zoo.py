@@ -1,0 +1,57 @@
+"""Encoders by name: the embedded ones, and files of your own."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from inverso.encoders.files import read_encoder
+from inverso.encoders.network import LatentEncoder
+from inverso.errors import InversoError
+
+NAMES = ("faces-64",)
+
+
+def available() -> tuple[str, ...]:
+    """List the encoders that can be loaded by name, that of the prior they belong to.
+
+    Example:
+        >>> from inverso.encoders import available
+        >>> available()
+        ('faces-64',)
+    """
+    return NAMES
+
+
+def load(name_or_path: str | Path) -> LatentEncoder:
+    """Load an encoder by its name, or from a file.
+
+    Embedded encoders work offline. Nothing in a file is ever executed.
+
+    Args:
+        name_or_path: A name that `available` lists, or the path of a file that `save_encoder` wrote. A name wins over
+            a file called the same; write `./name` for the file.
+
+    Returns:
+        The encoder on the CPU, in float32 and in evaluation mode.
+
+    Raises:
+        TypeError: Neither text nor a path is given.
+        ValueError: No encoder and no file has this name, or the file holds none.
+        InversoError: The weights are missing from the installation.
+    """
+    if not isinstance(name_or_path, str | Path):
+        msg = f"load takes the name of an encoder or the path of a file, got {type(name_or_path).__name__}"
+        raise TypeError(msg)
+    if name_or_path in NAMES:
+        resource = files("inverso.encoders") / "weights" / f"{name_or_path}.safetensors"
+        if not resource.is_file():
+            msg = f"the weights of {name_or_path!r} are missing from this installation of inverso: install it again"
+            raise InversoError(msg)
+        with as_file(resource) as path:
+            return read_encoder(path)
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return read_encoder(path)
+    msg = f"there is no encoder and no file called {str(name_or_path)!r}; known encoders: {', '.join(NAMES)}"
+    raise ValueError(msg)

@@ -1,0 +1,80 @@
+"""Measurements of many kinds, drawn at random: what an encoder learns to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomMask
+
+Draw = Callable[[float, tuple[int, ...], int], LinearOperator]
+"""From a number in [0, 1), a seed per image and the side of the images to an operator."""
+
+SMALLEST_PICTURE = 4
+KERNEL = 9
+
+
+def _points(u: float, seeds: tuple[int, ...], _: int) -> LinearOperator:
+    return RandomMask(0.02 * 25**u, seed=seeds)
+
+
+def _shrunk(u: float, _: tuple[int, ...], side: int) -> LinearOperator:
+    return Bicubic(2 ** (1 + int(u * int(math.log2(side // SMALLEST_PICTURE)))))
+
+
+KINDS: Mapping[str, Draw] = MappingProxyType(
+    {
+        "frequencies": lambda u, seeds, _: FFTMask(0.2 + 0.4 * u, seed=seeds),
+        "points": _points,
+        "box": lambda u, _, side: BoxMask(round(side * (0.25 + 0.375 * u))),
+        "shrunk": _shrunk,
+        "blur": lambda u, _, __: GaussianBlur(KERNEL, 0.8 + 1.7 * u),
+    }
+)
+"""20 to 60 % of the frequencies, 2 to 50 % of the points, boxes of a quarter to five eighths of the side, pictures of
+half the side down to four pixels, and blurs."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Some photos of a batch, measured in one way.
+
+    Args:
+        rows: Which they are.
+        y: What was measured of them.
+        A: By what.
+    """
+
+    rows: slice
+    y: Tensor
+    A: LinearOperator
+
+
+def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -> list[Measured]:
+    """Measure a batch of photos, every kind a part of it; a random half of the parts is noisy.
+
+    Args:
+        photos: `(n, C, H, W)`.
+        noise: Largest standard deviation of the noise.
+        generator: Draws operators, masks and noise.
+
+    Returns:
+        The parts; together they have every photo once.
+    """
+    parts = []
+    for k, draw in enumerate(KINDS.values()):
+        rows = slice(k, len(photos), len(KINDS))
+        some = photos[rows]
+        if not len(some):
+            continue
+        u, level, silent = torch.rand(3, generator=generator).tolist()
+        seeds = tuple(torch.randint(2**31, (len(some),), generator=generator).tolist())
+        A = draw(u, seeds, photos.shape[-1])
+        strength = 0.0 if silent < 1 / 2 else noise * level
+        parts.append(Measured(rows, A.measure(some, noise=strength, seed=generator), A))
+    return parts
