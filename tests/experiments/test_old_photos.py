@@ -110,7 +110,7 @@ def test_results_belong_to_the_weights_of_a_methods_own_prior(tmp_path: Path, da
     options = Options(n=1, prior=str(prior_file), fast=True, progress=False, pictures=0)
     run(experiment, data, tmp_path / "e11", options)
     save_prior(DCGAN(6, width=8, depth=2, seed=2), own)
-    with pytest.raises(ValueError, match="other settings: methods' own priors differ"):
+    with pytest.raises(ValueError, match="other settings: methods' own networks differ"):
         run(experiment, data, tmp_path / "e11", options)
 
 

@@ -116,6 +116,11 @@ class TestSearch:
         )
         torch.testing.assert_close(by_file, by_network)
 
+    def test_an_experiment_learns_in_time_that_it_does_not_fit(self, encoder):
+        assert CSGM().missing((3, 8, 8)) is None
+        assert CSGM(encoder=encoder).missing((3, 16, 16)) is None
+        assert "images of shape (3, 16, 16), not (3, 8, 8)" in CSGM(encoder=encoder).missing((3, 8, 8))
+
     def test_other_things_are_refused(self):
         with pytest.raises(TypeError, match="encoder must be a LatentEncoder or the name of one, got int"):
             CSGM(encoder=3)

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 import inverso
 from inverso.checks import check_count, check_seed
+from inverso.encoders import load as load_encoder
 from inverso.errors import InversoError
 from inverso.experiments.environment import describe_run, fingerprint
 from inverso.experiments.measuring import load_restorers, measure
@@ -301,10 +302,13 @@ def _hurried(stage: Stage) -> Stage:
     return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage
 
 
-def _own_priors(experiment: Experiment) -> list[str]:
-    """List the priors that methods use in the place of the experiment's."""
-    named = (getattr(stage, "prior", None) for entry in experiment.methods.values() for stage in stages_in(entry))
-    return sorted({name for name in named if isinstance(name, str)})
+def _own_networks(experiment: Experiment) -> dict[str, str]:
+    """Hash the networks that stages load by themselves."""
+    loaders: Mapping[str, Callable[[str], nn.Module]] = {"prior": load, "encoder": load_encoder}
+    stages = [stage for entry in experiment.methods.values() for stage in stages_in(entry)]
+    used = {(kind, getattr(stage, kind, None)) for kind in loaders for stage in stages}
+    named = sorted((kind, name) for kind, name in used if isinstance(name, str))
+    return {f"{kind} {name}": fingerprint(loaders[kind](name)) for kind, name in named}
 
 
 def _settings(
@@ -325,7 +329,7 @@ def _settings(
         "tuning photos": photos.tuning_digest,
         "prior": options.prior,
         "weights": fingerprint(prior),
-        "methods' own priors": {name: fingerprint(load(name, progress=False)) for name in _own_priors(experiment)},
+        "methods' own networks": _own_networks(experiment),
         "restorers": {name: fingerprint(network) for name, network in restorers.items()},
         "seed": options.seed,
         "fast": options.fast,

@@ -20,6 +20,7 @@ STARTS = 5
 def what_is_it_worth() -> Experiment:
     """Compare the default with the methods that any user has without a prior."""
     once = (CSGM(), ImageAdaptive(), BackProject())
+    guided = CSGM(steps=20, restarts=1, encoder="faces-64")
     averaged = f"ia+bp ({STARTS} starts)"
     return Experiment(
         name="worth",
@@ -40,8 +41,20 @@ def what_is_it_worth() -> Experiment:
             "csgm+bp": "csgm+bp",
             "ia+bp": once,
         },
-        slow={averaged: (Average(once, STARTS),), **SLOW},
-        comparisons=(("ia+bp", "interpolation"), ("ia+bp", "tv"), ("ia+bp", "csgm+bp"), (averaged, "ia+bp")),
+        slow={
+            averaged: (Average(once, STARTS),),
+            "csgm+bp (encoder)": (guided, BackProject()),
+            "ia+bp (encoder)": (guided, ImageAdaptive(), BackProject()),
+            **SLOW,
+        },
+        comparisons=(
+            ("ia+bp", "interpolation"),
+            ("ia+bp", "tv"),
+            ("ia+bp", "csgm+bp"),
+            (averaged, "ia+bp"),
+            ("ia+bp (encoder)", "ia+bp"),
+            ("csgm+bp (encoder)", "csgm+bp"),
+        ),
     )
 
 

@@ -13,8 +13,9 @@ from inverso.checks import as_generator, check_count, check_non_negative, check_
 from inverso.encoders import LatentEncoder
 from inverso.stages.base import Problem, StageRecord, State, energies
 from inverso.stages.descent import Best, Evaluation, Guard, descend
-from inverso.stages.guess import guess
+from inverso.stages.guess import guess, named
 from inverso.stages.quasi_newton import QuasiNewton
+from inverso.types import ImageShape
 
 LOOKS_AT_ONCE = 16
 PROBES = 4
@@ -81,6 +82,12 @@ class CSGM:
         if not isinstance(self.encoder, LatentEncoder | str | None):
             msg = f"encoder must be a LatentEncoder or the name of one, got {type(self.encoder).__name__}"
             raise TypeError(msg)
+
+    def missing(self, image_shape: ImageShape) -> str | None:
+        """Say why its encoder cannot be used on photos of a shape, or None."""
+        if self.encoder is None or (own := named(self.encoder).image_shape) == image_shape:
+            return None
+        return f"its encoder guesses latents of images of shape {own}, not {image_shape}"
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""

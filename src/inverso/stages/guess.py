@@ -31,13 +31,18 @@ def first_image(prior: Prior, like: Tensor) -> Tensor:
     return prior(prior.sample_latent(1, seed=0).to(like.device, _real(like)))
 
 
+def named(encoder: LatentEncoder | str) -> LatentEncoder:
+    """Load an encoder that is given by its name or file."""
+    return load(encoder) if isinstance(encoder, str) else encoder
+
+
 def guess(problem: Problem, encoder: LatentEncoder | str) -> Tensor:
     """Let an encoder guess the latents `(n, *latent_shape)` of a problem.
 
     Raises:
         ValueError: The encoder belongs to another prior.
     """
-    network = load(encoder) if isinstance(encoder, str) else copy.deepcopy(encoder)
+    network = copy.deepcopy(named(encoder))
     prior, y = problem.generator, problem.y
     if (prior.image_shape, prior.latent_shape) != (network.image_shape, (network.latent_dim,)):
         own = f"latents of shape {prior.latent_shape} and images of shape {prior.image_shape}"
