@@ -50,6 +50,9 @@ class Row:
     """One way to search, on all photos.
 
     Args:
+        prior: Name or file of the prior.
+        encoder: Name or file of the encoder.
+        photos: How many.
         measured: What measured them.
         method: How they were reconstructed.
         psnr: Mean over photos, in dB.
@@ -57,6 +60,9 @@ class Row:
         seconds: Processor seconds per photo.
     """
 
+    prior: str
+    encoder: str
+    photos: int
     measured: str
     method: str
     psnr: float
@@ -84,7 +90,8 @@ def main() -> None:
     if options.adapt:
         for name in (REFERENCE, "encoder, 20 steps"):
             methods[f"{name}; ia, bp"] = [searches[name], ImageAdaptive(), BackProject()]
-    rows = read(Row, options.out)
+    asked = (options.prior, options.encoder, options.n)
+    rows = [row for row in read(Row, options.out) if (row.prior, row.encoder, row.photos) == asked]
     done = {(row.measured, row.method) for row in rows}
     seeds = tuple(range(options.n))
     todo = [(case, name) for case in CASES for name in methods if (case, name) not in done]
@@ -96,7 +103,7 @@ def main() -> None:
         answer = solve(y, A, prior, methods[name], noise=noise, progress=False)
         seconds = (time.process_time() - began) / options.n
         evaluations = sum(stage.evaluations for stage in answer.stages)
-        row = Row(case, name, float(psnr(answer.image, photos).mean()), evaluations, seconds)
+        row = Row(*asked, case, name, float(psnr(answer.image, photos).mean()), evaluations, seconds)
         append(row, options.out)
         rows.append(row)
     print(f"{options.n} photos, {options.prior}, {torch.get_num_threads()} threads\n\n{table(rows, list(methods))}")

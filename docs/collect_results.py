@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -53,9 +54,11 @@ def _with_own_pictures(table: Path) -> str:
     """Copy the pictures beside the page, as small as a page needs them."""
     text = table.read_text()
     for place in re.findall(r"\]\((pictures/[^)]+)\)", text):
-        kept = Path("pictures") / f"{table.parent.name}-{Path(place).stem}.jpg"
+        file = Path(unquote(place))
+        name = "-".join([table.parent.name, *file.with_suffix("").parts[1:]]).replace(" ", "-")
+        kept = Path("pictures") / f"{name}.jpg"
         (RESULTS / kept).parent.mkdir(exist_ok=True)
-        with Image.open(table.parent / place) as picture:
+        with Image.open(table.parent / file) as picture:
             small = picture.convert("RGB")
             small.thumbnail((WIDEST, WIDEST))
             small.save(RESULTS / kept, quality=88)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cmath
 import math
-from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -38,14 +37,13 @@ def as_seed(seed: int | torch.Generator) -> int:
 
 def check_seed(seed: object) -> int:
     """Refuse what is no seed."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
+    if isinstance(seed, bool) or not isinstance(seed, int):
         msg = f"seed must be an integer or a torch.Generator, got {seed!r} ({type(seed).__name__})"
         raise TypeError(msg)
-    number = int(seed)
-    if not -(2**63) <= number < 2**63:
+    if not -(2**63) <= seed < 2**63:
         msg = f"seed must fit in 64 bits, got {seed}"
         raise ValueError(msg)
-    return number
+    return seed
 
 
 def check_image(x: object, *, name: str = "x") -> Tensor:
@@ -97,15 +95,13 @@ def check_finite(values: Tensor, *, name: str) -> None:
 
 def check_number(value: object, *, name: str, expected: str) -> float:
     """Refuse what is no finite real number."""
-    # NumPy's numbers are such, too.
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be {expected}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
-    number = float(value)
-    if not math.isfinite(number):
+    if not math.isfinite(value):
         msg = f"{name} must be {expected}, got {value}"
         raise ValueError(msg)
-    return number
+    return float(value)
 
 
 def check_fraction(value: object, *, name: str) -> float:
@@ -137,14 +133,13 @@ def check_positive(value: object, *, name: str) -> float:
 
 def check_count(value: object, *, name: str, minimum: int = 1) -> int:
     """Refuse what is no integer of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if isinstance(value, bool) or not isinstance(value, int):
         msg = f"{name} must be an integer of at least {minimum}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
-    number = int(value)
-    if number < minimum:
+    if value < minimum:
         msg = f"{name} must be an integer of at least {minimum}, got {value}"
         raise ValueError(msg)
-    return number
+    return value
 
 
 def _integer_advice(values: Tensor) -> str:

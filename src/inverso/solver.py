@@ -109,8 +109,8 @@ def solve(
         problem = Problem(
             y=own,
             A=A,
-            prior=cast("Prior | None", _frozen_copy(cast("nn.Module | None", prior), own)),
-            restorer=_frozen_copy(restorer, own),
+            prior=cast("Prior | None", frozen_copy(cast("nn.Module | None", prior), own)),
+            restorer=frozen_copy(restorer, own),
             noise=level,
             seed=number,
         )
@@ -178,8 +178,8 @@ class _Bars:
         self._close()
 
 
-def _frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
-    """Copy a network to the device and precision of the measurements, in evaluation mode and without gradients."""
+def frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
+    """Copy a network to the device and precision of measurements, in evaluation mode and without gradients."""
     if network is None:
         return None
     dtype = like.dtype.to_real() if like.is_complex() else like.dtype
@@ -253,7 +253,8 @@ def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
     """Refuse a y of another kind than A gives, a batch for which A has another number of masks, and an affine A."""
     dtype = y.dtype.to_real() if y.is_complex() else y.dtype
     if dtype in HALF:
-        msg = f"to invert {A!r} takes the digits of float32 or float64, got y in {y.dtype}: pass y.float()"
+        precise = "y.to(torch.complex64)" if y.is_complex() else "y.float()"
+        msg = f"to invert {A!r} takes the digits of float32 or float64, got y in {y.dtype}: pass {precise}"
         raise TypeError(msg)
     nothing = torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device)
     with torch.no_grad():

@@ -118,6 +118,12 @@ class TestRecord:
         if done == 2:
             torch.testing.assert_close(rescued.uncertainty, expected.std(dim=0))
 
+    def test_the_message_speaks_of_what_is_attached(self):
+        stop = NonFiniteLossError(StageFailure("csgm", 1, 1.0, State()))
+        assert "There was no answer yet" in str(stop)
+        with pytest.raises(NonFiniteLossError, match="The best answer so far is attached"):
+            solved(Average((LastingFor(1, stop),), 3))
+
     def test_before_the_first_start_is_done_there_is_nothing_to_attach(self):
         with pytest.raises(InterruptedStage, match="there was no answer yet") as caught:
             solved(Average((LastingFor(0, KeyboardInterrupt()),), 3))

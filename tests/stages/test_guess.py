@@ -117,9 +117,14 @@ class TestSearch:
         torch.testing.assert_close(by_file, by_network)
 
     def test_an_experiment_learns_in_time_that_it_does_not_fit(self, encoder):
-        assert CSGM().missing((3, 8, 8)) is None
-        assert CSGM(encoder=encoder).missing((3, 16, 16)) is None
-        assert "images of shape (3, 16, 16), not (3, 8, 8)" in CSGM(encoder=encoder).missing((3, 8, 8))
+        assert CSGM().missing(PRIOR) is None
+        assert CSGM(encoder=encoder).missing(PRIOR) is None
+        assert "guesses latents of another prior" in CSGM(encoder=encoder).missing(DCGAN(6, width=4, depth=1))
+        assert "no encoder and no file called 'nobody'" in CSGM(encoder="nobody").missing(PRIOR)
+
+    def test_starts_that_would_all_be_alike_are_refused(self, encoder):
+        with pytest.raises(ValueError, match="all begin alike"):
+            inverso.solve(X, Identity(), PRIOR, CSGM(encoder=encoder), starts=2)
 
     def test_other_things_are_refused(self):
         with pytest.raises(TypeError, match="encoder must be a LatentEncoder or the name of one, got int"):

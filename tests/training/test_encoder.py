@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, RandomMask
 from inverso.priors import DCGAN, GaussianPrior, Generator, save_prior
 from inverso.stages import Problem
-from inverso.stages.guess import guess
+from inverso.stages.guess import first_image, guess
 from inverso.training import EncoderRecipe, LoopSettings, fit_encoder
 from inverso.training.measurements import KINDS, measure_batch
 
@@ -92,10 +93,22 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos, prior, u
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_another_prior_does_not_go_on(photos: Path, prior: Generator, tmp_path: Path) -> None:
+    train(photos, prior, tmp_path / "run", steps=1)
+    other = copy.deepcopy(prior)
+    with torch.no_grad():
+        other.module[0].bias.add_(1)
+    with pytest.raises(InversoError, match="begun with another prior"):
+        train(photos, other, tmp_path / "run", steps=2, resume=True)
+
+
 def test_the_prior_is_left_alone(photos: Path, tmp_path: Path) -> None:
     prior = DCGAN(4, width=4, depth=2).train()
-    train(photos, prior, tmp_path / "run", steps=1)
+    before = copy.deepcopy(prior.state_dict())
+    encoder = train(photos, prior, tmp_path / "run", steps=1)
     assert prior.training
+    torch.testing.assert_close(prior.state_dict(), before, rtol=0, atol=0)
+    assert encoder.knows(first_image(copy.deepcopy(prior).eval(), encoder.thumbnail))
     assert all(value.requires_grad and value.grad is None for value in prior.parameters())
 
 
@@ -106,8 +119,12 @@ def test_by_the_name_or_file_of_a_prior(photos: Path, tmp_path: Path) -> None:
 
 
 def test_refusals(photos: Path, prior: Generator, unbroken: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"for images of 64 pixels, and the prior makes some of \(3, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"64 x 64 pixels, .* the prior makes images \(3, 16, 16\) of latents \(4,\)"):
         train(photos, prior, tmp_path, recipe=EncoderRecipe())
+    with pytest.raises(ValueError, match=r"color images .* the prior makes images \(1, 16, 16\)"):
+        train(photos, DCGAN(4, width=4, depth=2, channels=1), tmp_path, recipe=RECIPE)
+    with pytest.raises(ValueError, match="width must be a multiple of 8, got 10"):
+        EncoderRecipe(width=10)
     with pytest.raises(InversoError, match="already holds a run"):
         train(photos, prior, unbroken)
     with pytest.raises(ValueError, match="batch must be an integer of at least 5, got 4"):
@@ -143,6 +160,7 @@ class TestMeasurements:
         assert KINDS["points"](1.0, seeds, 64).keep == pytest.approx(0.5)
         assert [KINDS["box"](u, seeds, 64) for u in (0, 1)] == [BoxMask(16), BoxMask(40)]
         assert [KINDS["shrunk"](u, seeds, 64) for u in (0, 0.3, 0.999)] == [Bicubic(2), Bicubic(4), Bicubic(16)]
+        assert KINDS["shrunk"](0.999, seeds, 1024) == Bicubic(32)
         assert KINDS["blur"](1.0, seeds, 64) == GaussianBlur(9, 2.5)
 
     def test_half_of_the_parts_are_noisy(self) -> None:

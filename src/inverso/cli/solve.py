@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -67,6 +67,11 @@ class Task:
     device: str
     progress: bool
 
+    def __post_init__(self) -> None:
+        if self.simulate and self.spec is None:
+            msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
+            raise ValueError(msg)
+
     def run(self, source: Path, target: Path) -> dict[str, Any]:
         """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
         from inverso.io import quantization_noise  # noqa: PLC0415
@@ -99,13 +104,16 @@ class Task:
         quality = None if x is None else float(psnr(answer.image.cpu(), x))
         return {"input": str(source), "path": str(target), **_summary(answer), "psnr": _finite(quality)}
 
-    def try_to_run(self, source: Path, target: Path) -> dict[str, Any]:
+    def try_to_run(self, source: Path, target: Path, *, debug: bool) -> dict[str, Any]:
         """Do the same for one file of several, none of which stops the others: its error is said and reported."""
         try:
             return self.run(source, target)
         except (ValueError, TypeError, OSError, InversoError) as error:
-            say_error(str(error))
-            return {"input": str(source), "error": str(error)}
+            if debug:
+                raise
+            message = str(error) if str(source) in str(error) else f"{source}: {error}"
+            say_error(message)
+            return {"input": str(source), "error": message}
 
     def _read(self, source: Path) -> tuple[Tensor | None, Tensor, LinearOperator | None]:
         """Read a photo and measure it, or read a measurement."""
@@ -116,11 +124,8 @@ class Task:
         if not self.simulate:
             y = load_measurement(source, channels=channels)
             return None, y.to(self.device), None if self.spec is None else self.spec.build(shape)
-        if self.spec is None:
-            msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
-            raise ValueError(msg)
         x = load_image(source, size=None if shape is None else shape[1], channels=channels)
-        A = self.spec.build((channels, *x.shape[2:]))
+        A = cast("OperatorSpec", self.spec).build((channels, *x.shape[2:]))
         return x, A.measure(x.to(self.device), noise=self.noise, seed=self.seed), A
 
     @property
@@ -132,6 +137,7 @@ class Task:
 
 
 def solve(  # noqa: PLR0913 - one argument per option
+    context: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(help="Measurements (or photos) or folders of them.", metavar="Y...")],
     *,
     operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
@@ -183,7 +189,8 @@ def solve(  # noqa: PLR0913 - one argument per option
         else:
             _print_stages(report)
         return
-    reports = [task.try_to_run(source, target) for source, target in zip(files, outputs, strict=True)]
+    debug = bool(context.find_root().params.get("debug"))
+    reports = [task.try_to_run(source, target, debug=debug) for source, target in zip(files, outputs, strict=True)]
     if as_json:
         typer.echo(json.dumps({"images": reports}, indent=2))
     else:

@@ -47,7 +47,7 @@ Batch = Annotated[int | None, typer.Option("--batch", help="Photos per step.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Step size of Adam.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")]
 Devices = Annotated[int, typer.Option("--devices", help="Number of GPUs, or of processes on the CPU.")]
-Precision = Annotated[str, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.", metavar="NAME")]
+Precision = Annotated[str, typer.Option("--precision", help="32-true or bf16-mixed.", metavar="NAME")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 FALLING_HELP = "Optimizer steps in all; the step size falls towards the last."
 OUT_HELP = "Folder for weights, checkpoints, losses and sample sheets."

@@ -24,6 +24,7 @@ from inverso.errors import InversoError
 from inverso.experiments.baselines import Interpolation
 from inverso.experiments.table import Entry
 from inverso.metrics.inputs import missing_weights
+from inverso.priors import Prior
 from inverso.stages import Problem, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
@@ -142,8 +143,11 @@ class PlugAndPlay:
         check_count(self.steps, name="steps")
         check_positive(self.regularization, name="regularization")
 
-    def missing(self, image_shape: ImageShape) -> str | None:
-        """Say what has to be installed or fetched before it can run on images `(C, H, W)`, or None if nothing."""
+    def missing(self, prior: Prior) -> str | None:
+        """Say what has to be installed or fetched before it can run on the size of a prior's images, or None."""
+        return self._lacks(prior.image_shape)
+
+    def _lacks(self, image_shape: ImageShape) -> str | None:
         package, channels = _missing_package(), image_shape[0]
         if package is not None or self.denoiser is not None:
             return package
@@ -174,7 +178,7 @@ class PlugAndPlay:
             InversoError: deepinv or the weights are missing; the message says what to install or fetch.
             ValueError: The file holds no weights of DRUNet.
         """
-        _require(self.missing(problem.image_shape))
+        _require(self._lacks(problem.image_shape))
         from deepinv.optim import L2, PnP, optim_builder  # noqa: PLC0415
 
         denoise = self._denoiser(problem)
@@ -283,7 +287,7 @@ class DeepinvCSGM:
         check_positive(self.tolerance, name="tolerance")
 
     @staticmethod
-    def missing(image_shape: ImageShape) -> str | None:  # noqa: ARG004 - PlugAndPlay looks at it
+    def missing(prior: Prior) -> str | None:  # noqa: ARG004 - PlugAndPlay looks at it
         """Say what has to be installed before it can run, or None if nothing."""
         return _missing_package()
 
@@ -293,7 +297,7 @@ class DeepinvCSGM:
         Raises:
             InversoError: deepinv is missing; the message says how to install it.
         """
-        _require(self.missing(problem.image_shape))
+        _require(_missing_package())
         began, n = time.perf_counter(), len(problem.y)
         latents, passes = [], []
         for k in range(n):

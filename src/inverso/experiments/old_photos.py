@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
 from inverso.operators import LinearOperator, OldPhoto, Toning
-from inverso.priors import GaussianPrior, load
+from inverso.priors import GaussianPrior, Prior, load
 from inverso.stages import Problem, Stage, StageRecord, State
 from inverso.stages.base import no_losses
 from inverso.types import ImageShape, Seed
@@ -117,9 +117,9 @@ class DamageKnown:
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
     gives: ClassVar[frozenset[str]] = frozenset({"image"})
 
-    def missing(self, image_shape: ImageShape) -> str | None:
-        """Say why its own prior cannot be used on photos of a shape, or None."""
-        return None if self.prior is None else self._misfit(load(self.prior, progress=False), image_shape)
+    def missing(self, prior: Prior) -> str | None:
+        """Say why its own prior cannot be used on photos of the size of another's, or None."""
+        return None if self.prior is None else self._misfit(load(self.prior, progress=False), prior.image_shape)
 
     def _misfit(self, own: GaussianPrior, image_shape: ImageShape) -> str | None:
         if own.image_shape == image_shape:

@@ -31,7 +31,6 @@ from inverso.priors import GaussianPrior, load
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 from inverso.stages import Resume, Stage
-from inverso.types import ImageShape
 
 COSTS = ("seconds", "evaluations", "bytes")
 TUNING_SEED = 500_000_000
@@ -134,7 +133,7 @@ class _Session:
     def begin(cls, experiment: Experiment, data: str | Path, out: Path, options: Options, command: str) -> _Session:
         restorers = load_restorers(experiment, options.restorers)
         prior = load(options.prior)
-        experiment = _without_missing(experiment.with_restorers(list(restorers)), prior.image_shape)
+        experiment = _without_missing(experiment.with_restorers(list(restorers)), prior)
         experiment = replace(experiment, metrics=available(experiment.metrics, side=prior.image_shape[-1]))
         if options.fast:
             experiment = replace(experiment, methods={name: _fast(e) for name, e in experiment.methods.items()})
@@ -265,9 +264,9 @@ class _Session:
         return int(torch.stack(means).argmax())
 
 
-def _without_missing(experiment: Experiment, image_shape: ImageShape) -> Experiment:
+def _without_missing(experiment: Experiment, prior: GaussianPrior) -> Experiment:
     """Leave out the methods that cannot run here, with a warning, as long as there are others."""
-    missing = {name: reason for name, entry in experiment.methods.items() if (reason := _missing(entry, image_shape))}
+    missing = {name: reason for name, entry in experiment.methods.items() if (reason := _missing(entry, prior))}
     if not missing:
         return experiment
     if len(missing) == len(experiment.methods):
@@ -277,11 +276,11 @@ def _without_missing(experiment: Experiment, image_shape: ImageShape) -> Experim
     return experiment.chosen([name for name in experiment.methods if name not in missing])
 
 
-def _missing(entry: Entry, image_shape: ImageShape) -> str | None:
+def _missing(entry: Entry, prior: GaussianPrior) -> str | None:
     """Ask the stages that may lack a package or weights for the first thing that they lack."""
     for stage in stages_in(entry):
-        ask: Callable[[ImageShape], str | None] | None = getattr(stage, "missing", None)
-        if ask is not None and (reason := ask(image_shape)) is not None:
+        ask: Callable[[GaussianPrior], str | None] | None = getattr(stage, "missing", None)
+        if ask is not None and (reason := ask(prior)) is not None:
             return reason
     return None
 
@@ -304,11 +303,24 @@ def _hurried(stage: Stage) -> Stage:
 
 def _own_networks(experiment: Experiment) -> dict[str, str]:
     """Hash the networks that stages load by themselves."""
-    loaders: Mapping[str, Callable[[str], nn.Module]] = {"prior": load, "encoder": load_encoder}
-    stages = [stage for entry in experiment.methods.values() for stage in stages_in(entry)]
-    used = {(kind, getattr(stage, kind, None)) for kind in loaders for stage in stages}
-    named = sorted((kind, name) for kind, name in used if isinstance(name, str))
-    return {f"{kind} {name}": fingerprint(loaders[kind](name)) for kind, name in named}
+    loaders: Mapping[str, Callable[[str | Path], nn.Module]] = {"prior": load, "encoder": load_encoder}
+    found: dict[str, str] = {}
+    for method, entry in experiment.methods.items():
+        for stage in _nested(stages_in(entry)):
+            for kind, loader in loaders.items():
+                own = getattr(stage, kind, None)
+                if isinstance(own, nn.Module):
+                    found[f"{kind} of {method}"] = fingerprint(own)
+                elif own is not None:
+                    found[f"{kind} {own}"] = fingerprint(loader(own))
+    return found
+
+
+def _nested(stages: Sequence[Stage]) -> Iterator[Stage]:
+    """Give stages, and those that they run."""
+    for stage in stages:
+        yield stage
+        yield from _nested(getattr(stage, "stages", ()))
 
 
 def _settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from inverso.stages.base import (
     State,
     no_losses,
 )
+from inverso.stages.csgm import CSGM
 
 APART = 1_000_003
 """Between the seeds of two starts, so that the seeds that people take, 0, 1, 2, share none."""
@@ -41,7 +42,7 @@ class Average:
         starts: How many.
 
     Raises:
-        ValueError: There is no stage, or the number of starts is not positive.
+        ValueError: There is no stage, the number of starts is not positive, or an encoder makes all starts alike.
 
     Example:
         >>> import torch, inverso
@@ -67,6 +68,9 @@ class Average:
         if not self.stages:
             msg = "an average needs at least one stage to run"
             raise ValueError(msg)
+        if self.starts > 1 and any(isinstance(stage, CSGM) and stage.encoder is not None for stage in self.stages):
+            msg = "searches that begin where an encoder guesses all begin alike: average over starts without an encoder"
+            raise ValueError(msg)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -81,7 +85,7 @@ class Average:
     def __call__(self, problem: Problem, state: State) -> State:
         """Run the stages from every start."""
         began = time.perf_counter()
-        done: list[State] = []
+        done: list[tuple[Tensor, tuple[StageRecord, ...]]] = []
         try:
             for start in range(self.starts):
                 report = _counting(problem.report, f" {start + 1}/{self.starts}")
@@ -97,18 +101,19 @@ class Average:
             raise InterruptedStage(StageFailure(self.name, len(done), float("nan"), rescued)) from stop
         return self._mean(state, done, began)
 
-    def _run(self, problem: Problem, state: State) -> State:
+    def _run(self, problem: Problem, state: State) -> tuple[Tensor, tuple[StageRecord, ...]]:
+        """Run the stages once; of what they leave, adapted weights would be too much to keep for every start."""
         for stage in self.stages:
             state = stage(problem, state)
         if state.image is None:
             msg = "the stages of an average made no image"
             raise InversoError(msg)
-        return state
+        return state.image, state.trace
 
-    def _mean(self, state: State, done: Sequence[State], began: float) -> State:
+    def _mean(self, state: State, done: Sequence[tuple[Tensor, tuple[StageRecord, ...]]], began: float) -> State:
         """Average the starts that are done."""
-        answers = torch.stack([cast("Tensor", each.image) for each in done])
-        records = tuple(record for each in done for record in each.trace)
+        answers = torch.stack([image for image, _ in done])
+        records = tuple(record for _, trace in done for record in trace)
         of = f"of {len(done)} starts" if len(done) == self.starts else f"of {len(done)} of {self.starts} starts"
         record = StageRecord(
             self.name,

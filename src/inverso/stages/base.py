@@ -214,11 +214,14 @@ class NonFiniteLossError(InversoError):
     reconstruction: object = None
 
     def __init__(self, failure: StageFailure) -> None:
+        super().__init__(failure)
         self.failure = failure
-        super().__init__(
+
+    def __str__(self) -> str:
+        failure = self.failure
+        return (
             f"the loss of stage {failure.stage!r} turned non-finite at step {failure.step}; the last finite one was "
-            f"{failure.loss:.4g} per image. {_what_is_left(failure).capitalize()}; "
-            "a smaller learning rate often helps"
+            f"{failure.loss:.4g} per image. {_what_is_left(failure).capitalize()}; a smaller learning rate often helps"
         )
 
 
@@ -233,8 +236,12 @@ class InterruptedStage(KeyboardInterrupt):
     reconstruction: object = None
 
     def __init__(self, failure: StageFailure) -> None:
+        super().__init__(failure)
         self.failure = failure
-        super().__init__(f"stage {failure.stage!r} was interrupted at step {failure.step}; {_what_is_left(failure)}")
+
+    def __str__(self) -> str:
+        failure = self.failure
+        return f"stage {failure.stage!r} was interrupted at step {failure.step}; {_what_is_left(failure)}"
 
 
 def no_losses(images: Tensor) -> Tensor:

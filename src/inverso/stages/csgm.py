@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
 from inverso.encoders import LatentEncoder
+from inverso.errors import InversoError
+from inverso.priors import Prior
 from inverso.stages.base import Problem, StageRecord, State, energies
 from inverso.stages.descent import Best, Evaluation, Guard, descend
-from inverso.stages.guess import guess, named
+from inverso.stages.guess import guess, misfit, named
 from inverso.stages.quasi_newton import QuasiNewton
-from inverso.types import ImageShape
 
 LOOKS_AT_ONCE = 16
 PROBES = 4
@@ -65,7 +67,7 @@ class CSGM:
     restarts: int = 2
     latent_weight: float | None = None
     candidates: int = 64
-    encoder: LatentEncoder | str | None = None
+    encoder: LatentEncoder | str | Path | None = None
 
     name: ClassVar[str] = "csgm"
     needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
@@ -79,15 +81,19 @@ class CSGM:
         if self.latent_weight is not None:
             check_non_negative(self.latent_weight, name="latent_weight")
         check_count(self.candidates, name="candidates")
-        if not isinstance(self.encoder, LatentEncoder | str | None):
+        if not isinstance(self.encoder, LatentEncoder | str | Path | None):
             msg = f"encoder must be a LatentEncoder or the name of one, got {type(self.encoder).__name__}"
             raise TypeError(msg)
 
-    def missing(self, image_shape: ImageShape) -> str | None:
-        """Say why its encoder cannot be used on photos of a shape, or None."""
-        if self.encoder is None or (own := named(self.encoder).image_shape) == image_shape:
+    def missing(self, prior: Prior) -> str | None:
+        """Say why its encoder cannot be used with a prior, or None."""
+        if self.encoder is None:
             return None
-        return f"its encoder guesses latents of images of shape {own}, not {image_shape}"
+        try:
+            encoder = named(self.encoder)
+        except (ValueError, InversoError) as error:
+            return str(error)
+        return misfit(encoder, prior, encoder.thumbnail)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -31,28 +32,34 @@ def first_image(prior: Prior, like: Tensor) -> Tensor:
     return prior(prior.sample_latent(1, seed=0).to(like.device, _real(like)))
 
 
-def named(encoder: LatentEncoder | str) -> LatentEncoder:
+def named(encoder: LatentEncoder | str | Path) -> LatentEncoder:
     """Load an encoder that is given by its name or file."""
-    return load(encoder) if isinstance(encoder, str) else encoder
+    return encoder if isinstance(encoder, LatentEncoder) else load(encoder)
 
 
-def guess(problem: Problem, encoder: LatentEncoder | str) -> Tensor:
+def misfit(encoder: LatentEncoder, prior: Prior, like: Tensor) -> str | None:
+    """Say why an encoder cannot guess the latents of a prior, or None."""
+    if (prior.image_shape, prior.latent_shape) != (encoder.image_shape, (encoder.latent_dim,)):
+        own = f"latents of shape {prior.latent_shape} and images of shape {prior.image_shape}"
+        return f"{encoder!r} guesses latents of another prior: this one has {own}"
+    with torch.no_grad():
+        if encoder.knows(first_image(prior, like)):
+            return None
+    return f"{encoder!r} was trained with another prior, or with other weights of this one"
+
+
+def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
     """Let an encoder guess the latents `(n, *latent_shape)` of a problem.
 
     Raises:
         ValueError: The encoder belongs to another prior.
     """
-    network = copy.deepcopy(named(encoder))
-    prior, y = problem.generator, problem.y
-    if (prior.image_shape, prior.latent_shape) != (network.image_shape, (network.latent_dim,)):
-        own = f"latents of shape {prior.latent_shape} and images of shape {prior.image_shape}"
-        msg = f"{network!r} guesses latents of another prior: this one has {own}"
-        raise ValueError(msg)
-    network = network.to(y.device, _real(y)).eval()
+    y = problem.y
+    network = copy.deepcopy(named(encoder)).to(y.device, _real(y)).eval()
+    reason = misfit(network, problem.generator, y)
+    if reason is not None:
+        raise ValueError(reason)
     with torch.no_grad():
-        if not network.knows(first_image(prior, y)):
-            msg = f"{network!r} was trained with another prior, or with other weights of this one"
-            raise ValueError(msg)
         latents: Tensor = network(what_is_left(problem.measured, problem.operator, problem.image_shape))
     return latents
 

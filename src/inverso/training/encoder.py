@@ -14,10 +14,13 @@ from torch import Tensor
 
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
 from inverso.encoders import LatentEncoder, load, save_encoder
+from inverso.encoders.network import GROUPS
+from inverso.errors import InversoError
 from inverso.io import save_image
 from inverso.metrics import psnr
 from inverso.priors import GaussianPrior
 from inverso.priors import load as load_prior
+from inverso.solver import frozen_copy
 from inverso.stages.base import energies
 from inverso.stages.guess import first_image, what_is_left
 from inverso.training.data import PhotoFolder, step_generator
@@ -26,7 +29,6 @@ from inverso.training.loop import LoopSettings
 from inverso.training.measurements import KINDS, Measured, measure_batch
 
 MEASURING, VALIDATION = 2, 3
-SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class EncoderRecipe:
         check_count(self.held_out, name="held_out", minimum=len(KINDS))
         for name in ("warmup", "anneal"):
             check_count(getattr(self, name), name=name, minimum=0)
+        if self.width % GROUPS:
+            msg = f"width must be a multiple of {GROUPS}, got {self.width}"
+            raise ValueError(msg)
         check_positive(self.lr, name="lr")
         check_non_negative(self.noise, name="noise")
         check_seed(self.seed)
@@ -107,7 +112,7 @@ def fit_encoder(  # noqa: PLR0913 - what the other trainings take, and the prior
         out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv` (PSNR on photos set aside), sheets
             (a row for every kind of measurement: what is left, the prior's image, the photo), `best.safetensors`
             (highest PSNR) and `last.safetensors`.
-        recipe: What decides the result; by default a step size that falls to the end.
+        recipe: What decides the result; by default one for the prior's size, whose step size falls to the end.
         steps: Optimizer steps in all.
         settings: How often to save, log and measure; takes the place of `steps`.
         resume: Go on from the checkpoint in `out`, if there is one. The weights become those of an unbroken run, bit
@@ -127,10 +132,14 @@ def fit_encoder(  # noqa: PLR0913 - what the other trainings take, and the prior
             non-finite.
     """
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
-    recipe = EncoderRecipe(anneal=settings.steps) if recipe is None else recipe
     network = load_prior(prior) if isinstance(prior, str) else prior
-    if network.image_shape[-1] != recipe.size:
-        msg = f"the recipe is for images of {recipe.size} pixels, and the prior makes some of {network.image_shape}"
+    if recipe is None:
+        recipe = EncoderRecipe(size=network.image_shape[-1], anneal=settings.steps)
+    if network.image_shape != (3, recipe.size, recipe.size) or len(network.latent_shape) != 1:
+        msg = (
+            f"encoders are trained for color images of the recipe's size, {recipe.size} x {recipe.size} pixels, and "
+            f"latents of one dimension; the prior makes images {network.image_shape} of latents {network.latent_shape}"
+        )
         raise ValueError(msg)
     folder = Path(out)
     how = Run(folder, settings, resume, progress, devices, precision, accelerator)
@@ -144,11 +153,11 @@ class EncoderTraining:
     def __init__(self, photos: PhotoFolder, prior: GaussianPrior, recipe: EncoderRecipe, fabric: Fabric) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(len(KINDS), len(photos) // 10)))
-        self.prior = copy.deepcopy(prior).eval().requires_grad_(requires_grad=False)
-        fabric.to_device(self.prior)
+        here = torch.empty(0, device=fabric.device)
+        self.prior = cast("GaussianPrior", frozen_copy(prior, here))
         encoder = LatentEncoder(prior.latent_shape[0], prior.image_shape, width=recipe.width, seed=recipe.seed)
         with torch.no_grad():
-            encoder.learn(first_image(prior, encoder.thumbnail))
+            encoder.learn(first_image(self.prior, here))
         optimizer = torch.optim.Adam(encoder.parameters(), lr=recipe.lr)
         self.encoder, self.optimizer = fabric.setup(encoder, optimizer)
 
@@ -201,6 +210,16 @@ class EncoderTraining:
         return {"recipe": asdict(self.recipe), **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them back."""
+        """Take them back.
+
+        Raises:
+            InversoError: They belong to another prior.
+        """
+        kept = cast("LatentEncoder", copy.deepcopy(self.encoder.module))
+        kept.load_state_dict(state["encoder"])
+        with torch.no_grad():
+            if not kept.knows(first_image(self.prior, kept.thumbnail)):
+                msg = "the run was begun with another prior, or with other weights of it: resume with that one"
+                raise InversoError(msg)
         self.encoder.load_state_dict(state["encoder"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """How a training is carried out; nothing of it decides the result.
+    """How a training is carried out; what is learned and how, the recipe says.
 
     Args:
         folder: What it writes into.

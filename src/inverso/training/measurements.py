@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomMask
+from inverso.operators.separable import MAX_SCALE
 
 Draw = Callable[[float, tuple[int, ...], int], LinearOperator]
 """From a number in [0, 1), a seed per image and the side of the images to an operator."""
@@ -24,7 +25,8 @@ def _points(u: float, seeds: tuple[int, ...], _: int) -> LinearOperator:
 
 
 def _shrunk(u: float, _: tuple[int, ...], side: int) -> LinearOperator:
-    return Bicubic(2 ** (1 + int(u * int(math.log2(side // SMALLEST_PICTURE)))))
+    largest = min(side // SMALLEST_PICTURE, MAX_SCALE)
+    return Bicubic(2 ** (1 + int(u * int(math.log2(largest)))))
 
 
 KINDS: Mapping[str, Draw] = MappingProxyType(
@@ -37,7 +39,7 @@ KINDS: Mapping[str, Draw] = MappingProxyType(
     }
 )
 """20 to 60 % of the frequencies, 2 to 50 % of the points, boxes of a quarter to five eighths of the side, pictures of
-half the side down to four pixels, and blurs."""
+half the side down to four pixels, or a 32nd of the side, and blurs."""
 
 
 @dataclass(frozen=True)
