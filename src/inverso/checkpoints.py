@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from inverso.errors import InversoError
 from inverso.files import replacing
 
 PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
@@ -55,6 +58,21 @@ def read_file(path: Path, *, classes: Sequence[type] = ()) -> Contents:
         return _read_safetensors(path)
     refuse_text(path)
     return Contents(_read_torch(path, classes))
+
+
+@contextmanager
+def embedded(package: str, name: str) -> Iterator[Path]:
+    """Give the file of weights that come with a package of inverso, in its folder `weights`.
+
+    Raises:
+        InversoError: It is missing from the installation.
+    """
+    resource = files(package) / "weights" / f"{name}.safetensors"
+    if not resource.is_file():
+        msg = f"the weights of {name!r} are missing from this installation of inverso: install it again"
+        raise InversoError(msg)
+    with as_file(resource) as path:
+        yield path
 
 
 def refuse_text(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverso import priors
+from inverso import checkpoints, priors
 from inverso.errors import InversoError
 from inverso.priors import DCGAN, PGGAN, available, card, load, save_prior, zoo
 from inverso.priors.checkpoints.download import cache_folder
@@ -78,7 +78,7 @@ class TestEmbeddedFaces:
 
 class TestMissingWeights:
     def test_missing_weights_are_told(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(zoo, "files", lambda _: tmp_path)
+        monkeypatch.setattr(checkpoints, "files", lambda _: tmp_path)
         with pytest.raises(InversoError, match="the weights of 'faces-64' are missing from this installation"):
             load("faces-64")
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import inverso.restorers.zoo as zoo_module
+from inverso import checkpoints
 from inverso.errors import InversoError
 from inverso.quantization import save_quantized
 from inverso.restorers import (
@@ -174,7 +175,7 @@ class TestNames:
             load(64)
 
     def test_missing_weights_are_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(zoo_module, "files", lambda _: tmp_path)
+        monkeypatch.setattr(checkpoints, "files", lambda _: tmp_path)
         for known in available():
             with pytest.raises(InversoError, match=f"the weights of '{known.name}' are missing from this installation"):
                 load(known.name)

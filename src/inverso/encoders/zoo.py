@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 
+from inverso.checkpoints import embedded
 from inverso.encoders.files import read_encoder
 from inverso.encoders.network import LatentEncoder
-from inverso.errors import InversoError
 
 NAMES = ("faces-64",)
 
@@ -44,11 +43,7 @@ def load(name_or_path: str | Path) -> LatentEncoder:
         msg = f"load takes the name of an encoder or the path of a file, got {type(name_or_path).__name__}"
         raise TypeError(msg)
     if name_or_path in NAMES:
-        resource = files("inverso.encoders") / "weights" / f"{name_or_path}.safetensors"
-        if not resource.is_file():
-            msg = f"the weights of {name_or_path!r} are missing from this installation of inverso: install it again"
-            raise InversoError(msg)
-        with as_file(resource) as path:
+        with embedded("inverso.encoders", str(name_or_path)) as path:
             return read_encoder(path)
     path = Path(name_or_path).expanduser()
     if path.exists():

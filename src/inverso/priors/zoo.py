@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from importlib.resources import as_file, files
 from pathlib import Path
 
+from inverso.checkpoints import embedded
 from inverso.errors import InversoError
 from inverso.priors.base import GaussianPrior
 from inverso.priors.cards import CARDS, Card
@@ -86,11 +86,7 @@ def load(name_or_path: str | Path, *, progress: bool = True) -> GaussianPrior:
 
 def _load_card(known: Card, *, progress: bool) -> GaussianPrior:
     if known.url is None:
-        resource = files("inverso.priors") / "weights" / f"{known.name}.safetensors"
-        if not resource.is_file():
-            msg = f"the weights of {known.name!r} are missing from this installation of inverso: install it again"
-            raise InversoError(msg)
-        with as_file(resource) as path:
+        with embedded("inverso.priors", known.name) as path:
             prior = read_prior(path)
     else:
         prior = read_prior(fetch(known.url, digest=known.hash, progress=progress))

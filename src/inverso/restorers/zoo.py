@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
-from inverso.errors import InversoError
+from inverso.checkpoints import embedded
 from inverso.restorers.base import Restorer
 from inverso.restorers.files import read_restorer
 
@@ -174,11 +173,7 @@ def load(name_or_path: str | Path) -> Restorer:
 
 
 def _load_card(known: Card) -> Restorer:
-    resource = files("inverso.restorers") / "weights" / f"{known.name}.safetensors"
-    if not resource.is_file():
-        msg = f"the weights of {known.name!r} are missing from this installation of inverso: install it again"
-        raise InversoError(msg)
-    with as_file(resource) as path:
+    with embedded("inverso.restorers", known.name) as path:
         return read_restorer(path)
 
 
