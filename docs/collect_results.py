@@ -17,7 +17,7 @@ from PIL import Image
 
 RESULTS = Path(__file__).parent / "results"
 READ = "## What to read off it"
-WIDEST = 1000
+WIDEST = 1500
 
 
 def main() -> None:
