@@ -16,6 +16,7 @@ from inverso.checks import as_seed, check_count, check_measurement, check_non_ne
 from inverso.errors import InversoError
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
+from inverso.operators.plans import real_dtype
 from inverso.priors import Prior, StylePrior
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
@@ -182,7 +183,7 @@ def frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
     """Copy a network to the device and precision of measurements, in evaluation mode and without gradients."""
     if network is None:
         return None
-    dtype = like.dtype.to_real() if like.is_complex() else like.dtype
+    dtype = real_dtype(like.dtype)
 
     def convert(value: Tensor) -> Tensor:
         if value.is_complex():
@@ -251,7 +252,7 @@ def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
 
 def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
     """Refuse a y of another kind than A gives, a batch for which A has another number of masks, and an affine A."""
-    dtype = y.dtype.to_real() if y.is_complex() else y.dtype
+    dtype = real_dtype(y.dtype)
     if dtype in HALF:
         precise = "y.to(torch.complex64)" if y.is_complex() else "y.float()"
         msg = f"to invert {A!r} takes the digits of float32 or float64, got y in {y.dtype}: pass {precise}"

@@ -24,6 +24,7 @@ from inverso.errors import InversoError
 from inverso.experiments.baselines import Interpolation
 from inverso.experiments.table import Entry
 from inverso.metrics.inputs import missing_weights
+from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
 from inverso.stages import Problem, StageRecord, State
 from inverso.stages.back_project import squared_norm
@@ -209,7 +210,7 @@ class PlugAndPlay:
             file = self._file(channels)
             if not file.is_file():
                 _fetch(file, channels)
-            network = load_drunet(file, channels, dtype.to_real() if dtype.is_complex else dtype, problem.y.device)
+            network = load_drunet(file, channels, real_dtype(dtype), problem.y.device)
         else:
             network = self.denoiser
         steps = count(1)

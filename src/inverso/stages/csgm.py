@@ -13,6 +13,7 @@ from torch import Tensor
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
 from inverso.encoders import LatentEncoder
 from inverso.errors import InversoError
+from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
 from inverso.stages.base import Problem, StageRecord, State, energies
 from inverso.stages.descent import Best, Evaluation, Guard, descend
@@ -196,5 +197,4 @@ def starting_latents(problem: Problem, restarts: int) -> Tensor:
     generator = as_generator(problem.seed)
     prior = problem.generator
     starts = torch.cat([prior.sample_latent(1, seed=generator) for _ in range(restarts)])
-    dtype = problem.y.dtype.to_real() if problem.y.is_complex() else problem.y.dtype
-    return starts.to(problem.y.device, dtype)
+    return starts.to(problem.y.device, real_dtype(problem.y.dtype))

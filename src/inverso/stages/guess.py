@@ -11,6 +11,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.encoders import LatentEncoder, load
 from inverso.operators import LinearOperator
+from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
 from inverso.stages.base import Problem
 from inverso.types import ImageShape
@@ -21,7 +22,7 @@ RIDGE = 0.01
 
 def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tensor:
     """Show an encoder what is left of the photos and of white noise, `(n, 2 C, H, W)`."""
-    noise = torch.randn(1, *image_shape, generator=as_generator(0)).to(y.device, _real(y))
+    noise = torch.randn(1, *image_shape, generator=as_generator(0)).to(y.device, real_dtype(y.dtype))
     known = A(noise.expand(len(y), *image_shape))
     left = [A.pinv(values, ridge=RIDGE, image_shape=image_shape) for values in (y, known)]
     return torch.cat([2 * left[0] - 1, left[1]], dim=1)
@@ -29,7 +30,7 @@ def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tenso
 
 def first_image(prior: Prior, like: Tensor) -> Tensor:
     """Give the image of the prior's first latent, by which an encoder knows it."""
-    return prior(prior.sample_latent(1, seed=0).to(like.device, _real(like)))
+    return prior(prior.sample_latent(1, seed=0).to(like.device, real_dtype(like.dtype)))
 
 
 def named(encoder: LatentEncoder | str | Path) -> LatentEncoder:
@@ -55,14 +56,10 @@ def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
         ValueError: The encoder belongs to another prior.
     """
     y = problem.y
-    network = copy.deepcopy(named(encoder)).to(y.device, _real(y)).eval()
+    network = copy.deepcopy(named(encoder)).to(y.device, real_dtype(y.dtype)).eval()
     reason = misfit(network, problem.generator, y)
     if reason is not None:
         raise ValueError(reason)
     with torch.no_grad():
         latents: Tensor = network(what_is_left(problem.measured, problem.operator, problem.image_shape))
     return latents
-
-
-def _real(y: Tensor) -> torch.dtype:
-    return y.dtype.to_real() if y.is_complex() else y.dtype

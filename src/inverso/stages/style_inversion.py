@@ -14,6 +14,7 @@ from torch import Tensor
 from inverso.checks import check_count, check_positive
 from inverso.losses.distances import DISTANCES, PICTURE_CHANNELS, lpips_is_stored
 from inverso.losses.multiscale import MultiScale
+from inverso.operators.plans import real_dtype
 from inverso.priors import StylePrior
 from inverso.stages.base import Problem, StageRecord, State
 from inverso.stages.comparison import Comparison
@@ -184,7 +185,7 @@ class _Search:
 
     def _mean(self) -> Tensor:
         y = self.problem.y
-        mean = self.prior.mean_w.detach().to(y.device, y.dtype.to_real() if y.is_complex() else y.dtype)
+        mean = self.prior.mean_w.detach().to(y.device, real_dtype(y.dtype))
         return mean.expand(len(y), -1)
 
 
