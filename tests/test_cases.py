@@ -11,13 +11,13 @@ from torch import nn
 import inverso
 from cases import OPERATORS, PRIORS, STAGES, Setting
 from inverso.operators import BoxMask, Fill, LinearOperator, RandomMask
-from inverso.priors import GaussianPrior, Prior
+from inverso.priors import Denoiser, GaussianPrior, Prior
 from inverso.stages import CSGM, Problem, Stage, StageRecord, State
 from stages.toys import LinearStyles
 
 # Bases of what is listed, functions, and what stages hand on.
 NO_OPERATOR = {"LinearOperator", "Fill", "OldPhoto", "OldPhotograph", "estimate_mask", "stack"}
-NO_PRIOR = {"Card", "GaussianPrior", "Prior", "StylePrior", "available", "card", "load", "save_prior"}
+NO_PRIOR = {"Card", "Denoiser", "GaussianPrior", "Prior", "StylePrior", "available", "card", "load", "save_prior"}
 NO_STAGE = {"InterruptedStage", "NonFiniteLossError", "Problem", "Resume", "Stage", "StageRecord", "State"}
 
 
@@ -51,7 +51,7 @@ class TestNothingIsMissing:
             ]
 
         assert concrete(inverso.operators, NO_OPERATOR, (LinearOperator, Fill)) == []
-        assert concrete(inverso.priors, NO_PRIOR, nn.Module) == [GaussianPrior]
+        assert set(concrete(inverso.priors, NO_PRIOR, nn.Module)) == {Denoiser, GaussianPrior}
         stages = [getattr(inverso.stages, name) for name in NO_STAGE - {"Stage"}]
         assert not [stage for stage in stages if hasattr(stage, "needs")]
 

@@ -1,6 +1,6 @@
 """Generative priors: what images look like."""
 
-from inverso.priors.base import GaussianPrior, Generator, Prior
+from inverso.priors.base import Denoiser, GaussianPrior, Generator, Prior
 from inverso.priors.cards import Card
 from inverso.priors.checkpoints.native import save_prior
 from inverso.priors.dcgan import DCGAN
@@ -16,6 +16,7 @@ __all__ = [
     "PGGAN",
     "VAE",
     "Card",
+    "Denoiser",
     "GaussianPrior",
     "Generator",
     "Prior",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 
 from inverso.checks import as_generator, check_count, check_non_negative, check_number, check_positive
 from inverso.types import ImageShape, Seed
+
+TYPICAL_ERROR = 0.09
+"""Root mean square error of a good denoiser of color photos, over the square root of sigma (FFDNet: 0.088 to 0.090)."""
 
 
 @runtime_checkable
@@ -142,6 +147,126 @@ class GaussianPrior(nn.Module):
                 if tensor.is_floating_point():
                     return tensor
         return torch.empty(0, device="cpu")
+
+
+class Denoiser(nn.Module):
+    """What photos look like, told by a network that removes noise: `D(x, sigma) = E[photo | photo + sigma n = x]`.
+
+    The answer is the mean of all photos that `x = photo + sigma n`, with n of N(0, I), may come from. A family writes
+    `forward` and starts it with `level = self.check_noisy(x, sigma)`; padding and tiling are its own business.
+
+    Args:
+        channels: Of the images, 1 or 3.
+        image_shape: Shape `(C, H, W)` of the only images it takes; None: any size.
+        sigma_range: Lowest and highest noise it was made for, in the image's unit (`25/255`, not `25`).
+        errors: Root mean square error of its answer at some noise levels, `{sigma: error}`, as measured on photos that
+            it was not trained on. By default that of a good denoiser of color photos, about `0.09 sqrt(sigma)`.
+
+    Raises:
+        TypeError: A number is none.
+        ValueError: `channels` is neither 1 nor 3, or a range or an error is not positive.
+
+    Example:
+        >>> import torch
+        >>> from inverso.priors import Denoiser
+        >>> class Halve(Denoiser):
+        ...     def forward(self, x, sigma):
+        ...         return x / (1 + self.check_noisy(x, sigma) ** 2)
+        >>> denoise = Halve(channels=1, errors={0.1: 0.04, 1.0: 0.2})
+        >>> denoise(torch.ones(2, 1, 2, 2), torch.tensor([0.0, 1.0]))[:, 0, 0, 0]
+        tensor([1.0000, 0.5000])
+        >>> round(denoise.error(0.1), 3), round(denoise.error(0.05), 3)
+        (0.04, 0.02)
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        image_shape: ImageShape | None = None,
+        sigma_range: tuple[float, float] = (0.0, 1.0),
+        errors: Mapping[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        if channels not in {1, 3}:
+            msg = f"channels must be 1 or 3, got {channels!r}"
+            raise ValueError(msg)
+        low, high = sigma_range
+        check_non_negative(low, name="the lowest sigma of sigma_range")
+        if check_positive(high, name="the highest sigma of sigma_range") <= low:
+            msg = f"sigma_range must be (low, high) with low < high, got {sigma_range}"
+            raise ValueError(msg)
+        self.channels = channels
+        self.image_shape = None if image_shape is None else as_image_shape(image_shape)
+        self.sigma_range = (float(low), float(high))
+        self.errors = {
+            check_positive(sigma, name="a sigma of errors"): check_positive(error, name="an error of errors")
+            for sigma, error in sorted((errors or {}).items())
+        }
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Remove noise.
+
+        Args:
+            x: Noisy images `(n, C, H, W)`, nominally in [0, 1] but for the noise.
+            sigma: Standard deviation of the noise in the image's unit, one number or one per image `(n,)`.
+
+        Returns:
+            The denoised images `(n, C, H, W)`, not clamped.
+        """
+        raise NotImplementedError
+
+    def error(self, sigma: float) -> float:
+        """Give the root mean square error per number that its answer has at a noise of standard deviation sigma.
+
+        Between the measured levels it is interpolated in logarithms; below them the error falls as sigma does, above
+        them it stays. It is never above sigma, the error of leaving the image alone.
+        """
+        level = check_non_negative(sigma, name="sigma")
+        if level == 0:
+            return 0.0
+        if not self.errors:
+            return min(level, TYPICAL_ERROR * math.sqrt(level))
+        levels, errors = list(self.errors), list(self.errors.values())
+        if level <= levels[0]:
+            return min(level, errors[0] * level / levels[0])
+        if level >= levels[-1]:
+            return min(level, errors[-1])
+        right = bisect(levels, level)
+        share = math.log(level / levels[right - 1]) / math.log(levels[right] / levels[right - 1])
+        return float(min(level, errors[right - 1] ** (1 - share) * errors[right] ** share))
+
+    def check_noisy(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Refuse what is no batch of images of its kind, and bring the noise to the shape `(n, 1, 1, 1)`.
+
+        Raises:
+            TypeError: x is no floating-point tensor, or sigma no number.
+            ValueError: x has another shape than `(n, C, H, W)`, or sigma is negative, not finite or of another length.
+        """
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            msg = f"a denoiser takes floating-point images, got {kind}"
+            raise TypeError(msg)
+        expected = (self.channels, None, None) if self.image_shape is None else self.image_shape
+        fits = x.ndim == 4 and all(own in {None, size} for own, size in zip(expected, x.shape[1:], strict=True))
+        if not fits or x.numel() == 0:
+            sizes = ", ".join("HW"[k - 1] if size is None else str(size) for k, size in enumerate(expected))
+            msg = f"{type(self).__name__} takes images (n, {sizes}), got shape {tuple(x.shape)}"
+            raise ValueError(msg)
+        if not isinstance(sigma, Tensor):
+            return x.new_full((len(x), 1, 1, 1), check_non_negative(sigma, name="sigma"))
+        if tuple(sigma.shape) not in {(), (len(x),)} or not sigma.is_floating_point():
+            msg = f"sigma must be a number or one per image ({len(x)},), got {sigma.dtype} of {tuple(sigma.shape)}"
+            raise ValueError(msg)
+        if not bool((sigma.isfinite() & (sigma >= 0)).all()):
+            msg = f"sigma must be at least 0 and finite, got {sigma.tolist()}"
+            raise ValueError(msg)
+        return sigma.to(x).expand(len(x)).reshape(-1, 1, 1, 1)
+
+    def extra_repr(self) -> str:
+        """Describe it in the module's printout."""
+        size = "any size" if self.image_shape is None else f"image_shape={self.image_shape}"
+        return f"channels={self.channels}, {size}, sigma_range={self.sigma_range}"
 
 
 class Generator(GaussianPrior):
