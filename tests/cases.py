@@ -29,7 +29,7 @@ from inverso.operators import (
     Toning,
     stack,
 )
-from inverso.priors import DCGAN, PGGAN, VAE, Generator, Prior, SinGAN, StyleGAN2
+from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, Generator, Prior, SinGAN, StyleGAN2, WrappedDenoiser
 from inverso.stages import (
     CSGM,
     Average,
@@ -206,6 +206,16 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     "StyleGAN2 in w+": lambda: StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, channel_max=4, space="w+", psi=0.7),
     "VAE": lambda: VAE(8, hidden=6),
     "Generator": lambda: Generator(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8),
+}
+
+DENOISERS: dict[str, Callable[[], Denoiser]] = {
+    "WrappedDenoiser": lambda: WrappedDenoiser(
+        lambda x, sigma: x / (1 + sigma.square()[:, None, None, None]),
+        channels=3,
+        sigma_range=(0.0, 1.0),
+        value_range=(-1.0, 1.0),
+        multiple=4,
+    ),
 }
 
 STAGES: dict[str, Callable[[], Stage]] = {

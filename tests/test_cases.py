@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import inverso
-from cases import OPERATORS, PRIORS, STAGES, Setting
+from cases import DENOISERS, OPERATORS, PRIORS, STAGES, Setting
 from inverso.operators import BoxMask, Fill, LinearOperator, RandomMask
 from inverso.priors import Denoiser, GaussianPrior, Prior
 from inverso.stages import CSGM, Problem, Stage, StageRecord, State
@@ -34,7 +34,7 @@ class TestNothingIsMissing:
         assert set(inverso.operators.__all__) - NO_OPERATOR - listed == set()
 
     def test_every_exported_prior_is_a_case(self):
-        listed = {type(make()).__name__ for make in PRIORS.values()}
+        listed = {type(make()).__name__ for make in (*PRIORS.values(), *DENOISERS.values())}
         assert set(inverso.priors.__all__) - NO_PRIOR - listed == set()
 
     def test_every_exported_stage_is_a_case(self):
@@ -58,6 +58,7 @@ class TestNothingIsMissing:
     def test_everything_listed_is_what_it_should_be(self):
         assert all(isinstance(case.make(Setting()), LinearOperator) for case in OPERATORS.values())
         assert all(isinstance(make(), Prior) for make in PRIORS.values())
+        assert all(isinstance(make(), Denoiser) for make in DENOISERS.values())
         assert all(isinstance(make(), Stage) for make in STAGES.values())
 
     @pytest.mark.parametrize("name", OPERATORS)

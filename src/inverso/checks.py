@@ -104,6 +104,18 @@ def check_number(value: object, *, name: str, expected: str) -> float:
     return float(value)
 
 
+def check_interval(value: object, *, name: str) -> tuple[float, float]:
+    """Refuse what is no pair of rising numbers."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        msg = f"{name} must be (low, high), got {value!r}"
+        raise ValueError(msg)
+    low, high = (check_number(end, name=name, expected="two numbers") for end in value)
+    if low >= high:
+        msg = f"{name} must be (low, high) with low < high, got {value}"
+        raise ValueError(msg)
+    return low, high
+
+
 def check_fraction(value: object, *, name: str) -> float:
     """Refuse what does not lie in (0, 1]."""
     number = check_number(value, name=name, expected="a number in (0, 1]")

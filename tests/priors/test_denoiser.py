@@ -67,7 +67,7 @@ def test_one_of_a_single_size_refuses_others():
     ("settings", "message"),
     [
         ({"channels": 2}, "channels must be 1 or 3, got 2"),
-        ({"sigma_range": (0.5, 0.1)}, r"low < high, got \(0\.5, 0\.1\)"),
+        ({"sigma_range": (0.5, 0.1)}, r"low <= high, got \(0\.5, 0\.1\)"),
         ({"sigma_range": (-0.5, 0.1)}, r"-0\.5"),
         ({"errors": {0.1: -1.0}}, r"-1\.0"),
     ],
@@ -79,3 +79,9 @@ def test_settings_it_refuses(settings, message):
 
 def test_its_printout_tells_kind_and_range():
     assert repr(Shrink(channels=1)) == "Shrink(channels=1, any size, sigma_range=(0.0, 1.0))"
+
+
+def test_vmap_over_images_and_noise():
+    images, sigmas = torch.rand(2, 1, 3, 2, 2), torch.tensor([0.1, 0.5])
+    mapped = torch.func.vmap(Shrink())(images, sigmas)
+    torch.testing.assert_close(mapped[:, 0], Shrink()(images[:, 0], sigmas))

@@ -9,6 +9,7 @@ from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.styles import StylePrior
 from inverso.priors.vae import VAE
+from inverso.priors.wrap import WrappedDenoiser
 from inverso.priors.zoo import available, card, load
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SinGAN",
     "StyleGAN2",
     "StylePrior",
+    "WrappedDenoiser",
     "available",
     "card",
     "load",

@@ -193,8 +193,8 @@ class Denoiser(nn.Module):
             raise ValueError(msg)
         low, high = sigma_range
         check_non_negative(low, name="the lowest sigma of sigma_range")
-        if check_positive(high, name="the highest sigma of sigma_range") <= low:
-            msg = f"sigma_range must be (low, high) with low < high, got {sigma_range}"
+        if check_positive(high, name="the highest sigma of sigma_range") < low:
+            msg = f"sigma_range must be (low, high) with low <= high, got {sigma_range}"
             raise ValueError(msg)
         self.channels = channels
         self.image_shape = None if image_shape is None else as_image_shape(image_shape)
@@ -258,7 +258,7 @@ class Denoiser(nn.Module):
         if tuple(sigma.shape) not in {(), (len(x),)} or not sigma.is_floating_point():
             msg = f"sigma must be a number or one per image ({len(x)},), got {sigma.dtype} of {tuple(sigma.shape)}"
             raise ValueError(msg)
-        if not bool((sigma.isfinite() & (sigma >= 0)).all()):
+        if _can_be_asked(sigma) and not bool((sigma.isfinite() & (sigma >= 0)).all()):
             msg = f"sigma must be at least 0 and finite, got {sigma.tolist()}"
             raise ValueError(msg)
         return sigma.to(x).expand(len(x)).reshape(-1, 1, 1, 1)
@@ -393,6 +393,11 @@ def as_image_shape(shape: Sequence[int]) -> ImageShape:
         raise ValueError(msg)
     channels, height, width = (check_count(size, name="each size of image_shape") for size in shape)
     return channels, height, width
+
+
+def _can_be_asked(values: Tensor) -> bool:
+    """Tell whether values may be looked at; inside `torch.func.vmap` they may not."""
+    return not torch._C._functorch.is_batchedtensor(values)
 
 
 def _describe(value: object) -> str:
