@@ -9,8 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from inverso.optim.adaptation import Adaptation
 from inverso.stages import Problem, State
-from inverso.stages.adaptation import Adaptation
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.files import replacing
+from inverso.images.folders import PhotoFolder
 from inverso.metrics import psnr, sharpness, ssim
+from inverso.random import step_generator
 from inverso.restorers import Restorer, SlidesRestorer
-from inverso.training.data import PhotoFolder, step_generator
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "as printed": {},

@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from inverso.compression.onnx import INPUT, quantize_onnx, to_onnx
 from inverso.errors import InversoError
-from inverso.export import INPUT, quantize_onnx, to_onnx
 from inverso.restorers import load
 
 CALIBRATION = 16

@@ -30,9 +30,8 @@ from torch import Tensor
 from inverso.experiments.one_photo import REHEARSAL, measure_quality, reconstruction_psnr
 from inverso.experiments.one_photo_uses import pasted
 from inverso.files import replacing
-from inverso.io import load_image
+from inverso.images import grid, load_image
 from inverso.metrics import sifid
-from inverso.plotting import grid
 from inverso.priors import SinGAN, load
 from inverso.priors.singan.pyramid import plan_pyramid
 from inverso.priors.singan.resize import resize

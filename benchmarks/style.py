@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from inverso import solve
-from inverso.cli.operator_spec import parse_operator
-from inverso.io import load_image
+from inverso.images import load_image
 from inverso.losses.distances import DISTANCES
 from inverso.metrics import psnr
+from inverso.operators.spec import parse_operator
 from inverso.priors import StyleGAN2, load
 from inverso.priors.styles import Space
 from inverso.reconstruction import Reconstruction

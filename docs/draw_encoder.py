@@ -9,9 +9,8 @@ from torch import Tensor
 
 import inverso
 from inverso.files import replacing
-from inverso.io import photo
+from inverso.images import grid, photo
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
-from inverso.plotting import grid
 from inverso.stages import CSGM, BackProject, ImageAdaptive, Stage
 
 NOISE = 0.02

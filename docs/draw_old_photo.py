@@ -6,11 +6,10 @@ from pathlib import Path
 
 import torch
 
-from inverso.io import photo
+from inverso.degradations import OldPhoto
+from inverso.degradations.old_photo import PARTS, PRESETS
+from inverso.images import grid, photo
 from inverso.metrics import psnr, sharpness, ssim
-from inverso.operators import OldPhoto
-from inverso.operators.old_photo import PARTS, PRESETS
-from inverso.plotting import grid
 from inverso.restorers import load
 
 IMAGES = Path(__file__).parent / "images"

@@ -13,9 +13,8 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from inverso.io import save_image
+from inverso.images import grid, save_image
 from inverso.metrics import psnr
-from inverso.plotting import grid
 from inverso.priors import SinGAN, load, save_prior
 from inverso.priors.singan import save_animation
 from inverso.priors.singan.resize import resize

@@ -16,7 +16,7 @@ from inverso.stages import CSGM, Problem, Stage, StageRecord, State
 from stages.toys import LinearStyles
 
 # Bases of what is listed, functions, and what stages hand on.
-NO_OPERATOR = {"LinearOperator", "Fill", "OldPhoto", "OldPhotograph", "estimate_mask", "stack"}
+NO_OPERATOR = {"LinearOperator", "Fill", "estimate_mask", "stack"}
 NO_PRIOR = {"Card", "Denoiser", "GaussianPrior", "Prior", "StylePrior", "available", "card", "load", "save_prior"}
 NO_STAGE = {"InterruptedStage", "NonFiniteLossError", "Problem", "Resume", "Stage", "StageRecord", "State"}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inverso.errors import InversoError
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.metrics import fid, kid, lpips, perceptual, psnr, ssim
 
 

@@ -18,10 +18,14 @@ import inverso
 SOURCE = Path(inverso.__file__).parent
 PUBLIC_MODULES = (
     "inverso",
-    "inverso.encoders",
+    "inverso.compression",
+    "inverso.compression.finetune",
+    "inverso.compression.onnx",
+    "inverso.degradations",
+    "inverso.degradations.corruptions",
+    "inverso.degradations.mixtures",
     "inverso.experiments",
-    "inverso.export",
-    "inverso.io",
+    "inverso.images",
     "inverso.losses.adversarial",
     "inverso.losses.data",
     "inverso.losses.feature_matching",
@@ -30,18 +34,15 @@ PUBLIC_MODULES = (
     "inverso.methods",
     "inverso.metrics",
     "inverso.operators",
-    "inverso.plotting",
     "inverso.priors",
-    "inverso.quantization",
+    "inverso.priors.encoder",
     "inverso.reconstruction",
     "inverso.restorers",
     "inverso.solver",
     "inverso.stages",
     "inverso.testing",
     "inverso.training",
-    "inverso.training.corruptions",
-    "inverso.training.mixtures",
-    "inverso.training.quantized",
+    "inverso.training.discriminators",
 )
 LIGHT = {"PIL", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 

@@ -6,7 +6,7 @@ A degraded photo y, the operator A that measured it and a generative prior go in
 
 import torch  # noqa: F401 - first, since it loads numpy anyway
 
-from inverso import io, metrics, operators, plotting, priors, restorers, stages, testing
+from inverso import degradations, images, metrics, operators, priors, restorers, stages, testing
 from inverso.errors import ConvergenceWarning, InversoError
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
@@ -17,10 +17,10 @@ __all__ = [
     "ConvergenceWarning",
     "InversoError",
     "Reconstruction",
-    "io",
+    "degradations",
+    "images",
     "metrics",
     "operators",
-    "plotting",
     "priors",
     "restorers",
     "solve",

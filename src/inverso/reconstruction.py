@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso.io import save_image
+from inverso.images.io import save_image
+from inverso.images.plotting import grid
 from inverso.operators import LinearOperator
-from inverso.plotting import grid
 from inverso.stages import Problem, StageRecord, State
 from inverso.stages.base import energies
 

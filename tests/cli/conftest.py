@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from inverso.cli.app import app
-from inverso.io import photo, save_image
+from inverso.images.io import photo, save_image
 from inverso.priors import DCGAN, save_prior
 
 

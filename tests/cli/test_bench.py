@@ -6,7 +6,7 @@ import pytest
 from typer.testing import Result
 
 from inverso.experiments import EXPERIMENTS
-from inverso.io import photo, save_image
+from inverso.images.io import photo, save_image
 
 
 @pytest.fixture

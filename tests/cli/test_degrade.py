@@ -2,7 +2,7 @@
 
 import torch
 
-from inverso.io import load_image, load_measurement
+from inverso.images.io import load_image, load_measurement
 from inverso.operators import Bicubic, FFTMask, RandomGaussian, RandomMask
 
 

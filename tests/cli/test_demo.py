@@ -5,7 +5,7 @@ from PIL import Image
 
 from inverso import metrics, priors, solver
 from inverso.cli import demo
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import FFTMask
 
 

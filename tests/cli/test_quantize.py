@@ -12,8 +12,8 @@ import torch
 
 pytest.importorskip("lightning_fabric")
 
-from inverso.io import load_image, photo, save_image
-from inverso.quantization import read_quantized, round_model
+from inverso.compression import read_quantized, round_model
+from inverso.images.io import load_image, photo, save_image
 from inverso.restorers import MobileRestorer, load, save_restorer
 
 COLUMNS = ["weights", "bits", "bytes", "average", "white-noise", "rgb-noise", "white-box"]
@@ -153,7 +153,7 @@ class TestExport:
         pytest.importorskip("onnxscript")
 
     def test_the_file_restores_as_the_restorer(self, inverso, restorer: Path) -> None:
-        from inverso.export import run_onnx
+        from inverso.compression.onnx import run_onnx
 
         result = inverso("export", restorer, "-o", "tiny.onnx", "--size", 16)
         assert result.exit_code == 0, result.output
@@ -176,8 +176,8 @@ class TestExport:
             seen.update(images=images)
             out.write_text(f"{path.read_text()} in 8 bits")
 
-        monkeypatch.setattr("inverso.export.to_onnx", to_onnx)
-        monkeypatch.setattr("inverso.export.quantize_onnx", quantize_onnx)
+        monkeypatch.setattr("inverso.compression.onnx.to_onnx", to_onnx)
+        monkeypatch.setattr("inverso.compression.onnx.quantize_onnx", quantize_onnx)
         words = ("--data", photos, "--n", 3) if measured else ()
         result = inverso("export", restorer, "-o", "int8.onnx", "--int8", "--size", 16, *words)
         assert result.exit_code == 0, result.output

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import inverso as inverso_package
 from inverso.cli.app import app
-from inverso.io import load_image, photo, save_image
+from inverso.images.io import load_image, photo, save_image
 from inverso.priors import SinGAN, load
 
 pytest.importorskip("lightning_fabric")

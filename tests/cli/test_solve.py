@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inverso import priors, solver, stages
-from inverso.io import load_image, load_measurement, photo, quantization_noise, save_image, save_measurement
+from inverso.images.io import load_image, load_measurement, photo, quantization_noise, save_image, save_measurement
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, RandomMask
 

@@ -7,7 +7,7 @@ import pytest
 
 import inverso as inverso_package
 from inverso import priors
-from inverso.io import photo, save_image
+from inverso.images.io import photo, save_image
 
 pytest.importorskip("lightning_fabric")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inverso import priors
-from inverso.io import photo, save_image
+from inverso.images.io import photo, save_image
 
 pytest.importorskip("lightning_fabric")
 

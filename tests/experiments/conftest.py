@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverso.experiments import Case, Experiment, LinearInterpolation, Options
-from inverso.io import photo, save_image
+from inverso.images.io import photo, save_image
 from inverso.operators import RandomMask
 from inverso.priors import DCGAN, save_prior
 from inverso.stages import CSGM, ImageAdaptive

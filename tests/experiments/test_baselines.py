@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from inverso import solve
 from inverso.experiments import BicubicInterpolation, DrawnFromPrior, Interpolation, LinearInterpolation, TotalVariation
 from inverso.experiments.baselines import FoundMask
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, ColorNoise, FFTMask, Identity, Mask, RandomMask
 from inverso.stages import PseudoInverse

@@ -11,7 +11,7 @@ from inverso import solve
 from inverso.errors import InversoError
 from inverso.experiments import DeepinvCSGM, Interpolation, PlugAndPlay, find, run
 from inverso.experiments.deepinverse import DEEPINV, FILES, as_physics, load_drunet, real_numbers
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask
 from inverso.stages import Problem
 from stages.toys import LinearPrior

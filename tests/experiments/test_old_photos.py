@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from inverso import solve
+from inverso.degradations import OldPhoto
 from inverso.experiments import Case, Options, find, run
 from inverso.experiments.measuring import ROUNDING, measure
 from inverso.experiments.old_photos import AgedPhotos, AsItIs, DamageKnown, OldPhotos
 from inverso.experiments.runner import _hurried
-from inverso.io import photo
-from inverso.operators import Bicubic, OldPhoto, RandomMask
+from inverso.images.io import photo
+from inverso.operators import Bicubic, RandomMask
 from inverso.priors import DCGAN, Generator, save_prior
 from inverso.restorers import RepairRestorer, SlidesRestorer, save_restorer
 from inverso.stages import CSGM, Problem, PseudoInverse, State

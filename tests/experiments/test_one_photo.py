@@ -17,7 +17,7 @@ import inverso.training
 from inverso.experiments import OnePhotoOptions, find, mean_interval, run_one_photo, write_one_photo_report
 from inverso.experiments.one_photo import REHEARSAL, measure_quality, reconstruction_psnr
 from inverso.experiments.one_photo_uses import pasted, sketched
-from inverso.io import load_image, photo, save_image
+from inverso.images.io import load_image, photo, save_image
 from inverso.metrics import diversity, sifid
 from inverso.priors import SinGAN, load
 from inverso.training import SinGANRecipe, fit_singan

@@ -7,7 +7,7 @@ import torch
 
 from inverso.experiments.groups import read_groups, terciles
 from inverso.experiments.photos import Photos
-from inverso.io import load_image
+from inverso.images.io import load_image
 
 SHAPE = (3, 16, 16)
 

@@ -17,7 +17,7 @@ from inverso import __version__, solve
 from inverso.experiments import Case, Experiment, Options, TotalVariation, Tuned, run
 from inverso.experiments.environment import source_digest
 from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, load_restorers, measure
-from inverso.io import load_image
+from inverso.images.io import load_image
 from inverso.metrics import psnr, ssim
 from inverso.operators import Bicubic, RandomMask
 from inverso.priors import load

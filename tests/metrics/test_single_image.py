@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inverso.errors import InversoError
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.metrics import diversity, sifid
 from inverso.metrics.inputs import INCEPTION_WEIGHTS
 from inverso.metrics.patch_features import patch_features

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.feature import canny
 
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import BoxMask, ColorNoise, EdgeMask, Identity, Mask, RandomColor, RandomMask, White
 from operators.laws import few
 

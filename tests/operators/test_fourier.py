@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import Blur, FFTMask
 from inverso.operators.fourier import FourierPlan, mirror
 from inverso.testing import check_operator, operator_errors

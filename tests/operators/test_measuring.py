@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cases import Setting
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import FFTMask, Identity, RandomMask, stack
 from operators.laws import every_operator
 

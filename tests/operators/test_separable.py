@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import Bicubic, GaussianBlur
 from inverso.testing import check_operator, operator_errors
 from operators.laws import few

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inverso.checkpoints import read_file
+from inverso.networks.files import read_file
 from inverso.priors import DCGAN
-from inverso.priors.checkpoints.gan_zoo import BaseConfig, read_dcgan
-from inverso.priors.checkpoints.readers import read_prior
+from inverso.priors.formats.gan_zoo import BaseConfig, read_dcgan
+from inverso.priors.formats.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_gradient, assert_same_images, full_size, shapes
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverso import checkpoints, priors
+from inverso import priors
 from inverso.errors import InversoError
+from inverso.networks import files as checkpoints
+from inverso.networks.download import cache_folder
 from inverso.priors import DCGAN, PGGAN, available, card, load, save_prior, zoo
-from inverso.priors.checkpoints.download import cache_folder
 
 EMBEDDED = tuple(known for known in available() if known.url is None)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverso.io import photo
+from inverso.degradations import OldPhoto
+from inverso.images.io import photo
 from inverso.metrics import psnr, ssim
-from inverso.operators import OldPhoto
 from inverso.restorers import RepairRestorer, load, parameter_count, zoo
 from inverso.restorers.repair import ColorCorrection
 

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import inverso.restorers.zoo as zoo_module
-from inverso import checkpoints
+from inverso.compression import save_quantized
 from inverso.errors import InversoError
-from inverso.quantization import save_quantized
+from inverso.networks import files as checkpoints
 from inverso.restorers import (
     MobileRestorer,
     RepairRestorer,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from inverso import io
+from inverso.images import io
 from inverso.operators import (
     Bicubic,
     BoxMask,

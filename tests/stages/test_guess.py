@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import inverso
-from inverso.encoders import LatentEncoder, save_encoder
 from inverso.operators import BoxMask, FFTMask, GaussianBlur, Identity, RandomMask
 from inverso.priors import DCGAN
+from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.stages import CSGM, Problem
 from inverso.stages.guess import first_image, guess, what_is_left
 

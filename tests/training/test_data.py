@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from inverso.training.data import PhotoFolder, random_shift, step_generator
+from inverso.images.folders import PhotoFolder
+from inverso.random import step_generator
+from inverso.training.augmentation import random_shift
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from inverso.cli.operator_spec import parse_operator
 from inverso.cli.options import OPERATOR_HELP, Noise, RandomSeed, Size, examples
+from inverso.operators.spec import parse_operator
 
 EPILOG = examples(
     "inverso degrade photo.jpg -A bicubic:4 --noise 0.02 -o y.png",
@@ -28,7 +28,7 @@ def degrade(
     gray: Annotated[bool, typer.Option("--gray", help="Measure one gray channel.")] = False,
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise."""
-    from inverso.io import load_image, save_measurement  # noqa: PLC0415
+    from inverso.images.io import load_image, save_measurement  # noqa: PLC0415
 
     x = load_image(photo, size=size, channels=1 if gray else 3)
     channels, height, width = x.shape[1:]

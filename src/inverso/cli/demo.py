@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.operator_spec import parse_operator
 from inverso.cli.options import Device, Noise, Prior, RandomSeed, examples, pick_device
+from inverso.operators.spec import parse_operator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ def _check_output(output: Path) -> None:
 
 
 def _read_photo(name: str, prior: GaussianPrior) -> Tensor:
-    from inverso.io import PHOTOS, load_image, photo  # noqa: PLC0415
+    from inverso.images.io import PHOTOS, load_image, photo  # noqa: PLC0415
 
     channels, height, width = prior.image_shape
     if channels != 3 or height != width:
@@ -127,7 +127,7 @@ def _draw(
 ) -> None:
     """Draw the photo, its measurement as a person sees it, and the answer of each method."""
     from inverso.files import replacing  # noqa: PLC0415
-    from inverso.plotting import grid  # noqa: PLC0415
+    from inverso.images.plotting import grid  # noqa: PLC0415
 
     if y.is_complex() or y.ndim != x.ndim:
         measured = {"zero-filled": A.adjoint(y, image_shape=(x.shape[1], x.shape[2], x.shape[3]))}

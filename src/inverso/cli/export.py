@@ -33,7 +33,7 @@ def export(
     seed: RandomSeed = 0,
 ) -> None:
     """Write a restorer as an ONNX file that takes any batch and size of image."""
-    from inverso.export import quantize_onnx, to_onnx  # noqa: PLC0415
+    from inverso.compression.onnx import quantize_onnx, to_onnx  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
 
     if data is not None and not int8:
@@ -54,8 +54,9 @@ def export(
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
     """Spoil photos in the ways that the paper's restorer was made for."""
     with needing("train", what="--data"):
-        from inverso.training.data import PhotoFolder, step_generator  # noqa: PLC0415
-        from inverso.training.mixtures import Mixture, named  # noqa: PLC0415
+        from inverso.degradations.mixtures import Mixture, named  # noqa: PLC0415
+        from inverso.images.folders import PhotoFolder  # noqa: PLC0415
+        from inverso.random import step_generator  # noqa: PLC0415
 
     photos = PhotoFolder.read(data, size=size, progress=False)
     chosen = photos.split(n)[1] if n < len(photos) else photos

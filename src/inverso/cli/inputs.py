@@ -44,7 +44,7 @@ def pair_outputs(files: Sequence[Path], output: Path | None, *, several: bool, t
         ValueError: Several inputs have no folder to go to, two would be written to the same file, an input would be
             overwritten, or an output is no picture.
     """
-    from inverso.io import picture_format  # noqa: PLC0415
+    from inverso.images.io import picture_format  # noqa: PLC0415
 
     if not several:
         single = Path(f"{files[0].stem}-{tag}.png") if output is None else output

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from inverso.cli.operator_spec import operator_examples
+from inverso.operators.spec import operator_examples
 
 OPERATOR_HELP = "How y is measured, such as fft:0.3; A@B applies B first."
 

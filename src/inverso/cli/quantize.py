@@ -19,9 +19,9 @@ from inverso.cli.options import AsJSON, Device, RandomSeed, examples, needing, p
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from inverso.training.corruptions import Corruption
-    from inverso.training.data import PhotoFolder
-    from inverso.training.quantized import Precision, Quality
+    from inverso.compression.finetune import Precision, Quality
+    from inverso.degradations.corruptions import Corruption
+    from inverso.images.folders import PhotoFolder
 
 EPILOG = examples(
     "inverso quantize faces-64 --data photos/ --out small/",
@@ -63,10 +63,10 @@ class Plan:
 
     def prepare(self, model: nn.Module, bits: int, corruptions: Mapping[str, Corruption]) -> nn.Module:
         """Give the network that is to be rounded."""
-        from inverso.quantization import clip_model  # noqa: PLC0415
-        from inverso.quantization.rounding import FLOAT16_BITS  # noqa: PLC0415
-        from inverso.training.mixtures import Mixture  # noqa: PLC0415
-        from inverso.training.quantized import corrupted_batches, decibel_error, fine_tune  # noqa: PLC0415
+        from inverso.compression import clip_model  # noqa: PLC0415
+        from inverso.compression.finetune import corrupted_batches, decibel_error, fine_tune  # noqa: PLC0415
+        from inverso.compression.rounding import FLOAT16_BITS  # noqa: PLC0415
+        from inverso.degradations.mixtures import Mixture  # noqa: PLC0415
 
         if self.training is not None and bits != FLOAT16_BITS:
             mixture = Mixture(tuple(corruptions.values()))
@@ -154,10 +154,10 @@ def quantize(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
     with needing("train", what="measuring a restorer"):
-        from inverso.training.mixtures import named  # noqa: PLC0415
+        from inverso.degradations.mixtures import named  # noqa: PLC0415
     from inverso.checks import check_count  # noqa: PLC0415
+    from inverso.compression.finetune import check_precision  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
-    from inverso.training.quantized import check_precision  # noqa: PLC0415
 
     widths = _read_bits(bits)
     spoiling = {name.strip(): named(name.strip(), keep=keep) for name in corruptions.split(",")}
@@ -206,8 +206,8 @@ def _rows(
     stem: str,
 ) -> Iterator[Row]:
     """Measure the input, the network as it is, and each file that is written."""
-    from inverso.quantization import load_quantized, save_quantized  # noqa: PLC0415
-    from inverso.training.quantized import measure  # noqa: PLC0415
+    from inverso.compression import load_quantized, save_quantized  # noqa: PLC0415
+    from inverso.compression.finetune import measure  # noqa: PLC0415
 
     yield Row("input", None, None, measure(lambda y: y, photos, corruptions, seed=plan.seed))
     whole = sum(value.numel() * value.element_size() for value in model.state_dict().values())
@@ -222,7 +222,7 @@ def _rows(
 
 
 def _read_bits(text: str) -> list[int]:
-    from inverso.quantization.rounding import check_bits  # noqa: PLC0415
+    from inverso.compression.rounding import check_bits  # noqa: PLC0415
 
     try:
         widths = [int(part) for part in text.split(",")]
@@ -236,7 +236,7 @@ def _read_bits(text: str) -> list[int]:
 
 def _read_layers(text: str | None, model: nn.Module) -> tuple[str, ...] | None:
     """Read patterns of names, and refuse one that matches no weight before anything is measured."""
-    from inverso.quantization import weight_axes  # noqa: PLC0415
+    from inverso.compression import weight_axes  # noqa: PLC0415
 
     if text is None:
         return None
@@ -249,7 +249,7 @@ def _read_photos(
     data: Path, train: Path | None, *, size: int, n: int, tune: bool, progress: bool
 ) -> tuple[PhotoFolder, PhotoFolder | None]:
     """Give the photos to measure on and, if something is tuned, others to tune on."""
-    from inverso.training.data import PhotoFolder  # noqa: PLC0415
+    from inverso.images.folders import PhotoFolder  # noqa: PLC0415
 
     photos = PhotoFolder.read(data, size=size, progress=progress)
     if tune and train is None:
@@ -277,7 +277,7 @@ def _draw(rows: Sequence[Row], photos: Tensor, path: Path) -> None:
     import torch  # noqa: PLC0415
 
     from inverso.files import replacing  # noqa: PLC0415
-    from inverso.plotting import grid  # noqa: PLC0415
+    from inverso.images.plotting import grid  # noqa: PLC0415
 
     corruptions = list(rows[0].quality.psnr)
     originals = [photos[k % len(photos)].cpu() for k in range(len(corruptions))]

@@ -75,7 +75,7 @@ def fit(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a prior to one photo; the same command goes on where it was stopped."""
-    from inverso.io import load_image  # noqa: PLC0415
+    from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.priors import save_prior  # noqa: PLC0415
 
     with needing("train", what="training"):

@@ -61,7 +61,7 @@ def sample(
     seed: RandomSeed = 0,
 ) -> None:
     """Draw random images that are put together as the photo is."""
-    from inverso.io import save_image  # noqa: PLC0415
+    from inverso.images.io import save_image  # noqa: PLC0415
 
     sides = None if size is None else _sides(size)
     images = _load(model).sample(n, size=sides, start_scale=start_scale, seed=seed)
@@ -86,7 +86,7 @@ def reconstruct(
     """Make the photo from the fixed noise that was tied to it, and report the PSNR."""
     import torch  # noqa: PLC0415
 
-    from inverso.io import save_image  # noqa: PLC0415
+    from inverso.images.io import save_image  # noqa: PLC0415
     from inverso.metrics import psnr  # noqa: PLC0415
 
     prior = _load(model)
@@ -159,7 +159,7 @@ def super_resolve(
     seed: RandomSeed = 0,
 ) -> None:
     """Enlarge the photo, with details as its own patches have them."""
-    from inverso.io import load_image  # noqa: PLC0415
+    from inverso.images.io import load_image  # noqa: PLC0415
 
     prior = _load(model)
     given = None if image is None else load_image(image, channels=prior.image_shape[0])
@@ -189,7 +189,7 @@ def animate(
 
 
 def _save(images: Tensor, output: Path) -> None:
-    from inverso.io import save_image  # noqa: PLC0415
+    from inverso.images.io import save_image  # noqa: PLC0415
 
     save_image(images, output)
     typer.echo(f"wrote {output}")
@@ -218,7 +218,7 @@ def _sides(text: str) -> tuple[int, int]:
 
 def _read(path: Path, prior: SinGAN, *, channels: int | None = None) -> Tensor:
     """Read a picture of the photo; one of the same shape and another size is resized, which is said."""
-    from inverso.io import load_image  # noqa: PLC0415
+    from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.priors.singan.resize import resize  # noqa: PLC0415
 
     picture = load_image(path, channels=prior.image_shape[0] if channels is None else channels)

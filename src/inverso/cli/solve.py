@@ -14,9 +14,9 @@ from rich.table import Table
 
 from inverso.cli.group import EXIT_BAD_INPUT, say_error
 from inverso.cli.inputs import collect, pair_outputs
-from inverso.cli.operator_spec import OperatorSpec, parse_operator
 from inverso.cli.options import OPERATOR_HELP, AsJSON, Device, Noise, Prior, RandomSeed, Size, examples, pick_device
 from inverso.errors import InversoError
+from inverso.operators.spec import OperatorSpec, parse_operator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,7 +74,7 @@ class Task:
 
     def run(self, source: Path, target: Path) -> dict[str, Any]:
         """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
-        from inverso.io import quantization_noise  # noqa: PLC0415
+        from inverso.images.io import quantization_noise  # noqa: PLC0415
         from inverso.metrics import psnr  # noqa: PLC0415
         from inverso.solver import solve as reconstruct  # noqa: PLC0415
         from inverso.stages import InterruptedStage, NonFiniteLossError  # noqa: PLC0415
@@ -117,7 +117,7 @@ class Task:
 
     def _read(self, source: Path) -> tuple[Tensor | None, Tensor, LinearOperator | None]:
         """Read a photo and measure it, or read a measurement."""
-        from inverso.io import load_image, load_measurement  # noqa: PLC0415
+        from inverso.images.io import load_image, load_measurement  # noqa: PLC0415
 
         shape = self.image_shape
         channels = 3 if shape is None else shape[0]

@@ -18,12 +18,12 @@ from typing import Any, ClassVar, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from inverso.checkpoints import read_file, tensors
 from inverso.checks import check_count, check_positive
 from inverso.errors import InversoError
 from inverso.experiments.baselines import Interpolation
 from inverso.experiments.table import Entry
 from inverso.metrics.inputs import missing_weights
+from inverso.networks.files import read_file, tensors
 from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
 from inverso.stages import Problem, StageRecord, State

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
-from inverso.operators import LinearOperator, OldPhoto, Toning
+from inverso.degradations import OldPhoto
+from inverso.operators import LinearOperator, Toning
 from inverso.priors import GaussianPrior, Prior, load
 from inverso.stages import Problem, Stage, StageRecord, State
 from inverso.stages.base import no_losses
@@ -55,7 +56,7 @@ class OldPhotos:
     """Make every photo old in its own way.
 
     Args:
-        preset: Name of the strengths, from `inverso.operators.old_photo.PRESETS`.
+        preset: Name of the strengths, from `inverso.degradations.old_photo.PRESETS`.
 
     Raises:
         ValueError: There is no such preset.

@@ -20,7 +20,7 @@ from inverso.experiments.one_photo_uses import save_uses
 from inverso.experiments.photos import digests, list_pictures
 from inverso.experiments.pictures import FOLDER
 from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
-from inverso.io import load_image
+from inverso.images.io import load_image
 from inverso.metrics import diversity, psnr, sifid
 from inverso.metrics.patch_features import PatchFeatures, stored_inception
 from inverso.metrics.single_image import SingleImageFID
@@ -152,7 +152,7 @@ def run_one_photo(
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> from inverso.io import photo, save_image
+        >>> from inverso.images.io import photo, save_image
         >>> from inverso.experiments import OnePhotoOptions, find, run_one_photo
         >>> with TemporaryDirectory() as folder:
         ...     save_image(photo("coffee", size=24), f"{folder}/coffee.png")

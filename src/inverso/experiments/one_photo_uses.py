@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from inverso.files import replacing
-from inverso.plotting import grid
+from inverso.images.plotting import grid
 from inverso.priors import SinGAN
 from inverso.priors.singan.resize import resize
 

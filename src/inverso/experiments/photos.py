@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from inverso.checks import check_count
-from inverso.io import load_image
+from inverso.images.io import load_image
 from inverso.types import ImageShape
 
 TUNING_PHOTOS = 4

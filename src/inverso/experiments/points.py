@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso.checks import check_fraction
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.operators import BoxMask, Clutter, EdgeMask, LinearOperator, Mask, RandomMask, White
 from inverso.types import ImageShape
 

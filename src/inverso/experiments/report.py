@@ -19,7 +19,7 @@ from inverso.experiments.scores import DIGITS, LOWER_IS_BETTER, TITLES
 from inverso.experiments.statistics import difference_interval, group_p_value, holm, mean_interval, paired_p_value
 from inverso.experiments.table import Experiment
 from inverso.files import replacing
-from inverso.plotting import grid
+from inverso.images.plotting import grid
 
 SIGNIFICANT = 0.05
 WITHIN = {"psnr": 0.1}

@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 
 import inverso
 from inverso.checks import check_count, check_seed
-from inverso.encoders import load as load_encoder
 from inverso.errors import InversoError
 from inverso.experiments.environment import describe_run, fingerprint
 from inverso.experiments.measuring import load_restorers, measure
@@ -28,6 +27,7 @@ from inverso.experiments.scores import available, score
 from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
 from inverso.operators import LinearOperator
 from inverso.priors import GaussianPrior, load
+from inverso.priors.encoder import load as load_encoder
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 from inverso.stages import Resume, Stage

@@ -8,7 +8,6 @@ from inverso.operators.edge_mask import EdgeMask
 from inverso.operators.estimation import estimate_mask
 from inverso.operators.fills import Clutter, Fill, RandomColor, White
 from inverso.operators.fourier import Blur, FFTMask
-from inverso.operators.old_photo import OldPhoto, OldPhotograph
 from inverso.operators.separable import Bicubic, GaussianBlur
 from inverso.operators.toning import Toning
 
@@ -26,8 +25,6 @@ __all__ = [
     "Identity",
     "LinearOperator",
     "Mask",
-    "OldPhoto",
-    "OldPhotograph",
     "RandomColor",
     "RandomGaussian",
     "RandomMask",

@@ -2,8 +2,8 @@
 
 from inverso.priors.base import Denoiser, GaussianPrior, Generator, Prior
 from inverso.priors.cards import Card
-from inverso.priors.checkpoints.native import save_prior
 from inverso.priors.dcgan import DCGAN
+from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2

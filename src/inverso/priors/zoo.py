@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from inverso.checkpoints import embedded
 from inverso.errors import InversoError
+from inverso.networks.download import fetch
+from inverso.networks.files import embedded
 from inverso.priors.base import GaussianPrior
 from inverso.priors.cards import CARDS, Card
-from inverso.priors.checkpoints.download import fetch
-from inverso.priors.checkpoints.readers import read_prior
+from inverso.priors.formats.readers import read_prior
 
 
 def available() -> tuple[Card, ...]:

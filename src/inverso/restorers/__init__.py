@@ -1,23 +1,18 @@
 """Restorers: networks that map a degraded image to a clean one in a single pass."""
 
 from inverso.restorers.base import Restorer, parameter_count
-from inverso.restorers.discriminators import MultiscaleDiscriminator, PatchDiscriminator, PlainDiscriminator
 from inverso.restorers.files import save_restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
-from inverso.restorers.slides import SlidesDiscriminator, SlidesRestorer
+from inverso.restorers.slides import SlidesRestorer
 from inverso.restorers.unet import UNetRestorer
 from inverso.restorers.zoo import Card, available, card, load
 
 __all__ = [
     "Card",
     "MobileRestorer",
-    "MultiscaleDiscriminator",
-    "PatchDiscriminator",
-    "PlainDiscriminator",
     "RepairRestorer",
     "Restorer",
-    "SlidesDiscriminator",
     "SlidesRestorer",
     "UNetRestorer",
     "XGANRestorer",

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverso.checkpoints import read_file, tensors, write_network
-from inverso.quantization import read_quantized
+from inverso.compression import read_quantized
+from inverso.networks.files import read_file, tensors, write_network
 from inverso.restorers.base import Restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
@@ -30,7 +30,7 @@ LARGEST_SETTING = 1 << 14
 def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write a restorer to a safetensors file that `load` reads.
 
-    For 1 to 8 bits per weight there is `inverso.quantization.save_quantized`, whose files `load` reads as well.
+    For 1 to 8 bits per weight there is `inverso.compression.save_quantized`, whose files `load` reads as well.
 
     Args:
         restorer: A `UNetRestorer`, `MobileRestorer`, `XGANRestorer`, `RepairRestorer` or `SlidesRestorer`.
@@ -62,7 +62,7 @@ def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | 
 
 
 def read_restorer(path: str | Path) -> Restorer:
-    """Read what `save_restorer` or `inverso.quantization.save_quantized` wrote; nothing in the file is executed.
+    """Read what `save_restorer` or `inverso.compression.save_quantized` wrote; nothing in the file is executed.
 
     Args:
         path: The file.

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from inverso.checkpoints import embedded
+from inverso.networks.files import embedded
 from inverso.restorers.base import Restorer
 from inverso.restorers.files import read_restorer
 
@@ -90,7 +90,7 @@ _CARDS = (
         size=64,
         license="BSD-3-Clause, as inverso",
         data=_FACES,
-        corruptions="Old photos, as `inverso.operators.OldPhoto` makes them: scratches, stains, dust, fading, "
+        corruptions="Old photos, as `inverso.degradations.OldPhoto` makes them: scratches, stains, dust, fading, "
         "over-exposure, gray and sepia, paper.",
         recipe=(
             "`inverso train restorer --corruption old-photo`, 2,900 steps of 16 photos; see its card "
@@ -148,7 +148,7 @@ def load(name_or_path: str | Path) -> Restorer:
 
     Args:
         name_or_path: A name that `available` lists, or the path of a file that `save_restorer` or
-            `inverso.quantization.save_quantized` wrote. A name wins over a file called the same; write `./name` for
+            `inverso.compression.save_quantized` wrote. A name wins over a file called the same; write `./name` for
             the file.
 
     Returns:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
+from inverso.optim.risk import least_risk
 from inverso.stages.base import Problem, StageRecord, State, energies, no_losses
-from inverso.stages.risk import least_risk
 
 POWER_STEPS = 12
 

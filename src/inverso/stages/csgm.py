@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
-from inverso.encoders import LatentEncoder
 from inverso.errors import InversoError
 from inverso.operators.plans import real_dtype
+from inverso.optim.descent import Best, Evaluation, Guard, descend
+from inverso.optim.quasi_newton import QuasiNewton
 from inverso.priors import Prior
+from inverso.priors.encoder import LatentEncoder
 from inverso.stages.base import Problem, StageRecord, State, energies
-from inverso.stages.descent import Best, Evaluation, Guard, descend
 from inverso.stages.guess import guess, misfit, named
-from inverso.stages.quasi_newton import QuasiNewton
 
 LOOKS_AT_ONCE = 16
 PROBES = 4
@@ -43,9 +43,9 @@ class CSGM:
             plus the variance of the noise; 0 where the prior's own is 0.
         candidates: Starting latents that are looked at, no fewer than restarts; each image descends from its best
             `restarts` of them. A look is a forward pass without gradient, and all images share it.
-        encoder: A network that guesses the latent, or its name or file for `inverso.encoders.load`. The first descent
-            begins at the guess, and the weight pulls all of them towards it instead of towards zero. 20 steps of one
-            restart are then enough.
+        encoder: A network that guesses the latent, or its name or file for `inverso.priors.encoder.load`. The first
+            descent begins at the guess, and the weight pulls all of them towards it instead of towards zero. 20 steps
+            of one restart are then enough.
 
     Raises:
         TypeError: A setting has the wrong type.

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from inverso.checks import as_generator, check_count, check_positive
+from inverso.optim.adaptation import Adaptation
 from inverso.priors import Prior
-from inverso.stages.adaptation import Adaptation
 from inverso.stages.base import Problem, State
 from inverso.stages.csgm import starting_latents
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator
-from inverso.encoders import LatentEncoder, load
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
+from inverso.priors.encoder import LatentEncoder, load
 from inverso.stages.base import Problem
 from inverso.types import ImageShape
 

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 from torch import nn
 
 from inverso.checks import check_count, check_non_negative, check_positive
-from inverso.stages.adaptation import Adaptation
+from inverso.optim.adaptation import Adaptation
 from inverso.stages.base import Problem, State
 
 

@@ -15,11 +15,11 @@ from inverso.checks import check_count, check_positive
 from inverso.losses.distances import DISTANCES, PICTURE_CHANNELS, lpips_is_stored
 from inverso.losses.multiscale import MultiScale
 from inverso.operators.plans import real_dtype
+from inverso.optim.descent import Best, Evaluation, Guard, descend
+from inverso.optim.normalized_descent import NormalizedDescent
 from inverso.priors import StylePrior
 from inverso.stages.base import Problem, StageRecord, State
 from inverso.stages.comparison import Comparison
-from inverso.stages.descent import Best, Evaluation, Guard, descend
-from inverso.stages.normalized_descent import NormalizedDescent
 
 SPACES = ("w", "w+", "w++")
 AUTO = "auto"

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from inverso.losses import adversarial
 from inverso.losses.feature_matching import feature_matching
-from inverso.restorers.discriminators import Features
-from inverso.training.restorer_recipe import RestorerRecipe
+from inverso.training.discriminators.patch import Features
+from inverso.training.recipes.restorer_recipe import RestorerRecipe
 
 Discriminating = Callable[[Tensor, Tensor], Tensor]
 Generating = Callable[[Tensor], Tensor]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lightning_fabric import Fabric
 
-from inverso.training.data import PhotoFolder
+from inverso.images.folders import PhotoFolder
 from inverso.training.loop import LoopSettings, Task, run
 from inverso.training.recipe_file import keep_recipe, open_run
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.priors.singan.palette import find_palette, recolor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from inverso.io import photo
+from inverso.images.io import photo
 from inverso.priors.singan import SinGAN
 
 SIZES = ((12, 15), (16, 20), (20, 25), (24, 30))

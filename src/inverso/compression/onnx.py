@@ -1,0 +1,242 @@
+"""Restorers as ONNX files, which run without PyTorch: on phones, in browsers, in other languages.
+
+Needs the packages of `pip install 'inverso[export]'`.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inverso.checks import as_generator, check_count, check_image
+from inverso.errors import InversoError
+from inverso.files import replacing
+
+INPUT, OUTPUT = "degraded", "restored"
+_DIMENSIONS = {0: "batch", 2: "height", 3: "width"}
+_TOLERANCE = 1e-4
+_QUANTIZED_LAYERS = ["Conv", "ConvTranspose", "Gemm"]
+
+
+def to_onnx(model: nn.Module, path: str | Path, *, size: int = 64, channels: int = 3) -> None:
+    """Write a network from images to images as an ONNX file for any batch and size.
+
+    Before the file takes its place, ONNX Runtime runs it on another batch and another size than it was traced on, and
+    its answer is compared with that of the network in exact arithmetic (float64).
+
+    Args:
+        model: The network, mapping `(n, channels, H, W)` to images; exported in evaluation mode and float32.
+        path: The file, replaced where it exists.
+        size: Side of the image it is traced on; one that the network takes.
+        channels: Channels of the images it takes.
+
+    Raises:
+        TypeError: `model` is no network, or a number is no integer.
+        ValueError: A number is below 2 or, for channels, 1; or the network fails on images of that size.
+        FileNotFoundError: The folder does not exist.
+        InversoError: A package is missing, the network cannot be exported for every size, or the file's answer differs
+            by more than 1e-4 and by more than four times what float32 costs the network itself.
+
+    Example:
+        >>> from inverso.compression.onnx import to_onnx
+        >>> to_onnx(restorer, "restorer.onnx")  # doctest: +SKIP
+    """
+    if not isinstance(model, nn.Module):
+        msg = f"model must be a torch.nn.Module, got {type(model).__name__}"
+        raise TypeError(msg)
+    check_count(size, name="size", minimum=2)
+    check_count(channels, name="channels")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        _package(package)
+    model = copy.deepcopy(model).cpu().float().eval()
+    example, other = _images(2, channels, size, size), _images(3, channels, 2 * size, size)
+    expected, tolerance = _reference(model, other)
+    _run_model(model, example)
+    with replacing(Path(path)) as temporary:
+        try:
+            with _calm_logging():
+                program = torch.onnx.export(
+                    model,
+                    (example,),
+                    dynamo=True,
+                    dynamic_shapes=(_DIMENSIONS,),
+                    input_names=[INPUT],
+                    output_names=[OUTPUT],
+                    verbose=False,
+                )
+        except Exception as error:
+            # torch.export fails in any way; its first line says why, the rest is a stack of its own.
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            msg = f"this {type(model).__name__} cannot be exported to ONNX: {reason}"
+            raise InversoError(msg) from error
+        _write(program.model_proto, temporary)  # type: ignore[union-attr]
+        difference = float((run_onnx(temporary, other) - expected).abs().max())
+        if not difference <= tolerance:
+            msg = (
+                f"the exported {type(model).__name__} differs from the network by {difference:.2g}; it was not written"
+            )
+            raise InversoError(msg)
+
+
+def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = None) -> None:
+    """Turn an exported network into one of 8-bit integers, by ONNX Runtime's own quantizer.
+
+    With images, the range of every layer's values is measured on them beforehand, and convolutions compute in
+    integers; without, weights alone are stored as such and values are quantized on the run, which is closer to the
+    network and slower.
+
+    Args:
+        path: What `to_onnx` wrote.
+        out: The file to write, replaced where it exists.
+        images: Some degraded images `(n, C, H, W)`, as the network will see them.
+
+    Raises:
+        FileNotFoundError: There is no such file, or no such folder to write to.
+        ValueError: The file is no ONNX network, or not one that takes such images.
+        TypeError: `images` is no floating-point tensor.
+        InversoError: A package is missing.
+
+    Example:
+        >>> from inverso.compression.onnx import quantize_onnx
+        >>> quantize_onnx("restorer.onnx", "restorer-int8.onnx", images=y)  # doctest: +SKIP
+    """
+    onnx, quantization = _package("onnx"), _package("onnxruntime.quantization")
+    path = Path(path)
+    if not path.is_file():
+        msg = f"there is no file {path}"
+        raise FileNotFoundError(msg)
+    try:
+        onnx.checker.check_model(path)
+    except Exception as error:
+        # protobuf has errors of its own for every way a file can be damaged.
+        msg = f"{path} is no ONNX network: {error}"
+        raise ValueError(msg) from error
+    if images is not None:
+        check_image(images, name="images")
+        run_onnx(path, images[:1])
+    prepare = _package("onnxruntime.quantization.shape_inference").quant_pre_process
+    with replacing(Path(out)) as temporary, TemporaryDirectory() as folder, _calm_logging():
+        prepared = Path(folder, "prepared.onnx")
+        prepare(path, prepared, skip_symbolic_shape=True)
+        if images is None:
+            quantization.quantize_dynamic(prepared, temporary, weight_type=quantization.QuantType.QUInt8)
+            return
+        quantization.quantize_static(
+            prepared,
+            temporary,
+            _reader(quantization, images),
+            op_types_to_quantize=_QUANTIZED_LAYERS,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+        )
+
+
+def run_onnx(path: str | Path, images: Tensor) -> Tensor:
+    """Run an exported network on the CPU by ONNX Runtime.
+
+    Args:
+        path: What `to_onnx` or `quantize_onnx` wrote.
+        images: Degraded images `(n, C, H, W)`.
+
+    Returns:
+        Restored images of the same shape, float32.
+
+    Raises:
+        ValueError: The file is no such network, or does not take such images.
+        InversoError: A package is missing.
+    """
+    runtime = _package("onnxruntime")
+    try:
+        settings = runtime.SessionOptions()
+        settings.log_severity_level = 3
+        session = runtime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        answer = session.run(None, {session.get_inputs()[0].name: images.detach().cpu().float().numpy()})
+    except Exception as error:
+        # ONNX Runtime has a class per error code, which share no base but Exception.
+        msg = f"{path} cannot be run by ONNX Runtime on images of shape {tuple(images.shape)}: {error}"
+        raise ValueError(msg) from error
+    return torch.from_numpy(answer[0])
+
+
+def _package(name: str) -> Any:  # noqa: ANN401 - a module
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        msg = f"export needs the package {error.name}: pip install 'inverso[export]'"
+        raise InversoError(msg) from error
+
+
+def _images(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=as_generator(0))
+
+
+def _run_model(model: nn.Module, images: Tensor) -> Tensor:
+    try:
+        with torch.no_grad():
+            answer: Any = model(images)
+    except Exception as error:
+        msg = f"the network fails on images of shape {tuple(images.shape)}: {error}; give the size it takes"
+        raise ValueError(msg) from error
+    if not isinstance(answer, Tensor) or answer.ndim != 4:
+        kind = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+        msg = f"the network must return images (n, C, H, W), got {kind}"
+        raise ValueError(msg)
+    return answer
+
+
+def _reference(model: nn.Module, images: Tensor) -> tuple[Tensor, float]:
+    """Give the exact answer of a network, and how far from it an exported one may be."""
+    answer = _run_model(model, images)
+    try:
+        exact = _run_model(copy.deepcopy(model).double(), images.double())
+    except ValueError:
+        # A network with constants of its own may be at home in float32 alone.
+        return answer, _TOLERANCE
+    return exact, max(_TOLERANCE, 4 * float((answer - exact).abs().max()))
+
+
+def _write(network: Any, path: Path) -> None:  # noqa: ANN401 - onnx.ModelProto
+    """Write the file without the traces of where it was made: source lines and paths of this machine."""
+    graph = network.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, network):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    # Intermediate sizes are long formulas that readers choke on and work out themselves.
+    del graph.value_info[:]
+    for dimension, name in _DIMENSIONS.items():
+        graph.output[0].type.tensor_type.shape.dim[dimension].dim_param = name
+    path.write_bytes(network.SerializeToString())
+
+
+def _reader(quantization: Any, images: Tensor) -> Any:  # noqa: ANN401 - a CalibrationDataReader
+    """Hand images to ONNX Runtime one by one."""
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.left = iter(images.detach().cpu().float().split(1))
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self.left, None)
+            return None if image is None else {INPUT: image.numpy()}
+
+    return Reader()
+
+
+@contextmanager
+def _calm_logging() -> Iterator[None]:
+    """Keep advice meant for the developers of exporters off the screen, and the root logger as it was."""
+    handler, root = logging.NullHandler(), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)

@@ -1,0 +1,155 @@
+"""Corruptions by name, mixtures of them, and how they get harder while training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_positive
+from inverso.degradations.corruptions import (
+    ClutteredBlock,
+    Corrupted,
+    Corruption,
+    DiscretePoints,
+    Range,
+    RGBNoise,
+    WhiteBox,
+    WhiteNoise,
+)
+from inverso.degradations.old_photo_corruption import Aging
+
+
+@dataclass(frozen=True)
+class Mixture(Corruption):
+    """Draw for every image which of several corruptions spoils it.
+
+    Args:
+        parts: The corruptions.
+        weights: How often each is drawn, relative to the others; equally often by default.
+
+    Raises:
+        ValueError: There are no parts, another number of weights, or a weight that is not positive.
+
+    Example:
+        >>> import torch
+        >>> from inverso.degradations.corruptions import RGBNoise, WhiteBox
+        >>> from inverso.degradations.mixtures import Mixture
+        >>> spoil = Mixture((RGBNoise(0.4), WhiteBox()), weights=(2, 1))
+        >>> spoil(torch.rand(6, 3, 8, 8), generator=torch.Generator().manual_seed(0)).kind
+        tensor([1, 1, 0, 1, 0, 1])
+    """
+
+    parts: tuple[Corruption, ...]
+    weights: tuple[float, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        weights = self.weights or (1.0,) * len(self.parts)
+        if not self.parts or len(weights) != len(self.parts):
+            msg = f"a mixture needs parts and one weight for each, got {len(self.parts)} and {len(self.weights)}"
+            raise ValueError(msg)
+        for weight in weights:
+            check_positive(weight, name="each weight of a mixture")
+        object.__setattr__(self, "weights", tuple(weights))
+
+    def __call__(self, images: Tensor, *, generator: torch.Generator, pool: Tensor | None = None) -> Corrupted:
+        """Spoil every image by the part that is drawn for it."""
+        kind = torch.multinomial(
+            torch.tensor(self.weights, dtype=torch.float64), len(images), replacement=True, generator=generator
+        )
+        pool = images if pool is None else pool
+        image = images.clone()
+        known = torch.ones(len(images), 1, *images.shape[-2:], dtype=torch.bool, device=images.device)
+        for k, part in enumerate(self.parts):
+            chosen = (kind == k).nonzero().flatten()
+            if len(chosen) == 0:
+                continue
+            # The chosen photos lead the pool, so that number i of both is the same photo.
+            rest = torch.ones(len(pool), dtype=torch.bool)
+            rest[chosen] = False
+            others = pool[torch.cat([chosen, rest.nonzero().flatten()])]
+            drawn = part(images[chosen], generator=generator, pool=others)
+            image[chosen], known[chosen] = drawn.image, drawn.known
+        return Corrupted(image, known, kind)
+
+    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the masks alone."""
+        return self(images, generator=generator).known
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Make a task harder while training: the kept share falls linearly, then stays.
+
+    Args:
+        start: Share of the pixels kept at step 0.
+        end: Share kept at last.
+        steps: Steps until then.
+    """
+
+    start: float = 0.6
+    end: float = 0.4
+    steps: int = 1
+
+    def keep(self, step: int) -> float:
+        """Give the kept share at a step (from 0).
+
+        Example:
+            >>> from inverso.degradations.mixtures import Curriculum
+            >>> [round(Curriculum(0.6, 0.4, 100).keep(step), 2) for step in (0, 50, 100, 10_000)]
+            [0.6, 0.5, 0.4, 0.4]
+        """
+        done = min(1.0, step / max(1, self.steps))
+        return self.start + done * (self.end - self.start)
+
+
+NAMES = (
+    "white-noise",
+    "rgb-noise",
+    "rgb-noise-extreme",
+    "white-box",
+    "white-block",
+    "cluttered-box",
+    "cluttered-block",
+    "points",
+    "edge-points",
+    "canny-points",
+    "old-photo",
+)
+
+
+def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
+    """Make a corruption by its name.
+
+    Args:
+        name: One of `NAMES`. The noises, boxes and points of the papers; a "block" is the central one of half the
+            sides, a "box" has random corners; "extreme" noise keeps 5 to 15 %. "old-photo" is
+            `inverso.degradations.OldPhoto`, from nearly new to severely damaged.
+        keep: Share kept by `"white-noise"` and `"rgb-noise"`.
+
+    Raises:
+        ValueError: There is no such name; the message lists those there are.
+
+    Example:
+        >>> from inverso.degradations.mixtures import named
+        >>> named("white-block")
+        WhiteBox(central=True)
+    """
+    made: dict[str, Corruption] = {
+        "white-noise": WhiteNoise(keep),
+        "rgb-noise": RGBNoise(keep),
+        "rgb-noise-extreme": RGBNoise((0.05, 0.15)),
+        "white-box": WhiteBox(),
+        "white-block": WhiteBox(central=True),
+        "cluttered-box": ClutteredBlock(),
+        "cluttered-block": ClutteredBlock(central=True),
+        "points": DiscretePoints(),
+        "edge-points": DiscretePoints(edges="sobel"),
+        "canny-points": DiscretePoints(edges="canny"),
+        "old-photo": Aging(),
+    }
+    if name not in made:
+        msg = f"no corruption is called {name!r}; known ones: {', '.join(NAMES)}"
+        raise ValueError(msg)
+    return made[name]

@@ -1,0 +1,28 @@
+"""Images: files in and out, folders of photos, and figures."""
+
+from inverso.images.folders import PhotoFolder
+from inverso.images.io import (
+    PHOTOS,
+    load_image,
+    load_measurement,
+    photo,
+    picture_format,
+    quantization_noise,
+    save_image,
+    save_measurement,
+)
+from inverso.images.plotting import grid, loss_curves
+
+__all__ = [
+    "PHOTOS",
+    "PhotoFolder",
+    "grid",
+    "load_image",
+    "load_measurement",
+    "loss_curves",
+    "photo",
+    "picture_format",
+    "quantization_noise",
+    "save_image",
+    "save_measurement",
+]

@@ -1,0 +1,87 @@
+"""Folders of photos as one block of bytes in memory, and the batches drawn from it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from inverso.images.io import load_image
+from inverso.random import step_generator
+
+SUFFIXES = frozenset(Image.registered_extensions())
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """All photos of a folder, cropped square and resized, as bytes `(n, 3, size, size)`.
+
+    Args:
+        photos: The pictures, uint8.
+        files: Where each of them came from, sorted by name.
+    """
+
+    photos: Tensor
+    files: tuple[Path, ...]
+
+    @classmethod
+    def read(cls, folder: str | Path, *, size: int, progress: bool = True) -> PhotoFolder:
+        """Read every picture below a folder; one that cannot be read is skipped with a warning that names it.
+
+        Raises:
+            ValueError: The folder does not exist or holds no readable picture.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            msg = f"the training data must be a folder of pictures, and {folder} is none"
+            raise ValueError(msg)
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        photos: list[Tensor] = []
+        kept: list[Path] = []
+        for path in tqdm(files, desc="reading photos", disable=not progress):
+            try:
+                image = load_image(path, size=size)
+            except (OSError, ValueError) as error:
+                warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+                continue
+            photos.append((image[0] * 255).round().to(torch.uint8))
+            kept.append(path)
+        if not photos:
+            msg = f"{folder} holds no picture that can be read ({len(files)} files with a picture's name were tried)"
+            raise ValueError(msg)
+        return cls(torch.stack(photos), tuple(kept))
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def split(self, held_out: int) -> tuple[PhotoFolder, PhotoFolder]:
+        """Set `held_out` photos aside, evenly spaced over the sorted files: `(training, validation)`."""
+        if not 0 < held_out < len(self):
+            msg = f"held_out must lie between 1 and {len(self) - 1} for {len(self)} photos, got {held_out}"
+            raise ValueError(msg)
+        picked = torch.linspace(0, len(self) - 1, held_out).round().long()
+        rest = torch.ones(len(self), dtype=torch.bool)
+        rest[picked] = False
+        return self.subset(rest.nonzero().flatten()), self.subset(picked)
+
+    def subset(self, indices: Tensor) -> PhotoFolder:
+        """Keep the photos with these indices."""
+        return PhotoFolder(self.photos[indices], tuple(self.files[i] for i in indices.tolist()))
+
+    def batch(self, step: int, *, size: int, seed: int) -> Tensor:
+        """Return the images of one training step as floats in [0, 1], half of them mirrored.
+
+        The batch is a function of seed and step alone, so that a resumed run sees what an unbroken one would have seen.
+        """
+        per_epoch = max(1, len(self) // size)
+        epoch, position = divmod(step, per_epoch)
+        order = torch.randperm(len(self), generator=step_generator(seed, epoch, stream=0))
+        chosen = self.photos[order[position * size : (position + 1) * size]]
+        mirrored = torch.rand(len(chosen), generator=step_generator(seed, step, stream=1)) < 0.5
+        chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
+        return chosen.float() / 255

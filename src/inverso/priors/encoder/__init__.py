@@ -1,0 +1,12 @@
+"""Encoders: networks that guess, from what was measured, the latent that a search then begins with."""
+
+from inverso.priors.encoder.files import save_encoder
+from inverso.priors.encoder.network import LatentEncoder
+from inverso.priors.encoder.zoo import available, load
+
+__all__ = [
+    "LatentEncoder",
+    "available",
+    "load",
+    "save_encoder",
+]

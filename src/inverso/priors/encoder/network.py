@@ -1,0 +1,111 @@
+"""The network that guesses latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inverso.checks import check_count, check_seed
+from inverso.types import ImageShape
+
+SMALLEST = 4
+GROUPS = 8
+ALIKE = 0.02
+"""How far the thumbnails of one prior may differ, in another precision or on another device."""
+
+
+class LatentEncoder(nn.Module):
+    """Guess the latents of a prior's images from what was measured of them.
+
+    Strided convolutions down to 4 x 4 pixels, and a linear layer. It sees two images: what of the photo is left in the
+    measurement, and what is left of white noise, which tells it what the operator loses. `CSGM(encoder=...)` shows it
+    both. It belongs to the prior that it was trained with, and knows that one by a thumbnail of one of its images.
+
+    Args:
+        latent_dim: Length of the latent.
+        image_shape: `(C, H, W)` of the prior's images, a square whose side is 4 times a power of two.
+        width: Channels after the first convolution, a multiple of 8; there are up to eight times as many.
+        seed: Of the first weights.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: A number lies outside its range.
+
+    Example:
+        >>> import torch
+        >>> from inverso.priors.encoder import LatentEncoder
+        >>> LatentEncoder(16, (3, 16, 16), width=8)(torch.rand(2, 6, 16, 16)).shape
+        torch.Size([2, 16])
+    """
+
+    thumbnail: Tensor
+
+    def __init__(
+        self, latent_dim: int, image_shape: Sequence[int] = (3, 64, 64), *, width: int = 24, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.latent_dim = check_count(latent_dim, name="latent_dim")
+        self.image_shape = _square(image_shape)
+        self.width = check_count(width, name="width", minimum=GROUPS)
+        if width % GROUPS:
+            msg = f"width must be a multiple of {GROUPS}, got {width}"
+            raise ValueError(msg)
+        channels, side, _ = self.image_shape
+        halvings = (side // SMALLEST).bit_length() - 1
+        widths = [width * min(2**k, 8) for k in range(halvings + 1)]
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(check_seed(seed))
+            layers: list[nn.Module] = [nn.Conv2d(2 * channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
+            for wide, wider in pairwise(widths):
+                layers += [nn.Conv2d(wide, wider, 4, 2, 1), nn.GroupNorm(GROUPS, wider), nn.LeakyReLU(0.2)]
+            self.main = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * SMALLEST**2, latent_dim))
+        self.register_buffer("thumbnail", torch.zeros(channels, SMALLEST, SMALLEST))
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What it was built with."""
+        return {"latent_dim": self.latent_dim, "image_shape": list(self.image_shape), "width": self.width}
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Guess latents `(n, latent_dim)`.
+
+        Args:
+            seen: `(n, 2 C, H, W)`: what is left of the photos, and what is left of white noise.
+        """
+        return cast("Tensor", self.main(seen))
+
+    def learn(self, image: Tensor) -> None:
+        """Remember the prior by the image `(1, C, H, W)` that it makes of its first latent."""
+        self.thumbnail.copy_(shrunk(image))
+
+    def knows(self, image: Tensor) -> bool:
+        """Tell whether the prior that makes this image of its first latent is its own."""
+        return bool((shrunk(image).to(self.thumbnail) - self.thumbnail).abs().max() <= ALIKE)
+
+    def extra_repr(self) -> str:
+        """Say what it was built with."""
+        return f"{self.latent_dim}, {self.image_shape}, width={self.width}"
+
+    def __repr__(self) -> str:
+        return f"LatentEncoder({self.extra_repr()})"
+
+
+def shrunk(image: Tensor) -> Tensor:
+    """Make a thumbnail of an image `(1, C, H, W)`."""
+    return F.adaptive_avg_pool2d(image.detach(), SMALLEST)[0]
+
+
+def _square(shape: Sequence[int]) -> ImageShape:
+    if len(shape) != 3:
+        msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
+        raise ValueError(msg)
+    channels, height, width = (check_count(number, name="image_shape") for number in shape)
+    if height != width or height < 2 * SMALLEST or SMALLEST << (height // SMALLEST).bit_length() - 1 != height:
+        msg = f"image_shape must be a square whose side is 8, 16, 32, ... pixels, got {tuple(shape)}"
+        raise ValueError(msg)
+    return channels, height, width

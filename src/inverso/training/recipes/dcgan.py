@@ -1,0 +1,279 @@
+"""Training of a generative prior on a folder of photos.
+
+The recipe joins two ways to learn a generator. An adversary makes its samples look like photos; an encoder asks that
+every photo has a latent that gives it back (Kingma & Welling 2014, Larsen et al. 2016). Inverse problems need both: a
+purely adversarial generator makes sharp faces, but not the face in front of the camera, and what it cannot represent no
+solver can recover.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from inverso.checks import check_count, check_non_negative, check_positive, check_seed
+from inverso.images.folders import PhotoFolder
+from inverso.images.io import save_image
+from inverso.losses.adversarial import (
+    gradient_penalty_r1,
+    non_saturating_discriminator,
+    non_saturating_generator,
+)
+from inverso.metrics import psnr
+from inverso.operators import Identity
+from inverso.priors import DCGAN, load, save_prior
+from inverso.random import step_generator
+from inverso.solver import solve
+from inverso.stages import CSGM
+from inverso.training.augmentation import random_shift
+from inverso.training.averaging import update_average
+from inverso.training.discriminators.strided import Critic
+from inverso.training.fitting import Run
+from inverso.training.loop import LoopSettings
+
+LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
+
+
+@dataclass(frozen=True)
+class PriorRecipe:
+    """Everything that decides what a training gives, saved beside the weights.
+
+    Args:
+        size: Side of the images, 4 times a power of two.
+        latent_dim: Length of the latent.
+        width: Channels of the generator before its last layer, and of the first layers that judge it.
+        batch: Photos per step, and generated images per step.
+        lr: Adam's step size for generator, encoder and discriminator.
+        betas: Adam's moments.
+        adversarial: Strength of the adversary: norm of its gradient on the images over that of the reconstruction.
+        kl: Weight of the latent's Kullback-Leibler divergence from N(0, I); 1 is the variational bound.
+        r1: Weight of the R1 penalty.
+        r1_every: Steps between penalties (lazy regularization, Karras et al. 2020).
+        shift: Largest random shift of what the discriminator sees, in pixels.
+        ema: Decay of the averaged weights.
+        held_out: Photos set aside for measuring.
+        seed: Of weights, batches and latents.
+    """
+
+    size: int = 64
+    latent_dim: int = 256
+    width: int = 48
+    batch: int = 32
+    lr: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.99)
+    adversarial: float = 1.0
+    kl: float = 1.0
+    r1: float = 2.0
+    r1_every: int = 16
+    shift: int = 4
+    ema: float = 0.999
+    held_out: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.size, name="size", minimum=8)
+        if 4 << (self.size // 4).bit_length() - 1 != self.size:
+            msg = f"size must be 4 times a power of two, got {self.size}"
+            raise ValueError(msg)
+        for name in ("latent_dim", "width", "r1_every", "held_out"):
+            check_count(getattr(self, name), name=name)
+        check_count(self.batch, name="batch", minimum=2)
+        check_count(self.shift, name="shift", minimum=0)
+        check_positive(self.lr, name="lr")
+        for name in ("adversarial", "kl", "r1", "ema"):
+            check_non_negative(getattr(self, name), name=name)
+        check_seed(self.seed)
+
+
+def fit_prior(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: PriorRecipe | None = None,
+    steps: int = 20_000,
+    settings: LoopSettings | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    devices: int = 1,
+    precision: str = "32-true",
+    accelerator: str = "auto",
+) -> DCGAN:
+    """Train a generator on a folder of photos.
+
+    Args:
+        data: Folder of photos, searched with its subfolders; each is cropped square and resized.
+        out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv`, sample sheets, `best.safetensors`
+            (highest PSNR of CSGM on photos set aside) and `last.safetensors`.
+        recipe: What decides the result.
+        steps: Optimizer steps in all.
+        settings: How often to save, log and measure; takes the place of `steps`.
+        resume: Go on from the checkpoint in `out`, if there is one. The weights become those of an unbroken run, bit
+            for bit on one machine.
+        progress: Show a progress bar.
+        devices: Devices to train on, each with a batch of its own.
+        precision: Of Lightning Fabric, "32-true" or "bf16-mixed".
+        accelerator: Of Lightning Fabric, "auto", "cpu" or "cuda".
+
+    Returns:
+        The best prior so far, in evaluation mode.
+
+    Raises:
+        ValueError: The folder holds no photos, or a setting lies outside its range.
+        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; or a loss turned
+            non-finite.
+    """
+    recipe = PriorRecipe() if recipe is None else recipe
+    settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
+    folder = Path(out)
+    how = Run(folder, settings, resume, progress, devices, precision, accelerator)
+    how.carry_out(recipe, data, lambda photos, fabric: PriorTraining(photos, recipe, fabric))
+    prior = load(str(folder / "best.safetensors"))
+    return cast(DCGAN, prior)
+
+
+class PriorTraining:
+    """One generator, its adversary and its encoder, and the step that trains the three."""
+
+    def __init__(self, photos: PhotoFolder, recipe: PriorRecipe, fabric: Fabric) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
+        depth = int(math.log2(recipe.size // 4))
+        generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=depth, seed=recipe.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(recipe.seed)
+            critic = Critic(size=recipe.size, width=recipe.width, outputs=1, minibatch_deviation=True)
+            encoder = Critic(size=recipe.size, width=recipe.width, outputs=2 * recipe.latent_dim, normalize=True)
+        self.average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
+        fabric.to_device(self.average)
+        self.generator, self.generator_optimizer = self._setup(generator)
+        self.critic, self.critic_optimizer = self._setup(critic)
+        self.encoder, self.encoder_optimizer = self._setup(encoder)
+
+    def _setup(self, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
+        module = module.to(memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.lr, betas=self.recipe.betas)
+        wrapped, wrapped_optimizer = self.fabric.setup(module, optimizer)
+        return wrapped, wrapped_optimizer
+
+    def _generator(self, step: int, stream: int) -> torch.Generator:
+        return step_generator(self.recipe.seed + 7919 * self.fabric.global_rank, step, stream=stream)
+
+    def step(self, step: int) -> dict[str, float]:
+        """Train the three networks on one batch."""
+        recipe = self.recipe
+        shard = recipe.seed + self.fabric.global_rank
+        real = self.photos.batch(step, size=recipe.batch, seed=shard).to(self.fabric.device)
+        real = real.contiguous(memory_format=torch.channels_last)
+        n = len(real)
+        mean, log_variance = self.encoder(real).chunk(2, dim=1)
+        noise = torch.randn(mean.shape, generator=self._generator(step, NOISE)).to(mean)
+        posterior = mean + (log_variance / 2).exp() * noise
+        prior = torch.randn(mean.shape, generator=self._generator(step, LATENTS)).to(mean)
+        images = self.generator(torch.cat([posterior, prior]))
+        restored, fake = images[:n], images[n:]
+
+        critic_losses = self._train_critic(step, real, fake.detach())
+
+        # Sigma-VAE (Rybkin et al. 2021): with the noise level at its best value the likelihood is log(mse)/2 per
+        # number.
+        pixels = real[0].numel()
+        mse = (restored - real).square().mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean()
+        gap = restored.detach() - real
+        towards_photo = gap / (gap.square().mean() * gap.numel())
+        adversarial, towards_real = self._adversarial(step, fake.detach())
+        strength = recipe.adversarial * towards_photo.norm() / towards_real.norm().clamp_min(1e-12)
+        surrogate = (images * torch.cat([towards_photo, strength * towards_real])).sum()
+        self.generator_optimizer.zero_grad()
+        self.encoder_optimizer.zero_grad()
+        self.fabric.backward(surrogate + recipe.kl * divergence / pixels)
+        self.generator_optimizer.step()
+        self.encoder_optimizer.step()
+        update_average(self.average, self.generator, decay=self.recipe.ema, step=step)
+        return {
+            "mse_db": -10 * math.log10(float(mse.detach())),
+            "kl": float(divergence.detach()),
+            "generator": adversarial,
+            **critic_losses,
+        }
+
+    def _adversarial(self, step: int, fake: Tensor) -> tuple[float, Tensor]:
+        """Return the generator's loss and its gradient on the images."""
+        fake.requires_grad_()
+        shifted = random_shift(fake, self.recipe.shift, generator=self._generator(step, SHIFT_FAKE))
+        with self.fabric.autocast():
+            loss = non_saturating_generator(_inside(self.critic)(shifted).float())
+        (gradient,) = torch.autograd.grad(loss, fake)
+        return float(loss.detach()), gradient
+
+    def _train_critic(self, step: int, real: Tensor, fake: Tensor) -> dict[str, float]:
+        recipe = self.recipe
+        real = random_shift(real, recipe.shift, generator=self._generator(step, SHIFT_REAL))
+        fake = random_shift(fake, recipe.shift, generator=self._generator(step, SHIFT_FAKE))
+        penalized = step % recipe.r1_every == 0
+        real_logits, fake_logits = self.critic(real), self.critic(fake)
+        loss = non_saturating_discriminator(real_logits, fake_logits)
+        total = loss
+        if penalized:
+            real.requires_grad_()
+            # In full precision, since it differentiates twice.
+            penalty = gradient_penalty_r1(real, _inside(self.critic)(real))
+            total = loss + recipe.r1 * recipe.r1_every * penalty
+        self.critic_optimizer.zero_grad()
+        self.fabric.backward(total)
+        self.critic_optimizer.step()
+        margin = float((real_logits.mean() - fake_logits.mean()).detach())
+        return {"critic": float(loss.detach()), "margin": margin}
+
+    def evaluate(self, step: int, folder: Path) -> dict[str, float]:
+        """Reconstruct held-out photos by CSGM and draw a sheet of samples."""
+        photos = (self.held_out.photos[:32].float() / 255).to(self.fabric.device)
+        # Adam from one start, whatever the default search is, so that scores of one run can be compared.
+        search = CSGM(steps=100, lr=0.1, restarts=1, latent_weight=0.0, candidates=1)
+        images = solve(photos, Identity(), self.average, search, progress=False).image
+        self.encoder.eval()
+        with torch.no_grad():
+            encoded = self.average(self.encoder(photos).chunk(2, dim=1)[0])
+            samples = self.average(self.average.sample_latent(48, seed=1))
+        self.encoder.train()
+        if self.fabric.is_global_zero:
+            sheet = torch.cat([samples, photos[:8], encoded[:8], images[:8]])
+            save_image(sheet, folder / f"samples-{step:06d}.png", columns=8)
+        return {"score": float(psnr(images, photos).mean()), "encoder_db": float(psnr(encoded, photos).mean())}
+
+    def export(self, path: Path) -> None:
+        """Write the averaged generator."""
+        save_prior(self.average, path)
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "encoder": self.encoder,
+            "average": self.average,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+            "encoder_optimizer": self.encoder_optimizer,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give weights and optimizers; random numbers need no state, since each step has its own generator."""
+        return {"recipe": asdict(self.recipe), **{name: part.state_dict() for name, part in self._parts().items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+
+def _inside(network: nn.Module) -> nn.Module:
+    """Return the network inside Fabric's wrapper, whose outputs can be differentiated without a step of training."""
+    inner = network.module
+    return cast(nn.Module, inner)

@@ -1,0 +1,326 @@
+"""What decides the training of a restorer: network, corruptions, losses and steps; and the papers' choices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from inverso.checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
+from inverso.degradations.mixtures import Curriculum, Mixture, named
+from inverso.losses.adversarial import Against
+from inverso.losses.data import Norm
+from inverso.losses.feature_matching import Reduction
+from inverso.losses.perceptual import Backbone
+from inverso.restorers import (
+    MobileRestorer,
+    RepairRestorer,
+    SlidesRestorer,
+    UNetRestorer,
+    XGANRestorer,
+)
+from inverso.restorers.base import Restorer
+from inverso.training.discriminators import MultiscaleDiscriminator, PlainDiscriminator, SlidesDiscriminator
+from inverso.training.discriminators.slides import SMALLEST_JUDGED
+
+Network = Literal["unet", "mobile", "x-gan", "repair", "slides"]
+Judge = Literal["plain", "multiscale", "slides"]
+Pixel = Literal["log", "l2", "l1"]
+Contest = Literal["bce", "minimax", "lsgan"]
+Setting = tuple[str, int | float | str]
+
+NETWORKS: dict[str, type[Restorer]] = {
+    "unet": UNetRestorer,
+    "mobile": MobileRestorer,
+    "x-gan": XGANRestorer,
+    "repair": RepairRestorer,
+    "slides": SlidesRestorer,
+}
+EXPLAINING = ("unet", "repair")
+"""Networks that tell a first guess and a mask."""
+
+BROAD = (
+    ("white-noise", 0.25),
+    ("rgb-noise", 0.25),
+    ("rgb-noise-extreme", 0.08),
+    ("white-box", 0.1),
+    ("white-block", 0.1),
+    ("cluttered-box", 0.06),
+    ("cluttered-block", 0.06),
+    ("points", 0.06),
+    ("edge-points", 0.04),
+)
+PAPER = (("white-noise", 1.0), ("rgb-noise", 1.0), ("white-box", 1.0))
+EXTREME = (
+    ("points", 1.0),
+    ("edge-points", 1.0),
+    ("rgb-noise-extreme", 1.0),
+    ("white-block", 1.0),
+    ("cluttered-block", 1.0),
+)
+OLD_PHOTO = "old-photo"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each loss counts; what weighs 0 is not computed.
+
+    Args:
+        pixel: Distance from the photo.
+        guess: The same of the first guess of a `UNetRestorer` or `RepairRestorer`, as log error.
+        mask: Cross-entropy of the mask that such a network guesses.
+        detail: Distance from the photo's fine detail.
+        points: Distance from the known pixels of the input.
+        adversarial: Fooling the discriminator.
+        features: Matching what the discriminator's layers see.
+        perceptual: Matching what the layers of a network trained on ImageNet see.
+        binarizing: Drawing the weights of convolutions to -1 and 1, and keeping them between.
+    """
+
+    pixel: float = 1.0
+    guess: float = 0.0
+    mask: float = 0.0
+    detail: float = 0.0
+    points: float = 0.0
+    adversarial: float = 0.0
+    features: float = 0.0
+    perceptual: float = 0.0
+    binarizing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            check_non_negative(getattr(self, one.name), name=f"the weight {one.name!r}")
+
+    @property
+    def judged(self) -> bool:
+        """Whether a discriminator is needed."""
+        return self.adversarial > 0 or self.features > 0
+
+
+@dataclass(frozen=True)
+class RestorerRecipe:
+    """Everything that decides what a training gives, saved beside the weights.
+
+    The default trains inverso's own network, `RestorerRecipe.repair()` the one for old photos;
+    `RestorerRecipe.mobile()`, `RestorerRecipe.x_gans()` and `RestorerRecipe.slides()` are the papers'.
+
+    Args:
+        size: Side of the images.
+        network: `"unet"`, `"mobile"`, `"x-gan"`, `"repair"` or `"slides"`.
+        options: Settings of the network by name, where they differ from its defaults.
+        corruptions: Names from `inverso.degradations.mixtures.NAMES` and how often each is drawn.
+        keep: Share of pixels that the noises keep, at first and at last.
+        keep_steps: Steps over which it falls.
+        batch: Photos per step.
+        lr: Adam's largest step size, of restorer and discriminator.
+        betas: Adam's moments.
+        warmup: Steps over which the step size grows from zero.
+        anneal: Step at which it has fallen to a hundredth, along a cosine; 0 keeps it.
+        clip: Largest norm of the restorer's gradient; 0 for any.
+        weights: How much each loss counts.
+        pixel: `"log"` error, or `"l2"` or `"l1"`, summed over an image.
+        point_norm: Of the loss on known pixels, `"l2"` or `"l1"`.
+        judge: The discriminator: `"plain"`, `"multiscale"` patches that see the input, or `"slides"`.
+        contest: The adversarial loss: `"bce"`, its `"minimax"` form, or `"lsgan"`.
+        against: Train against the `"sum"` of several discriminators or the `"best"` of them.
+        reduction: Of differences between features: `"sum"` or `"mean"`.
+        backbone: Network of the perceptual loss.
+        ema: Decay of the averaged weights.
+        held_out: Photos set aside for measuring.
+        seed: Of weights, batches and corruptions.
+
+    Raises:
+        ValueError: A setting lies outside its range, or a name is unknown.
+
+    Example:
+        >>> from inverso.training import RestorerRecipe
+        >>> RestorerRecipe.mobile().weights.features
+        1e-05
+    """
+
+    size: int = 64
+    network: Network = "unet"
+    options: tuple[Setting, ...] = ()
+    corruptions: tuple[tuple[str, float], ...] = BROAD
+    keep: tuple[float, float] = (0.6, 0.4)
+    keep_steps: int = 1000
+    batch: int = 16
+    lr: float = 8e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup: int = 200
+    anneal: int = 0
+    clip: float = 10.0
+    weights: Weights = field(default_factory=lambda: Weights(guess=0.5, mask=0.5))
+    pixel: Pixel = "log"
+    point_norm: Norm = "l2"
+    judge: Judge = "multiscale"
+    contest: Contest = "lsgan"
+    against: Against = "sum"
+    reduction: Reduction = "mean"
+    backbone: Backbone = "vgg19"
+    ema: float = 0.999
+    held_out: int = 96
+    seed: int = 0
+
+    @classmethod
+    def mobile(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
+        """Give the recipe of "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, sections 3 to 5).
+
+        Batch, step size and averaging are not in the paper.
+        """
+        weights = Weights(pixel=1e-3, adversarial=1.0, features=1e-5, perceptual=1e-5)
+        paper = cls(
+            network="mobile",
+            corruptions=PAPER,
+            lr=2e-4,
+            betas=(0.5, 0.999),
+            weights=weights,
+            pixel="l2",
+            judge="plain",
+            contest="bce",
+            reduction="sum",
+            backbone="squeezenet1_1",
+        )
+        return cls(**{**_shallow(paper), **changes})
+
+    @classmethod
+    def x_gans(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
+        """Give the recipe of X-GANs (Liu et al. 2018, sections 3 and 4).
+
+        The weights are not in the paper: those of features and perception are pix2pixHD's, that of the points is ours.
+        """
+        weights = Weights(pixel=0.0, points=10.0, adversarial=1.0, features=10.0, perceptual=10.0)
+        paper = cls(
+            network="x-gan",
+            corruptions=EXTREME,
+            batch=2,
+            lr=2e-4,
+            betas=(0.5, 0.999),
+            weights=weights,
+            against="best",
+        )
+        return cls(**{**_shallow(paper), **changes})
+
+    @classmethod
+    def repair(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
+        """Give the recipe for old photos: inverso's own network for them, and `OldPhoto` as the only corruption."""
+        own = cls(network="repair", corruptions=((OLD_PHOTO, 1.0),), weights=Weights(guess=0.5, mask=0.5, detail=0.5))
+        return cls(**{**_shallow(own), **changes})
+
+    @classmethod
+    def slides(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
+        """Give the recipe of "Image repair using deep convolutional GANs" (Trpceski & Gleason 2025).
+
+        The slides give both networks and no loss, step size or batch: those are ours.
+        """
+        paper = cls(
+            network="slides",
+            corruptions=((OLD_PHOTO, 1.0),),
+            batch=4,
+            lr=2e-4,
+            betas=(0.5, 0.999),
+            weights=Weights(pixel=1e-2, adversarial=0.1),
+            pixel="l2",
+            judge="slides",
+            contest="bce",
+        )
+        return cls(**{**_shallow(paper), **changes})
+
+    def __post_init__(self) -> None:
+        check_count(self.size, name="size", minimum=16)
+        for name, kind in CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                msg = f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}"
+                raise ValueError(msg)
+        self.mixture(0)
+        for share in self.keep:
+            check_fraction(share, name="keep")
+        for name in ("batch", "held_out"):
+            check_count(getattr(self, name), name=name, minimum=2)
+        for name in ("keep_steps", "warmup", "anneal"):
+            check_count(getattr(self, name), name=name, minimum=0)
+        check_positive(self.lr, name="lr")
+        for name in ("clip", "ema"):
+            check_non_negative(getattr(self, name), name=name)
+        check_seed(self.seed)
+        if (self.weights.guess or self.weights.mask) and self.network not in EXPLAINING:
+            msg = f"only the networks 'unet' and 'repair' draw a first guess and a mask, not {self.network!r}"
+            raise ValueError(msg)
+        self._check_old_photos()
+        if self.judge == "slides" and self.weights.judged and self.size % SMALLEST_JUDGED:
+            msg = f"the judge 'slides' takes images whose side is a multiple of {SMALLEST_JUDGED}, got size {self.size}"
+            raise ValueError(msg)
+        if not any(asdict(self.weights).values()):
+            msg = "every loss weighs 0, so that nothing would be learned"
+            raise ValueError(msg)
+
+    def _check_old_photos(self) -> None:
+        """Refuse losses that take pixels of an old photo, which have faded, for those of the photo."""
+        if OLD_PHOTO not in dict(self.corruptions):
+            return
+        if self.network == "unet" and self.weights.mask:
+            msg = (
+                "the network 'unet' is trained to keep right pixels, and old photos have faded ones: take "
+                "RestorerRecipe.repair(), or Weights(mask=0)"
+            )
+            raise ValueError(msg)
+        if self.weights.points:
+            msg = "the loss 'points' compares with known pixels of the input, and those of old photos have faded"
+            raise ValueError(msg)
+
+    def mixture(self, step: int) -> Mixture:
+        """Give the corruptions of a step."""
+        keep = Curriculum(*self.keep, steps=self.keep_steps).keep(step)
+        parts = tuple(named(name, keep=keep) for name, _ in self.corruptions)
+        return Mixture(parts, weights=tuple(weight for _, weight in self.corruptions))
+
+    def rate(self, step: int) -> float:
+        """Give the step size at a step."""
+        grown = min(1.0, (step + 1) / max(1, self.warmup))
+        if not self.anneal:
+            return self.lr * grown
+        done = min(1.0, step / self.anneal)
+        return self.lr * grown * (0.505 + 0.495 * math.cos(math.pi * done))
+
+    def build(self) -> Restorer:
+        """Make the network with fresh weights."""
+        try:
+            return NETWORKS[self.network](**dict(self.options), seed=self.seed)
+        except TypeError as error:
+            msg = f"the network {self.network!r} does not take the options {dict(self.options)}: {error}"
+            raise ValueError(msg) from error
+
+    def build_judge(self) -> nn.Module:
+        """Make the discriminator with fresh weights."""
+        if self.judge == "slides":
+            channels = int(dict(self.options).get("channels", 1))
+            return SlidesDiscriminator(size=self.size, channels=channels, seed=self.seed + 1)
+        if self.judge == "plain":
+            return PlainDiscriminator(size=self.size, seed=self.seed + 1)
+        return MultiscaleDiscriminator(seed=self.seed + 1)
+
+
+CHOICES = {
+    "network": Network,
+    "pixel": Pixel,
+    "point_norm": Norm,
+    "judge": Judge,
+    "contest": Contest,
+    "against": Against,
+    "reduction": Reduction,
+    "backbone": Backbone,
+}
+RECIPES: Mapping[str, Callable[..., RestorerRecipe]] = {
+    "unet": RestorerRecipe,
+    "mobile": RestorerRecipe.mobile,
+    "x-gans": RestorerRecipe.x_gans,
+    "repair": RestorerRecipe.repair,
+    "slides": RestorerRecipe.slides,
+}
+
+
+def _shallow(recipe: RestorerRecipe) -> dict[str, Any]:
+    return {one.name: getattr(recipe, one.name) for one in fields(recipe)}

@@ -1,0 +1,100 @@
+"""What decides how a StyleGAN2 is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inverso.checks import check_count, check_non_negative, check_number, check_positive, check_seed
+from inverso.priors import StyleGAN2
+from inverso.priors.stylegan2.sizes import check_widths
+from inverso.random import step_generator
+from inverso.training.discriminators.residual import ResidualCritic
+
+CRITIC = 6
+
+
+@dataclass(frozen=True)
+class StyleGAN2Recipe:
+    """Everything that decides what a training gives, saved beside the weights.
+
+    The default network makes images of 64 px with 4.4 million parameters, 8.8 MB in half precision: 256 channels up to
+    16 px, 128 at 32 px and 64 at 64 px. Its mapping network has two layers, as Karras et al. 2020 (ADA) take for sets
+    of some thousand photos, and the discriminator the same channels.
+
+    Args:
+        size: Side of the images, a power of two of at least 8.
+        latent_dim: Length of latents and of styles.
+        mapping_layers: Layers of the mapping network.
+        channel_base: Sets the channels at each side, which are `min(channel_base / side, channel_max)`.
+        channel_max: Channels at most.
+        batch: Photos per step, and generated images per step; groups of four show the discriminator how varied they
+            are.
+        lr: Adam's step size for generator and discriminator; the mapping network's weights move at a hundredth.
+        betas: Adam's moments.
+        mixing: Share of images that take their finer layers from a second style (Karras et al. 2019, section 3.1).
+        r1: Weight gamma of the R1 penalty `gamma / 2 E |grad D|^2`, on images in [-1, 1].
+        r1_every: Steps between R1 penalties, which are weighted as many times.
+        path_length: Weight of the path-length penalty, which makes images easier to invert; 0 for none.
+        path_every: Steps between these penalties, which are weighted as many times.
+        shift: Largest random shift of what the discriminator sees, in pixels: a little help for small sets.
+        ema: Decay of the averaged weights.
+        mean_decay: Decay of the mean style.
+        held_out: Photos set aside for measuring, a tenth of all at most.
+        seed: Of weights, batches, latents and noise.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: A number lies outside its range.
+    """
+
+    size: int = 64
+    latent_dim: int = 256
+    mapping_layers: int = 2
+    channel_base: int = 4096
+    channel_max: int = 256
+    batch: int = 32
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.0, 0.99)
+    mixing: float = 0.9
+    r1: float = 0.2
+    r1_every: int = 16
+    path_length: float = 2.0
+    path_every: int = 8
+    shift: int = 0
+    ema: float = 0.998
+    mean_decay: float = 0.995
+    held_out: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.size, name="size", minimum=8)
+        check_widths(self.size, None, base=self.channel_base, limit=self.channel_max)
+        check_count(self.batch, name="batch", minimum=2)
+        check_count(self.shift, name="shift", minimum=0)
+        for name in ("latent_dim", "mapping_layers", "r1_every", "path_every", "held_out"):
+            check_count(getattr(self, name), name=name)
+        check_positive(self.lr, name="lr")
+        for name in ("r1", "path_length"):
+            check_non_negative(getattr(self, name), name=name)
+        for name in ("mixing", "ema", "mean_decay"):
+            if not 0 <= check_number(getattr(self, name), name=name, expected="a number from 0 to 1") <= 1:
+                msg = f"{name} must lie between 0 and 1, got {getattr(self, name)}"
+                raise ValueError(msg)
+        check_seed(self.seed)
+
+    def build_prior(self) -> StyleGAN2:
+        """Make the generator with fresh weights."""
+        return StyleGAN2(
+            self.size,
+            z_dim=self.latent_dim,
+            w_dim=self.latent_dim,
+            mapping_layers=self.mapping_layers,
+            channel_base=self.channel_base,
+            channel_max=self.channel_max,
+            seed=self.seed,
+        )
+
+    def build_critic(self) -> ResidualCritic:
+        """Make the discriminator with fresh weights."""
+        widths = check_widths(self.size, None, base=self.channel_base, limit=self.channel_max)
+        return ResidualCritic(widths, step_generator(self.seed, 0, stream=CRITIC))

@@ -1,0 +1,122 @@
+"""Old photos as a corruption, and the two recipes that train on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from inverso.degradations import OldPhoto
+from inverso.degradations.mixtures import Mixture, named
+from inverso.degradations.old_photo_corruption import ANY_AGE, Aging
+from inverso.images.io import photo, save_image
+from inverso.restorers import RepairRestorer, SlidesRestorer, load
+from inverso.training import LoopSettings, RestorerRecipe, Weights, fit_restorer
+from inverso.training.discriminators import SlidesDiscriminator
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photos(n: int = 4, side: int = 16) -> Tensor:
+    return torch.rand(n, 3, side, side, generator=rng(7))
+
+
+class TestAging:
+    def test_it_is_what_the_operator_makes_with_seeds_that_the_generator_draws(self):
+        x = photos()
+        spoilt = Aging()(x, generator=rng(3))
+        seeds = torch.randint(2**32, (4,), generator=rng(3)).tolist()
+        old = replace(ANY_AGE, seed=tuple(seeds)).damage(x)
+        assert torch.equal(spoilt.image, old.y)
+        assert torch.equal(spoilt.known, ~old.damaged)
+        assert torch.equal(Aging().draw_mask(x, rng(3)), spoilt.known)
+        assert spoilt.kind.tolist() == [0] * 4
+
+    def test_every_photo_ages_in_its_own_way_and_anew_with_another_generator(self):
+        x = photos(1).expand(3, -1, -1, -1)
+        spoilt, other = (Aging()(x, generator=rng(seed)).image for seed in (0, 1))
+        assert not torch.equal(spoilt[0], spoilt[1])
+        assert not torch.equal(spoilt, other)
+
+    def test_strengths_can_be_others(self):
+        x = photos()
+        spoilt = Aging(OldPhoto.only(fading=0.5))(x, generator=rng())
+        assert bool(spoilt.known.all())
+        assert not torch.equal(spoilt.image, x)
+
+    def test_it_goes_by_name_and_into_mixtures(self):
+        assert named("old-photo") == Aging()
+        mixed = Mixture((named("old-photo"), named("white-box")))(photos(8), generator=rng())
+        assert set(mixed.kind.tolist()) == {0, 1}
+        assert 0 <= float(mixed.image.min()) <= float(mixed.image.max()) <= 1
+
+    def test_images_must_be_a_batch(self):
+        with pytest.raises(ValueError, match=r"images must be a batch \(n, C, H, W\), got shape \(3, 8, 8\)"):
+            Aging()(torch.rand(3, 8, 8), generator=rng())
+        with pytest.raises(TypeError, match="images must be a floating-point image"):
+            Aging()(torch.ones(1, 3, 8, 8, dtype=torch.uint8), generator=rng())
+
+
+class TestRecipes:
+    def test_repair_is_the_default_recipe_with_another_network_and_corruption(self):
+        recipe = RestorerRecipe.repair(batch=4)
+        assert (recipe.network, recipe.corruptions, recipe.batch) == ("repair", (("old-photo", 1.0),), 4)
+        assert recipe.weights == replace(RestorerRecipe().weights, detail=0.5)
+        assert isinstance(recipe.build(), RepairRestorer)
+
+    def test_the_slides_networks_may_be_in_color(self):
+        gray, color = (RestorerRecipe.slides(options=options) for options in ((), (("channels", 3),)))
+        for recipe, channels in ((gray, 1), (color, 3)):
+            assert isinstance(recipe.build_judge(), SlidesDiscriminator)
+            assert (recipe.build().channels, recipe.build_judge().channels) == (channels, channels)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"network": "unet"}, r"old photos have faded ones: take RestorerRecipe\.repair\(\), or Weights\(mask=0\)"),
+            ({"weights": Weights(points=1.0)}, "the loss 'points' compares with known pixels of the input"),
+            (
+                {"judge": "slides", "weights": Weights(adversarial=1.0), "size": 32},
+                "the judge 'slides' takes images whose side is a multiple of 64, got size 32",
+            ),
+        ],
+    )
+    def test_losses_that_do_not_fit_are_refused(self, given: dict[str, object], message: str):
+        with pytest.raises(ValueError, match=message):
+            RestorerRecipe.repair(**given)
+
+    def test_the_default_network_learns_old_photos_without_its_mask(self):
+        recipe = RestorerRecipe(corruptions=(("old-photo", 1.0),), weights=Weights(guess=0.5))
+        assert recipe.network == "unet"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for k, name in enumerate(("cat", "coffee", "camera", "rocket", "astronaut", "cat")):
+        save_image(photo(name, size=64), folder / f"{k}.png")
+    return folder
+
+
+TINY = tuple((name, 8) for name in ("width", "middle", "deep", "refine", "tones"))
+RUNS = {
+    "repair": RestorerRecipe.repair(size=16, options=TINY, batch=2, held_out=2),
+    "slides": RestorerRecipe.slides(options=(("width", 8),), batch=2, held_out=2),
+}
+
+
+FAMILIES = {"repair": RepairRestorer, "slides": SlidesRestorer}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_training_scores_by_old_photos_alone(name: str, folder: Path, tmp_path: Path):
+    fit_restorer(folder, out=tmp_path, recipe=RUNS[name], settings=LoopSettings(2), progress=False, accelerator="cpu")
+    header, row = (line.split(",") for line in (tmp_path / "measures.csv").read_text().splitlines())
+    assert header == ["step", "score", "old-photo_db", "old-photo_ssim"]
+    assert row[1] == row[2]
+    assert isinstance(load(tmp_path / "best.safetensors"), FAMILIES[name])

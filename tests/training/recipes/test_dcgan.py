@@ -1,0 +1,135 @@
+"""Training of a prior: what it writes, and that a killed run loses nothing."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inverso.errors import InversoError
+from inverso.images.io import load_image
+from inverso.priors import load
+from inverso.training import LoopSettings, PriorRecipe, fit_prior
+from training.killing import train_and_kill
+
+RECIPE = PriorRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
+SETTINGS = LoopSettings(steps=12, checkpoint_every=4, evaluate_every=6, log_every=2)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for k in range(24):
+        Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
+    return folder
+
+
+def train(photos: Path, out: Path, *, steps: int = 12, resume: bool = False, recipe: PriorRecipe = RECIPE):
+    settings = LoopSettings(steps, SETTINGS.checkpoint_every, SETTINGS.evaluate_every, SETTINGS.log_every)
+    return fit_prior(
+        photos, out=out, recipe=recipe, settings=settings, resume=resume, progress=False, accelerator="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    train(photos, out)
+    return out
+
+
+def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return load(out / f"{name}.safetensors").state_dict()
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    for name in ("last", "best"):
+        torch.testing.assert_close(weights(one, name), weights(other, name), rtol=0, atol=0)
+
+
+def test_a_run_leaves_weights_recipe_curves_and_sample_sheets(unbroken: Path) -> None:
+    assert {path.name for path in unbroken.iterdir()} == {
+        "best.safetensors",
+        "checkpoint.pt",
+        "last.safetensors",
+        "losses.csv",
+        "measures.csv",
+        "recipe.json",
+        "samples-000006.png",
+        "samples-000012.png",
+    }
+    assert load_image(unbroken / "samples-000012.png").ndim == 4
+    assert (unbroken / "measures.csv").read_text().startswith("step,score,encoder_db\n6,")
+
+
+def test_the_best_weights_by_score_are_kept_beside_the_last(unbroken: Path) -> None:
+    rows = (unbroken / "measures.csv").read_text().splitlines()[1:]
+    scores = [float(row.split(",")[1]) for row in rows]
+    pairs = zip(weights(unbroken).values(), weights(unbroken, "best").values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs) == (scores[-1] >= scores[0])
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, unbroken: Path, tmp_path: Path) -> None:
+    train(photos, tmp_path / "run", steps=7)
+    train(photos, tmp_path / "run", resume=True)
+    assert_same_weights(tmp_path / "run", unbroken)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = train_and_kill("fit_prior", RECIPE, photos=photos, out=out)
+    if done > SETTINGS.steps:
+        pytest.skip(f"the run was at step {done} before it could be killed")
+    train(photos, out, resume=True)
+    torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(photos: Path, unbroken: Path) -> None:
+    with pytest.raises(InversoError, match="already holds a run: resume it"):
+        train(photos, unbroken)
+
+
+def test_resuming_with_another_recipe_is_refused(photos: Path, unbroken: Path) -> None:
+    other = PriorRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3, lr=1e-2)
+    with pytest.raises(InversoError, match=r"another recipe \(lr was 0.0003, now 0.01\)"):
+        train(photos, unbroken, resume=True, recipe=other)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InversoError, match=r"is nan at step \d+; the last checkpoint is kept"):
+        train(photos, tmp_path / "run", recipe=PriorRecipe(size=16, latent_dim=8, width=4, batch=4, lr=1e30))
+
+
+def test_no_global_random_state_is_moved(photos: Path, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    train(photos, tmp_path / "run", steps=2)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"size": 48}, "size must be 4 times a power of two, got 48"),
+        ({"size": 4}, "size must be an integer of at least 8"),
+        ({"batch": 1}, "batch must be an integer of at least 2"),
+        ({"lr": 0.0}, "lr must be greater than 0"),
+        ({"width": 0}, "width must be an integer of at least 1"),
+    ],
+)
+def test_bad_recipes_are_refused(setting: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PriorRecipe(**setting)
+
+
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no picture that can be read"):
+        train(tmp_path / "empty", tmp_path / "run")
+    with pytest.raises(ValueError, match="must be a folder of pictures"):
+        train(tmp_path / "missing", tmp_path / "other")
