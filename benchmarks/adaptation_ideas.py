@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from inverso.optim.adaptation import Adaptation
-from inverso.stages import Problem, State
+from inverso.stages import Need, Problem, Stage, State
 
 
 @dataclass(frozen=True)
-class SomeBlocks:
+class SomeBlocks(Stage):
     """Adaptation of the layers whose names begin with one of these."""
 
     blocks: tuple[str, ...]
@@ -24,7 +24,7 @@ class SomeBlocks:
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Adapt."""
-        network = copy.deepcopy(cast("nn.Module", problem.generator))
+        network = copy.deepcopy(cast("nn.Module", problem.need(Need.PRIOR)))
         for module_name, module in network.named_modules():
             if module_name and not module_name.startswith(self.blocks):
                 for name, value in list(module._parameters.items()):
@@ -35,7 +35,7 @@ class SomeBlocks:
 
 
 @dataclass(frozen=True)
-class LowRank:
+class LowRank(Stage):
     """Adaptation of every convolution by a matrix of low rank, and of nothing else but the latent.
 
     Args:
@@ -51,7 +51,7 @@ class LowRank:
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Adapt."""
-        network = Factored(cast("nn.Module", problem.generator), self.rank)
+        network = Factored(cast("nn.Module", problem.need(Need.PRIOR)), self.rank)
         adaptation = Adaptation(self.name, network, steps=self.steps, lr=self.lr, latent_lr=1e-4)
         return adaptation.run(problem, state, cast("Tensor", state.latent))
 

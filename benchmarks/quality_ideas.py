@@ -14,14 +14,25 @@ from torch import Tensor, nn
 
 from inverso.experiments import LinearInterpolation, TotalVariation
 from inverso.operators import Identity, Mask
-from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Problem, PseudoInverse, Stage, StageRecord, State
+from inverso.stages import (
+    CSGM,
+    Average,
+    BackProject,
+    ImageAdaptive,
+    Need,
+    Problem,
+    PseudoInverse,
+    Stage,
+    StageRecord,
+    State,
+)
 from inverso.stages.base import no_losses
 
 DECAY = 0.95
 
 
 @dataclass(frozen=True)
-class Adapt:
+class Adapt(Stage):
     """Image adaptation with a change: a penalty, an average over the last iterates, or measurements held out.
 
     Args:
@@ -43,7 +54,7 @@ class Adapt:
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Adapt to one image."""
-        network = cast("nn.Module", problem.generator)
+        network = cast("nn.Module", problem.need(Need.PRIOR))
         before = dict(network.named_parameters())
         theta = {name: value.detach().clone().requires_grad_() for name, value in before.items()}
         z = cast("Tensor", state.latent).detach().clone().requires_grad_()
@@ -74,7 +85,7 @@ class Adapt:
 
 
 @dataclass(frozen=True)
-class FromPlain:
+class FromPlain(Stage):
     """Search for the latent of a plain answer, as if that had been measured whole."""
 
     plain: Callable[[Problem], Stage]

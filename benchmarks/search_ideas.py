@@ -16,7 +16,7 @@ from adaptation_ideas import LowRank, SomeBlocks
 from torch import Tensor
 
 from inverso.operators import LinearOperator
-from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Problem, Stage, StageRecord, State
+from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Need, Problem, Stage, StageRecord, State
 from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
 from inverso.types import ImageShape
@@ -26,7 +26,7 @@ PATIENCE = 10
 
 
 @dataclass(frozen=True)
-class Quasi:
+class Quasi(Stage):
     """L-BFGS on the latent, from the best of some candidates."""
 
     steps: int
@@ -49,7 +49,7 @@ class Quasi:
 
 
 @dataclass(frozen=True)
-class GaussNewton:
+class GaussNewton(Stage):
     """Levenberg and Marquardt's steps on the latent; each linear problem by conjugate gradients."""
 
     steps: int
@@ -63,7 +63,7 @@ class GaussNewton:
         count, damping = 0, 1.0
 
         def residual(latent: Tensor) -> Tensor:
-            difference = problem.operator(problem.generator(latent)) - problem.measured
+            difference = problem.operator(problem.need(Need.PRIOR)(latent)) - problem.measured
             return torch.view_as_real(difference) if difference.is_complex() else difference
 
         value, back = torch.func.vjp(residual, z)
@@ -87,7 +87,7 @@ class GaussNewton:
 
 
 @dataclass(frozen=True)
-class Halving:
+class Halving(Stage):
     """Descents of which the worse half ends, again and again."""
 
     phases: Sequence[tuple[int, int]]
@@ -110,7 +110,7 @@ class Halving:
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Stage):
     """A latent by ridge regression from what the candidates measure to the candidates, then a descent."""
 
     steps: int
@@ -122,7 +122,9 @@ class Regression:
         """Estimate a start, and descend from it."""
         latents = starting_latents(problem, self.candidates)
         with torch.no_grad():
-            seen = torch.cat([real(problem.operator(problem.generator(some))) for some in latents.split(16)]).flatten(1)
+            seen = torch.cat(
+                [real(problem.operator(problem.need(Need.PRIOR)(some))) for some in latents.split(16)]
+            ).flatten(1)
         mean = seen.mean(dim=0)
         seen, wanted = seen - mean, real(problem.measured).flatten(1) - mean
         kernel = seen @ seen.T
@@ -136,7 +138,7 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(Stage):
     """A descent that ends when ten steps have gained less than a share of the misfit."""
 
     share: float
@@ -158,7 +160,7 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class Falling:
+class Falling(Stage):
     """A descent whose step size falls along half a cosine."""
 
     steps: int = 80
@@ -207,7 +209,7 @@ class Pooled(LinearOperator):
 
 
 @dataclass(frozen=True)
-class CoarseToFine:
+class CoarseToFine(Stage):
     """A descent on a shrunk misfit, then on a less shrunk one, then on all of it.
 
     Args:
@@ -246,7 +248,7 @@ def evaluate(problem: Problem, z: Tensor, optimizer: torch.optim.Optimizer) -> T
 
 def looks(problem: Problem, latents: Tensor) -> Tensor:
     """Give the misfit of each latent for the one image of a problem."""
-    return problem.misfit(problem.generator(latents)[:, None]).flatten()
+    return problem.misfit(problem.need(Need.PRIOR)(latents)[:, None]).flatten()
 
 
 def best_candidate(problem: Problem, candidates: int) -> Tensor:
@@ -261,7 +263,7 @@ def found(name: str, problem: Problem, state: State, z: Tensor, evaluations: int
     """Keep the best of the latents."""
     with torch.no_grad():
         z = z.detach()[int(looks(problem, z).argmin())][None]
-        image = problem.generator(z)
+        image = problem.need(Need.PRIOR)(z)
     return state.following(StageRecord(name, image, no_losses(image), 0.0, evaluations), latent=z)
 
 

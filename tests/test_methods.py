@@ -32,7 +32,7 @@ MEANING = {
 }
 
 
-class Darken:
+class Darken(Stage):
     """A stage of the user's own."""
 
     name = "darken"

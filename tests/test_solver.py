@@ -9,7 +9,7 @@ import torch
 
 import inverso
 from inverso.operators import Bicubic, FFTMask, Identity, RandomMask
-from inverso.stages import CSGM, BackProject, DeepImagePrior, ImageAdaptive, State
+from inverso.stages import CSGM, BackProject, DeepImagePrior, ImageAdaptive, Need, Stage, State
 from inverso.stages.csgm import starting_latents
 from stages.toys import SHAPE, LinearPrior, pictures, small_dcgan, typical_noise
 
@@ -227,11 +227,11 @@ class TestNoise:
         assert (found.residual < 1e-12).all()
 
 
-class Darken:
+class Darken(Stage):
     """A stage of the user's own."""
 
     name = "darken"
-    needs = frozenset({"image"})
+    needs = frozenset({Need.IMAGE})
 
     def __call__(self, _problem, state):
         return state.following(inverso.stages.StageRecord("darken", state.image / 2, torch.empty(0, len(state.image))))
@@ -276,8 +276,9 @@ class TestMethods:
         torch.testing.assert_close(found.stages[1].image, found.stages[0].image / 2, rtol=0, atol=0)
 
     def test_a_stage_of_the_users_own_may_find_the_latent(self):
-        class Zero:
+        class Zero(Stage):
             name = "zero"
+            gives = frozenset({Need.LATENT})
 
             def __call__(self, problem, _state):
                 return State(latent=torch.zeros(len(problem.y), 3, dtype=torch.float64))
@@ -289,7 +290,7 @@ class TestMethods:
     def test_stages_see_the_problem_as_it_was_given(self):
         seen = []
 
-        class Spy:
+        class Spy(Stage):
             name = "spy"
 
             def __call__(self, problem, state):

@@ -10,7 +10,7 @@ import inverso
 from inverso.errors import InversoError
 from inverso.operators import Bicubic, FFTMask, LinearOperator, Mask, RandomGaussian, RandomMask
 from inverso.priors import DCGAN
-from inverso.stages import CSGM, BackProject, DeepImagePrior, ImageAdaptive, State
+from inverso.stages import CSGM, BackProject, DeepImagePrior, ImageAdaptive, Need, Stage, State
 from stages.toys import SHAPE, LinearPrior, pictures
 
 X = pictures(2)
@@ -226,7 +226,7 @@ class TestParts:
     @pytest.mark.parametrize("prior", [nn.Linear(3, 3), DCGAN, lambda z: z], ids=["module", "class", "function"])
     def test_a_prior_of_the_wrong_type(self, prior):
         with pytest.raises(
-            TypeError, match=r"prior must be a torch\.nn\.Module with .*Generator\(network, latent_shape\)"
+            TypeError, match=r"prior must be .*torch\.nn\.Module with .*Generator\(network, latent_shape\)"
         ):
             solve(prior=prior)
 
@@ -286,10 +286,11 @@ class TestOptions:
             solve(sigma=0.1)
 
 
-class Finds:
+class Finds(Stage):
     """A stage of the user's own that hands on what it is told to."""
 
     name = "finds"
+    gives = frozenset({Need.IMAGE, Need.LATENT})
 
     def __init__(self, **values) -> None:
         self.values = values

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NoReturn, cast
+from typing import NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,28 +17,21 @@ from inverso.errors import InversoError
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
-from inverso.priors import Prior, StylePrior
+from inverso.priors import AnyPrior, Denoiser, Prior
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
-from inverso.stages.base import StageFailure
+from inverso.stages.base import StageFailure, check_needs
 from inverso.types import ImageShape, Seed
 
 BATCHED_IMAGE = 4
+_Network = TypeVar("_Network", bound=nn.Module)
 HALF = (torch.float16, torch.bfloat16)
-ADVICE = {
-    "A": "the operator that measured y, as A=",
-    "prior": "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)",
-    "styles": "a prior with style spaces, a StyleGAN2, as prior= (with any other prior, 'ia+bp' works)",
-    "restorer": "a restorer, as restorer=",
-    "image": "a stage before it that makes an image",
-    "latent": "a stage before it that finds a latent, such as csgm",
-}
 
 
 def solve(
     y: Tensor,
     A: LinearOperator | None = None,
-    prior: Prior | None = None,
+    prior: AnyPrior | None = None,
     method: Method = "ia+bp",
     *,
     restorer: nn.Module | None = None,
@@ -57,7 +50,8 @@ def solve(
     Args:
         y: Measurements of n images, `(n, ...)` as `A.measure(x)` gives them.
         A: The operator that measured them; not needed by `method="ff"`.
-        prior: A generative prior; not needed by methods without one, such as "pinv".
+        prior: What images look like: a generative prior, a denoiser, or the pair `(generative prior, denoiser)`. Not
+            needed by methods without one, such as "pinv".
         method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages.
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
@@ -95,9 +89,11 @@ def solve(
     stages = stages_of(method, schedule=schedule)
     if check_count(starts, name="starts") > 1:
         stages = (Average(stages, starts),)
-    _check_parts(A, prior, restorer)
-    _check_needs(stages, A=A, prior=prior, restorer=restorer)
-    _check_y(y, A, prior)
+    latent_prior, denoiser = split_prior(prior)
+    _check_parts(A, restorer)
+    given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
+    check_needs(stages, given.has)
+    _check_y(y, A, latent_prior)
     # A caller's inference mode would forbid gradients and a caller's autocast round them, so the work happens outside
     # of both, on copies that were born outside.
     with (
@@ -107,13 +103,12 @@ def solve(
         _own_randomness(number, y.device),
     ):
         own = y.detach().clone()
-        problem = Problem(
+        problem = replace(
+            given,
             y=own,
-            A=A,
-            prior=cast("Prior | None", frozen_copy(cast("nn.Module | None", prior), own)),
+            prior=cast("Prior | None", frozen_copy(cast("nn.Module | None", latent_prior), own)),
+            denoiser=frozen_copy(denoiser, own),
             restorer=frozen_copy(restorer, own),
-            noise=level,
-            seed=number,
         )
         return _run(problem, stages, progress=progress)
 
@@ -179,7 +174,7 @@ class _Bars:
         self._close()
 
 
-def frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
+def frozen_copy(network: _Network | None, like: Tensor) -> _Network | None:
     """Copy a network to the device and precision of measurements, in evaluation mode and without gradients."""
     if network is None:
         return None
@@ -194,40 +189,49 @@ def frozen_copy(network: nn.Module | None, like: Tensor) -> nn.Module | None:
     computed = (v for module in network.modules() for v in vars(module).values() if isinstance(v, Tensor))
     detached = {id(value): value.detach().clone() for value in computed if not value.is_leaf}
     # Module.to takes complex numbers for real ones.
-    copied: nn.Module = copy.deepcopy(network, detached)._apply(convert)
+    copied: _Network = copy.deepcopy(network, detached)
+    copied._apply(convert)  # type: ignore[no-untyped-call]
     return copied.eval().requires_grad_(requires_grad=False)
 
 
-def _check_parts(A: object, prior: object, restorer: object) -> None:
-    if A is not None and not isinstance(A, LinearOperator):
-        msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {type(A).__name__}"
-        raise TypeError(msg)
+def split_prior(prior: object) -> tuple[Prior | None, Denoiser | None]:
+    """Tell the generative prior from the denoiser in what was given as `prior=`.
+
+    Raises:
+        TypeError: It is neither of them, and no pair `(generative prior, denoiser)`.
+    """
+    if prior is None:
+        return None, None
+    if isinstance(prior, Denoiser):
+        return None, prior
+    if _is_latent_prior(prior):
+        return cast(Prior, prior), None
+    if isinstance(prior, tuple) and len(prior) == 2 and _is_latent_prior(prior[0]) and isinstance(prior[1], Denoiser):
+        return prior
     if isinstance(prior, str):
         msg = f"prior must be a network, got the string {prior!r}: load it first, prior=inverso.priors.load({prior!r})"
         raise TypeError(msg)
-    if prior is not None and not (isinstance(prior, nn.Module) and isinstance(prior, Prior)):
-        msg = (
-            "prior must be a torch.nn.Module with latent_shape, image_shape, adapt_lr, latent_weight and "
-            f"sample_latent, got {type(prior).__name__}: inverso.priors.Generator(network, latent_shape) makes one of "
-            "any network"
-        )
+    names = ", ".join(type(each).__name__ for each in (prior if isinstance(prior, tuple) else (prior,)))
+    msg = (
+        "prior must be a generative prior, a denoiser (inverso.priors.Denoiser) or the pair (generative prior, "
+        f"denoiser), got {f'({names})' if isinstance(prior, tuple) else names}: a generative prior is a "
+        "torch.nn.Module with latent_shape, image_shape, adapt_lr, latent_weight and sample_latent; "
+        "inverso.priors.Generator(network, latent_shape) makes one of any network"
+    )
+    raise TypeError(msg)
+
+
+def _is_latent_prior(prior: object) -> bool:
+    return isinstance(prior, nn.Module) and isinstance(prior, Prior)
+
+
+def _check_parts(A: object, restorer: object) -> None:
+    if A is not None and not isinstance(A, LinearOperator):
+        msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {type(A).__name__}"
         raise TypeError(msg)
     if restorer is not None and not isinstance(restorer, nn.Module):
         msg = f"restorer must be a torch.nn.Module, got {type(restorer).__name__}"
         raise TypeError(msg)
-
-
-def _check_needs(stages: Sequence[Stage], *, A: object, prior: object, restorer: object) -> None:
-    """Refuse, before anything runs, a stage that would miss what it needs."""
-    present = {name for name, part in (("A", A), ("prior", prior), ("restorer", restorer)) if part is not None}
-    if isinstance(prior, StylePrior):
-        present.add("styles")
-    for stage in stages:
-        missing = sorted(getattr(stage, "needs", frozenset()) - present)
-        if missing:
-            msg = f"stage {stage.name!r} needs {' and '.join(ADVICE[name] for name in missing)}"
-            raise ValueError(msg)
-        present |= getattr(stage, "gives", frozenset({"image", "latent"}))
 
 
 def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:

@@ -21,7 +21,7 @@ from inverso.images.io import load_image
 from inverso.metrics import psnr, ssim
 from inverso.operators import Bicubic, RandomMask
 from inverso.priors import load
-from inverso.stages import PseudoInverse
+from inverso.stages import Need, PseudoInverse, Stage
 
 
 def test_rows_are_what_solve_gives(experiment, data, options, prior_file, tmp_path) -> None:
@@ -59,14 +59,13 @@ def test_the_batch_changes_nothing(experiment, data, options, tmp_path) -> None:
 
 
 @dataclass(frozen=True)
-class Counting:
+class Counting(Stage):
     """A stage that notes how often it ran."""
 
     label: str
 
-    name: ClassVar[str] = "counting"
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "counting"
+    needs = frozenset({Need.OPERATOR})
     calls: ClassVar[list[str]] = []
 
     def __call__(self, problem, state):
@@ -135,16 +134,15 @@ SCRIPT = """
 import sys, time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 from inverso.experiments import Case, Experiment, Options, run
 from inverso.operators import RandomMask
-from inverso.stages import PseudoInverse
+from inverso.stages import PseudoInverse, Stage
 
 data, out, prior, log, seconds = sys.argv[1:]
 
 @dataclass(frozen=True)
-class Slow:
-    name: ClassVar[str] = "slow"
+class Slow(Stage):
+    name = "slow"
 
     def __call__(self, problem, state):
         with Path(log).open("a") as stream:

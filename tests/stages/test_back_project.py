@@ -200,7 +200,7 @@ class TestStage:
         assert not corrected(A, guess, A(guess).detach(), noise=0.1).requires_grad
 
     def test_a_missing_image_is_named(self):
-        with pytest.raises(ValueError, match="back-projection corrects an image: put a stage that makes one before it"):
+        with pytest.raises(ValueError, match="this stage needs a stage before it that makes an image"):
             BackProject()(Problem(pictures(1), Identity()), State())
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

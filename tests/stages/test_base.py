@@ -114,7 +114,7 @@ class TestState:
 
 class TestProtocol:
     def test_stages_of_the_library_and_of_others(self):
-        class Darken:
+        class Darken(Stage):
             name = "darken"
 
             def __call__(self, _problem, state):

@@ -362,7 +362,7 @@ class TestSettings:
     def test_parts_that_are_missing_are_named(self, prior):
         with pytest.raises(ValueError, match="this stage needs a generative prior"):
             CSGM()(Problem(pictures(1), Identity()), State())
-        with pytest.raises(ValueError, match="this stage needs the operator A"):
+        with pytest.raises(ValueError, match="this stage needs the operator that measured y"):
             CSGM()(Problem(pictures(1), None, prior), State())
 
     def test_a_network_that_cuts_the_gradient_is_named(self):

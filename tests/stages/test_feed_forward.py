@@ -40,5 +40,5 @@ def test_it_takes_no_gradients_along():
 
 
 def test_a_missing_restorer_is_named():
-    with pytest.raises(ValueError, match="feed-forward restoration needs a restorer"):
+    with pytest.raises(ValueError, match="this stage needs a restorer, as restorer="):
         FeedForward()(Problem(pictures(1)), State())

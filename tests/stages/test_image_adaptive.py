@@ -185,5 +185,5 @@ class TestSettings:
             ImageAdaptive(**settings)
 
     def test_a_missing_latent_is_named(self, prior):
-        with pytest.raises(ValueError, match="image adaptation starts from a latent: put a stage that finds one"):
+        with pytest.raises(ValueError, match="this stage needs a stage before it that finds a latent"):
             ImageAdaptive()(Problem(pictures(1), Identity(), prior), State())

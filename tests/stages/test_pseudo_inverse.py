@@ -57,7 +57,7 @@ def test_the_prior_tells_the_size_where_the_measurement_does_not():
 
 
 def test_it_needs_an_operator():
-    with pytest.raises(ValueError, match="this stage needs the operator A that measured y"):
+    with pytest.raises(ValueError, match="this stage needs the operator that measured y"):
         PseudoInverse()(Problem(pictures(1)), State())
 
 

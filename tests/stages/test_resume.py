@@ -5,7 +5,7 @@ import torch
 
 import inverso
 from inverso.operators import RandomMask
-from inverso.stages import CSGM, BackProject, ImageAdaptive, Problem, Resume, State
+from inverso.stages import CSGM, BackProject, ImageAdaptive, Need, Problem, Resume, State
 from stages.toys import LinearPrior, pictures
 
 
@@ -28,8 +28,8 @@ def test_it_hands_on_the_state_as_it_is():
 
 def test_it_says_what_it_gives():
     assert Resume(State()).gives == frozenset()
-    assert Resume(State(image=pictures(1))).gives == {"image"}
-    assert Resume(State(image=pictures(1), latent=torch.ones(1, 3))).gives == {"image", "latent"}
+    assert Resume(State(image=pictures(1))).gives == {Need.IMAGE}
+    assert Resume(State(image=pictures(1), latent=torch.ones(1, 3))).gives == {Need.IMAGE, Need.LATENT}
 
 
 def test_image_adaptation_cannot_resume_without_a_latent():

@@ -288,13 +288,13 @@ class TestNeeds:
             ValueError, match=r"stage 'style' needs a prior with style spaces, a StyleGAN2, as prior= .*'ia\+bp' works"
         ):
             inverso.solve(y, A, prior, "csgm+style+bp", progress=False)
-        with pytest.raises(ValueError, match=r"DCGAN has no style spaces .*: give a StyleGAN2 .*'ia\+bp'"):
+        with pytest.raises(ValueError, match=r"this stage needs a prior with style spaces, a StyleGAN2, .*'ia\+bp'"):
             StyleInversion()(Problem(y, A, prior), State())
 
     def test_a_missing_prior_is_named(self):
         with pytest.raises(ValueError, match="stage 'style' needs a generative prior"):
             inverso.solve(pictures(1), Identity(), method="style")
-        with pytest.raises(ValueError, match="this stage needs a generative prior"):
+        with pytest.raises(ValueError, match="this stage needs a prior with style spaces"):
             StyleInversion()(Problem(pictures(1), Identity()), State())
 
     def test_back_projection_may_follow(self, prior):

@@ -203,9 +203,9 @@ def _load_prior(name: str, method: str, schedule: str, size: int | None) -> Gaus
     """Load the prior if a stage of the method needs one."""
     from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.priors import load  # noqa: PLC0415
+    from inverso.stages.base import Need, needs_of  # noqa: PLC0415
 
-    needs = {need for stage in stages_of(method, schedule=schedule) for need in getattr(stage, "needs", ())}
-    if "prior" not in needs:
+    if Need.PRIOR not in needs_of(stages_of(method, schedule=schedule)):
         return None
     prior = load(name)
     channels, height, width = prior.image_shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_positive
 from inverso.operators import Mask
-from inverso.stages import Problem, PseudoInverse, Stage, StageRecord, State
+from inverso.stages import DirectStage, Need, Problem, PseudoInverse, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
 
@@ -31,7 +31,7 @@ SAMPLES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class BicubicInterpolation:
+class BicubicInterpolation(DirectStage):
     """Enlarge a small picture by bicubic interpolation, as any picture viewer does.
 
     Example:
@@ -42,43 +42,38 @@ class BicubicInterpolation:
         torch.Size([1, 3, 16, 16])
     """
 
-    name: ClassVar[str] = "bicubic"
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "bicubic"
+    needs = frozenset({Need.OPERATOR})
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Enlarge every picture.
 
         Raises:
             ValueError: The measurement is no picture that is as large as the image or smaller.
         """
-        began = time.perf_counter()
         y, (_, height, width) = problem.y, problem.image_shape
         if not _is_small_picture(problem):
             msg = f"bicubic interpolation enlarges a small picture, and {problem.operator!r} measures none"
             raise ValueError(msg)
-        image = F.interpolate(y, (height, width), mode="bicubic", align_corners=False)
-        return _answer(self.name, image, began, state)
+        return F.interpolate(y, (height, width), mode="bicubic", align_corners=False)
 
 
 @dataclass(frozen=True)
-class LinearInterpolation:
+class LinearInterpolation(DirectStage):
     """Fill missing pixels by linear interpolation between known ones over a Delaunay triangulation.
 
     Outside the hull of the known pixels, where there is nothing to interpolate between, the nearest one is taken.
     """
 
-    name: ClassVar[str] = "linear"
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "linear"
+    needs = frozenset({Need.OPERATOR})
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Fill every picture.
 
         Raises:
             ValueError: The operator is no mask, or its masks differ from channel to channel.
         """
-        began = time.perf_counter()
         y = problem.y
         if not _is_masked_picture(problem):
             msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is no mask of pixels"
@@ -87,7 +82,7 @@ class LinearInterpolation:
         profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
         known = (profile[:, 0] > 0).cpu().numpy()
         filled = np.stack([_fill(picture, mask) for picture, mask in zip(pictures, known, strict=True)])
-        return _answer(self.name, torch.from_numpy(filled).permute(0, 3, 1, 2).to(y), began, state)
+        return torch.from_numpy(filled).permute(0, 3, 1, 2).to(y)
 
 
 def _fill(picture: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -108,15 +103,14 @@ def _fill(picture: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.
 
 
 @dataclass(frozen=True)
-class Interpolation:
+class Interpolation(Stage):
     """Do what one would without any tool: fill missing pixels linearly, enlarge small pictures bicubically.
 
     Where neither can be done, as with frequencies, the pseudo-inverse takes its place.
     """
 
-    name: ClassVar[str] = "interpolation"
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "interpolation"
+    needs = frozenset({Need.OPERATOR})
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Interpolate every picture."""
@@ -141,7 +135,7 @@ def _is_masked_picture(problem: Problem) -> bool:
 
 
 @dataclass(frozen=True)
-class TotalVariation:
+class TotalVariation(Stage):
     """Minimize `|A x - y|^2 / (2 |A|^2) + weight TV(x)` by FISTA (Rudin et al. 1992; Beck & Teboulle 2009).
 
     The proximal operator is scikit-image's `denoise_tv_chambolle`, channel by channel. Dividing by the operator's
@@ -158,9 +152,8 @@ class TotalVariation:
     weight: float = 0.01
     steps: int = 150
 
-    name: ClassVar[str] = "tv"
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "tv"
+    needs = frozenset({Need.OPERATOR})
 
     def __post_init__(self) -> None:
         check_positive(self.weight, name="weight")
@@ -183,7 +176,7 @@ class TotalVariation:
                 ahead = following + (momentum - 1) / faster * (following - x)
                 x, momentum = following, faster
                 problem.report(self.name, count + 1, self.steps, float("nan"))
-        return _answer(self.name, x, began, state)
+        return state.following(StageRecord(self.name, x, no_losses(x), time.perf_counter() - began))
 
     def _smooth(self, images: Tensor) -> Tensor:
         from skimage.restoration import denoise_tv_chambolle  # noqa: PLC0415
@@ -195,7 +188,7 @@ class TotalVariation:
 
 
 @dataclass(frozen=True)
-class DrawnFromPrior:
+class DrawnFromPrior(DirectStage):
     """Model images as Gaussian, with mean and covariance of samples from the prior: the best affine estimate.
 
     With samples `x_k`, their mean `m` and the matrix `S` of `(x_k - m) / sqrt(samples)`,
@@ -218,8 +211,7 @@ class DrawnFromPrior:
     ridge: float = 1e-2
     mean_only: bool = False
 
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    needs = frozenset({Need.OPERATOR, Need.PRIOR})
 
     def __post_init__(self) -> None:
         check_count(self.samples, name="samples", minimum=2)
@@ -230,22 +222,18 @@ class DrawnFromPrior:
         """What the trace calls it."""
         return "mean" if self.mean_only else "gaussian"
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Estimate every image."""
-        began = time.perf_counter()
-        with torch.no_grad():
-            images = self._draw(problem)
-            mean = images.mean(dim=0)
-            if self.mean_only:
-                answer = problem.operator.project(mean.expand(len(problem.y), *mean.shape), problem.measured)
-            else:
-                deviations = (images - mean) / self.samples**0.5
-                answers = [self._estimate(problem.for_image(k), mean[None], deviations) for k in range(len(problem.y))]
-                answer = torch.cat(answers)
-        return _answer(self.name, answer, began, state)
+        drawn = self._draw(problem)
+        mean = drawn.mean(dim=0)
+        if self.mean_only:
+            return problem.operator.project(mean.expand(len(problem.y), *mean.shape), problem.measured)
+        deviations = (drawn - mean) / self.samples**0.5
+        answers = [self._estimate(problem.for_image(k), mean[None], deviations) for k in range(len(problem.y))]
+        return torch.cat(answers)
 
     def _draw(self, problem: Problem) -> Tensor:
-        prior = problem.generator
+        prior = problem.need(Need.PRIOR)
         latents = prior.sample_latent(self.samples, seed=as_generator(problem.seed))
         real = problem.y.real if problem.y.is_complex() else problem.y
         return torch.cat([prior(part) for part in latents.to(real).split(SAMPLES_AT_ONCE)])
@@ -261,7 +249,7 @@ class DrawnFromPrior:
 
 
 @dataclass(frozen=True)
-class FoundMask:
+class FoundMask(Stage):
     """Let the restorer find out which pixels are right, and go on as if that mask were the operator.
 
     Args:
@@ -270,9 +258,8 @@ class FoundMask:
 
     stages: tuple[Stage, ...]
 
-    name: ClassVar[str] = "found-mask"
-    needs: ClassVar[frozenset[str]] = frozenset({"prior", "restorer"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "found-mask"
+    needs = frozenset({Need.PRIOR, Need.RESTORER})
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Find the masks, and run the stages.
@@ -296,7 +283,3 @@ class FoundMask:
 
 def _real(values: Tensor) -> Tensor:
     return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
-
-
-def _answer(name: str, image: Tensor, began: float, state: State) -> State:
-    return state.following(StageRecord(name, image, no_losses(image), time.perf_counter() - began))

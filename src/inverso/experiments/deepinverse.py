@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from inverso.metrics.inputs import missing_weights
 from inverso.networks.files import read_file, tensors
 from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
-from inverso.stages import Problem, StageRecord, State
+from inverso.stages import DirectStage, Need, Problem, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
@@ -103,7 +103,7 @@ def real_numbers(y: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PlugAndPlay:
+class PlugAndPlay(DirectStage):
     """Alternate between the measurement and a denoiser D, by deepinv's half-quadratic splitting (Zhang et al. 2021).
 
     With levels `s_k` that fall geometrically from 49/255 to the noise `s` of the measurement, step k is
@@ -136,9 +136,8 @@ class PlugAndPlay:
     regularization: float = 0.23
     denoiser: Denoiser | None = None
 
-    name: ClassVar[str] = "dpir"
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "dpir"
+    needs = frozenset({Need.OPERATOR})
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
@@ -172,7 +171,7 @@ class PlugAndPlay:
         levels: list[float] = (first * (last / first) ** exponents).tolist()
         return levels
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Reconstruct all images at once.
 
         Raises:
@@ -183,25 +182,23 @@ class PlugAndPlay:
         from deepinv.optim import L2, PnP, optim_builder  # noqa: PLC0415
 
         denoise = self._denoiser(problem)
-        began = time.perf_counter()
-        with torch.no_grad():
-            # A complex number has half of its noise in each of the real ones.
-            noise = problem.noise / 2**0.5 if problem.y.is_complex() else problem.noise
-            start = cast("Tensor", Interpolation()(problem, State()).image)
-            least = LEAST_LEVEL * squared_norm(problem, like=start).sqrt()
-            variance = least.clamp_min(max(noise, TINY)).square()
-            levels = self.levels(noise)
-            stepsizes = [level**2 / (self.regularization * variance) for level in levels]
-            optimizer = optim_builder(
-                "HQS",
-                prior=PnP(denoiser=denoise),
-                data_fidelity=L2(),
-                max_iter=self.steps,
-                params_algo={"g_param": levels, "stepsize": stepsizes},
-                custom_init=lambda *_: {"est": (start, start)},
-            )
-            image = optimizer(real_numbers(problem.measured), as_physics(problem))
-        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
+        # A complex number has half of its noise in each of the real ones.
+        noise = problem.noise / 2**0.5 if problem.y.is_complex() else problem.noise
+        start = cast("Tensor", Interpolation()(problem, State()).image)
+        least = LEAST_LEVEL * squared_norm(problem, like=start).sqrt()
+        variance = least.clamp_min(max(noise, TINY)).square()
+        levels = self.levels(noise)
+        stepsizes = [level**2 / (self.regularization * variance) for level in levels]
+        optimizer = optim_builder(
+            "HQS",
+            prior=PnP(denoiser=denoise),
+            data_fidelity=L2(),
+            max_iter=self.steps,
+            params_algo={"g_param": levels, "stepsize": stepsizes},
+            custom_init=lambda *_: {"est": (start, start)},
+        )
+        image: Tensor = optimizer(real_numbers(problem.measured), as_physics(problem))
+        return image
 
     def _denoiser(self, problem: Problem) -> Denoiser:
         """Make the denoiser, which reports every step."""
@@ -253,7 +250,7 @@ def load_drunet(file: Path, channels: int, dtype: torch.dtype, device: torch.dev
 
 
 @dataclass(frozen=True)
-class DeepinvCSGM:
+class DeepinvCSGM(Stage):
     """Search for the latent as deepinv's `CSGMGenerator` does: its loss, its Adam, its stopping rule.
 
     It descends once, from the first of the starting latents of our `CSGM`; deepinv's own are uniform in [-1, 1], which
@@ -278,17 +275,16 @@ class DeepinvCSGM:
     lr: float = 1e-2
     tolerance: float = 1e-4
 
-    name: ClassVar[str] = "csgm (deepinv)"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+    name = "csgm (deepinv)"
+    needs = frozenset({Need.OPERATOR, Need.PRIOR})
+    gives = frozenset({Need.IMAGE, Need.LATENT})
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
         check_positive(self.lr, name="lr")
         check_positive(self.tolerance, name="tolerance")
 
-    @staticmethod
-    def missing(prior: Prior) -> str | None:  # noqa: ARG004 - PlugAndPlay looks at it
+    def missing(self, prior: Prior) -> str | None:  # noqa: ARG002 - PlugAndPlay looks at it
         """Say what has to be installed before it can run, or None if nothing."""
         return _missing_package()
 
@@ -308,7 +304,7 @@ class DeepinvCSGM:
             problem.report(self.name, k + 1, n, float("nan"))
         latent = torch.cat(latents)
         with torch.no_grad():
-            image = problem.generator(latent)
+            image = problem.need(Need.PRIOR)(latent)
         seconds = time.perf_counter() - began
         record = StageRecord(self.name, image, no_losses(image), seconds, round(sum(passes) / n))
         return state.following(record, latent=latent)
@@ -322,7 +318,7 @@ class DeepinvCSGM:
         def generate(z: Tensor) -> Tensor:
             nonlocal steps
             steps += 1
-            return problem.generator(z)
+            return problem.need(Need.PRIOR)(z)
 
         model = CSGMGenerator(generate, inf_max_iter=self.steps, inf_tol=self.tolerance, inf_lr=self.lr)
         start = starting_latents(problem, 1)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,8 +11,7 @@ from inverso.checks import as_generator, check_non_negative
 from inverso.degradations import OldPhoto
 from inverso.operators import LinearOperator, Toning
 from inverso.priors import GaussianPrior, Prior, load
-from inverso.stages import Problem, Stage, StageRecord, State
-from inverso.stages.base import no_losses
+from inverso.stages import DirectStage, Need, Problem, Stage, State
 from inverso.types import ImageShape, Seed
 
 
@@ -81,29 +78,25 @@ class OldPhotos:
 
 
 @dataclass(frozen=True)
-class AsItIs:
+class AsItIs(DirectStage):
     """Leave the measurement as it is: what every method should be better than."""
 
-    name: ClassVar[str] = "damaged"
-    needs: ClassVar[frozenset[str]] = frozenset()
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "damaged"
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Hand the measurement on.
 
         Raises:
             ValueError: It is no picture of the image's size.
         """
-        began = time.perf_counter()
         if tuple(problem.y.shape[1:]) != problem.image_shape or problem.y.is_complex():
             msg = f"{problem.operator!r} measures no pictures of shape {problem.image_shape}"
             raise ValueError(msg)
-        image = problem.y.clone()
-        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
+        return problem.y.clone()
 
 
 @dataclass(frozen=True)
-class DamageKnown:
+class DamageKnown(Stage):
     """Take off the offset of old photos, and go on with what the operator measures of them.
 
     Args:
@@ -114,9 +107,13 @@ class DamageKnown:
     stages: tuple[Stage, ...]
     prior: str | None = None
 
-    name: ClassVar[str] = "damage-known"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "damage-known"
+    needs = frozenset({Need.OPERATOR, Need.PRIOR})
+
+    @property
+    def random_start(self) -> bool:
+        """Whether one of its stages begins at random."""
+        return any(stage.random_start for stage in self.stages)
 
     def missing(self, prior: Prior) -> str | None:
         """Say why its own prior cannot be used on photos of the size of another's, or None."""

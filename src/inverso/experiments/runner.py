@@ -279,8 +279,7 @@ def _without_missing(experiment: Experiment, prior: GaussianPrior) -> Experiment
 def _missing(entry: Entry, prior: GaussianPrior) -> str | None:
     """Ask the stages that may lack a package or weights for the first thing that they lack."""
     for stage in stages_in(entry):
-        ask: Callable[[GaussianPrior], str | None] | None = getattr(stage, "missing", None)
-        if ask is not None and (reason := ask(prior)) is not None:
+        if (reason := stage.missing(prior)) is not None:
             return reason
     return None
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from inverso.checks import check_non_negative
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
-from inverso.stages import Stage
+from inverso.stages import Need, Stage
 
 
 @runtime_checkable
@@ -261,7 +261,7 @@ def stages_in(entry: Entry) -> tuple[Stage, ...]:
 
 
 def _uses_restorer(entry: Entry) -> bool:
-    return any("restorer" in getattr(stage, "needs", ()) for stage in stages_in(entry))
+    return any(Need.RESTORER in stage.needs for stage in stages_in(entry))
 
 
 def _check_known(experiment: str, names: chain[str], known: set[str]) -> None:

@@ -1,6 +1,6 @@
 """Generative priors: what images look like."""
 
-from inverso.priors.base import Denoiser, GaussianPrior, Generator, Prior
+from inverso.priors.base import AnyPrior, Denoiser, GaussianPrior, Generator, Prior
 from inverso.priors.cards import Card
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.formats.native import save_prior
@@ -16,6 +16,7 @@ __all__ = [
     "DCGAN",
     "PGGAN",
     "VAE",
+    "AnyPrior",
     "Card",
     "Denoiser",
     "GaussianPrior",

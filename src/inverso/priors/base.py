@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -376,6 +376,10 @@ class Generator(GaussianPrior):
             msg = f"the module returned {_describe(image)} for one latent, expected images (1, C, H, W)"
             raise ValueError(msg)
         return as_image_shape(image.shape[1:])
+
+
+AnyPrior: TypeAlias = "Prior | Denoiser | tuple[Prior, Denoiser]"
+"""What `solve` takes as `prior=`."""
 
 
 def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0) -> nn.Parameter:

@@ -3,7 +3,9 @@
 from inverso.stages.average import Average
 from inverso.stages.back_project import BackProject
 from inverso.stages.base import (
+    DirectStage,
     InterruptedStage,
+    Need,
     NonFiniteLossError,
     Problem,
     Stage,
@@ -23,9 +25,11 @@ __all__ = [
     "Average",
     "BackProject",
     "DeepImagePrior",
+    "DirectStage",
     "FeedForward",
     "ImageAdaptive",
     "InterruptedStage",
+    "Need",
     "NonFiniteLossError",
     "Problem",
     "PseudoInverse",

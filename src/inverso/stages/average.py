@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from inverso.checks import check_count
 from inverso.errors import InversoError
 from inverso.stages.base import (
     InterruptedStage,
+    Need,
     NonFiniteLossError,
     Problem,
     Report,
@@ -21,16 +21,16 @@ from inverso.stages.base import (
     StageFailure,
     StageRecord,
     State,
+    needs_of,
     no_losses,
 )
-from inverso.stages.csgm import CSGM
 
 APART = 1_000_003
 """Between the seeds of two starts, so that the seeds that people take, 0, 1, 2, share none."""
 
 
 @dataclass(frozen=True)
-class Average:
+class Average(Stage):
     """Run stages from several starts, and give the mean of the answers and their spread.
 
     What was not measured, each start makes up in its own way. Where they agree, y decides; where they do not, their
@@ -42,7 +42,8 @@ class Average:
         starts: How many.
 
     Raises:
-        ValueError: There is no stage, the number of starts is not positive, or an encoder makes all starts alike.
+        ValueError: There is no stage, the number of starts is not positive, or no stage begins at random, as where an
+            encoder guesses the latent.
 
     Example:
         >>> import torch, inverso
@@ -60,27 +61,30 @@ class Average:
     stages: tuple[Stage, ...]
     starts: int = 5
 
-    name: ClassVar[str] = "average"
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "average"
 
     def __post_init__(self) -> None:
         check_count(self.starts, name="starts")
         if not self.stages:
             msg = "an average needs at least one stage to run"
             raise ValueError(msg)
-        if self.starts > 1 and any(isinstance(stage, CSGM) and stage.encoder is not None for stage in self.stages):
-            msg = "searches that begin where an encoder guesses all begin alike: average over starts without an encoder"
+        if self.starts > 1 and not self.random_start:
+            msg = (
+                f"none of the stages {'+'.join(stage.name for stage in self.stages)} begins at random, so that all "
+                f"{self.starts} starts would be alike: take one that does, such as csgm without an encoder (a stage of "
+                "your own says random_start = True)"
+            )
             raise ValueError(msg)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Need]:
         """What its stages need and do not give each other."""
-        needed: set[str] = set()
-        given: set[str] = set()
-        for stage in self.stages:
-            needed |= getattr(stage, "needs", frozenset()) - given
-            given |= getattr(stage, "gives", frozenset({"image", "latent"}))
-        return frozenset(needed)
+        return needs_of(self.stages)
+
+    @property
+    def random_start(self) -> bool:
+        """Whether one of its stages begins at random."""
+        return any(stage.random_start for stage in self.stages)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Run the stages from every start."""

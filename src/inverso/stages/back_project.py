@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
 from inverso.optim.risk import least_risk
-from inverso.stages.base import Problem, StageRecord, State, energies, no_losses
+from inverso.stages.base import DirectStage, Need, Problem, State, energies
 
 POWER_STEPS = 12
 
 
 @dataclass(frozen=True)
-class BackProject:
+class BackProject(DirectStage):
     """Correct an image by its misfit: `x + A^T (A A^T + ridge I)^-1 (y - A x)` (Abu Hussein et al. 2020, eq. 8).
 
     Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into
@@ -44,25 +43,16 @@ class BackProject:
 
     ridge: float | Literal["auto"] = "auto"
 
-    name: ClassVar[str] = "bp"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "image"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "bp"
+    needs = frozenset({Need.OPERATOR, Need.IMAGE})
 
     def __post_init__(self) -> None:
         if self.ridge != "auto":
             check_non_negative(self.ridge, name="ridge")
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:
         """Correct every image."""
-        began = time.perf_counter()
-        if state.image is None:
-            msg = "back-projection corrects an image: put a stage that makes one before it"
-            raise ValueError(msg)
-        with torch.no_grad():
-            image = self._correct(problem, state.image)
-        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
-
-    def _correct(self, problem: Problem, image: Tensor) -> Tensor:
+        image = state.need(Need.IMAGE)
         A = problem.operator
         if self.ridge != "auto" or problem.noise == 0:
             return A.project(image, problem.measured, ridge=0.0 if self.ridge == "auto" else self.ridge)

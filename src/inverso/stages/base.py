@@ -1,18 +1,21 @@
-"""What stages share: the problem that never changes, the state they hand on, and the protocol they follow."""
+"""What stages share: the problem that never changes, the state they hand on, and what they need and give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, TypeAlias, overload
 
 import torch
 from torch import Tensor, nn
 
 from inverso.errors import InversoError
 from inverso.operators import LinearOperator
-from inverso.priors import Prior
+from inverso.priors import Denoiser, Prior, StylePrior
 from inverso.types import ImageShape
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
@@ -23,6 +26,24 @@ def silent(name: str, step: int, steps: int, loss: float) -> None:
     """Report nothing."""
 
 
+class Need(Enum):
+    """What a stage may need. The value tells a user how to give it."""
+
+    OPERATOR = "the operator that measured y, as A="
+    PRIOR = "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)"
+    STYLES = "a prior with style spaces, a StyleGAN2, as prior= (with any other prior, 'ia+bp' works)"
+    DENOISER = "a denoiser, as prior= (an inverso.priors.Denoiser, alone or in the pair (generative prior, denoiser))"
+    RESTORER = "a restorer, as restorer="
+    IMAGE = "a stage before it that makes an image"
+    LATENT = "a stage before it that finds a latent, such as csgm"
+
+
+def _missing(who: str, needs: Iterable[Need]) -> ValueError:
+    """Say what is missing, in the one place that says so."""
+    missing = set(needs)
+    return ValueError(f"{who} needs {' and '.join(need.value for need in Need if need in missing)}")
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is asked: measurements, how they were made, and what is known about images. It never changes.
@@ -31,6 +52,7 @@ class Problem:
         y: Measurements `(n, ...)`, finite.
         A: Operator that measured them; None where the stages need none.
         prior: Generative prior, frozen and in evaluation mode, on the device and in the precision of y.
+        denoiser: Prior that removes noise, likewise.
         restorer: Network that maps a degraded image to a clean one, likewise.
         noise: Standard deviation of the noise in the image's unit.
         seed: Decides the starting latents.
@@ -40,26 +62,52 @@ class Problem:
     y: Tensor
     A: LinearOperator | None = None
     prior: Prior | None = None
+    denoiser: Denoiser | None = None
     restorer: nn.Module | None = None
     noise: float = 0.0
     seed: int = 0
     report: Report = silent
 
-    @property
-    def operator(self) -> LinearOperator:
-        """The operator, or an error that says it is missing."""
-        if self.A is None:
-            msg = "this stage needs the operator A that measured y"
-            raise ValueError(msg)
-        return self.A
+    @cached_property
+    def _parts(self) -> Mapping[Need, object]:
+        parts = {
+            Need.OPERATOR: self.A,
+            Need.PRIOR: self.prior,
+            Need.STYLES: self.prior if isinstance(self.prior, StylePrior) else None,
+            Need.DENOISER: self.denoiser,
+            Need.RESTORER: self.restorer,
+        }
+        return {need: part for need, part in parts.items() if part is not None}
 
     @property
-    def generator(self) -> Prior:
-        """The prior, or an error that says it is missing."""
-        if self.prior is None:
-            msg = "this stage needs a generative prior"
-            raise ValueError(msg)
-        return self.prior
+    def has(self) -> frozenset[Need]:
+        """What of that which stages may need is there."""
+        return frozenset(self._parts)
+
+    @overload
+    def need(self, part: Literal[Need.OPERATOR]) -> LinearOperator: ...
+    @overload
+    def need(self, part: Literal[Need.PRIOR]) -> Prior: ...
+    @overload
+    def need(self, part: Literal[Need.STYLES]) -> StylePrior: ...
+    @overload
+    def need(self, part: Literal[Need.DENOISER]) -> Denoiser: ...
+    @overload
+    def need(self, part: Literal[Need.RESTORER]) -> nn.Module: ...
+    def need(self, part: Need) -> object:
+        """Give a part.
+
+        Raises:
+            ValueError: It is not there; the message says how to give it.
+        """
+        if part not in self._parts:
+            raise _missing("this stage", [part])
+        return self._parts[part]
+
+    @property
+    def operator(self) -> LinearOperator:
+        """Short for `need(Need.OPERATOR)`."""
+        return self.need(Need.OPERATOR)
 
     @cached_property
     def image_shape(self) -> ImageShape:
@@ -146,6 +194,23 @@ class State:
     spread: Tensor | None = None
     trace: tuple[StageRecord, ...] = ()
 
+    @property
+    def has(self) -> frozenset[Need]:
+        """What of that which stages may need is there."""
+        held = {Need.IMAGE: self.image, Need.LATENT: self.latent}
+        return frozenset(need for need, value in held.items() if value is not None)
+
+    def need(self, part: Literal[Need.IMAGE, Need.LATENT]) -> Tensor:
+        """Give the images or the latents.
+
+        Raises:
+            ValueError: No stage has made them yet.
+        """
+        value = self.image if part is Need.IMAGE else self.latent
+        if value is None:
+            raise _missing("this stage", [part])
+        return value
+
     def following(
         self,
         record: StageRecord,
@@ -164,20 +229,89 @@ class State:
         )
 
 
-@runtime_checkable
-class Stage(Protocol):
-    """One step towards the answer: anything with a name that maps a state to the next one.
+class Stage(ABC):
+    """One step towards the answer: settings, and a call that maps a state to the next one.
 
-    A stage may also say what it needs, as `needs: frozenset[str]` of "A", "prior", "styles" (a prior that has style
-    spaces), "restorer", "image" and "latent"; `solve` then refuses, before anything runs, a problem that lacks it.
+    A stage is a frozen dataclass that sets `name` and, where they are other than here, what it needs and gives and
+    whether its start is random. `solve` then refuses, before anything runs, a problem that lacks what a stage needs.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import Bicubic
+        >>> from inverso.stages import Need, PseudoInverse, Stage
+        >>> class Darken(Stage):
+        ...     name = "darken"
+        ...     needs = frozenset({Need.IMAGE})
+        ...     def __call__(self, problem, state):
+        ...         return inverso.stages.State(image=state.image / 2)
+        >>> float(inverso.solve(torch.ones(1, 3, 2, 2), Bicubic(2), method=[PseudoInverse(), Darken()]).image.mean())
+        0.5
     """
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What the trace calls it."""
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What it cannot do without."""
+        return frozenset()
+
+    @property
+    def gives(self) -> frozenset[Need]:
+        """What later stages find in the state: `Need.IMAGE`, `Need.LATENT` or both."""
+        return frozenset({Need.IMAGE})
+
+    @property
+    def random_start(self) -> bool:
+        """Whether another seed gives another answer, so that averaging over seeds makes sense."""
+        return False
+
+    def missing(self, prior: Prior) -> str | None:  # noqa: ARG002 - subclasses look at it
+        """Say why it cannot run with a prior, for want of a package or of weights that fit, or None."""
+        return None
+
+    @abstractmethod
     def __call__(self, problem: Problem, state: State) -> State:
         """Take the step."""
+
+
+class DirectStage(Stage):
+    """A stage that does not iterate: a subclass writes `images`, and time and record are kept here."""
+
+    @abstractmethod
+    def images(self, problem: Problem, state: State) -> Tensor:
+        """Compute the images `(n, C, H, W)`; gradients are off."""
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Compute the images of the whole batch."""
+        began = time.perf_counter()
+        with torch.no_grad():
+            image = self.images(problem, state)
+        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
+
+
+def check_needs(stages: Sequence[Stage], has: frozenset[Need]) -> None:
+    """Refuse a stage that would miss what it needs, given what the problem has and earlier stages give.
+
+    Raises:
+        ValueError: A stage misses something; the message names the stage and all that it misses.
+    """
+    for stage in stages:
+        if missing := stage.needs - has:
+            raise _missing(f"stage {stage.name!r}", missing)
+        has |= stage.gives
+
+
+def needs_of(stages: Iterable[Stage]) -> frozenset[Need]:
+    """List what stages need and do not give each other."""
+    needed: frozenset[Need] = frozenset()
+    given: frozenset[Need] = frozenset()
+    for stage in stages:
+        needed |= stage.needs - given
+        given |= stage.gives
+    return needed
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from inverso.optim.descent import Best, Evaluation, Guard, descend
 from inverso.optim.quasi_newton import QuasiNewton
 from inverso.priors import Prior
 from inverso.priors.encoder import LatentEncoder
-from inverso.stages.base import Problem, StageRecord, State, energies
+from inverso.stages.base import Need, Problem, Stage, StageRecord, State, energies
 from inverso.stages.guess import guess, misfit, named
 
 LOOKS_AT_ONCE = 16
@@ -25,7 +24,7 @@ PROBES = 4
 
 
 @dataclass(frozen=True)
-class CSGM:
+class CSGM(Stage):
     """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, eq. 3).
 
     With latents from N(0, I) and errors of variance `latent_weight`, those of the noise and of what the prior cannot
@@ -70,9 +69,14 @@ class CSGM:
     candidates: int = 64
     encoder: LatentEncoder | str | Path | None = None
 
-    name: ClassVar[str] = "csgm"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+    name = "csgm"
+    needs = frozenset({Need.OPERATOR, Need.PRIOR})
+    gives = frozenset({Need.IMAGE, Need.LATENT})
+
+    @property
+    def random_start(self) -> bool:
+        """Whether it begins at latents that the seed draws, and not where an encoder guesses."""
+        return self.encoder is None
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
@@ -99,7 +103,7 @@ class CSGM:
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""
         began = time.perf_counter()
-        prior, n = problem.generator, len(problem.y)
+        prior, n = problem.need(Need.PRIOR), len(problem.y)
         weights = self._weights(problem)
         center = None if self.encoder is None else guess(problem, self.encoder)
         z = self._starts(problem, weights, center).flatten(0, 1).requires_grad_()
@@ -159,7 +163,7 @@ class CSGM:
 
 def _look(problem: Problem, candidates: Tensor, weights: Tensor) -> Tensor:
     """Compute the loss of every candidate for every image, `(candidates, n)`."""
-    images = problem.generator(candidates)
+    images = problem.need(Need.PRIOR)(candidates)
     misfit = problem.misfit(images[:, None].expand(-1, len(problem.y), *images.shape[1:]))
     return misfit + weights * energies(candidates)[:, None]
 
@@ -172,7 +176,7 @@ def _natural_weight(problem: Problem) -> Tensor:
     constant image. Those of generators lie between, and so does the geometric mean that is taken of the two. Where an
     operator lets less of a constant through than of noise, it is noise that counts.
     """
-    own = check_non_negative(problem.generator.latent_weight, name="the prior's latent_weight")
+    own = check_non_negative(problem.need(Need.PRIOR).latent_weight, name="the prior's latent_weight")
     if own == 0:
         return torch.zeros_like(problem.noise_energy)
     profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape).flatten(1)
@@ -195,6 +199,6 @@ def _natural_weight(problem: Problem) -> Tensor:
 def starting_latents(problem: Problem, restarts: int) -> Tensor:
     """Draw the starting latents `(restarts, *latent_shape)` of a seed; more restarts go on where fewer end."""
     generator = as_generator(problem.seed)
-    prior = problem.generator
+    prior = problem.need(Need.PRIOR)
     starts = torch.cat([prior.sample_latent(1, seed=generator) for _ in range(restarts)])
     return starts.to(problem.y.device, real_dtype(problem.y.dtype))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -12,14 +12,14 @@ from torch import nn
 from inverso.checks import as_generator, check_count, check_positive
 from inverso.optim.adaptation import Adaptation
 from inverso.priors import Prior
-from inverso.stages.base import Problem, State
+from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.csgm import starting_latents
 
 CALIBRATION_BATCH = 32
 
 
 @dataclass(frozen=True)
-class DeepImagePrior:
+class DeepImagePrior(Stage):
     """Fit an untrained copy of the prior's network to y (Ulyanov et al. 2018): the baseline with no prior knowledge.
 
     Args:
@@ -44,9 +44,9 @@ class DeepImagePrior:
     lr: float | None = None
     together: int | None = None
 
-    name: ClassVar[str] = "dip"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "dip"
+    random_start = True
+    needs = frozenset({Need.OPERATOR, Need.PRIOR})
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
@@ -57,7 +57,7 @@ class DeepImagePrior:
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Fit every image."""
-        prior = problem.generator
+        prior = problem.need(Need.PRIOR)
         start = starting_latents(problem, 1)
         latents = start.expand(len(problem.y), *start.shape[1:])
         adaptation = Adaptation(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
+from torch import Tensor
 
-from inverso.stages.base import Problem, StageRecord, State, no_losses
+from inverso.stages.base import DirectStage, Need, Problem, State
 
 
 @dataclass(frozen=True)
-class FeedForward:
+class FeedForward(DirectStage):
     """Let the restorer map y to an image in one pass; it needs no operator.
 
     Example:
@@ -23,16 +21,10 @@ class FeedForward:
         torch.Size([1, 3, 8, 8])
     """
 
-    name: ClassVar[str] = "ff"
-    needs: ClassVar[frozenset[str]] = frozenset({"restorer"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    name = "ff"
+    needs = frozenset({Need.RESTORER})
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Restore all images at once."""
-        began = time.perf_counter()
-        if problem.restorer is None:
-            msg = "feed-forward restoration needs a restorer"
-            raise ValueError(msg)
-        with torch.no_grad():
-            image = problem.restorer(problem.y)
-        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
+        restored: Tensor = problem.need(Need.RESTORER)(problem.y)
+        return restored

@@ -13,7 +13,7 @@ from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
 from inverso.priors import Prior
 from inverso.priors.encoder import LatentEncoder, load
-from inverso.stages.base import Problem
+from inverso.stages.base import Need, Problem
 from inverso.types import ImageShape
 
 RIDGE = 0.01
@@ -57,7 +57,7 @@ def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
     """
     y = problem.y
     network = copy.deepcopy(named(encoder)).to(y.device, real_dtype(y.dtype)).eval()
-    reason = misfit(network, problem.generator, y)
+    reason = misfit(network, problem.need(Need.PRIOR), y)
     if reason is not None:
         raise ValueError(reason)
     with torch.no_grad():

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 from torch import nn
 
 from inverso.checks import check_count, check_non_negative, check_positive
 from inverso.optim.adaptation import Adaptation
-from inverso.stages.base import Problem, State
+from inverso.stages.base import Need, Problem, Stage, State
 
 
 @dataclass(frozen=True)
-class ImageAdaptive:
+class ImageAdaptive(Stage):
     """Minimize `|A G(z; theta) - y|^2` over latent and weights, from CSGM's latent (Abu Hussein et al. 2020, eq. 5).
 
     A prior cannot make every face. Adapted to one measurement, with a private copy of its weights per image, it can
@@ -47,9 +47,9 @@ class ImageAdaptive:
     latent_lr: float = 1e-4
     together: int | None = None
 
-    name: ClassVar[str] = "ia"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior", "latent"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+    name = "ia"
+    needs = frozenset({Need.OPERATOR, Need.PRIOR, Need.LATENT})
+    gives = frozenset({Need.IMAGE, Need.LATENT})
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
@@ -61,10 +61,7 @@ class ImageAdaptive:
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Adapt to every image."""
-        prior = problem.generator
-        if state.latent is None:
-            msg = "image adaptation starts from a latent: put a stage that finds one, such as CSGM, before it"
-            raise ValueError(msg)
+        prior = problem.need(Need.PRIOR)
         adaptation = Adaptation(
             name=self.name,
             network=cast(nn.Module, prior),
@@ -73,4 +70,4 @@ class ImageAdaptive:
             latent_lr=self.latent_lr,
             together=self.together,
         )
-        return adaptation.run(problem, state, state.latent)
+        return adaptation.run(problem, state, state.need(Need.LATENT))

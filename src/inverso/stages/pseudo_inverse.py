@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from typing import ClassVar
 
-import torch
+from torch import Tensor
 
-from inverso.stages.base import Problem, StageRecord, State, no_losses
+from inverso.stages.base import DirectStage, Need, Problem, State
 
 
 @dataclass(frozen=True)
-class PseudoInverse:
+class PseudoInverse(DirectStage):
     """Reconstruct without a prior: the smallest image that explains y, `A^+ y`, or the adjoint `A^T y`.
 
     Args:
@@ -31,18 +29,14 @@ class PseudoInverse:
 
     adjoint: bool = field(default=False, kw_only=True)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"A"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image"})
+    needs = frozenset({Need.OPERATOR})
 
     @property
     def name(self) -> str:
         """What the trace calls it."""
         return "zero-filled" if self.adjoint else "pinv"
 
-    def __call__(self, problem: Problem, state: State) -> State:
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Apply it."""
-        began = time.perf_counter()
         back = problem.operator.adjoint if self.adjoint else problem.operator.pinv
-        with torch.no_grad():
-            image = back(problem.measured, image_shape=problem.image_shape)
-        return state.following(StageRecord(self.name, image, no_losses(image), time.perf_counter() - began))
+        return back(problem.measured, image_shape=problem.image_shape)

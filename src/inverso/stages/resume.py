@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from inverso.stages.base import Problem, State
+from inverso.stages.base import Need, Problem, Stage, State
 
 
 @dataclass(frozen=True, eq=False)
-class Resume:
+class Resume(Stage):
     """Hand on a state that is already there, so that methods can share their first stages.
 
     Args:
@@ -28,13 +27,12 @@ class Resume:
 
     state: State
 
-    name: ClassVar[str] = "resume"
+    name = "resume"
 
     @property
-    def gives(self) -> frozenset[str]:
+    def gives(self) -> frozenset[Need]:
         """What the state holds."""
-        held = {"image": self.state.image, "latent": self.state.latent}
-        return frozenset(name for name, value in held.items() if value is not None)
+        return self.state.has
 
     def __call__(self, problem: Problem, state: State) -> State:  # noqa: ARG002 - a stage takes both
         """Hand on."""

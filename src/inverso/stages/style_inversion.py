@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from inverso.operators.plans import real_dtype
 from inverso.optim.descent import Best, Evaluation, Guard, descend
 from inverso.optim.normalized_descent import NormalizedDescent
 from inverso.priors import StylePrior
-from inverso.stages.base import Problem, StageRecord, State
+from inverso.stages.base import Need, Problem, Stage, StageRecord, State
 from inverso.stages.comparison import Comparison
 
 SPACES = ("w", "w+", "w++")
@@ -27,7 +26,7 @@ LATENT, IMAGE = "latent", "image"
 
 
 @dataclass(frozen=True)
-class StyleInversion:
+class StyleInversion(Stage):
     """Minimize a multi-scale loss of `A G(w)` and y over styles, in three phases (Poirier-Ginter & Lalonde 2023).
 
     The first phase searches for one style w, from the mean style; the second, from there, for a style per row (w+);
@@ -70,9 +69,9 @@ class StyleInversion:
     lr_scale: float = 1.0
     loss: str | MultiScale = AUTO
 
-    name: ClassVar[str] = "style"
-    needs: ClassVar[frozenset[str]] = frozenset({"A", "prior", "styles"})
-    gives: ClassVar[frozenset[str]] = frozenset({"image", "latent"})
+    name = "style"
+    needs = frozenset({Need.OPERATOR, Need.PRIOR, Need.STYLES})
+    gives = frozenset({Need.IMAGE, Need.LATENT})
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
@@ -90,7 +89,7 @@ class StyleInversion:
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the styles of all images at once."""
         began = time.perf_counter()
-        prior = style_prior(problem)
+        prior = problem.need(Need.STYLES)
         loss, label, note = choose_loss(self.loss, channels=problem.image_shape[0])
         search = _Search(problem, prior, Comparison.of(problem, loss))
 
@@ -118,19 +117,6 @@ class StyleInversion:
                 guard.begin(index * self.steps)
                 search.advance(space, lr=length * self.lr_scale, steps=self.steps, guard=guard)
         return finish()
-
-
-def style_prior(problem: Problem) -> StylePrior:
-    """Give the prior of a problem, or refuse one without style spaces."""
-    prior = problem.generator
-    if not isinstance(prior, StylePrior):
-        msg = (
-            f"{type(prior).__name__} has no style spaces w, w+ and w++, which style inversion searches: give a "
-            "StyleGAN2 (inverso.priors.load reads its checkpoints), or take the method 'ia+bp', which works with every "
-            "prior"
-        )
-        raise ValueError(msg)
-    return prior
 
 
 def choose_loss(loss: str | MultiScale, *, channels: int) -> tuple[MultiScale, str, str]:
