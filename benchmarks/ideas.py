@@ -29,7 +29,7 @@ from inverso.experiments import mean_interval
 from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
-from inverso.priors import GaussianPrior, load
+from inverso.priors import LatentPrior, load
 from inverso.stages import Stage
 
 NOISE = 10 / 255
@@ -88,7 +88,7 @@ def main() -> None:
 def measure(
     photos: Tensor,
     operators: dict[str, tuple[Callable[[int], LinearOperator], float]],
-    prior: GaussianPrior,
+    prior: LatentPrior,
     routes: dict[str, list[Stage]],
     out: Path,
 ) -> list[Row]:

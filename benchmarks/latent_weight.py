@@ -19,7 +19,7 @@ from inverso import solve
 from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
-from inverso.priors import GaussianPrior, load
+from inverso.priors import LatentPrior, load
 from inverso.stages import CSGM, BackProject
 
 NOISE = 10 / 255
@@ -57,7 +57,7 @@ def cases(side: int) -> list[tuple[str, LinearOperator, float]]:
     return chosen
 
 
-def assuming(prior: GaussianPrior, error: float) -> GaussianPrior:
+def assuming(prior: LatentPrior, error: float) -> LatentPrior:
     """Copy a prior and say that what it cannot make has another mean square."""
     other = copy.deepcopy(prior)
     other.latent_weight = error

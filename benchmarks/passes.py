@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from inverso.priors import GaussianPrior, load
+from inverso.priors import LatentPrior, load
 
 Way = tuple[Callable[[nn.Module], Any], Callable[[str], AbstractContextManager[Any]]]
 
@@ -60,7 +60,7 @@ def main() -> None:
             print(f"| {to} | {batch} | {1000 * plain / batch:.1f} | {ratios} |", flush=True)
 
 
-def measure(prior: GaussianPrior, batch: int, *, weights: bool, options: argparse.Namespace) -> list[float]:
+def measure(prior: LatentPrior, batch: int, *, weights: bool, options: argparse.Namespace) -> list[float]:
     """Give the median seconds of an evaluation, for every way."""
     latents = prior.sample_latent(batch, seed=0).to(options.device)
     contenders = []

@@ -36,7 +36,7 @@ from inverso.experiments import Interval, mean_interval
 from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator
-from inverso.priors import GaussianPrior, load
+from inverso.priors import LatentPrior, load
 
 EVALUATIONS, SECONDS = 50, 20
 RESTARTS, SEARCH, ADAPT = 5, 1800, 300
@@ -64,7 +64,7 @@ class Row:
     psnr: float
 
 
-def plain_loop(y: Tensor, A: LinearOperator, prior: GaussianPrior, seed: int, *, short: int = 1) -> tuple[Tensor, int]:
+def plain_loop(y: Tensor, A: LinearOperator, prior: LatentPrior, seed: int, *, short: int = 1) -> tuple[Tensor, int]:
     """Do what the papers describe: the answer and the number of generator evaluations."""
     search, adapt = max(1, SEARCH // short), max(1, ADAPT // short)
     found, least = None, math.inf
@@ -93,7 +93,7 @@ def plain_loop(y: Tensor, A: LinearOperator, prior: GaussianPrior, seed: int, *,
     return answer + A.pinv(y - A(answer)), RESTARTS * search + adapt
 
 
-def contenders(prior: GaussianPrior, short: int) -> dict[str, Callable[[Tensor, LinearOperator], tuple[Tensor, int]]]:
+def contenders(prior: LatentPrior, short: int) -> dict[str, Callable[[Tensor, LinearOperator], tuple[Tensor, int]]]:
     """Give everybody who answers, as functions of y and A."""
 
     def ours(schedule: str) -> Callable[[Tensor, LinearOperator], tuple[Tensor, int]]:

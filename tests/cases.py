@@ -29,7 +29,7 @@ from inverso.operators import (
     Toning,
     stack,
 )
-from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, Generator, Prior, SinGAN, StyleGAN2, WrappedDenoiser
+from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, LatentPrior, SinGAN, StyleGAN2, WrappedDenoiser, WrappedPrior
 from inverso.stages import (
     CSGM,
     Average,
@@ -197,7 +197,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "masked user's": OperatorCase(lambda s: RandomMask(s.ratio, seed=s.seed) @ Fold(), exact=False, multiple=2),
 }
 
-PRIORS: dict[str, Callable[[], Prior]] = {
+PRIORS: dict[str, Callable[[], LatentPrior]] = {
     "DCGAN": lambda: DCGAN(8, width=4, depth=1),
     "PGGAN": lambda: PGGAN(8, widths=(4, 4)),
     "PGGAN of the other layout": lambda: PGGAN(8, widths=(4, 4), layout="gan-zoo"),
@@ -205,7 +205,7 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     "StyleGAN2": lambda: StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, channel_max=4),
     "StyleGAN2 in w+": lambda: StyleGAN2(8, z_dim=6, w_dim=5, mapping_layers=2, channel_max=4, space="w+", psi=0.7),
     "VAE": lambda: VAE(8, hidden=6),
-    "Generator": lambda: Generator(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8),
+    "WrappedPrior": lambda: WrappedPrior(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8),
 }
 
 DENOISERS: dict[str, Callable[[], Denoiser]] = {

@@ -11,7 +11,7 @@ from torch import nn
 import inverso
 from cases import DENOISERS, OPERATORS, PRIORS, STAGES, Setting
 from inverso.operators import BoxMask, Fill, LinearOperator, RandomMask
-from inverso.priors import Denoiser, GaussianPrior, Prior
+from inverso.priors import Denoiser, LatentPrior, StylePrior
 from inverso.stages import CSGM, Problem, Stage, StageRecord, State
 from stages.toys import LinearStyles
 
@@ -21,8 +21,7 @@ NO_PRIOR = {
     "AnyPrior",
     "Card",
     "Denoiser",
-    "GaussianPrior",
-    "Prior",
+    "LatentPrior",
     "StylePrior",
     "available",
     "card",
@@ -72,12 +71,12 @@ class TestNothingIsMissing:
             ]
 
         assert concrete(inverso.operators, NO_OPERATOR, (LinearOperator, Fill)) == []
-        assert set(concrete(inverso.priors, NO_PRIOR, nn.Module)) == {Denoiser, GaussianPrior}
+        assert set(concrete(inverso.priors, NO_PRIOR, nn.Module)) == {Denoiser, LatentPrior, StylePrior}
         assert concrete(inverso.stages, NO_STAGE, Stage) == [inverso.stages.Resume]
 
     def test_everything_listed_is_what_it_should_be(self):
         assert all(isinstance(case.make(Setting()), LinearOperator) for case in OPERATORS.values())
-        assert all(isinstance(make(), Prior) for make in PRIORS.values())
+        assert all(isinstance(make(), LatentPrior) for make in PRIORS.values())
         assert all(isinstance(make(), Denoiser) for make in DENOISERS.values())
         assert all(isinstance(make(), Stage) for make in STAGES.values())
 

@@ -225,9 +225,7 @@ class TestParts:
 
     @pytest.mark.parametrize("prior", [nn.Linear(3, 3), DCGAN, lambda z: z], ids=["module", "class", "function"])
     def test_a_prior_of_the_wrong_type(self, prior):
-        with pytest.raises(
-            TypeError, match=r"prior must be .*torch\.nn\.Module with .*Generator\(network, latent_shape\)"
-        ):
+        with pytest.raises(TypeError, match=r"prior must be a LatentPrior, .*WrappedPrior\(network, latent_shape\)"):
             solve(prior=prior)
 
     def test_a_restorer_of_the_wrong_type(self):

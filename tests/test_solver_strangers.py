@@ -13,7 +13,7 @@ from torch import nn
 import inverso
 from inverso import methods
 from inverso.operators import Bicubic, LinearOperator, RandomMask
-from inverso.priors import Generator
+from inverso.priors import WrappedPrior
 from stages.toys import LinearPrior, pictures, small_dcgan
 
 # A stranger's network has no styles to search for.
@@ -115,7 +115,7 @@ class TestNetworks:
         make, latent_shape = NETWORKS[name]
         module = make()
         before = copy.deepcopy(module.state_dict())
-        prior = Generator(module, latent_shape, (-1, 1))
+        prior = WrappedPrior(module, latent_shape, (-1, 1))
         A = RandomMask(0.5, seed=(0, 1))
         x = pictures(2, image_shape=prior.image_shape).float()
         found = solve(A.measure(x, noise=0.05, seed=1), A, prior, method, noise=0.05)
@@ -137,7 +137,7 @@ class Waves(nn.Module):
 
 
 def test_complex_buffers_stay_complex():
-    prior = Generator(Waves(), 24)
+    prior = WrappedPrior(Waves(), 24)
     y = RandomMask(0.5)(pictures(1).float())
     found = solve(y, RandomMask(0.5), prior, "csgm")
     torch.testing.assert_close(prior(found.latent), found.image)
@@ -146,7 +146,7 @@ def test_complex_buffers_stay_complex():
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 def test_weights_that_a_hook_has_computed_are_copied():
-    prior = Generator(nn.Sequential(nn.utils.weight_norm(nn.Linear(5, 24)), Reshape(1, 4, 6)), 5)
+    prior = WrappedPrior(nn.Sequential(nn.utils.weight_norm(nn.Linear(5, 24)), Reshape(1, 4, 6)), 5)
     prior(torch.ones(1, 5))
     assert not prior.module[0].weight.is_leaf
     assert solve(RandomMask(0.5)(pictures(1).float()), RandomMask(0.5), prior, "ia").image.isfinite().all()
@@ -162,7 +162,7 @@ def test_a_callers_autocast_stays_outside():
 
 @pytest.mark.parametrize("method", TABLE)
 def test_a_network_that_draws_its_own_noise_gives_the_same_bits_and_leaves_the_global_state(method):
-    prior, A = Generator(Grained(), 24), RandomMask(0.5)
+    prior, A = WrappedPrior(Grained(), 24), RandomMask(0.5)
     y = A(pictures(1).float())
     before = torch.get_rng_state()
     first = solve(y, A, prior, method)
@@ -172,7 +172,7 @@ def test_a_network_that_draws_its_own_noise_gives_the_same_bits_and_leaves_the_g
 
 
 def test_weights_that_are_shared_are_adapted_once():
-    prior, A = Generator(Shared(), 24), RandomMask(0.5)
+    prior, A = WrappedPrior(Shared(), 24), RandomMask(0.5)
     found = solve(A(pictures(1).float()), A, prior, "ia")
     assert set(found.weights) == {"module.first.weight", "module.first.bias"}
     own = {name: value[0] for name, value in found.weights.items()}

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from inverso.errors import InversoError
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
-from inverso.priors import AnyPrior, Denoiser, Prior
+from inverso.priors import AnyPrior, Denoiser, LatentPrior
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import StageFailure, check_needs
@@ -106,7 +106,7 @@ def solve(
         problem = replace(
             given,
             y=own,
-            prior=cast("Prior | None", frozen_copy(cast("nn.Module | None", latent_prior), own)),
+            prior=frozen_copy(latent_prior, own),
             denoiser=frozen_copy(denoiser, own),
             restorer=frozen_copy(restorer, own),
         )
@@ -194,7 +194,7 @@ def frozen_copy(network: _Network | None, like: Tensor) -> _Network | None:
     return copied.eval().requires_grad_(requires_grad=False)
 
 
-def split_prior(prior: object) -> tuple[Prior | None, Denoiser | None]:
+def split_prior(prior: object) -> tuple[LatentPrior | None, Denoiser | None]:
     """Tell the generative prior from the denoiser in what was given as `prior=`.
 
     Raises:
@@ -204,25 +204,25 @@ def split_prior(prior: object) -> tuple[Prior | None, Denoiser | None]:
         return None, None
     if isinstance(prior, Denoiser):
         return None, prior
-    if _is_latent_prior(prior):
-        return cast(Prior, prior), None
-    if isinstance(prior, tuple) and len(prior) == 2 and _is_latent_prior(prior[0]) and isinstance(prior[1], Denoiser):
+    if isinstance(prior, LatentPrior):
+        return prior, None
+    if (
+        isinstance(prior, tuple)
+        and len(prior) == 2
+        and isinstance(prior[0], LatentPrior)
+        and isinstance(prior[1], Denoiser)
+    ):
         return prior
     if isinstance(prior, str):
         msg = f"prior must be a network, got the string {prior!r}: load it first, prior=inverso.priors.load({prior!r})"
         raise TypeError(msg)
     names = ", ".join(type(each).__name__ for each in (prior if isinstance(prior, tuple) else (prior,)))
     msg = (
-        "prior must be a generative prior, a denoiser (inverso.priors.Denoiser) or the pair (generative prior, "
-        f"denoiser), got {f'({names})' if isinstance(prior, tuple) else names}: a generative prior is a "
-        "torch.nn.Module with latent_shape, image_shape, adapt_lr, latent_weight and sample_latent; "
-        "inverso.priors.Generator(network, latent_shape) makes one of any network"
+        "prior must be a LatentPrior, a Denoiser or the pair (latent prior, denoiser) of inverso.priors, got "
+        f"{f'({names})' if isinstance(prior, tuple) else names}: WrappedPrior(network, latent_shape) makes a prior of "
+        "any network that maps latents to images, WrappedDenoiser(function, ...) of any that removes noise"
     )
     raise TypeError(msg)
-
-
-def _is_latent_prior(prior: object) -> bool:
-    return isinstance(prior, nn.Module) and isinstance(prior, Prior)
 
 
 def _check_parts(A: object, restorer: object) -> None:
@@ -234,7 +234,7 @@ def _check_parts(A: object, restorer: object) -> None:
         raise TypeError(msg)
 
 
-def _check_y(y: Tensor, A: LinearOperator | None, prior: Prior | None) -> None:
+def _check_y(y: Tensor, A: LinearOperator | None, prior: LatentPrior | None) -> None:
     if A is None:
         if y.ndim != BATCHED_IMAGE or y.is_complex():
             msg = (

@@ -16,7 +16,7 @@ from inverso.experiments.old_photos import AgedPhotos, AsItIs, DamageKnown, OldP
 from inverso.experiments.runner import _hurried
 from inverso.images.io import photo
 from inverso.operators import Bicubic, RandomMask
-from inverso.priors import DCGAN, Generator, save_prior
+from inverso.priors import DCGAN, WrappedPrior, save_prior
 from inverso.restorers import RepairRestorer, SlidesRestorer, save_restorer
 from inverso.stages import CSGM, Problem, PseudoInverse, State
 
@@ -26,9 +26,9 @@ def x() -> torch.Tensor:
     return torch.cat([photo(name, size=16) for name in ("astronaut", "cat")])
 
 
-def tiny_prior() -> Generator:
+def tiny_prior() -> WrappedPrior:
     network = torch.nn.Sequential(torch.nn.Linear(4, 768), torch.nn.Unflatten(1, (3, 16, 16)))
-    return Generator(network, 4)
+    return WrappedPrior(network, 4)
 
 
 class TestOperator:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.priors import DCGAN, PGGAN, VAE, GaussianPrior, Generator, Prior, StyleGAN2
+from inverso.priors import DCGAN, PGGAN, VAE, LatentPrior, StyleGAN2, WrappedPrior
 
 
 def tiny_network() -> nn.Module:
@@ -19,18 +19,18 @@ PRIORS = {
     "PGGAN gan-zoo": lambda: PGGAN(8, widths=(4, 4), layout="gan-zoo"),
     "StyleGAN2": lambda: StyleGAN2(8, z_dim=8, w_dim=6, mapping_layers=2, channel_max=4),
     "VAE": lambda: VAE(8, hidden=6),
-    "Generator": lambda: Generator(nn.Sequential(nn.Linear(8, 12), nn.Unflatten(1, (3, 2, 2))), 8),
+    "WrappedPrior": lambda: WrappedPrior(nn.Sequential(nn.Linear(8, 12), nn.Unflatten(1, (3, 2, 2))), 8),
 }
 
 
 @pytest.fixture(params=PRIORS)
-def prior(request) -> GaussianPrior:
+def prior(request) -> LatentPrior:
     return PRIORS[request.param]().eval()
 
 
 class TestEveryPrior:
     def test_it_is_a_prior(self, prior):
-        assert isinstance(prior, Prior)
+        assert isinstance(prior, LatentPrior)
         assert 0 < prior.adapt_lr <= 1e-3
 
     def test_images_have_the_announced_shape(self, prior):
@@ -128,13 +128,13 @@ class TestGenerator:
     def test_the_range_is_mapped_and_not_clamped(self):
         module = nn.Unflatten(1, (1, 2, 2))
         z = torch.tensor([[0.0, 255.0, 127.5, 510.0]])
-        image = Generator(module, 4, (0, 255))(z)
+        image = WrappedPrior(module, 4, (0, 255))(z)
         torch.testing.assert_close(image.flatten(), torch.tensor([0, 1, 0.5, 2]))
-        torch.testing.assert_close(Generator(module, 4)(z).flatten()[0], torch.tensor(0.5))
-        torch.testing.assert_close(Generator(module, 4, (0.0, 1.0))(z).flatten(), z.flatten())
+        torch.testing.assert_close(WrappedPrior(module, 4)(z).flatten()[0], torch.tensor(0.5))
+        torch.testing.assert_close(WrappedPrior(module, 4, (0.0, 1.0))(z).flatten(), z.flatten())
 
     def test_latents_may_have_any_shape(self):
-        prior = Generator(nn.ConvTranspose2d(6, 3, 4), (6, 1, 1))
+        prior = WrappedPrior(nn.ConvTranspose2d(6, 3, 4), (6, 1, 1))
         assert prior.latent_shape == (6, 1, 1)
         assert prior.image_shape == (3, 4, 4)
         with pytest.raises(ValueError, match=r"given, expected \(n, 6, 1, 1\)"):
@@ -155,7 +155,7 @@ class TestGenerator:
         state = copy.deepcopy(network.state_dict())
         modes = [child.training for child in network.modules()]
         before = torch.get_rng_state()
-        assert Generator(network, 4).image_shape == (3, 2, 2)
+        assert WrappedPrior(network, 4).image_shape == (3, 2, 2)
         torch.testing.assert_close(dict(network.state_dict()), dict(state), rtol=0, atol=0)
         torch.testing.assert_close(torch.get_rng_state(), before, rtol=0, atol=0)
         assert [child.training for child in network.modules()] == modes
@@ -172,12 +172,12 @@ class TestGenerator:
                 return super().forward(x)
 
         network = Counting(1, (1, 2, 2))
-        prior = Generator(network, 4, image_shape=(1, 2, 2))
+        prior = WrappedPrior(network, 4, image_shape=(1, 2, 2))
         assert network.calls == 0
         assert prior(prior.sample_latent(2)).shape == (2, 1, 2, 2)
 
     def test_a_wrong_image_shape_is_noticed(self):
-        prior = Generator(nn.Unflatten(1, (1, 2, 2)), 4, image_shape=(1, 4, 4))
+        prior = WrappedPrior(nn.Unflatten(1, (1, 2, 2)), 4, image_shape=(1, 4, 4))
         with pytest.raises(
             ValueError, match=r"returned a tensor of shape \(2, 1, 2, 2\), expected a tensor of shape \(2, 1, 4, 4\)"
         ):
@@ -185,41 +185,45 @@ class TestGenerator:
 
     def test_without_parameters_buffers_tell_device_and_dtype(self):
         network = nn.Unflatten(1, (1, 2, 2))
-        assert Generator(network, 4).sample_latent(1).dtype == torch.float32
+        assert WrappedPrior(network, 4).sample_latent(1).dtype == torch.float32
         network.register_buffer("scale", torch.ones((), dtype=torch.float64))
-        prior = Generator(network, 4)
+        prior = WrappedPrior(network, 4)
         assert prior.sample_latent(1).dtype == torch.float64
         assert prior.to("meta").sample_latent(1).is_meta
 
     def test_the_step_size_is_kept(self):
-        assert Generator(tiny_network(), 4, adapt_lr=1e-4).adapt_lr == 1e-4
+        assert WrappedPrior(tiny_network(), 4, adapt_lr=1e-4).adapt_lr == 1e-4
 
     def test_the_weight_of_the_latent_is_kept_and_a_priors_own_is_taken_over(self):
-        assert Generator(tiny_network(), 4).latent_weight == GaussianPrior.latent_weight
-        assert Generator(tiny_network(), 4, latent_weight=0.1).latent_weight == 0.1
+        assert WrappedPrior(tiny_network(), 4).latent_weight == LatentPrior.latent_weight
+        assert WrappedPrior(tiny_network(), 4, latent_weight=0.1).latent_weight == 0.1
         normalizing = PRIORS["PGGAN ptrblck"]()
-        assert Generator(normalizing, normalizing.latent_shape, (0, 1)).latent_weight == normalizing.latent_weight == 0
+        assert (
+            WrappedPrior(normalizing, normalizing.latent_shape, (0, 1)).latent_weight == normalizing.latent_weight == 0
+        )
         with pytest.raises(ValueError, match="latent_weight must be at least 0, got -1"):
-            Generator(tiny_network(), 4, latent_weight=-1)
+            WrappedPrior(tiny_network(), 4, latent_weight=-1)
 
     def test_it_prints_what_it_is(self):
-        assert "latent_shape=(4,), image_shape=(3, 2, 2), value_range=(-1.0, 1.0)" in repr(Generator(tiny_network(), 4))
+        assert "latent_shape=(4,), image_shape=(3, 2, 2), value_range=(-1.0, 1.0)" in repr(
+            WrappedPrior(tiny_network(), 4)
+        )
 
     @pytest.mark.parametrize("module", [lambda z: z, nn.Linear, None])
     def test_what_is_no_module_is_refused(self, module):
         with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Module, got (function|type|NoneType)"):
-            Generator(module, 4)
+            WrappedPrior(module, 4)
 
     def test_a_failing_module_is_named_with_the_latent_tried(self):
         with pytest.raises(
             ValueError, match=r"the module fails on a latent of shape \(1, 5\): .* give the latent_shape"
         ):
-            Generator(tiny_network(), 5)
+            WrappedPrior(tiny_network(), 5)
 
     def test_a_failing_probe_leaves_the_train_mode(self):
         network = tiny_network().train()
         with pytest.raises(ValueError, match="the module fails"):
-            Generator(network, 5)
+            WrappedPrior(network, 5)
         assert all(child.training for child in network.modules())
 
     @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ class TestGenerator:
     )
     def test_what_returns_no_images_is_refused(self, module, found):
         with pytest.raises(ValueError, match=rf"the module returned {found} for one latent, expected images \(1, C, H"):
-            Generator(module, 4)
+            WrappedPrior(module, 4)
 
     def test_what_returns_several_things_is_refused(self):
         class Pair(nn.Module):
@@ -239,38 +243,38 @@ class TestGenerator:
                 return z, None
 
         with pytest.raises(ValueError, match="the module returned a tuple for one latent"):
-            Generator(Pair(), 4)
+            WrappedPrior(Pair(), 4)
 
     @pytest.mark.parametrize("value_range", [(1, -1), (0, 0)])
     def test_ranges_that_do_not_increase_are_refused(self, value_range):
         with pytest.raises(ValueError, match=r"value_range must be \(low, high\) with low < high, got"):
-            Generator(tiny_network(), 4, value_range)
+            WrappedPrior(tiny_network(), 4, value_range)
 
     @pytest.mark.parametrize("value_range", [(float("nan"), 1), (0, float("inf"))])
     def test_ranges_that_are_not_finite_are_refused(self, value_range):
         with pytest.raises(ValueError, match="value_range must be two numbers, got"):
-            Generator(tiny_network(), 4, value_range)
+            WrappedPrior(tiny_network(), 4, value_range)
 
     @pytest.mark.parametrize("value_range", [(0, 1, 2), (1,), 1])
     def test_ranges_of_another_form_are_refused(self, value_range):
         with pytest.raises(ValueError, match=r"value_range must be \(low, high\), got"):
-            Generator(tiny_network(), 4, value_range)
+            WrappedPrior(tiny_network(), 4, value_range)
 
     @pytest.mark.parametrize(("latent_shape", "error"), [(0, ValueError), ((4, -1), ValueError), ((4.0,), TypeError)])
     def test_bad_latent_shapes_are_refused(self, latent_shape, error):
         with pytest.raises(error, match="each size of latent_shape must be an integer of at least 1"):
-            Generator(tiny_network(), latent_shape)
+            WrappedPrior(tiny_network(), latent_shape)
 
     @pytest.mark.parametrize("latent_shape", ["4", 4.0, None])
     def test_latent_shapes_of_another_type_are_refused(self, latent_shape):
         with pytest.raises(TypeError, match="latent_shape must be an integer or a tuple of integers, got"):
-            Generator(tiny_network(), latent_shape)
+            WrappedPrior(tiny_network(), latent_shape)
 
     @pytest.mark.parametrize("adapt_lr", [0, -1.0])
     def test_bad_step_sizes_are_refused(self, adapt_lr):
         with pytest.raises(ValueError, match="adapt_lr must be greater than 0"):
-            Generator(tiny_network(), 4, adapt_lr=adapt_lr)
+            WrappedPrior(tiny_network(), 4, adapt_lr=adapt_lr)
 
 
 def test_a_module_without_the_members_is_no_prior():
-    assert not isinstance(nn.Linear(2, 2), Prior)
+    assert not isinstance(nn.Linear(2, 2), LatentPrior)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverso import priors
 from inverso.errors import InversoError
 from inverso.networks import files as checkpoints
 from inverso.networks.download import cache_folder
@@ -166,23 +165,3 @@ class TestDownloadByName:
         publish(PGGAN(6, widths=(5, 4)), image_shape=(3, 16, 16), latent_dim=6)
         with pytest.raises(InversoError, match=re.escape("holds ('PGGAN', (3, 8, 8), (6,)) where its card announces")):
             load("pggan-dtd-128", progress=False)
-
-
-def test_public_names_are_exported():
-    assert set(priors.__all__) == {
-        "DCGAN",
-        "PGGAN",
-        "VAE",
-        "Card",
-        "GaussianPrior",
-        "Generator",
-        "Prior",
-        "SinGAN",
-        "StyleGAN2",
-        "StylePrior",
-        "available",
-        "card",
-        "load",
-        "save_prior",
-    }
-    assert all(hasattr(priors, name) for name in priors.__all__)

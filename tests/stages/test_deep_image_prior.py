@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from inverso.operators import Identity, RandomMask
-from inverso.priors import DCGAN, PGGAN, VAE, Generator
+from inverso.priors import DCGAN, PGGAN, VAE, WrappedPrior
 from inverso.stages import DeepImagePrior, InterruptedStage, Problem, State
 from inverso.stages.deep_image_prior import untrained
 from stages.toys import LinearPrior, pictures
@@ -24,11 +24,11 @@ class Bare(nn.Module):
         return (z @ self.matrix).reshape(-1, 1, 4, 6)
 
 
-def layered() -> Generator:
+def layered() -> WrappedPrior:
     layers = nn.Sequential(
         nn.Linear(6, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 24), nn.Unflatten(1, (1, 4, 6))
     )
-    return Generator(layers, 6)
+    return WrappedPrior(layers, 6)
 
 
 NETWORKS = {
@@ -36,15 +36,15 @@ NETWORKS = {
     "PGGAN": lambda: PGGAN(6, widths=(4, 4)),
     "VAE": lambda: VAE(6, hidden=6),
     "layers of torch": layered,
-    "bare parameters": lambda: Generator(Bare(), 6),
-    "weight norm": lambda: Generator(
+    "bare parameters": lambda: WrappedPrior(Bare(), 6),
+    "weight norm": lambda: WrappedPrior(
         nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 24)), nn.Unflatten(1, (1, 4, 6))), 6
     ),
 }
 
 
 @pytest.fixture(params=NETWORKS)
-def prior(request) -> Generator:
+def prior(request) -> WrappedPrior:
     return NETWORKS[request.param]().double().eval()
 
 
@@ -81,7 +81,7 @@ class TestUntrained:
         torch.testing.assert_close(torch.get_rng_state(), before, rtol=0, atol=0)
 
     def test_shuffling_keeps_the_scale(self):
-        prior = Generator(Bare(), 6)
+        prior = WrappedPrior(Bare(), 6)
         fresh = untrained(prior, seed=0).module.matrix
         torch.testing.assert_close(fresh.flatten().sort().values, prior.module.matrix.detach().flatten())
 
@@ -100,7 +100,7 @@ class TestUntrained:
         layers = nn.Sequential(
             nn.BatchNorm1d(24, affine=False), nn.Unflatten(1, (1, 4, 6)), nn.BatchNorm2d(1, track_running_stats=False)
         )
-        prior = Generator(layers, 24).eval()
+        prior = WrappedPrior(layers, 24).eval()
         assert untrained(prior, seed=0)(prior.sample_latent(2)).shape == (2, 1, 4, 6)
 
 
@@ -148,7 +148,7 @@ class TestStage:
         assert not torch.equal(after.image, before.image)
 
     def test_a_network_without_weights_gives_its_image(self):
-        prior = Generator(nn.Unflatten(1, (1, 4, 6)), 24, (0, 1))
+        prior = WrappedPrior(nn.Unflatten(1, (1, 4, 6)), 24, (0, 1))
         state = DeepImagePrior(steps=5)(Problem(pictures(2), Identity(), prior), State())
         torch.testing.assert_close(state.image, prior(prior.sample_latent(1).double()).expand(2, -1, -1, -1))
         assert len(state.trace[0].losses) == 1

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from inverso.operators import LinearOperator
-from inverso.priors import DCGAN, GaussianPrior
+from inverso.priors import DCGAN, LatentPrior, StylePrior
 from inverso.stages import Problem
 from inverso.types import ImageShape
 
 SHAPE: ImageShape = (1, 4, 6)
 
 
-class LinearPrior(GaussianPrior):
+class LinearPrior(LatentPrior):
     """Images `W z + b`, with well-conditioned W: least squares has one solution, and a formula for it."""
 
     adapt_lr = 1e-2
@@ -45,7 +45,7 @@ class LinearPrior(GaussianPrior):
         return torch.linalg.solve(normal, matrix.T @ rest).T
 
 
-class LinearStyles(GaussianPrior):
+class LinearStyles(StylePrior):
     """Images `sum_rf D_rf w_rf + 1/2` over rows r and filters f of styles: every space of styles is a linear one.
 
     The directions of all rows and filters are orthonormal, so that w++ can make every image of their span; those of w
@@ -84,7 +84,7 @@ class LinearStyles(GaussianPrior):
         return ((x - 0.5).flatten(1) @ basis @ basis.T).reshape(x.shape) + 0.5
 
 
-class Constant(GaussianPrior):
+class Constant(LatentPrior):
     """The same value in every pixel, `G(z) = z`: losses that can be computed by hand."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from inverso.operators import LinearOperator
-    from inverso.priors import GaussianPrior
+    from inverso.priors import LatentPrior
     from inverso.reconstruction import Reconstruction
     from inverso.stages import Stage
 
@@ -77,7 +77,7 @@ def _check_output(output: Path) -> None:
         raise FileNotFoundError(msg)
 
 
-def _read_photo(name: str, prior: GaussianPrior) -> Tensor:
+def _read_photo(name: str, prior: LatentPrior) -> Tensor:
     from inverso.images.io import PHOTOS, load_image, photo  # noqa: PLC0415
 
     channels, height, width = prior.image_shape
@@ -88,7 +88,7 @@ def _read_photo(name: str, prior: GaussianPrior) -> Tensor:
 
 
 def _reconstruct(
-    y: Tensor, A: LinearOperator, prior: GaussianPrior, *, noise: float, seed: int
+    y: Tensor, A: LinearOperator, prior: LatentPrior, *, noise: float, seed: int
 ) -> dict[str, Reconstruction]:
     """Run every method; one whose first stages have run goes on from there."""
     from inverso.methods import stages_of  # noqa: PLC0415

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from inverso.operators import LinearOperator
-    from inverso.priors import GaussianPrior
+    from inverso.priors import LatentPrior
     from inverso.reconstruction import Reconstruction
     from inverso.types import ImageShape
 
@@ -58,7 +58,7 @@ class Task:
     schedule: str
     starts: int
     spec: OperatorSpec | None
-    prior: GaussianPrior | None
+    prior: LatentPrior | None
     restorer: nn.Module | None
     noise: float
     seed: int
@@ -199,7 +199,7 @@ def solve(  # noqa: PLR0913 - one argument per option
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _load_prior(name: str, method: str, schedule: str, size: int | None) -> GaussianPrior | None:
+def _load_prior(name: str, method: str, schedule: str, size: int | None) -> LatentPrior | None:
     """Load the prior if a stage of the method needs one."""
     from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.priors import load  # noqa: PLC0415

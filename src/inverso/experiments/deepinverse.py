@@ -25,7 +25,7 @@ from inverso.experiments.table import Entry
 from inverso.metrics.inputs import missing_weights
 from inverso.networks.files import read_file, tensors
 from inverso.operators.plans import real_dtype
-from inverso.priors import Prior
+from inverso.priors import LatentPrior
 from inverso.stages import DirectStage, Need, Problem, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
@@ -143,7 +143,7 @@ class PlugAndPlay(DirectStage):
         check_count(self.steps, name="steps")
         check_positive(self.regularization, name="regularization")
 
-    def missing(self, prior: Prior) -> str | None:
+    def missing(self, prior: LatentPrior) -> str | None:
         """Say what has to be installed or fetched before it can run on the size of a prior's images, or None."""
         return self._lacks(prior.image_shape)
 
@@ -284,7 +284,7 @@ class DeepinvCSGM(Stage):
         check_positive(self.lr, name="lr")
         check_positive(self.tolerance, name="tolerance")
 
-    def missing(self, prior: Prior) -> str | None:  # noqa: ARG002 - PlugAndPlay looks at it
+    def missing(self, prior: LatentPrior) -> str | None:  # noqa: ARG002 - PlugAndPlay looks at it
         """Say what has to be installed before it can run, or None if nothing."""
         return _missing_package()
 
@@ -318,7 +318,8 @@ class DeepinvCSGM(Stage):
         def generate(z: Tensor) -> Tensor:
             nonlocal steps
             steps += 1
-            return problem.need(Need.PRIOR)(z)
+            image: Tensor = problem.need(Need.PRIOR)(z)
+            return image
 
         model = CSGMGenerator(generate, inf_max_iter=self.steps, inf_tol=self.tolerance, inf_lr=self.lr)
         start = starting_latents(problem, 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from inverso.checks import as_generator, check_non_negative
 from inverso.degradations import OldPhoto
 from inverso.operators import LinearOperator, Toning
-from inverso.priors import GaussianPrior, Prior, load
+from inverso.priors import LatentPrior, load
 from inverso.stages import DirectStage, Need, Problem, Stage, State
 from inverso.types import ImageShape, Seed
 
@@ -115,11 +115,11 @@ class DamageKnown(Stage):
         """Whether one of its stages begins at random."""
         return any(stage.random_start for stage in self.stages)
 
-    def missing(self, prior: Prior) -> str | None:
+    def missing(self, prior: LatentPrior) -> str | None:
         """Say why its own prior cannot be used on photos of the size of another's, or None."""
         return None if self.prior is None else self._misfit(load(self.prior, progress=False), prior.image_shape)
 
-    def _misfit(self, own: GaussianPrior, image_shape: ImageShape) -> str | None:
+    def _misfit(self, own: LatentPrior, image_shape: ImageShape) -> str | None:
         if own.image_shape == image_shape:
             return None
         return f"{self.prior} makes images of shape {own.image_shape}, not {image_shape}"

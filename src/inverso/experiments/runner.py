@@ -26,7 +26,7 @@ from inverso.experiments.results import PHOTOS, Results, Row, check_settings, re
 from inverso.experiments.scores import available, score
 from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
 from inverso.operators import LinearOperator
-from inverso.priors import GaussianPrior, load
+from inverso.priors import LatentPrior, load
 from inverso.priors.encoder import load as load_encoder
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
@@ -124,7 +124,7 @@ class _Session:
     experiment: Experiment
     options: Options
     photos: Photos
-    prior: GaussianPrior
+    prior: LatentPrior
     restorers: Mapping[str, nn.Module]
     out: Path
     results: Results
@@ -264,7 +264,7 @@ class _Session:
         return int(torch.stack(means).argmax())
 
 
-def _without_missing(experiment: Experiment, prior: GaussianPrior) -> Experiment:
+def _without_missing(experiment: Experiment, prior: LatentPrior) -> Experiment:
     """Leave out the methods that cannot run here, with a warning, as long as there are others."""
     missing = {name: reason for name, entry in experiment.methods.items() if (reason := _missing(entry, prior))}
     if not missing:
@@ -276,7 +276,7 @@ def _without_missing(experiment: Experiment, prior: GaussianPrior) -> Experiment
     return experiment.chosen([name for name in experiment.methods if name not in missing])
 
 
-def _missing(entry: Entry, prior: GaussianPrior) -> str | None:
+def _missing(entry: Entry, prior: LatentPrior) -> str | None:
     """Ask the stages that may lack a package or weights for the first thing that they lack."""
     for stage in stages_in(entry):
         if (reason := stage.missing(prior)) is not None:
@@ -326,7 +326,7 @@ def _settings(
     experiment: Experiment,
     options: Options,
     photos: Photos,
-    prior: GaussianPrior,
+    prior: LatentPrior,
     restorers: Mapping[str, nn.Module],
 ) -> dict[str, Any]:
     """Say everything that the numbers depend on."""

@@ -1,15 +1,14 @@
-"""Generative priors: what images look like."""
+"""Priors: what images look like, told by a network that makes them from latents or by one that removes noise."""
 
-from inverso.priors.base import AnyPrior, Denoiser, GaussianPrior, Generator, Prior
+from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
 from inverso.priors.cards import Card
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2
-from inverso.priors.styles import StylePrior
 from inverso.priors.vae import VAE
-from inverso.priors.wrap import WrappedDenoiser
+from inverso.priors.wrap import WrappedDenoiser, WrappedPrior
 from inverso.priors.zoo import available, card, load
 
 __all__ = [
@@ -19,13 +18,12 @@ __all__ = [
     "AnyPrior",
     "Card",
     "Denoiser",
-    "GaussianPrior",
-    "Generator",
-    "Prior",
+    "LatentPrior",
     "SinGAN",
     "StyleGAN2",
     "StylePrior",
     "WrappedDenoiser",
+    "WrappedPrior",
     "available",
     "card",
     "load",

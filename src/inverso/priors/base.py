@@ -1,69 +1,46 @@
-"""What a prior is: the protocol, the base of our own families and the wrapper for anybody's network."""
+"""The two kinds of prior: `LatentPrior` draws images from latents, `Denoiser` removes noise from photos."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator, check_count, check_non_negative, check_number, check_positive
+from inverso.checks import as_generator, check_count, check_non_negative, check_positive
 from inverso.types import ImageShape, Seed
 
 TYPICAL_ERROR = 0.09
 """Root mean square error of a good denoiser of color photos, over the square root of sigma (FFDNet: 0.088 to 0.090)."""
 
 
-@runtime_checkable
-class Prior(Protocol):
-    """What images look like: a differentiable map `G` from latents to images.
+class LatentPrior(nn.Module):
+    """Base of priors that make images from latents: a differentiable map `x = G(z)` with `z ~ N(0, I)`.
 
-    Every method of the library accepts any `torch.nn.Module` with these members. `Generator` gives them to a network
-    that lacks them.
-
-    Example:
-        >>> from inverso.priors import DCGAN, Prior
-        >>> isinstance(DCGAN(16, width=8), Prior)
-        True
-    """
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        """Shape of one latent, without the batch."""
-
-    @property
-    def image_shape(self) -> ImageShape:
-        """Shape `(C, H, W)` of one image."""
-
-    @property
-    def adapt_lr(self) -> float:
-        """Step size of Adam on the weights that suits their scale, for image adaptation."""
-
-    @property
-    def latent_weight(self) -> float:
-        """Mean squared error per number of what it cannot make; 0 if the norm of a latent means nothing to it."""
-
-    def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
-        """Draw `n` latents, `(n, *latent_shape)`, from the distribution the prior was trained with."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1], never clamped."""
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Do what `forward` does."""
-
-
-class GaussianPrior(nn.Module):
-    """Base of priors whose latent is standard normal, `z ~ N(0, I)`.
-
-    A family writes `forward` and starts it with `self.check_latent(z)`.
+    A subclass writes `forward` and starts it with `self.check_latent(z)`. `WrappedPrior` makes one of any network.
 
     Args:
-        latent_shape: Shape of one latent.
+        latent_shape: Shape of one latent, without the batch.
         image_shape: Shape `(C, H, W)` of one image.
+
+    Attributes:
+        adapt_lr: Step size of Adam on the weights that suits their scale, for image adaptation.
+        latent_weight: Mean squared error per number of the images that it cannot make, by which `CSGM` weighs the
+            squared norm of the latent; 0 if that norm means nothing to it.
+
+    Example:
+        >>> import torch
+        >>> from inverso.priors import LatentPrior
+        >>> class Pixels(LatentPrior):
+        ...     def forward(self, z):
+        ...         self.check_latent(z)
+        ...         return z.sigmoid().reshape(-1, *self.image_shape)
+        >>> prior = Pixels(latent_shape=(4,), image_shape=(1, 2, 2))
+        >>> prior(prior.sample_latent(3)).shape
+        torch.Size([3, 1, 2, 2])
     """
 
     adapt_lr: float = 1e-3
@@ -73,6 +50,10 @@ class GaussianPrior(nn.Module):
         super().__init__()
         self.latent_shape = latent_shape
         self.image_shape = image_shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1], never clamped."""
+        raise NotImplementedError
 
     def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
         """Draw latents from N(0, I), the same bits on every device.
@@ -147,6 +128,37 @@ class GaussianPrior(nn.Module):
                 if tensor.is_floating_point():
                     return tensor
         return torch.empty(0, device="cpu")
+
+
+class StylePrior(LatentPrior):
+    """Base of priors that make images from styles: rows of vectors, each of which steers some of the layers.
+
+    The spaces of styles grow from w, the same vector in every row, over w+, a vector for each row, to w++, a vector for
+    each row and each filter (output channel) of the layers there (Poirier-Ginter & Lalonde 2023, section 3.1). A
+    subclass sets the attributes and writes `synthesize` and `forward`.
+
+    Attributes:
+        num_ws: Rows of styles.
+        w_dim: Length of one style vector.
+        filters: Style vectors per row in w++: the largest number of output channels of any layer.
+        mean_w: The mean style, `(w_dim,)`: that of an average image.
+
+    Example:
+        >>> from inverso.priors import DCGAN, StyleGAN2, StylePrior
+        >>> isinstance(StyleGAN2(16, z_dim=8, w_dim=8, channel_max=8), StylePrior)
+        True
+        >>> isinstance(DCGAN(8, width=4), StylePrior)
+        False
+    """
+
+    num_ws: int
+    w_dim: int
+    filters: int
+    mean_w: Tensor
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Map styles `(n, num_ws, w_dim)` or `(n, num_ws, filters, w_dim)` to images `(n, C, H, W)`, not clamped."""
+        raise NotImplementedError
 
 
 class Denoiser(nn.Module):
@@ -269,117 +281,8 @@ class Denoiser(nn.Module):
         return f"channels={self.channels}, {size}, sigma_range={self.sigma_range}"
 
 
-class Generator(GaussianPrior):
-    """Use any network as a prior: `G(z) = (module(z) - low) / (high - low)`.
-
-    The module keeps its weights and its train mode; call `.eval()` on it if its batch norms should use their running
-    statistics. Its output is mapped to [0, 1] and not clamped. Latents are drawn from N(0, I); override `sample_latent`
-    in a subclass for another distribution.
-
-    Args:
-        module: The network, mapping latents `(n, *latent_shape)` to images `(n, C, H, W)`.
-        latent_shape: Shape of one latent; an integer `d` means `(d,)`.
-        value_range: Values `(low, high)` that the module gives for black and white.
-        image_shape: Shape `(C, H, W)` of one image. By default the module is called once, without gradient, in
-            evaluation mode and on copies of its buffers, to find out.
-        adapt_lr: Step size of Adam on the weights, for image adaptation.
-        latent_weight: Mean squared error per number of what the module cannot make, by which `CSGM` weighs the latent's
-            squared norm; 0 if that norm means nothing to the module, as where it normalizes its input. By default that
-            of the module if it is a prior itself, and 0.004 (24 dB) otherwise.
-
-    Raises:
-        TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
-        ValueError: A size or the step size is not positive, the weight is negative, the range is not increasing, or
-            the module fails on a latent of that shape or does not return images.
-
-    Example:
-        >>> from torch import nn
-        >>> prior = Generator(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8)
-        >>> prior.image_shape
-        (3, 4, 4)
-        >>> prior(prior.sample_latent(2)).shape
-        torch.Size([2, 3, 4, 4])
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        latent_shape: int | tuple[int, ...],
-        value_range: tuple[float, float] = (-1.0, 1.0),
-        *,
-        image_shape: ImageShape | None = None,
-        adapt_lr: float = 1e-3,
-        latent_weight: float | None = None,
-    ) -> None:
-        if not isinstance(module, nn.Module):
-            msg = (
-                f"module must be a torch.nn.Module, got {type(module).__name__}; wrap a function in a Module's forward"
-            )
-            raise TypeError(msg)
-        if not isinstance(latent_shape, int | tuple | list):
-            msg = f"latent_shape must be an integer or a tuple of integers, got {latent_shape!r}"
-            raise TypeError(msg)
-        sizes = (latent_shape,) if isinstance(latent_shape, int) else tuple(latent_shape)
-        for size in sizes:
-            check_count(size, name="each size of latent_shape")
-        if not isinstance(value_range, tuple | list) or len(value_range) != 2:
-            msg = f"value_range must be (low, high), got {value_range}"
-            raise ValueError(msg)
-        low, high = (check_number(value, name="value_range", expected="two numbers") for value in value_range)
-        if low >= high:
-            msg = f"value_range must be (low, high) with low < high, got {value_range}"
-            raise ValueError(msg)
-        super().__init__(latent_shape=sizes, image_shape=(1, 1, 1))
-        self.module = module
-        self.value_range = (low, high)
-        self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
-        own = module.latent_weight if isinstance(module, GaussianPrior) else self.latent_weight
-        self.latent_weight = check_non_negative(own if latent_weight is None else latent_weight, name="latent_weight")
-        self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1]."""
-        self.check_latent(z)
-        image: Tensor = self.module(z)
-        expected = (len(z), *self.image_shape)
-        if not isinstance(image, Tensor) or tuple(image.shape) != expected:
-            msg = f"the module returned {_describe(image)}, expected a tensor of shape {expected}"
-            raise ValueError(msg)
-        low, high = self.value_range
-        return (image - low) / (high - low)
-
-    def extra_repr(self) -> str:
-        """Describe the wrapper in the module's printout."""
-        return f"latent_shape={self.latent_shape}, image_shape={self.image_shape}, value_range={self.value_range}"
-
-    def _probe(self) -> ImageShape:
-        """Call the module once and read the image's shape, leaving no trace."""
-        z = self.sample_latent(1)
-        modes = {child: child.training for child in self.module.modules()}
-        buffers = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
-        devices = [z.device] if z.device.type == "cuda" else []
-        self.module.eval()
-        try:
-            # Layers such as random noise maps draw from the global state, so it is put back afterwards.
-            with torch.no_grad(), torch.random.fork_rng(devices=devices):
-                image: Any = torch.func.functional_call(self.module, buffers, (z,))
-        except Exception as error:
-            msg = (
-                f"the module fails on a latent of shape {tuple(z.shape)}: {error}; "
-                "give the latent_shape it expects, without the batch"
-            )
-            raise ValueError(msg) from error
-        finally:
-            for child, training in modes.items():
-                child.training = training
-        if not isinstance(image, Tensor) or image.ndim != 4 or len(image) != 1:
-            msg = f"the module returned {_describe(image)} for one latent, expected images (1, C, H, W)"
-            raise ValueError(msg)
-        return as_image_shape(image.shape[1:])
-
-
-AnyPrior: TypeAlias = "Prior | Denoiser | tuple[Prior, Denoiser]"
-"""What `solve` takes as `prior=`."""
+AnyPrior: TypeAlias = LatentPrior | Denoiser | tuple[LatentPrior, Denoiser]
+"""What `solve` takes for `prior`: one of either kind, or one of each."""
 
 
 def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0) -> nn.Parameter:
@@ -402,7 +305,3 @@ def as_image_shape(shape: Sequence[int]) -> ImageShape:
 def _can_be_asked(values: Tensor) -> bool:
     """Tell whether values may be looked at; inside `torch.func.vmap` they may not."""
     return not torch._C._functorch.is_batchedtensor(values)
-
-
-def _describe(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from inverso.checks import as_generator, check_count
-from inverso.priors.base import GaussianPrior, draw_normal
+from inverso.priors.base import LatentPrior, draw_normal
 from inverso.types import Seed
 
 LAST_LAYER = "outlayer"
 
 
-class DCGAN(GaussianPrior):
+class DCGAN(LatentPrior):
     """Generate images with transposed convolutions, batch norm and tanh (Radford et al. 2016).
 
     The layers carry the names of the pytorch/examples generator (`main.0`, `main.1`, ...), so its state dicts load

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 
 from inverso.checks import as_generator, check_count, check_number
-from inverso.priors.base import GaussianPrior, draw_normal
+from inverso.priors.base import LatentPrior, draw_normal
 from inverso.types import Seed
 
 WIDTHS_1024 = (512, 512, 512, 512, 256, 128, 64, 32, 16)
@@ -25,7 +25,7 @@ SLOPE = 0.2
 LAYOUTS = ("ptrblck", "gan-zoo")
 
 
-class PGGAN(GaussianPrior):
+class PGGAN(LatentPrior):
     """Generate images with the progressively grown GAN (Karras et al. 2018, section 4 and appendix A).
 
     Weights are equalized: stored with unit variance, and multiplied in the forward pass by sqrt(2 / fan-in).

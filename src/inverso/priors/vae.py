@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from inverso.checks import as_generator, check_count
-from inverso.priors.base import GaussianPrior, as_image_shape, draw_normal
+from inverso.priors.base import LatentPrior, as_image_shape, draw_normal
 from inverso.types import Seed
 
 ENCODER_LAYERS = ("fc1", "fc21", "fc22")
 
 
-class VAE(GaussianPrior):
+class VAE(LatentPrior):
     """Decode latents with two linear layers: `G(z) = sigmoid(W4 relu(W3 z + b3) + b4)` (Kingma & Welling 2014).
 
     This is the network that public MNIST autoencoders in the manner of pytorch/examples use; its layers carry their

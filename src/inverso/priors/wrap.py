@@ -3,12 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from inverso.checks import check_interval, check_positive
+from inverso.checks import check_count, check_interval, check_non_negative, check_number, check_positive
+from inverso.priors.base import LatentPrior, as_image_shape
 from inverso.priors.padding import PaddedDenoiser
 from inverso.types import ImageShape
+
+
+class WrappedPrior(LatentPrior):
+    """Use any network that makes images from latents as a prior: `G(z) = (module(z) - low) / (high - low)`.
+
+    The module keeps its weights and its train mode; call `.eval()` on it if its batch norms should use their running
+    statistics. Its output is mapped to [0, 1] and not clamped. Latents are drawn from N(0, I); override `sample_latent`
+    in a subclass for another distribution.
+
+    Args:
+        module: The network, mapping latents `(n, *latent_shape)` to images `(n, C, H, W)`.
+        latent_shape: Shape of one latent; an integer `d` means `(d,)`.
+        value_range: Values `(low, high)` that the module gives for black and white.
+        image_shape: Shape `(C, H, W)` of one image. By default the module is called once, without gradient, in
+            evaluation mode and on copies of its buffers, to find out.
+        adapt_lr: Step size of Adam on the weights, for image adaptation.
+        latent_weight: Mean squared error per number of what the module cannot make, by which `CSGM` weighs the latent's
+            squared norm; 0 if that norm means nothing to the module, as where it normalizes its input. By default that
+            of the module if it is a prior itself, and 0.004 (24 dB) otherwise.
+
+    Raises:
+        TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
+        ValueError: A size or the step size is not positive, the weight is negative, the range is not increasing, or
+            the module fails on a latent of that shape or does not return images.
+
+    Example:
+        >>> from torch import nn
+        >>> from inverso.priors import WrappedPrior
+        >>> prior = WrappedPrior(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8)
+        >>> prior.image_shape
+        (3, 4, 4)
+        >>> prior(prior.sample_latent(2)).shape
+        torch.Size([2, 3, 4, 4])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        latent_shape: int | tuple[int, ...],
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        *,
+        image_shape: ImageShape | None = None,
+        adapt_lr: float = 1e-3,
+        latent_weight: float | None = None,
+    ) -> None:
+        if not isinstance(module, nn.Module):
+            msg = (
+                f"module must be a torch.nn.Module, got {type(module).__name__}; wrap a function in a Module's forward"
+            )
+            raise TypeError(msg)
+        if not isinstance(latent_shape, int | tuple | list):
+            msg = f"latent_shape must be an integer or a tuple of integers, got {latent_shape!r}"
+            raise TypeError(msg)
+        sizes = (latent_shape,) if isinstance(latent_shape, int) else tuple(latent_shape)
+        for size in sizes:
+            check_count(size, name="each size of latent_shape")
+        if not isinstance(value_range, tuple | list) or len(value_range) != 2:
+            msg = f"value_range must be (low, high), got {value_range}"
+            raise ValueError(msg)
+        low, high = (check_number(value, name="value_range", expected="two numbers") for value in value_range)
+        if low >= high:
+            msg = f"value_range must be (low, high) with low < high, got {value_range}"
+            raise ValueError(msg)
+        super().__init__(latent_shape=sizes, image_shape=(1, 1, 1))
+        self.module = module
+        self.value_range = (low, high)
+        self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
+        own = module.latent_weight if isinstance(module, LatentPrior) else self.latent_weight
+        self.latent_weight = check_non_negative(own if latent_weight is None else latent_weight, name="latent_weight")
+        self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1]."""
+        self.check_latent(z)
+        image: Tensor = self.module(z)
+        expected = (len(z), *self.image_shape)
+        if not isinstance(image, Tensor) or tuple(image.shape) != expected:
+            msg = f"the module returned {_describe(image)}, expected a tensor of shape {expected}"
+            raise ValueError(msg)
+        low, high = self.value_range
+        return (image - low) / (high - low)
+
+    def extra_repr(self) -> str:
+        """Describe the wrapper in the module's printout."""
+        return f"latent_shape={self.latent_shape}, image_shape={self.image_shape}, value_range={self.value_range}"
+
+    def _probe(self) -> ImageShape:
+        """Call the module once and read the image's shape, leaving no trace."""
+        z = self.sample_latent(1)
+        modes = {child: child.training for child in self.module.modules()}
+        buffers = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        devices = [z.device] if z.device.type == "cuda" else []
+        self.module.eval()
+        try:
+            # Layers such as random noise maps draw from the global state, so it is put back afterwards.
+            with torch.no_grad(), torch.random.fork_rng(devices=devices):
+                image: Any = torch.func.functional_call(self.module, buffers, (z,))
+        except Exception as error:
+            msg = (
+                f"the module fails on a latent of shape {tuple(z.shape)}: {error}; "
+                "give the latent_shape it expects, without the batch"
+            )
+            raise ValueError(msg) from error
+        finally:
+            for child, training in modes.items():
+                child.training = training
+        if not isinstance(image, Tensor) or image.ndim != 4 or len(image) != 1:
+            msg = f"the module returned {_describe(image)} for one latent, expected images (1, C, H, W)"
+            raise ValueError(msg)
+        return as_image_shape(image.shape[1:])
 
 
 class WrappedDenoiser(PaddedDenoiser):
@@ -87,3 +200,7 @@ class WrappedDenoiser(PaddedDenoiser):
     def error(self, sigma: float) -> float:
         """Tell the root mean square error: by the function that was given, or from the measured points."""
         return super().error(sigma) if self.measured is None else self.measured(sigma)
+
+
+def _describe(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

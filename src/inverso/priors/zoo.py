@@ -8,7 +8,7 @@ from pathlib import Path
 from inverso.errors import InversoError
 from inverso.networks.download import fetch
 from inverso.networks.files import embedded
-from inverso.priors.base import GaussianPrior
+from inverso.priors.base import LatentPrior
 from inverso.priors.cards import CARDS, Card
 from inverso.priors.formats.readers import read_prior
 
@@ -51,7 +51,7 @@ def card(name: str) -> Card:
     raise ValueError(msg)
 
 
-def load(name_or_path: str | Path, *, progress: bool = True) -> GaussianPrior:
+def load(name_or_path: str | Path, *, progress: bool = True) -> LatentPrior:
     """Load a prior by its name, or from a checkpoint file.
 
     Embedded priors work offline. Other names are downloaded once, to torch.hub's cache, and checked by hash. A file is
@@ -84,7 +84,7 @@ def load(name_or_path: str | Path, *, progress: bool = True) -> GaussianPrior:
     raise ValueError(msg)
 
 
-def _load_card(known: Card, *, progress: bool) -> GaussianPrior:
+def _load_card(known: Card, *, progress: bool) -> LatentPrior:
     if known.url is None:
         with embedded("inverso.priors", known.name) as path:
             prior = read_prior(path)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inverso.errors import InversoError
 from inverso.operators import LinearOperator
-from inverso.priors import Denoiser, Prior, StylePrior
+from inverso.priors import Denoiser, LatentPrior, StylePrior
 from inverso.types import ImageShape
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
@@ -61,7 +61,7 @@ class Problem:
 
     y: Tensor
     A: LinearOperator | None = None
-    prior: Prior | None = None
+    prior: LatentPrior | None = None
     denoiser: Denoiser | None = None
     restorer: nn.Module | None = None
     noise: float = 0.0
@@ -87,7 +87,7 @@ class Problem:
     @overload
     def need(self, part: Literal[Need.OPERATOR]) -> LinearOperator: ...
     @overload
-    def need(self, part: Literal[Need.PRIOR]) -> Prior: ...
+    def need(self, part: Literal[Need.PRIOR]) -> LatentPrior: ...
     @overload
     def need(self, part: Literal[Need.STYLES]) -> StylePrior: ...
     @overload
@@ -268,7 +268,7 @@ class Stage(ABC):
         """Whether another seed gives another answer, so that averaging over seeds makes sense."""
         return False
 
-    def missing(self, prior: Prior) -> str | None:  # noqa: ARG002 - subclasses look at it
+    def missing(self, prior: LatentPrior) -> str | None:  # noqa: ARG002 - subclasses look at it
         """Say why it cannot run with a prior, for want of a package or of weights that fit, or None."""
         return None
 

@@ -14,7 +14,7 @@ from inverso.errors import InversoError
 from inverso.operators.plans import real_dtype
 from inverso.optim.descent import Best, Evaluation, Guard, descend
 from inverso.optim.quasi_newton import QuasiNewton
-from inverso.priors import Prior
+from inverso.priors import LatentPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.stages.base import Need, Problem, Stage, StageRecord, State, energies
 from inverso.stages.guess import guess, misfit, named
@@ -90,7 +90,7 @@ class CSGM(Stage):
             msg = f"encoder must be a LatentEncoder or the name of one, got {type(self.encoder).__name__}"
             raise TypeError(msg)
 
-    def missing(self, prior: Prior) -> str | None:
+    def missing(self, prior: LatentPrior) -> str | None:
         """Say why its encoder cannot be used with a prior, or None."""
         if self.encoder is None:
             return None

@@ -11,7 +11,7 @@ from torch import nn
 
 from inverso.checks import as_generator, check_count, check_positive
 from inverso.optim.adaptation import Adaptation
-from inverso.priors import Prior
+from inverso.priors import LatentPrior
 from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.csgm import starting_latents
 
@@ -72,7 +72,7 @@ class DeepImagePrior(Stage):
         return State(image=fitted.image, latent=state.latent, weights=state.weights, trace=fitted.trace)
 
 
-def untrained(prior: Prior, *, seed: int) -> nn.Module:
+def untrained(prior: LatentPrior, *, seed: int) -> nn.Module:
     """Return a copy of a network, on the CPU, with everything it has learned removed.
 
     Layers that know how to start anew do so; weights that this leaves as they were are shuffled, which keeps their
@@ -101,7 +101,7 @@ def _start_anew(module: nn.Module, generator: torch.Generator) -> None:
             parameter.copy_(before.flatten()[order].reshape(parameter.shape))
 
 
-def _calibrate(network: nn.Module, prior: Prior, seed: int) -> None:
+def _calibrate(network: nn.Module, prior: LatentPrior, seed: int) -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     statistics = [norm.running_mean for norm in norms if norm.running_mean is not None]
     if not statistics:

@@ -11,7 +11,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
-from inverso.priors import Prior
+from inverso.priors import LatentPrior
 from inverso.priors.encoder import LatentEncoder, load
 from inverso.stages.base import Need, Problem
 from inverso.types import ImageShape
@@ -28,9 +28,10 @@ def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tenso
     return torch.cat([2 * left[0] - 1, left[1]], dim=1)
 
 
-def first_image(prior: Prior, like: Tensor) -> Tensor:
+def first_image(prior: LatentPrior, like: Tensor) -> Tensor:
     """Give the image of the prior's first latent, by which an encoder knows it."""
-    return prior(prior.sample_latent(1, seed=0).to(like.device, real_dtype(like.dtype)))
+    image: Tensor = prior(prior.sample_latent(1, seed=0).to(like.device, real_dtype(like.dtype)))
+    return image
 
 
 def named(encoder: LatentEncoder | str | Path) -> LatentEncoder:
@@ -38,7 +39,7 @@ def named(encoder: LatentEncoder | str | Path) -> LatentEncoder:
     return encoder if isinstance(encoder, LatentEncoder) else load(encoder)
 
 
-def misfit(encoder: LatentEncoder, prior: Prior, like: Tensor) -> str | None:
+def misfit(encoder: LatentEncoder, prior: LatentPrior, like: Tensor) -> str | None:
     """Say why an encoder cannot guess the latents of a prior, or None."""
     if (prior.image_shape, prior.latent_shape) != (encoder.image_shape, (encoder.latent_dim,)):
         own = f"latents of shape {prior.latent_shape} and images of shape {prior.image_shape}"

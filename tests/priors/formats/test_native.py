@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from inverso.priors import DCGAN, PGGAN, VAE, Generator, SinGAN, StyleGAN2, load, save_prior
+from inverso.priors import DCGAN, PGGAN, VAE, SinGAN, StyleGAN2, WrappedPrior, load, save_prior
 
 PRIORS = {
     "DCGAN": DCGAN(8, width=4, depth=2, channels=1),
@@ -122,7 +122,7 @@ def test_networks_of_others_are_refused(tmp_path):
     class Mine(DCGAN):
         pass
 
-    for prior in (Generator(nn.Unflatten(1, (1, 2, 2)), 4), nn.Linear(2, 2), Mine(4, width=2, depth=1)):
+    for prior in (WrappedPrior(nn.Unflatten(1, (1, 2, 2)), 4), nn.Linear(2, 2), Mine(4, width=2, depth=1)):
         with pytest.raises(TypeError, match=r"prior must be one of DCGAN, PGGAN, SinGAN, StyleGAN2, VAE, got"):
             save_prior(prior, tmp_path / "p")
 

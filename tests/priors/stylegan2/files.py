@@ -88,7 +88,7 @@ def _parents(path: str) -> list[str]:
 
 def generator(state: dict[str, Tensor], *, layers: dict[str, Any] | None = None, **attributes: Any) -> Persistent:
     """The pickled generator; `layers` are attributes of every convolution, `attributes` those of the generator."""
-    root = Persistent("Generator", **attributes)
+    root = Persistent("WrappedPrior", **attributes)
     for name, value in state.items():
         *path, entry = name.split(".")
         module = root

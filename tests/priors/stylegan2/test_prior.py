@@ -180,7 +180,7 @@ class TestSpaces:
         assert used.sum(dim=1).tolist() == [6, 5, 5, 4, 4, 3]
         assert all(bool(row[: int(count)].all()) for row, count in zip(used, used.sum(dim=1), strict=True))
 
-    def test_style_spaces_are_seen_by_the_protocol(self):
+    def test_style_spaces_are_told_by_the_class(self):
         assert isinstance(tiny(), StylePrior)
         assert not isinstance(DCGAN(8, width=4), StylePrior)
 

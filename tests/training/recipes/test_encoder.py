@@ -14,7 +14,7 @@ from inverso.errors import InversoError
 from inverso.images.io import load_image, save_image
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, RandomMask
-from inverso.priors import DCGAN, GaussianPrior, Generator, save_prior
+from inverso.priors import DCGAN, LatentPrior, WrappedPrior, save_prior
 from inverso.priors.encoder import load
 from inverso.stages import Problem
 from inverso.stages.guess import first_image, guess
@@ -25,7 +25,7 @@ RECIPE = EncoderRecipe(size=16, width=8, batch=10, warmup=0, held_out=6, lr=3e-3
 
 
 @pytest.fixture(scope="module")
-def prior() -> Generator:
+def prior() -> WrappedPrior:
     """A prior whose images differ: four smooth patterns, mixed."""
     generator = torch.Generator().manual_seed(4)
     patterns = torch.nn.functional.interpolate(torch.randn(4, 3, 4, 4, generator=generator), 16, mode="bicubic")
@@ -33,13 +33,13 @@ def prior() -> Generator:
     with torch.no_grad():
         mix.weight.copy_(patterns.flatten(1).T)
         mix.bias.zero_()
-    return Generator(nn.Sequential(mix, nn.Sigmoid(), nn.Unflatten(1, (3, 16, 16))), 4).requires_grad_(
+    return WrappedPrior(nn.Sequential(mix, nn.Sigmoid(), nn.Unflatten(1, (3, 16, 16))), 4).requires_grad_(
         requires_grad=False
     )
 
 
 @pytest.fixture(scope="module")
-def photos(prior: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(prior: WrappedPrior, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images that the prior can make, so that there is something to find."""
     folder = tmp_path_factory.mktemp("photos")
     for k, image in enumerate(prior(prior.sample_latent(60, seed=2))):
@@ -47,7 +47,7 @@ def photos(prior: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(photos: Path, prior: GaussianPrior | str, out: Path, *, steps: int = 60, resume: bool = False, **changes):
+def train(photos: Path, prior: LatentPrior | str, out: Path, *, steps: int = 60, resume: bool = False, **changes):
     settings = LoopSettings(steps, checkpoint_every=10, evaluate_every=30, log_every=10)
     return fit_encoder(
         photos,
@@ -62,13 +62,13 @@ def train(photos: Path, prior: GaussianPrior | str, out: Path, *, steps: int = 6
 
 
 @pytest.fixture(scope="module")
-def unbroken(photos: Path, prior: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(photos: Path, prior: WrappedPrior, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "unbroken"
     train(photos, prior, out)
     return out
 
 
-def test_it_learns(unbroken: Path, prior: Generator) -> None:
+def test_it_learns(unbroken: Path, prior: WrappedPrior) -> None:
     with (unbroken / "losses.csv").open() as stream:
         quality = [float(row["mse_db"]) for row in csv.DictReader(stream)]
     assert quality[-1] > quality[0] + 1
@@ -93,7 +93,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos, prior, u
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_another_prior_does_not_go_on(photos: Path, prior: Generator, tmp_path: Path) -> None:
+def test_another_prior_does_not_go_on(photos: Path, prior: WrappedPrior, tmp_path: Path) -> None:
     train(photos, prior, tmp_path / "run", steps=1)
     other = copy.deepcopy(prior)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_by_the_name_or_file_of_a_prior(photos: Path, tmp_path: Path) -> None:
     assert encoder.latent_dim == 4
 
 
-def test_refusals(photos: Path, prior: Generator, unbroken: Path, tmp_path: Path) -> None:
+def test_refusals(photos: Path, prior: WrappedPrior, unbroken: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"64 x 64 pixels, .* the prior makes images \(3, 16, 16\) of latents \(4,\)"):
         train(photos, prior, tmp_path, recipe=EncoderRecipe())
     with pytest.raises(ValueError, match=r"color images .* the prior makes images \(1, 16, 16\)"):

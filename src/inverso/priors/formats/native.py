@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from inverso.networks.files import Contents, tensors, write_network
-from inverso.priors.base import GaussianPrior
+from inverso.priors.base import LatentPrior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
@@ -25,7 +25,7 @@ FAMILIES: dict[str, type[DCGAN | PGGAN | SinGAN | StyleGAN2 | VAE]] = {
 }
 
 
-def save_prior(prior: GaussianPrior, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+def save_prior(prior: LatentPrior, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write a prior to a safetensors file that `load` reads.
 
     The file is written under another name and then moved to its place, so that a reader never sees half of it.
@@ -56,7 +56,7 @@ def save_prior(prior: GaussianPrior, path: str | Path, *, dtype: torch.dtype | N
     write_network(prior.state_dict(), path, metadata=metadata, dtype=dtype)
 
 
-def read_native(contents: Contents) -> GaussianPrior:
+def read_native(contents: Contents) -> LatentPrior:
     """Build the prior that `save_prior` wrote, in evaluation mode.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inverso.networks.files import read_file, tensors
-from inverso.priors.base import GaussianPrior
+from inverso.priors.base import LatentPrior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.formats import stylegan2_rosinality
 from inverso.priors.formats.gan_zoo import BaseConfig, is_checkpoint, is_dcgan, read_dcgan, read_pgan
@@ -33,7 +33,7 @@ class Layout:
 
     name: str
     matches: Callable[[Mapping[str, Any]], bool]
-    build: Callable[[Mapping[str, Any]], GaussianPrior]
+    build: Callable[[Mapping[str, Any]], LatentPrior]
 
 
 LAYOUTS = (
@@ -76,7 +76,7 @@ LAYOUTS = (
 )
 
 
-def read_prior(path: str | Path) -> GaussianPrior:
+def read_prior(path: str | Path) -> LatentPrior:
     """Read a prior from a checkpoint of any known layout; nothing in the file is executed.
 
     Args:
@@ -109,7 +109,7 @@ def read_prior(path: str | Path) -> GaussianPrior:
     raise ValueError(msg)
 
 
-def _build(layout: Layout, data: Mapping[str, Any]) -> GaussianPrior:
+def _build(layout: Layout, data: Mapping[str, Any]) -> LatentPrior:
     try:
         return layout.build(data)
     except (TypeError, ValueError, RuntimeError) as error:

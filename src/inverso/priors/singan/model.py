@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso.checks import as_generator, check_count, check_image
-from inverso.priors.base import GaussianPrior, draw_normal
+from inverso.priors.base import LatentPrior, draw_normal
 from inverso.priors.singan import animation, editing, enlarging
 from inverso.priors.singan.networks import ScaleGenerator
 from inverso.priors.singan.pyramid import scaled_sizes
@@ -19,7 +19,7 @@ from inverso.priors.singan.resize import check_size, resize
 from inverso.types import Seed
 
 
-class SinGAN(GaussianPrior):
+class SinGAN(LatentPrior):
     """Generate images that are put together as one photo is (Rott Shaham et al. 2019).
 
     Scale 0, the coarsest, makes an image of noise alone; each further scale upsamples the image below and adds details

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_number, check_positive
-from inverso.priors.base import GaussianPrior
+from inverso.priors.base import StylePrior
 from inverso.priors.stylegan2.sizes import check_widths, read_sizes
 from inverso.priors.stylegan2.synthesis import Noise, NoiseKind, StyleMapping, Synthesis
-from inverso.priors.styles import Space
 from inverso.types import Seed
+
+Space: TypeAlias = Literal["z", "w", "w+", "w++"]
+"""Where latents live: Gaussian, one style, one style per row, one style per row and filter."""
 
 SPACES: tuple[str, ...] = get_args(Space)
 MEAN_SAMPLES = 10_000
 
 
-class StyleGAN2(GaussianPrior):
+class StyleGAN2(StylePrior):
     """Generate images with StyleGAN2 (Karras et al. 2020), in plain PyTorch.
 
     A mapping network turns the direction of a latent z into a style w; each layer of the synthesis network scales its

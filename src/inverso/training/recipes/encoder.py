@@ -16,7 +16,7 @@ from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
 from inverso.metrics import psnr
-from inverso.priors import GaussianPrior
+from inverso.priors import LatentPrior
 from inverso.priors import load as load_prior
 from inverso.priors.encoder import LatentEncoder, load, save_encoder
 from inverso.priors.encoder.network import ALIKE, GROUPS
@@ -90,7 +90,7 @@ class EncoderRecipe:
 def fit_encoder(  # noqa: PLR0913 - what the other trainings take, and the prior
     data: str | Path,
     *,
-    prior: GaussianPrior | str = "faces-64",
+    prior: LatentPrior | str = "faces-64",
     out: str | Path,
     recipe: EncoderRecipe | None = None,
     steps: int = 5_000,
@@ -150,11 +150,11 @@ def fit_encoder(  # noqa: PLR0913 - what the other trainings take, and the prior
 class EncoderTraining:
     """An encoder in front of a frozen prior, and the step that trains it."""
 
-    def __init__(self, photos: PhotoFolder, prior: GaussianPrior, recipe: EncoderRecipe, fabric: Fabric) -> None:
+    def __init__(self, photos: PhotoFolder, prior: LatentPrior, recipe: EncoderRecipe, fabric: Fabric) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(len(KINDS), len(photos) // 10)))
         here = torch.empty(0, device=fabric.device)
-        self.prior = cast("GaussianPrior", frozen_copy(prior, here))
+        self.prior = cast("LatentPrior", frozen_copy(prior, here))
         encoder = LatentEncoder(prior.latent_shape[0], prior.image_shape, width=recipe.width, seed=recipe.seed)
         with torch.no_grad():
             encoder.learn(first_image(self.prior, here))
