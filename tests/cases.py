@@ -32,11 +32,14 @@ from inverso.operators import (
 from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, LatentPrior, SinGAN, StyleGAN2, WrappedDenoiser, WrappedPrior
 from inverso.stages import (
     CSGM,
+    DPS,
     Average,
     BackProject,
     DeepImagePrior,
+    Diffusion,
     FeedForward,
     ImageAdaptive,
+    PlugAndPlay,
     PseudoInverse,
     Stage,
     StyleInversion,
@@ -229,5 +232,11 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "BackProject with ridge": lambda: BackProject(ridge=0.1),
     "DeepImagePrior": lambda: DeepImagePrior(steps=3),
     "FeedForward": FeedForward,
+    "PlugAndPlay": lambda: PlugAndPlay(passes=3),
+    "PlugAndPlay as DPIR": lambda: PlugAndPlay.dpir(0.02, passes=3),
+    "Diffusion": lambda: Diffusion(passes=3),
+    "Diffusion as DDNM": lambda: Diffusion.ddnm(passes=4),
+    "Diffusion as DiffPIR": lambda: Diffusion.diffpir(passes=4),
+    "DPS": lambda: DPS(steps=4),
     "StyleInversion": lambda: StyleInversion(steps=3, loss="edges"),
 }

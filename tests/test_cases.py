@@ -11,7 +11,7 @@ from torch import nn
 import inverso
 from cases import DENOISERS, OPERATORS, PRIORS, STAGES, Setting
 from inverso.operators import BoxMask, Fill, LinearOperator, RandomMask
-from inverso.priors import Denoiser, LatentPrior, StylePrior
+from inverso.priors import Denoiser, LatentPrior, StylePrior, WrappedDenoiser
 from inverso.stages import CSGM, Problem, Stage, StageRecord, State
 from stages.toys import LinearStyles
 
@@ -114,7 +114,8 @@ def toy_problem() -> Problem:
     x[:2] = prior(prior.sample_latent(2, seed=5)).detach()
     A = RandomMask(0.5, seed=(0, 1, 2, 3)) @ BoxMask(1)
     restorer = nn.Conv2d(3, 3, 1).double()
-    return Problem(A(x), A, prior.requires_grad_(requires_grad=False), restorer=restorer)
+    denoiser = WrappedDenoiser(lambda x, _: 0.9 * x + 0.05, channels=3, sigma_range=(0.001, 10.0))
+    return Problem(A(x), A, prior.requires_grad_(requires_grad=False), denoiser, restorer)
 
 
 @pytest.mark.parametrize("make", STAGES.values(), ids=STAGES)

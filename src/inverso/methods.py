@@ -8,10 +8,13 @@ from typing import TypeAlias, cast
 
 from inverso.stages import (
     CSGM,
+    DPS,
     BackProject,
     DeepImagePrior,
+    Diffusion,
     FeedForward,
     ImageAdaptive,
+    PlugAndPlay,
     PseudoInverse,
     Stage,
     StyleInversion,
@@ -29,6 +32,9 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         "style": (StyleInversion(),),
         "ff": (FeedForward(),),
         "bp": (BackProject(),),
+        "pnp": (PlugAndPlay(),),
+        "ddnm": (Diffusion(),),
+        "dps": (DPS(),),
     }
 )
 """What each name stands for. Names are joined by "+", and stages that stand there already are not repeated."""

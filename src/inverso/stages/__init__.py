@@ -14,23 +14,29 @@ from inverso.stages.base import (
 )
 from inverso.stages.csgm import CSGM
 from inverso.stages.deep_image_prior import DeepImagePrior
+from inverso.stages.diffusion import Diffusion
+from inverso.stages.dps import DPS
 from inverso.stages.feed_forward import FeedForward
 from inverso.stages.image_adaptive import ImageAdaptive
+from inverso.stages.plug_and_play import PlugAndPlay
 from inverso.stages.pseudo_inverse import PseudoInverse
 from inverso.stages.resume import Resume
 from inverso.stages.style_inversion import StyleInversion
 
 __all__ = [
     "CSGM",
+    "DPS",
     "Average",
     "BackProject",
     "DeepImagePrior",
+    "Diffusion",
     "DirectStage",
     "FeedForward",
     "ImageAdaptive",
     "InterruptedStage",
     "Need",
     "NonFiniteLossError",
+    "PlugAndPlay",
     "Problem",
     "PseudoInverse",
     "Resume",

@@ -1,0 +1,162 @@
+"""Our own denoiser: a U-Net on 2 x 2 cells of pixels, preconditioned so that one network serves every noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inverso.checks import check_count, check_seed
+from inverso.priors.padding import PaddedDenoiser
+
+CELL = 2
+SIGMA_DATA = 0.25
+"""Standard deviation of photos around middle gray, in the image's unit."""
+FREQUENCIES = 8
+MULTIPLE = 8
+
+
+class NoiseBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut, `x + W2 relu((1 + a) W1 x + b)`; a and b depend on the noise level."""
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.modulate = nn.Linear(features, 2 * width)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """Map `(n, width, H, W)` to the same shape; `level` is `(n, features)`."""
+        scale, shift = self.modulate(level)[:, :, None, None].chunk(2, dim=1)
+        hidden = F.relu(torch.addcmul(shift, self.first(x), 1 + scale))
+        answer: Tensor = x + self.second(hidden)
+        return answer
+
+
+class PhotoDenoiser(PaddedDenoiser):
+    """Estimate a photo from its noisy version, `D(x, sigma) = E[photo | photo + sigma n = x]`.
+
+    With u = x - 1/2, s^2 = sigma^2 + 0.25^2 and a U-Net F,
+
+        D = 1/2 + (0.25^2 / s^2) u + (0.25 sigma / s) F(u / s, sigma)
+
+    (Karras et al. 2022, eq. 7, table 1), so that F sees inputs and is asked for answers of one size at every noise
+    level, and D(x, 0) = x. F works on cells of 2 x 2 pixels as channels, at half, a quarter and an eighth of the
+    resolution; images of any size are padded by their border to a multiple of 8.
+
+    Args:
+        channels: 1 for gray images, 3 for color.
+        widths: Channels at half, a quarter and an eighth of the resolution.
+        blocks: Residual blocks on the way down at half and a quarter, at an eighth, and on the way up at a quarter and
+            half of the resolution.
+        sigma_range: Smallest and largest noise the network was trained for, in the image's unit.
+        errors: Root mean square error of its answer at some noise levels, as measured on photos that it has not seen.
+        seed: Of the first weights.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: A number lies outside its range.
+
+    Example:
+        >>> import torch
+        >>> from inverso.priors.denoisers import PhotoDenoiser
+        >>> D = PhotoDenoiser(widths=(8, 8, 8), blocks=(1, 1, 1, 1, 1))
+        >>> D(torch.rand(2, 3, 30, 45), 0.1).shape
+        torch.Size([2, 3, 30, 45])
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        widths: Sequence[int] = (64, 96, 160),
+        blocks: Sequence[int] = (1, 2, 2, 2, 2),
+        sigma_range: tuple[float, float] = (0.002, 2.0),
+        errors: Mapping[float, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(channels=channels, sigma_range=sigma_range, errors=errors, multiple=MULTIPLE)
+        self.widths = tuple(check_count(width, name="widths") for width in widths)
+        self.blocks = tuple(check_count(count, name="blocks", minimum=0) for count in blocks)
+        if len(self.widths) != 3 or len(self.blocks) != 5:
+            msg = f"widths must be three numbers and blocks five, got {self.widths} and {self.blocks}"
+            raise ValueError(msg)
+        fine, middle, deep = self.widths
+        features = 2 * FREQUENCIES * 2
+
+        def line(width: int, count: int) -> nn.ModuleList:
+            return nn.ModuleList(NoiseBlock(width, features) for _ in range(count))
+
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(check_seed(seed))
+            self.level = nn.Sequential(nn.Linear(2 * FREQUENCIES, features), nn.SiLU(), nn.Linear(features, features))
+            self.enter = nn.Conv2d(channels * CELL**2, fine, 3, padding=1)
+            self.down_fine, self.down_middle = line(fine, self.blocks[0]), line(middle, self.blocks[1])
+            self.bottom = line(deep, self.blocks[2])
+            self.up_middle, self.up_fine = line(middle, self.blocks[3]), line(fine, self.blocks[4])
+            self.to_middle = nn.Conv2d(fine, middle, 2, stride=2)
+            self.to_deep = nn.Conv2d(middle, deep, 2, stride=2)
+            self.from_deep = nn.ConvTranspose2d(deep, middle, 2, stride=2)
+            self.from_middle = nn.ConvTranspose2d(middle, fine, 2, stride=2)
+            self.leave = nn.Conv2d(fine, channels * CELL**2, 3, padding=1)
+        self._begin_near_zero()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What it was built with."""
+        return {
+            "channels": self.channels,
+            "widths": list(self.widths),
+            "blocks": list(self.blocks),
+            "sigma_range": list(self.sigma_range),
+            "errors": {str(sigma): error for sigma, error in self.errors.items()},
+        }
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Denoise images whose sides are multiples of 8, with noise levels `(n, 1, 1, 1)`."""
+        u = x - 0.5
+        total = (sigma.square() + SIGMA_DATA**2).sqrt()
+        answer = self.network(u / total, sigma.flatten())
+        return 0.5 + (SIGMA_DATA / total) ** 2 * u + (SIGMA_DATA * sigma / total) * answer
+
+    def network(self, u: Tensor, sigma: Tensor) -> Tensor:
+        """Compute F: images `(n, C, H, W)` whose sides are multiples of 8, noise levels `(n,)`."""
+        level = self.level(_waves(sigma.clamp_min(self.sigma_range[0])))
+        fine = self.enter(F.pixel_unshuffle(u, CELL).contiguous(memory_format=torch.channels_last))
+        for block in self.down_fine:
+            fine = block(fine, level)
+        middle = self.to_middle(fine)
+        for block in self.down_middle:
+            middle = block(middle, level)
+        deep = self.to_deep(middle)
+        for block in self.bottom:
+            deep = block(deep, level)
+        middle = middle + self.from_deep(deep)
+        for block in self.up_middle:
+            middle = block(middle, level)
+        fine = fine + self.from_middle(middle)
+        for block in self.up_fine:
+            fine = block(fine, level)
+        return F.pixel_shuffle(self.leave(fine), CELL)
+
+    def extra_repr(self) -> str:
+        """Describe the network in its printout."""
+        return f"{super().extra_repr()}, widths={self.widths}, blocks={self.blocks}"
+
+    def _begin_near_zero(self) -> None:
+        """Let every block begin as its shortcut and F as zero, whatever the noise."""
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, NoiseBlock):
+                    module.second.weight.mul_(0.1)
+                    module.modulate.weight.mul_(0.1)
+            self.leave.weight.mul_(0.1)
+
+
+def _waves(sigma: Tensor) -> Tensor:
+    """Describe noise levels `(n,)` by sines and cosines of their logarithm, `(n, 2 FREQUENCIES)`."""
+    turns = sigma.log()[:, None] * torch.linspace(0.1, 1.2, FREQUENCIES, dtype=sigma.dtype, device=sigma.device)
+    return torch.cat([turns.sin(), turns.cos()], dim=1)

@@ -1,0 +1,189 @@
+"""Diffusion: images drawn from the posterior, by a denoiser, projections and fresh noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+
+from inverso.checks import check_count, check_fraction, check_non_negative, check_number, check_positive
+from inverso.stages.base import Need, Problem, Stage, State
+from inverso.stages.ddnm_plus import UniformSpectrum
+from inverso.stages.noise_levels import diffusion_levels, falling, with_time_travel
+from inverso.stages.passes import follow
+from inverso.stages.splitting import (
+    Direction,
+    NoiseSource,
+    Project,
+    Projection,
+    Renoise,
+    Renoising,
+    Splitting,
+    Variance,
+    start_of,
+)
+
+FIRST = 1.0
+FINEST = 1 / 255
+CORRECTIONS = ("mean", "draw", "ddnm+")
+
+Correction: TypeAlias = Literal["mean", "draw", "ddnm+"]
+
+
+@dataclass(frozen=True)
+class Diffusion(Stage):
+    """Draw an image that a photo may look like and that agrees with y: denoise, project, add fresh noise, again.
+
+    The loop of `PlugAndPlay`, where after each projection `x' = x0 + sigma' (sqrt(fresh) n + sqrt(1 - fresh) e)` goes
+    on to the next, lower level: n is fresh noise and e the noise that the denoiser found. Another seed gives another
+    answer; `inverso.solve(..., starts=8)` gives the mean of eight and their spread.
+
+    The correction of the denoiser's answer z at a noise level is
+
+    - "mean": the projection `P(z)` with `ridge = weight noise^2 / r^2`: DDNM where the noise is 0 (Wang et al. 2023,
+      algorithm 1), DiffPIR with its settings (Zhu et al. 2023, algorithm 1);
+    - "draw": an exact draw from the posterior given z, `P(z + r n1, y + noise n2)` (decoupled annealing, Zhang et al.
+      2024, with an exact draw for its Langevin steps);
+    - "ddnm+": DDNM+ (Wang et al. 2023, eq. 17 to 19), for operators whose singular values are all alike.
+
+    r is the denoiser's error at that level, as measured in its training, or the level itself.
+
+    Args:
+        passes: Looks of the denoiser.
+        first: Noise level of the first pass, in the image's unit; the start is drowned in noise of this level.
+        last: Noise level of the last pass.
+        levels: The noise level of every pass, in the place of the three settings before.
+        fresh: Share of fresh noise in the variance, DDNM's eta squared and DiffPIR's zeta.
+        direction: What e is: the noise that was taken off ("denoised", DDNM), or the difference to the projected image
+            ("projected", DiffPIR).
+        correction: "mean", "draw" or "ddnm+".
+        weight: Factor of the ridge; 0 takes y as exact.
+        floor: Smallest noise of y that is assumed.
+        variance: What r is, the denoiser's "error" or "sigma".
+        clip: Clamp the denoiser's answers to [0, 1].
+        travel: `(length, repeats)` of DDNM's time travel: at every length-th level, go back up that far, repeats - 1
+            times.
+        ends_denoised: End with a look of the denoiser instead of a projection.
+
+    Raises:
+        TypeError: A setting has the wrong type.
+        ValueError: A setting lies outside its range, or "ddnm+" meets an operator with other singular values.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import WrappedDenoiser
+        >>> from inverso.stages import Diffusion
+        >>> D = WrappedDenoiser(lambda x, sigma: x.clamp(0, 1), channels=1, sigma_range=(0.001, 10.0))
+        >>> A = RandomMask(0.5)
+        >>> y = A(torch.full((1, 1, 8, 8), 0.5))
+        >>> answers = inverso.solve(y, A, D, Diffusion(passes=4), starts=3, progress=False)
+        >>> answers.image.shape, bool((A(answers.uncertainty) < 1e-6).all())
+        (torch.Size([1, 1, 8, 8]), True)
+    """
+
+    passes: int = 40
+    first: float | None = None
+    last: float | None = None
+    levels: Sequence[float] | None = None
+    fresh: float = 1.0
+    direction: Direction = "denoised"
+    correction: Correction = "draw"
+    weight: float = 1.0
+    floor: float = 0.0
+    variance: Variance = "error"
+    clip: bool = False
+    travel: tuple[int, int] = (1, 1)
+    ends_denoised: bool = False
+
+    name = "ddnm"
+    needs = frozenset({Need.OPERATOR, Need.DENOISER})
+    random_start = True
+
+    def __post_init__(self) -> None:
+        check_count(self.passes, name="passes")
+        for name in ("first", "last"):
+            value = getattr(self, name)
+            if value is not None:
+                check_positive(value, name=name)
+        for level in self.levels or ():
+            check_positive(level, name="each of levels")
+        for name in ("weight", "floor"):
+            check_non_negative(getattr(self, name), name=name)
+        if self.fresh != 0:
+            check_fraction(self.fresh, name="fresh")
+        check_number(self.fresh, name="fresh", expected="a number in [0, 1]")
+        if self.correction not in CORRECTIONS:
+            msg = f"correction must be one of {', '.join(map(repr, CORRECTIONS))}, got {self.correction!r}"
+            raise ValueError(msg)
+        for number in self.travel:
+            check_count(number, name="each of travel")
+
+    @classmethod
+    def ddnm(
+        cls, *, passes: int = 100, eta: float = 0.85, travel: tuple[int, int] = (1, 1), plus: bool = False
+    ) -> Diffusion:
+        """Give the settings of DDNM, or of DDNM+ for noisy y (Wang et al. 2023).
+
+        Args:
+            passes: Of 1,000 times of the diffusion, how many are taken.
+            eta: Root of the share of fresh noise.
+            travel: Length and repeats of its time travel.
+            plus: DDNM+.
+        """
+        times = range(1000 - 1000 // passes, -1, -(1000 // passes))
+        correction: Correction = "ddnm+" if plus else "mean"
+        return cls(levels=diffusion_levels(times), fresh=eta**2, correction=correction, weight=0.0, travel=travel)
+
+    @classmethod
+    def diffpir(cls, *, passes: int = 100, zeta: float = 0.1, data_weight: float = 1.0) -> Diffusion:
+        """Give the settings of DiffPIR (Zhu et al. 2023, algorithm 1).
+
+        Args:
+            passes: Of 1,000 times of the diffusion, how many are taken, more of them at low noise.
+            zeta: Share of fresh noise: 0.1 for blurs, 0.25 for small pictures, 1 for masks.
+            data_weight: Its lambda. Its code divides noise of images in [0, 1] by noise of images in [-1, 1], so that
+                the factor of our ridge is a quarter of it.
+        """
+        spaced = torch.linspace(0, 1000**2, passes, dtype=torch.float64).sqrt().long().clamp_max(999)
+        return cls(
+            levels=diffusion_levels([999 - int(t) for t in spaced]),
+            fresh=zeta,
+            direction="projected",
+            correction="mean",
+            weight=data_weight / 4,
+            floor=1e-3,
+            variance="sigma",
+            clip=True,
+        )
+
+    def schedule(self, problem: Problem) -> tuple[float, ...]:
+        """Give the noise level of every pass."""
+        if self.levels is not None:
+            return tuple(self.levels)
+        low, high = problem.need(Need.DENOISER).sigma_range
+        last = max(FINEST, low) if self.last is None else self.last
+        first = min(FIRST, high) if self.first is None else self.first
+        return falling(max(first, last), last, self.passes)
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Draw an answer for every image of the batch."""
+        noise, levels = NoiseSource(problem), self.schedule(problem)
+        project: Project = Projection(problem, self.weight, self.floor, self.variance, drawn=self.correction == "draw")
+        renoise: Renoise = Renoising(self.fresh, self.direction)
+        if self.correction == "ddnm+":
+            uniform = UniformSpectrum.of(problem, self.fresh)
+            project, renoise = uniform.project, uniform.renoise
+        loop = Splitting(
+            with_time_travel((*levels, 0.0), *self.travel),
+            project,
+            renoise,
+            clip=self.clip,
+            ends_denoised=self.ends_denoised,
+        )
+        with torch.no_grad():
+            start = start_of(problem, state) + levels[0] * noise.image()
+            images = loop.run(start, problem.need(Need.DENOISER), noise)
+            return follow(self.name, problem, state, images, total=loop.looks)

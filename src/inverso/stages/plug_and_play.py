@@ -1,0 +1,127 @@
+"""Plug-and-play: a denoiser between projections onto the measurement, at falling noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from inverso.checks import check_count, check_non_negative, check_positive
+from inverso.stages.base import Need, Problem, Stage, State
+from inverso.stages.noise_levels import falling
+from inverso.stages.passes import follow
+from inverso.stages.splitting import NoiseSource, Projection, Splitting, Variance, start_of
+
+FIRST = 0.2
+WEIGHT = 0.23
+FINEST = 1 / 255
+
+
+@dataclass(frozen=True)
+class PlugAndPlay(Stage):
+    """Half-quadratic splitting: `x <- P(D(x, sigma))` at falling noise levels sigma.
+
+    D is the denoiser and P(z) the image near z that agrees with y (Zhang et al. 2021, "DPIR", eq. 6; back-projection as
+    in Tirer and Giryes 2019, "IDBP"):
+
+        P(z) = z + A^T (A A^T + ridge I)^-1 (y - A z),   ridge = weight noise^2 / sigma^2
+
+    Whatever is wrong with an image is taken for noise. No gradient passes through the network; a pass costs one look of
+    the denoiser and one pseudo-inverse. It starts from the image of the stage before it, or else from interpolation.
+
+    Args:
+        passes: Looks of the denoiser.
+        first: Noise level of the first pass, in the image's unit.
+        last: Noise level of the last pass; by default the noise of y, and no less than 1/255.
+        levels: The noise level of every pass, in the place of the three settings before.
+        weight: Factor of the ridge; 0 takes y as exact.
+        floor: Smallest noise of y that is assumed.
+        variance: What the noise is compared with in the ridge: "sigma" as in the paper, or the denoiser's "error" at
+            that level. The image between two passes is further from the photo than that error says, since what is wrong
+            with it is no white noise.
+        ensemble: Mirror and turn the image before each look, in another way each time.
+        ends_denoised: End with a look of the denoiser instead of a projection.
+
+    Raises:
+        TypeError: A setting has the wrong type.
+        ValueError: A setting lies outside its range.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import RandomMask
+        >>> from inverso.priors import WrappedDenoiser
+        >>> from inverso.stages import PlugAndPlay
+        >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        >>> D = WrappedDenoiser(lambda x, sigma: blur(x), channels=3, sigma_range=(0.001, 1.0))
+        >>> A = RandomMask(0.5)
+        >>> answer = inverso.solve(A(torch.full((1, 3, 6, 7), 0.5)), A, D, PlugAndPlay(passes=4), progress=False)
+        >>> answer.image.shape, answer.stages[-1].evaluations
+        (torch.Size([1, 3, 6, 7]), 4)
+    """
+
+    passes: int = 8
+    first: float | None = None
+    last: float | None = None
+    levels: Sequence[float] | None = None
+    weight: float = WEIGHT
+    floor: float = 0.0
+    variance: Variance = "sigma"
+    ensemble: bool = True
+    ends_denoised: bool = False
+
+    name = "pnp"
+    needs = frozenset({Need.OPERATOR, Need.DENOISER})
+
+    def __post_init__(self) -> None:
+        check_count(self.passes, name="passes")
+        for name in ("first", "last"):
+            value = getattr(self, name)
+            if value is not None:
+                check_positive(value, name=name)
+        for level in self.levels or ():
+            check_positive(level, name="each of levels")
+        for name in ("weight", "floor"):
+            check_non_negative(getattr(self, name), name=name)
+
+    @classmethod
+    def dpir(
+        cls, noise: float, *, passes: int = 8, first: float = 49 / 255, last: float | None = None, x8: bool = True
+    ) -> PlugAndPlay:
+        """Give the settings of DPIR (Zhang et al. 2021, section 4.2).
+
+        Args:
+            noise: Of y, in the image's unit.
+            passes: 8 for blurs, 24 for small pictures, 40 for masks.
+            first: Noise level of the first pass.
+            last: Noise level of the last pass, by default the noise of y.
+            x8: Mirror and turn the image, in another way in each pass.
+
+        Example:
+            >>> from inverso.stages import PlugAndPlay
+            >>> [round(255 * level, 1) for level in PlugAndPlay.dpir(0.03, passes=3).levels]
+            [49.0, 19.4, 7.6]
+        """
+        levels = falling(first, max(noise, 1e-3) if last is None else last, passes)
+        return cls(levels=levels, floor=1e-3, ensemble=x8, ends_denoised=True)
+
+    def schedule(self, problem: Problem) -> tuple[float, ...]:
+        """Give the noise level of every pass."""
+        if self.levels is not None:
+            return tuple(self.levels)
+        low, high = problem.need(Need.DENOISER).sigma_range
+        last = max(problem.noise, FINEST, low) if self.last is None else self.last
+        first = min(FIRST, high) if self.first is None else self.first
+        return falling(max(first, last), last, self.passes)
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Denoise and project the whole batch."""
+        loop = Splitting(
+            (*self.schedule(problem), 0.0),
+            Projection(problem, self.weight, self.floor, self.variance),
+            ensemble=self.ensemble,
+            ends_denoised=self.ends_denoised,
+        )
+        with torch.no_grad():
+            images = loop.run(start_of(problem, state), problem.need(Need.DENOISER), NoiseSource(problem))
+            return follow(self.name, problem, state, images, total=loop.looks)

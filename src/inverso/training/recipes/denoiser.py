@@ -1,0 +1,209 @@
+"""Training of a denoiser, which knows photos at every noise level, on a folder of photos of any size."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from inverso.checks import check_count, check_non_negative, check_positive, check_seed
+from inverso.images import save_image
+from inverso.images.patches import PhotoPatches
+from inverso.priors.denoisers import PhotoDenoiser, save_denoiser
+from inverso.priors.denoisers.network import MULTIPLE
+from inverso.random import step_generator
+from inverso.training.averaging import update_average
+
+NOISE, GRAY, VALIDATION = 4, 5, 6
+BINS = 24
+USUAL = 0.75
+CROP = 256
+LUMA = (0.299, 0.587, 0.114)
+MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
+
+
+@dataclass(frozen=True)
+class DenoiserRecipe:
+    """What decides a denoiser, beside the photos.
+
+    Args:
+        widths: Channels at half, a quarter and an eighth of the resolution.
+        blocks: Residual blocks, see `PhotoDenoiser`.
+        patch: Side of the patches, a multiple of 8.
+        batch: Patches per step.
+        scales: Sizes at which every photo is seen.
+        turn: Whether patches are turned by multiples of 90 degrees; faces are not.
+        gray: Share of patches that are made gray.
+        smallest: Smallest noise, in the image's unit.
+        largest: Largest noise.
+        usual: `(low, high)` of the noise that three of four patches get; the others get any.
+        lr: Step size of Adam; it rises over `warmup` steps, and falls straight to zero over the last `cooldown` of
+            `steps`.
+        warmup: Steps of the rise.
+        steps: Optimizer steps in all.
+        cooldown: Steps of the fall.
+        ema: Decay of the averaged weights.
+        held_out: Photos set aside for measuring.
+        seed: Of weights, patches and noise.
+    """
+
+    widths: tuple[int, int, int] = (64, 128, 192)
+    blocks: tuple[int, int, int, int, int] = (1, 2, 2, 2, 2)
+    patch: int = 80
+    batch: int = 12
+    scales: tuple[float, ...] = (1.0, 0.7, 0.5)
+    turn: bool = True
+    gray: float = 0.1
+    smallest: float = 0.002
+    largest: float = 2.0
+    usual: tuple[float, float] = (0.01, 0.5)
+    lr: float = 1e-3
+    warmup: int = 200
+    steps: int = 100_000
+    cooldown: int = 4_000
+    ema: float = 0.999
+    held_out: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("patch", "batch", "steps", "held_out"):
+            check_count(getattr(self, name), name=name)
+        for name in ("warmup", "cooldown"):
+            check_count(getattr(self, name), name=name, minimum=0)
+        for name in ("smallest", "largest", "lr"):
+            check_positive(getattr(self, name), name=name)
+        for name in ("gray", "ema"):
+            check_non_negative(getattr(self, name), name=name)
+        if self.patch % MULTIPLE:
+            msg = f"patch must be a multiple of {MULTIPLE}, got {self.patch}"
+            raise ValueError(msg)
+        check_seed(self.seed)
+
+    def lr_at(self, step: int) -> float:
+        """Give the step size of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        fall = min(1.0, (self.steps - step) / self.cooldown) if self.cooldown else 1.0
+        return self.lr * rise * fall
+
+    def noise(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw noise levels `(count,)`: evenly in their logarithm, three of four from the usual range."""
+        share, place = torch.rand(2, count, generator=generator)
+        low = torch.where(share < USUAL, math.log(self.usual[0]), math.log(self.smallest))
+        high = torch.where(share < USUAL, math.log(self.usual[1]), math.log(self.largest))
+        return torch.exp(low + (high - low) * place)
+
+
+class DenoiserTraining:
+    """A denoiser and the step that trains it.
+
+    The loss is the mean over patches of `log mse(sigma)`: a decibel is worth the same at every noise. The mean squared
+    error at each noise, whose inverse is the weight, is a running one over logarithmic bins.
+    """
+
+    def __init__(self, photos: PhotoPatches, recipe: DenoiserRecipe, fabric: Fabric) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
+        network = PhotoDenoiser(
+            widths=recipe.widths,
+            blocks=recipe.blocks,
+            sigma_range=(recipe.smallest, recipe.largest),
+            seed=recipe.seed,
+        ).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+        fabric.to_device(self.average)
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
+        self.network, self.optimizer = fabric.setup(network, optimizer)
+        self.errors = torch.zeros(BINS, device=fabric.device)
+
+    def step(self, step: int) -> dict[str, float]:
+        """Train on one batch."""
+        recipe, shard = self.recipe, self.recipe.seed + self.fabric.global_rank
+        x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=recipe.turn, seed=shard)
+        x = _some_gray(x, recipe.gray, step_generator(shard, step, stream=GRAY))
+        generator = step_generator(shard, step, stream=NOISE)
+        sigma = recipe.noise(len(x), generator)
+        noisy = x + sigma[:, None, None, None] * torch.randn(x.shape, generator=generator)
+        x, noisy, sigma = (self.fabric.to_device(t) for t in (x, noisy, sigma))
+        errors = (self.network(noisy.to(memory_format=torch.channels_last), sigma) - x).square().mean(dim=(1, 2, 3))
+        loss = (errors / self._usual_error(sigma, errors.detach())).mean()
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.lr_at(step)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        update_average(self.average, self.network.module, decay=recipe.ema, step=step)
+        relative = errors.detach() / sigma.square()
+        return {"loss": float(loss.detach()), "left_of_noise_db": 10 * math.log10(float(relative.log().mean().exp()))}
+
+    def _usual_error(self, sigma: Tensor, errors: Tensor) -> Tensor:
+        """Update the running mean squared errors and give that of each noise level, `(n,)`."""
+        low, high = math.log(self.recipe.smallest), math.log(self.recipe.largest)
+        places = ((sigma.log() - low) / (high - low) * BINS).long().clamp(0, BINS - 1)
+        for place, error in zip(places.tolist(), errors, strict=True):
+            kept = self.errors[place]
+            self.errors[place] = error if kept == 0 else torch.lerp(kept, error, 0.02)
+        return self.errors[places]
+
+    @torch.no_grad()
+    def evaluate(self, step: int, folder: Path) -> dict[str, float]:
+        """Denoise photos set aside at several noise levels, and draw one of them."""
+        crops = [_middle(photos[0]) for photos in zip(*self.held_out.photos, strict=True)]
+        rms, rows = [], []
+        for level in MEASURED:
+            generator = step_generator(0, 0, stream=VALIDATION)
+            squares = []
+            for crop in crops:
+                noisy = self.fabric.to_device(crop + level * torch.randn(crop.shape, generator=generator))
+                clean = self.average(noisy.to(memory_format=torch.channels_last), level).cpu()
+                squares.append(float((clean - crop).square().mean()))
+                if level == 50 / 255:
+                    rows.append(torch.cat([noisy.cpu(), clean, crop]))
+            rms.append(squares)
+        self.average.errors = {
+            level: math.sqrt(sum(each) / len(each)) for level, each in zip(MEASURED, rms, strict=True)
+        }
+        if self.fabric.is_global_zero and all(row.shape == rows[0].shape for row in rows):
+            save_image(torch.cat(rows), folder / f"denoised-{step:06d}.png", columns=3)
+        quality = {
+            f"psnr_{round(255 * level)}": sum(-10 * math.log10(each) for each in squares) / len(squares)
+            for level, squares in zip(MEASURED, rms, strict=True)
+        }
+        return {"score": sum(quality[f"psnr_{level}"] for level in (15, 25, 50)) / 3, **quality}
+
+    def export(self, path: Path) -> None:
+        """Write the averaged network."""
+        save_denoiser(self.average, path)
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give everything that a resumed run needs."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {"recipe": asdict(self.recipe), "errors": self.errors, **parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.errors = cast("Tensor", state["errors"]).to(self.errors)
+
+
+def _some_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    chosen = torch.rand(len(x), generator=generator) < share
+    gray = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None].expand_as(x)
+    return torch.where(chosen[:, None, None, None], gray, x)
+
+
+def _middle(photo: Tensor) -> Tensor:
+    """Cut the middle out of a photo `(3, H, W)`: `(1, 3, h, w)` in [0, 1], sides at most 256."""
+    height, width = (min(side, CROP) for side in photo.shape[1:])
+    top, left = (photo.shape[1] - height) // 2, (photo.shape[2] - width) // 2
+    return photo[None, :, top : top + height, left : left + width].float() / 255
