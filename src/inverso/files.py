@@ -19,7 +19,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: `path` is a folder.
+        ValueError: `path` is a folder, a device or anything else than a file.
+        OSError: It cannot be written; the message names `path`, not the temporary name.
     """
     if not path.parent.is_dir():
         msg = f"the folder {path.parent} does not exist; create it, or write elsewhere"
@@ -29,11 +30,18 @@ def replacing(path: Path) -> Iterator[Path]:
         raise ValueError(msg)
     # Behind a link lies the file that is meant, and who may read it, may read the new one.
     target = path.resolve()
+    if target.exists() and not target.is_file():
+        msg = f"{path} is no ordinary file, and would be replaced by one; write elsewhere"
+        raise ValueError(msg)
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}.tmp")
     try:
         yield temporary
         if target.exists():
             shutil.copymode(target, temporary)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno is None or error.strerror is None or error.filename not in {None, str(temporary)}:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)

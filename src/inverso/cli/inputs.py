@@ -14,15 +14,14 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
     Raises:
         ValueError: A folder holds none.
     """
-    from PIL import Image  # noqa: PLC0415
+    from inverso.images.folders import pictures_in  # noqa: PLC0415
 
-    suffixes = {NPZ, *Image.registered_extensions()}
     files: list[Path] = []
     for path in inputs:
         if not path.is_dir():
             files.append(path)
             continue
-        found = sorted(entry for entry in path.iterdir() if entry.is_file() and entry.suffix.lower() in suffixes)
+        found = pictures_in(path, also=frozenset({NPZ}))
         if not found:
             msg = f"the folder {path} holds neither pictures nor {NPZ} files"
             raise ValueError(msg)
@@ -44,7 +43,7 @@ def pair_outputs(files: Sequence[Path], output: Path | None, *, several: bool, t
         ValueError: Several inputs have no folder to go to, two would be written to the same file, an input would be
             overwritten, or an output is no picture.
     """
-    from inverso.images.io import picture_format  # noqa: PLC0415
+    from inverso.images.encode import picture_format  # noqa: PLC0415
 
     if not several:
         single = Path(f"{files[0].stem}-{tag}.png") if output is None else output

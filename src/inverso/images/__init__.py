@@ -1,20 +1,22 @@
 """Images: files in and out, folders of photos, and figures."""
 
+from inverso.images.encode import picture_format
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import (
     PHOTOS,
     load_image,
     load_measurement,
     photo,
-    picture_format,
     quantization_noise,
     save_image,
     save_measurement,
 )
+from inverso.images.photo import Photo, read_photo, write_photo
 from inverso.images.plotting import grid, loss_curves
 
 __all__ = [
     "PHOTOS",
+    "Photo",
     "PhotoFolder",
     "grid",
     "load_image",
@@ -23,6 +25,8 @@ __all__ = [
     "photo",
     "picture_format",
     "quantization_noise",
+    "read_photo",
     "save_image",
     "save_measurement",
+    "write_photo",
 ]

@@ -11,10 +11,29 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from inverso.images.heif import SUFFIXES as HEIF_SUFFIXES
 from inverso.images.io import load_image
 from inverso.random import step_generator
 
-SUFFIXES = frozenset(Image.registered_extensions())
+
+def pictures_in(folder: Path, *, below: bool = False, also: frozenset[str] = frozenset()) -> list[Path]:
+    """List the picture files of a folder by name; hidden ones, such as the `._x.jpg` of other systems, are none.
+
+    Args:
+        folder: Where to look.
+        below: Whether its subfolders count.
+        also: More suffixes to list.
+    """
+    # HEIC counts without the package that reads it: what cannot be read is to be said, not skipped.
+    suffixes = frozenset(Image.registered_extensions()) | HEIF_SUFFIXES | also
+    found = folder.rglob("*") if below else folder.iterdir()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in suffixes
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 @dataclass(frozen=True)
@@ -40,7 +59,7 @@ class PhotoFolder:
         if not folder.is_dir():
             msg = f"the training data must be a folder of pictures, and {folder} is none"
             raise ValueError(msg)
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        files = pictures_in(folder, below=True)
         photos: list[Tensor] = []
         kept: list[Path] = []
         for path in tqdm(files, desc="reading photos", disable=not progress):

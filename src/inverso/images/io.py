@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from inverso.checks import check_count, check_finite, check_image, check_measurement
 from inverso.files import replacing
+from inverso.images.decode import decode, noise_of, reason
+from inverso.images.photo import Photo, existing, luminance, write_photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,30 +32,30 @@ PHOTOS = {
 
 # Left, top, right, bottom: eyes and mouth lie where aligned face data sets have them.
 _ASTRONAUT_FACE = (166, 54, 286, 174)
-_WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
-_ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
-_WIDE_MAXIMUM = 65535
 _GRID_GAP = 2
 _NPZ_KEY = "y"
 
 
-def load_image(path: str | Path, *, size: int | None = None, channels: int = 3) -> Tensor:
+def load_image(path: str | Path, *, size: int | None = None, channels: int = 3, large: bool = False) -> Tensor:
     """Read a picture as a float tensor.
 
-    The camera's orientation is applied, transparency is laid over white, 16-bit gray keeps its depth, and of an
-    animation the first frame is read. Color becomes gray by the luminance of ITU-R 601.
+    The camera's orientation is applied, colors are converted to sRGB from the profile in the file, transparency is
+    laid over white, 16 bits keep their depth, and of an animation the first frame is read. Color becomes gray by the
+    luminance of ITU-R 601. `read_photo` keeps what belongs to the photo beside its pixels.
 
     Args:
-        path: File of any format that Pillow reads.
+        path: File of any format that Pillow reads; HEIC with the extra `heif`.
         size: Side in pixels; the picture's central square is resized to it (bicubic, antialiased).
         channels: 3 (gray is repeated) or 1.
+        large: Whether more than 100 megapixels are meant.
 
     Returns:
         Tensor `(1, channels, H, W)`, float32, in [0, 1].
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file holds no picture or a broken one, `size` is not positive, or `channels` is neither 1 nor 3.
+        ValueError: The file holds no picture, a broken one or a larger one than is meant, `size` is not positive, or
+            `channels` is neither 1 nor 3.
         TypeError: `size` is no integer.
 
     Example:
@@ -69,21 +71,11 @@ def load_image(path: str | Path, *, size: int | None = None, channels: int = 3) 
     if channels not in {1, 3}:
         msg = f"channels must be 1 (gray) or 3 (color), got {channels!r}"
         raise ValueError(msg)
-    path = _existing(path)
-    try:
-        with Image.open(path) as opened:
-            # Decoding may fail, and may still change the header's claims, so that it comes first.
-            opened.load()
-            picture = _opaque(ImageOps.exif_transpose(opened))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        msg = f"{path} cannot be read as a picture: {_reason(error)}"
-        raise ValueError(msg) from error
-    if picture.mode == "F" and not _within_unit(picture):
-        msg = f"{path} holds floating-point pixels outside [0, 1]; scale them to [0, 1], or save them as 8- or 16-bit"
-        raise ValueError(msg)
-    return _to_tensor(picture, size=size, channels=channels)
+    decoded = decode(existing(path), large=large)
+    pixels = decoded.pixels
+    if decoded.alpha is not None:
+        pixels = _over_white(pixels, decoded.alpha)
+    return _to_tensor(pixels, size=size, channels=channels)
 
 
 def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -> None:
@@ -112,27 +104,8 @@ def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -
     images = _as_batch(image)
     if columns is not None:
         check_count(columns, name="columns")
-    path = Path(path)
-    file_format = picture_format(path)
     sheet = images[0] if len(images) == 1 else _tile(images, columns or math.ceil(math.sqrt(len(images))))
-    pixels = (sheet.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy()
-    options = {"quality": 95} if file_format in {"JPEG", "WEBP"} else {}
-    with replacing(path) as temporary:
-        Image.fromarray(array).save(temporary, format=file_format, **options)
-
-
-def picture_format(path: Path) -> str:
-    """Tell the format that a picture's name asks for.
-
-    Raises:
-        ValueError: It names none that can be written.
-    """
-    file_format = Image.registered_extensions().get(path.suffix.lower())
-    if file_format is None or file_format not in Image.SAVE:
-        msg = f"{path} does not end in the suffix of a picture format that can be written, such as .png or .jpg"
-        raise ValueError(msg)
-    return file_format
+    write_photo(Photo(sheet[None]), path)
 
 
 def save_measurement(y: Tensor, path: str | Path) -> None:
@@ -190,7 +163,7 @@ def load_measurement(path: str | Path, *, channels: int = 3) -> Tensor:
         FileNotFoundError: There is no such file.
         ValueError: The file is broken, holds other arrays than `y`, or one that is neither floating-point nor complex.
     """
-    path = _existing(path)
+    path = existing(path)
     if path.suffix.lower() != ".npz":
         return load_image(path, channels=channels)
     try:
@@ -201,7 +174,7 @@ def load_measurement(path: str | Path, *, channels: int = 3) -> Tensor:
             names = list(archive.files)
             array = archive[names[0]] if names == [_NPZ_KEY] else None
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        msg = f"{path} cannot be read as an .npz of numbers: {_reason(error)}"
+        msg = f"{path} cannot be read as an .npz of numbers: {reason(error)}"
         raise ValueError(msg) from error
     if array is None:
         msg = f"{path} must hold one array called {_NPZ_KEY!r}, and holds {', '.join(names) or 'none'}"
@@ -214,27 +187,18 @@ def load_measurement(path: str | Path, *, channels: int = 3) -> Tensor:
 
 
 def quantization_noise(path: str | Path) -> float:
-    """Give the standard deviation of the rounding in a measurement's file.
+    """Give the standard deviation of what rounding has left in a measurement's file.
 
     Rounding to steps of `q` is an error of `q / sqrt(12)`: `1 / (255 sqrt(12))` for 8-bit pictures, 257 times less for
-    16-bit gray, none for `.npz` and floating-point pictures.
+    16-bit ones, none for `.npz` and floating-point pictures. A JPEG rounds the coefficients of a cosine transform,
+    which is far coarser: 0.003 to 0.05, told from its quantization tables and from what is left of its coefficients.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is neither `.npz` nor a picture.
     """
-    path = _existing(path)
-    if path.suffix.lower() == ".npz":
-        return 0.0
-    try:
-        with Image.open(path) as opened:
-            mode = opened.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        msg = f"{path} cannot be read as a picture: {_reason(error)}"
-        raise ValueError(msg) from error
-    if mode == "F":
-        return 0.0
-    return 1 / ((_WIDE_MAXIMUM if mode in _WIDE_MODES else 255) * math.sqrt(12))
+    path = existing(path)
+    return 0.0 if path.suffix.lower() == ".npz" else noise_of(path)
 
 
 def photo(name: str = "astronaut", *, size: int = 64) -> Tensor:
@@ -267,64 +231,40 @@ def photo(name: str = "astronaut", *, size: int = 64) -> Tensor:
     picture = Image.fromarray(getattr(skimage.data, PHOTOS[name])())
     if name == "astronaut":
         picture = picture.crop(_ASTRONAUT_FACE)
-    return _to_tensor(picture, size=size, channels=3)
+    return _to_tensor(np.atleast_3d(np.asarray(picture)), size=size, channels=3)
 
 
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.exists():
-        msg = f"there is no file {path}"
-        raise FileNotFoundError(msg)
-    if path.is_dir():
-        msg = f"{path} is a folder; name a file in it"
-        raise ValueError(msg)
-    return path
+def _over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    deep = pixels.dtype != np.uint8
+    whole = 1 if deep else 255
+    share = alpha[..., None].astype(np.float32) / whole
+    laid: NDArray[Any] = share * pixels + (1 - share) * whole
+    return laid if deep else laid.round().astype(np.uint8)
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "its content is in no format that Pillow knows"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """Lay the picture over white and bring it to `L`, `RGB` or, for 16-bit and floating-point gray, `F`."""
-    if picture.mode in _WIDE_MODES:
-        pixels = np.asarray(picture).astype(np.float32)
-        if pixels.min() < 0 or pixels.max() > _WIDE_MAXIMUM:
-            msg = f"its 32-bit pixels lie outside 0 to {_WIDE_MAXIMUM}"
-            raise ValueError(msg)
-        transparent = picture.info.get("transparency")
-        if transparent is not None:
-            pixels[pixels == transparent] = _WIDE_MAXIMUM
-        return Image.fromarray(pixels / _WIDE_MAXIMUM)
-    if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    if picture.mode in {"L", "F"}:
-        return picture
-    return picture.convert("L" if picture.mode == "1" else "RGB")
-
-
-def _within_unit(picture: Image.Image) -> bool:
-    pixels = np.asarray(picture)
-    return bool((pixels >= 0).all() and (pixels <= 1).all())
-
-
-def _to_tensor(picture: Image.Image, *, size: int | None, channels: int) -> Tensor:
+def _to_tensor(pixels: NDArray[Any], *, size: int | None, channels: int) -> Tensor:
+    """Bring `(H, W, 1 or 3)`, uint8 or float32, to a size and a number of channels."""
+    planes = [Image.fromarray(pixels)] if pixels.dtype == np.uint8 and pixels.shape[-1] == 3 else _planes(pixels)
     if size is not None:
-        side = min(picture.size)
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        square = picture.crop((left, top, left + side, top + side))
-        picture = square.resize((size, size), Image.Resampling.BICUBIC)
-    if channels == 1 and picture.mode == "RGB":
-        picture = picture.convert("L")
-    array = np.array(picture)
+        planes = [_square(plane).resize((size, size), Image.Resampling.BICUBIC) for plane in planes]
+    if channels == 1 and planes[0].mode == "RGB":
+        planes = [planes[0].convert("L")]
+    array = np.dstack([np.asarray(plane) for plane in planes])
     # Bicubic resizing overshoots at edges; 8-bit pictures are clamped by Pillow, floating-point ones here.
-    pixels = torch.from_numpy(array).clamp(0, 1) if picture.mode == "F" else torch.from_numpy(array).float() / 255
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    return pixels.expand(channels, -1, -1)[None].contiguous()
+    numbers = torch.from_numpy(array)
+    values = numbers.float() / 255 if array.dtype == np.uint8 else numbers.clamp(0, 1)
+    values = values.permute(2, 0, 1)[None]
+    return (luminance(values) if channels == 1 else values.expand(-1, channels, -1, -1)).contiguous()
+
+
+def _planes(pixels: NDArray[Any]) -> list[Image.Image]:
+    return [Image.fromarray(np.ascontiguousarray(pixels[..., k])) for k in range(pixels.shape[-1])]
+
+
+def _square(picture: Image.Image) -> Image.Image:
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))
 
 
 def _as_batch(image: Tensor) -> Tensor:

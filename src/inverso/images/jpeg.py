@@ -1,0 +1,129 @@
+"""How noisy a JPEG is, told from its own quantization tables.
+
+A JPEG stores the coefficients of a cosine transform of 8 x 8 blocks, each rounded to a multiple of its step q. Where
+the rounded values of a frequency are many different ones, the error is uniform, `q^2 / 12`. Where most are zero it is
+smaller: what was rounded to zero was small to begin with. Photos' coefficients follow Laplace's law closely (Lam &
+Goodman 2000), and the share of zeros tells its width, hence the error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 8
+LARGEST = 1 << 21
+"""Pixels that are looked at; of a larger photo, as many from its middle."""
+
+# How the variances of Y, Cb and Cr add up in the mean of R, G and B (ITU-T T.871, section 7).
+_WEIGHTS = (1.0, (0.344136**2 + 1.772**2) / 3, (1.402**2 + 0.714136**2) / 3)
+_ROUNDING = 1 / 12
+_TYPICAL_SLOPE = -0.5
+"""By how much the logarithm of a photo's coefficients falls from one frequency to the next, about."""
+
+
+def jpeg_noise(picture: Image.Image) -> float:
+    """Estimate the standard deviation of the error that JPEG's rounding has left in a decoded picture.
+
+    The mean over the channels R, G and B and over all places, coefficients and the last rounding to 8 bits included. In
+    subsampled colors only what was stored is counted; their lost detail is known to nobody.
+
+    Args:
+        picture: A JPEG as Pillow opens it, in `L` or `RGB`, not yet turned, cropped or resized.
+
+    Returns:
+        The standard deviation in the unit of [0, 1].
+
+    Raises:
+        ValueError: The picture has no quantization tables, or another mode.
+    """
+    tables: Mapping[int, Sequence[int]] | None = getattr(picture, "quantization", None)
+    if not tables or picture.mode not in {"L", "RGB"}:
+        msg = f"the noise of a JPEG needs its quantization tables and gray or RGB pixels, got {picture.mode}"
+        raise ValueError(msg)
+    middle = _middle(picture)
+    planes = [middle] if picture.mode == "L" else list(middle.convert("YCbCr").split())
+    factors = _subsampling(picture)
+    variance = 0.0
+    for k, plane in enumerate(planes):
+        table = tables[min(k, 1)] if min(k, 1) in tables else tables[min(tables)]
+        across, down = factors if k else (1, 1)
+        size = (math.ceil(plane.width / across), math.ceil(plane.height / down))
+        stored = plane if size == plane.size else plane.resize(size, Image.Resampling.BOX)
+        variance += _WEIGHTS[k] * _plane_variance(np.asarray(stored, np.float64), np.asarray(table, np.float64))
+    return math.sqrt(variance + _ROUNDING) / 255
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """Cut the middle out along the grid of blocks, at whole multiples of 16 pixels, so that all blocks stay blocks."""
+    width, height = picture.size
+    if width * height <= LARGEST:
+        return picture
+    share = math.sqrt(LARGEST / (width * height))
+    wide, high = (max(16, int(side * share) // 16 * 16) for side in (width, height))
+    left, top = ((side - part) // 32 * 16 for side, part in ((width, wide), (height, high)))
+    return picture.crop((left, top, left + wide, top + high))
+
+
+def _subsampling(picture: Image.Image) -> tuple[int, int]:
+    """Read across and down how many pixels share a color."""
+    layers = getattr(picture, "layer", None) or []
+    if len(layers) < 2:
+        return 1, 1
+    (_, wide, high, *_), (_, color_wide, color_high, *_) = layers[0], layers[1]
+    return max(1, wide // max(1, color_wide)), max(1, high // max(1, color_high))
+
+
+def _plane_variance(plane: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
+    """Give the mean squared error per pixel of one channel, in squared gray levels."""
+    from scipy.fft import dctn  # noqa: PLC0415
+
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge") - 128
+    blocks = padded.reshape(padded.shape[0] // BLOCK, BLOCK, -1, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
+    coefficients = dctn(blocks, axes=(1, 2), norm="ortho").reshape(-1, BLOCK * BLOCK)
+    share = (np.abs(coefficients) < steps / 2).mean(axis=0)
+    return float(np.mean(_laplace_error(steps / _scales(share, steps, len(coefficients))) * steps**2))
+
+
+def _scales(share: NDArray[np.float64], steps: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
+    """Estimate the mean size of the coefficients of every frequency from the share that was rounded to zero.
+
+    Laplace's law with mean size s rounds `1 - exp(-q / 2s)` to zero. Frequencies of which hardly any coefficient is
+    left tell no more than that s is small. Photos lose detail steadily: for those, the logarithm of s goes on as the
+    straight line in the frequency that fits the others.
+    """
+    # Of n blocks that are all zero, the next one is zero with probability (n + 1/2) / (n + 1).
+    counted = (share * blocks + 0.5) / (blocks + 1)
+    scales = -steps / (2 * np.log1p(-np.clip(counted, 1e-6, 1 - 1e-9)))
+    frequency = np.hypot(*np.mgrid[:BLOCK, :BLOCK]).ravel()
+    left = (1 - share) * blocks
+    if left.sum() == 0:
+        # Nothing is left of a channel that was empty: the colors of gray.
+        return np.full_like(scales, 1e-3)
+    known = (left >= 1) & (frequency > 0)
+    slope, level = _TYPICAL_SLOPE, np.log(scales[[1, BLOCK]].min()) - _TYPICAL_SLOPE
+    if known.sum() >= 3:
+        # Of n coefficients that are left, s is known to about one part in the root of n.
+        slope, level = np.polyfit(frequency[known], np.log(scales[known]), 1, w=np.sqrt(left[known]))
+    drawn = np.exp(level + min(slope, 0.0) * frequency)
+    told: NDArray[np.float64] = np.where(known | (frequency == 0), scales, np.minimum(scales, drawn))
+    return told
+
+
+def _laplace_error(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the squared error of rounding to whole numbers what follows Laplace's law with mean size 1 / rate.
+
+    What is rounded to zero has `E[x^2; 0] = 2 / a^2 - exp(-a / 2) (1/4 + 1/a + 2 / a^2)` for the rate a, all else about
+    1/12.
+    """
+    others = np.exp(-rate / 2)
+    inner = 2 / rate**2 - others * (0.25 + 1 / rate + 2 / rate**2)
+    return np.where(rate < 0.1, _ROUNDING, inner + others * _ROUNDING)

@@ -1,0 +1,46 @@
+"""What a photo's file says beside its pixels, and must not be lost: camera, date, place, author, resolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+ORIENTATION = 0x0112
+_SUB_TABLE = 0x8769
+_COLOR_SPACE = 0xA001
+_WIDTH, _HEIGHT = 0xA002, 0xA003
+# What describes the pixels of one file and would be wrong in another: sizes, strips, tiles, compression, profile.
+_OF_THE_FILE = frozenset({
+    0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117, 0x011A, 0x011B, 0x011C,
+    0x0128, 0x013D, 0x0140, 0x0142, 0x0143, 0x0144, 0x0145, 0x0152, 0x0153, 0x015B, 0x0201, 0x0202, 0x0211, 0x0212,
+    0x0213, 0x0214, 0x02BC, 0x8773, 0x83BB, 0x8649,
+})  # fmt: skip
+
+
+def read_exif(picture: Image.Image) -> bytes:
+    """Give the EXIF data of an opened picture without its orientation, which is applied to the pixels; b"" for none."""
+    try:
+        exif = picture.getexif()
+        exif.pop(ORIENTATION, None)
+        for tag in [tag for tag in exif if tag in _OF_THE_FILE]:
+            del exif[tag]
+        sub_table: dict[int, Any] = exif.get_ifd(_SUB_TABLE)
+        if sub_table:
+            sub_table.pop(_WIDTH, None)
+            sub_table.pop(_HEIGHT, None)
+            # Pixels are sRGB from here on.
+            sub_table[_COLOR_SPACE] = 1
+        return exif.tobytes() if len(exif) or sub_table else b""
+    except Exception:
+        # A broken table of a camera must not keep anyone from the pixels.
+        return b""
+
+
+def read_resolution(picture: Image.Image) -> tuple[float, float] | None:
+    """Give the dots per inch across and down, if the file says them."""
+    try:
+        across, down = (float(value) for value in picture.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if across > 0 and down > 0 else None
