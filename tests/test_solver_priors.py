@@ -86,7 +86,7 @@ def test_what_is_missing_is_named():
     ids=["the other order", "one", "a list", "a class"],
 )
 def test_what_is_neither(prior, given):
-    with pytest.raises(TypeError, match=rf"or the pair \(generative prior, denoiser\), {given}"):
+    with pytest.raises(TypeError, match=rf"or the pair \(latent prior, denoiser\).*, {given}"):
         inverso.solve(A(X), A, prior, "pinv")
 
 

@@ -79,11 +79,11 @@ class TestMemory:
         tried: list[int] = []
         adapt = Adaptation._adapt
 
-        def fails_for_many(self, problem, latents, rows, best, guard):
+        def fails_for_many(self, problem, latents, rows, run):
             tried.append(len(rows))
             if len(rows) > 2:
                 raise torch.OutOfMemoryError
-            return adapt(self, problem, latents, rows, best, guard)
+            return adapt(self, problem, latents, rows, run)
 
         monkeypatch.setattr(Adaptation, "_adapt", fails_for_many)
         return tried

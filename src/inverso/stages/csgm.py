@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from torch import Tensor
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
 from inverso.errors import InversoError
 from inverso.operators.plans import real_dtype
-from inverso.optim.descent import Best, Evaluation, Guard, descend
+from inverso.optim.iterations import IMAGE, LATENT, Iterations
 from inverso.optim.quasi_newton import QuasiNewton
 from inverso.priors import LatentPrior
 from inverso.priors.encoder import LatentEncoder
-from inverso.stages.base import Need, Problem, Stage, StageRecord, State, energies
+from inverso.stages.base import Need, Problem, Stage, State, energies
 from inverso.stages.guess import guess, misfit, named
 
 LOOKS_AT_ONCE = 16
@@ -102,36 +101,20 @@ class CSGM(Stage):
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""
-        began = time.perf_counter()
         prior, n = problem.need(Need.PRIOR), len(problem.y)
-        weights = self._weights(problem)
-        center = None if self.encoder is None else guess(problem, self.encoder)
-        z = self._starts(problem, weights, center).flatten(0, 1).requires_grad_()
-        expected = torch.zeros_like(z) if center is None else center.repeat(self.restarts, *(1,) * (center.ndim - 1))
-        best = Best(problem.noise_energy.repeat(self.restarts))
-
-        def objective() -> Evaluation:
-            images = prior(z)
-            misfit = problem.misfit(images.unflatten(0, (self.restarts, n))).flatten()
-            loss = misfit + weights.repeat(self.restarts) * energies(z - expected)
-            return Evaluation(loss, misfit, {"latent": z, "image": images})
-
-        def finish(curves: Tensor) -> State:
-            winner = best.loss.unflatten(0, (self.restarts, n)).argmin(dim=0)
-            chosen = winner * n + torch.arange(n, device=winner.device)
-            image = best.values["image"][chosen]
-            losses = curves[:, chosen] if len(curves) else curves
-            seconds = time.perf_counter() - began
-            record = StageRecord(self.name, image, losses, seconds, len(curves) * self.restarts)
-            return state.following(record, latent=best.values["latent"][chosen])
-
-        def rescue() -> State:
-            return finish(z.new_empty(0, n)) if best.values else state
-
-        optimizer = QuasiNewton(z) if self.lr is None else torch.optim.Adam([z], lr=self.lr)
-        with Guard(self.name, self.steps, problem.report, rescue) as guard:
-            curves = descend(objective, optimizer, steps=self.steps, best=best, after_step=guard)
-        return finish(curves)
+        with Iterations(self.name, problem, state, total=self.steps, repeats=self.restarts) as run:
+            weights = self._weights(problem)
+            center = None if self.encoder is None else guess(problem, self.encoder)
+            z = self._starts(problem, weights, center).flatten(0, 1).requires_grad_()
+            expected = 0 if center is None else center.repeat(self.restarts, *(1,) * (center.ndim - 1))
+            optimizer = QuasiNewton(z) if self.lr is None else torch.optim.Adam([z], lr=self.lr)
+            for _ in run.steps(self.steps):
+                images = prior(z)
+                misfit = problem.misfit(images.unflatten(0, (self.restarts, n))).flatten()
+                loss = misfit + weights.repeat(self.restarts) * energies(z - expected)
+                run.keep(loss, misfit, {IMAGE: images, LATENT: z})
+                run.descend(optimizer)
+        return run.state
 
     def _weights(self, problem: Problem) -> Tensor:
         """Give the weight of the latent's squared norm for each image, `(n,)`."""

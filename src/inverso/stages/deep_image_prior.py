@@ -67,9 +67,9 @@ class DeepImagePrior(Stage):
             lr=prior.adapt_lr if self.lr is None else self.lr,
             latent_lr=0.0,
             together=self.together,
+            handed_on=False,
         )
-        fitted = adaptation.run(problem, state, latents)
-        return State(image=fitted.image, latent=state.latent, weights=state.weights, trace=fitted.trace)
+        return adaptation.run(problem, state, latents)
 
 
 def untrained(prior: LatentPrior, *, seed: int) -> nn.Module:

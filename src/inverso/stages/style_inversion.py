@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
 from inverso.checks import check_count, check_positive
 from inverso.losses.distances import DISTANCES, PICTURE_CHANNELS, lpips_is_stored
 from inverso.losses.multiscale import MultiScale
 from inverso.operators.plans import real_dtype
-from inverso.optim.descent import Best, Evaluation, Guard, descend
+from inverso.optim.iterations import IMAGE, LATENT, Iterations
 from inverso.optim.normalized_descent import NormalizedDescent
 from inverso.priors import StylePrior
-from inverso.stages.base import Need, Problem, Stage, StageRecord, State
+from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.comparison import Comparison
 
 SPACES = ("w", "w+", "w++")
 AUTO = "auto"
-LATENT, IMAGE = "latent", "image"
 
 
 @dataclass(frozen=True)
@@ -88,35 +83,32 @@ class StyleInversion(Stage):
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the styles of all images at once."""
-        began = time.perf_counter()
         prior = problem.need(Need.STYLES)
-        loss, label, note = choose_loss(self.loss, channels=problem.image_shape[0])
-        search = _Search(problem, prior, Comparison.of(problem, loss))
+        loss_of_pictures, label, note = choose_loss(self.loss, channels=problem.image_shape[0])
+        compare = Comparison.of(problem, loss_of_pictures)
+        rows, filters = prior.num_ws, prior.filters
+        styles = _mean_style(problem, prior)
+        total = self.steps * len(SPACES)
+        with Iterations(self.name, problem, state, total=total, shown=f"{self.name} ({label})", note=note) as run:
+            for space, length in zip(SPACES, self.lr, strict=True):
+                # As many vectors as the space has are free; the others of a row, and of an image, follow them.
+                free = styles[:, : 1 if space == "w" else rows, : filters if space == "w++" else 1]
+                latent = free.clone().requires_grad_()
+                optimizer = NormalizedDescent([latent], lr=length * self.lr_scale)
+                for _ in run.steps(self.steps, phase=space):
+                    styles = latent.expand(-1, rows, filters, -1)
+                    images = prior.synthesize(styles if space == "w++" else styles[:, :, 0])
+                    loss, misfit = compare(images)
+                    run.keep(loss, misfit, {IMAGE: images, LATENT: styles})
+                    run.descend(optimizer)
+                styles = run.best.values[LATENT]
+        return run.state
 
-        def finish() -> State:
-            found = search.found()
-            if found is None:
-                return state
-            losses = torch.cat([found[IMAGE].new_empty(0, len(problem.y)), *(phase.losses for phase in search.phases)])
-            record = StageRecord(
-                name=self.name,
-                image=found[IMAGE],
-                losses=losses,
-                seconds=time.perf_counter() - began,
-                evaluations=len(losses),
-                note=note,
-                phases=tuple(search.phases),
-            )
-            return state.following(record, latent=_grown(found[LATENT], SPACES[-1], prior))
 
-        def report(name: str, step: int, steps: int, value: float) -> None:
-            problem.report(f"{name} ({label})", step, steps, value)
-
-        with Guard(self.name, self.steps * len(SPACES), report, finish) as guard:
-            for index, (space, length) in enumerate(zip(SPACES, self.lr, strict=True)):
-                guard.begin(index * self.steps)
-                search.advance(space, lr=length * self.lr_scale, steps=self.steps, guard=guard)
-        return finish()
+def _mean_style(problem: Problem, prior: StylePrior) -> Tensor:
+    """Give the mean style to every image, row and filter, `(n, num_ws, filters, w_dim)`."""
+    mean = prior.mean_w.detach().to(problem.y.device, real_dtype(problem.y.dtype))
+    return mean.expand(len(problem.y), prior.num_ws, prior.filters, -1)
 
 
 def choose_loss(loss: str | MultiScale, *, channels: int) -> tuple[MultiScale, str, str]:
@@ -133,52 +125,3 @@ def choose_loss(loss: str | MultiScale, *, channels: int) -> tuple[MultiScale, s
     else:
         return MultiScale(DISTANCES["lpips"]), "lpips", "the loss is multi-scale lpips"
     return MultiScale(DISTANCES["edges"]), "edges", f"the loss is multi-scale edges: {reason}"
-
-
-class _Search:
-    """Where a search stands: the best styles so far, and what its phases did."""
-
-    def __init__(self, problem: Problem, prior: StylePrior, comparison: Comparison) -> None:
-        self.problem, self.prior, self.comparison = problem, prior, comparison
-        self.best = Best(problem.noise_energy)
-        self.phases: list[StageRecord] = []
-        self._reached: Mapping[str, Tensor] = MappingProxyType({})
-
-    def found(self) -> Mapping[str, Tensor] | None:
-        """Give the styles and images of the best iterates; None before the first."""
-        return self.best.values or self._reached or None
-
-    def advance(self, space: str, *, lr: float, steps: int, guard: Guard) -> None:
-        """Search a space, from the best styles of the one before."""
-        began = time.perf_counter()
-        start = self.best.values[LATENT] if self.best.values else self._mean()
-        latent = _grown(start, space, self.prior).clone().requires_grad_()
-        # A loss is compared with those of the same space; an image that has arrived stays where it is.
-        following = Best(self.best.noise_energy)
-        following.done = self.best.done
-        self._reached, self.best = self.best.values, following
-
-        def objective() -> Evaluation:
-            rows = latent[:, None].expand(-1, self.prior.num_ws, -1) if space == SPACES[0] else latent
-            images = self.prior.synthesize(rows)
-            loss, misfit = self.comparison(images)
-            return Evaluation(loss, misfit, {LATENT: latent, IMAGE: images})
-
-        curves = descend(objective, NormalizedDescent([latent], lr=lr), steps=steps, best=following, after_step=guard)
-        self.phases.append(
-            StageRecord(space, following.values[IMAGE], curves, time.perf_counter() - began, len(curves))
-        )
-
-    def _mean(self) -> Tensor:
-        y = self.problem.y
-        mean = self.prior.mean_w.detach().to(y.device, real_dtype(y.dtype))
-        return mean.expand(len(y), -1)
-
-
-def _grown(styles: Tensor, space: str, prior: StylePrior) -> Tensor:
-    """Repeat styles for every row, and for every filter of a row, as far as the space has them."""
-    if space != SPACES[0] and styles.ndim == 2:
-        styles = styles[:, None].expand(-1, prior.num_ws, -1)
-    if space == SPACES[-1] and styles.ndim == 3:
-        styles = styles[:, :, None].expand(-1, -1, prior.filters, -1)
-    return styles
