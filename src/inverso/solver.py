@@ -93,7 +93,7 @@ def solve(
     _check_parts(A, restorer)
     given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
     check_needs(stages, given.has)
-    _check_y(y, A, latent_prior)
+    _check_y(given)
     # A caller's inference mode would forbid gradients and a caller's autocast round them, so the work happens outside
     # of both, on copies that were born outside.
     with (
@@ -234,7 +234,8 @@ def _check_parts(A: object, restorer: object) -> None:
         raise TypeError(msg)
 
 
-def _check_y(y: Tensor, A: LinearOperator | None, prior: LatentPrior | None) -> None:
+def _check_y(problem: Problem) -> None:
+    y, A = problem.y, problem.A
     if A is None:
         if y.ndim != BATCHED_IMAGE or y.is_complex():
             msg = (
@@ -242,10 +243,10 @@ def _check_y(y: Tensor, A: LinearOperator | None, prior: LatentPrior | None) -> 
             )
             raise ValueError(msg)
         return
-    shape = A.input_shape(tuple(y.shape)) if prior is None else prior.image_shape
+    shape = problem.image_shape
     expected = A.output_shape(shape)
     if tuple(y.shape[1:]) != tuple(expected):
-        of = "images" if prior is None else "the prior's images"
+        of = "images" if problem.prior is None else "the prior's images"
         msg = (
             f"{A!r} measures {of} {tuple(shape)} as (n, {', '.join(map(str, expected))}), with one batch dimension n "
             f"before the measurement, got y of shape {tuple(y.shape)}"

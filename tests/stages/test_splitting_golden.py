@@ -108,7 +108,7 @@ def test_plug_and_play_is_dpir(name, operator, final, out, x8):
     torch.testing.assert_close(torch.tensor(stage.levels), file["sigmas"].float(), rtol=1e-5, atol=0)
     problem = Problem(y=file["y"].double(), A=operator(file), denoiser=DENOISER, noise=noise)
     project = Projection(problem, stage.weight, stage.floor, stage.variance)
-    loop = Splitting((*levels, 0.0), project, ensemble=stage.ensemble, ends_denoised=stage.ends_denoised)
+    loop = Splitting((*levels, 0.0), project, ways=stage.ways(problem), ends_denoised=stage.ends_denoised)
 
     def seen(x: Tensor, sigma: float) -> Tensor:
         return denoise(x.clamp(0, 1) if name == "dpir_mask" else x, sigma)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from inverso.images.folders import SUFFIXES
+from inverso.images.folders import pictures_in
 from inverso.random import step_generator
 
 CHOOSING = 7
@@ -42,7 +42,7 @@ class PhotoPatches:
         Raises:
             ValueError: The folder holds no readable picture, or one that is too small.
         """
-        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        files = pictures_in(Path(folder), below=True)
         if not files:
             msg = f"{folder} holds no picture"
             raise ValueError(msg)

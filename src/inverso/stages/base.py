@@ -111,9 +111,11 @@ class Problem:
 
     @cached_property
     def image_shape(self) -> ImageShape:
-        """`(C, H, W)` of the images: the prior's, or what y tells."""
+        """`(C, H, W)` of the images: the prior's, the denoiser's if it knows one size only, or what y tells."""
         if self.prior is not None:
             return self.prior.image_shape
+        if self.denoiser is not None and self.denoiser.image_shape is not None:
+            return self.denoiser.image_shape
         if self.A is not None:
             return self.A.input_shape(tuple(self.y.shape))
         channels, height, width = self.y.shape[-3:]

@@ -90,10 +90,10 @@ class Diffusion(Stage):
     levels: Sequence[float] | None = None
     fresh: float = 1.0
     direction: Direction = "denoised"
-    correction: Correction = "draw"
+    correction: Correction = "mean"
     weight: float = 1.0
     floor: float = 0.0
-    variance: Variance = "error"
+    variance: Variance = "sigma"
     clip: bool = False
     travel: tuple[int, int] = (1, 1)
     ends_denoised: bool = False
@@ -155,7 +155,6 @@ class Diffusion(Stage):
             correction="mean",
             weight=data_weight / 4,
             floor=1e-3,
-            variance="sigma",
             clip=True,
         )
 

@@ -46,13 +46,24 @@ def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], 
         for image in images:
             moved = image if before is None else image - before
             change = (energies(moved) / image[0].numel()).sqrt()
-            if not bool(change.isfinite().all()):
-                raise NonFiniteLossError(failure())
+            refuse_non_finite(change)
             changes.append(change)
             seconds = time.perf_counter() - began
             reached = state.following(StageRecord(name, image, torch.stack(changes), seconds, len(changes)))
             problem.report(name, len(changes), total, float(change.mean()))
             before = image
+    except FloatingPointError:
+        raise NonFiniteLossError(failure()) from None
     except KeyboardInterrupt as stop:
         raise InterruptedStage(failure()) from stop
     return reached
+
+
+def refuse_non_finite(values: Tensor) -> None:
+    """Stop the passes where a number is NaN or infinite.
+
+    Raises:
+        FloatingPointError: One is.
+    """
+    if not bool(values.isfinite().all()):
+        raise FloatingPointError

@@ -11,7 +11,17 @@ from inverso.checks import check_count, check_non_negative, check_positive
 from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.noise_levels import falling
 from inverso.stages.passes import follow
-from inverso.stages.splitting import NoiseSource, Projection, Splitting, Variance, start_of
+from inverso.stages.splitting import (
+    AS_IT_IS,
+    MIRRORED,
+    WAYS,
+    NoiseSource,
+    Projection,
+    Splitting,
+    Variance,
+    Way,
+    start_of,
+)
 
 FIRST = 0.2
 WEIGHT = 0.23
@@ -40,7 +50,8 @@ class PlugAndPlay(Stage):
         variance: What the noise is compared with in the ridge: "sigma" as in the paper, or the denoiser's "error" at
             that level. The image between two passes is further from the photo than that error says, since what is wrong
             with it is no white noise.
-        ensemble: Mirror and turn the image before each look, in another way each time.
+        ensemble: Turn and mirror the image before each look, in another way each time; for a denoiser of one size, as
+            of faces, only exchange left and right.
         ends_denoised: End with a look of the denoiser instead of a projection.
 
     Raises:
@@ -114,12 +125,18 @@ class PlugAndPlay(Stage):
         first = min(FIRST, high) if self.first is None else self.first
         return falling(max(first, last), last, self.passes)
 
+    def ways(self, problem: Problem) -> tuple[Way, ...]:
+        """List the ways in which the denoiser is shown the image."""
+        if not self.ensemble:
+            return (AS_IT_IS,)
+        return WAYS if problem.need(Need.DENOISER).image_shape is None else (AS_IT_IS, MIRRORED)
+
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
         loop = Splitting(
             (*self.schedule(problem), 0.0),
             Projection(problem, self.weight, self.floor, self.variance),
-            ensemble=self.ensemble,
+            ways=self.ways(problem),
             ends_denoised=self.ends_denoised,
         )
         with torch.no_grad():

@@ -13,11 +13,8 @@ from torch import Tensor
 
 from inverso.checks import as_generator
 from inverso.operators.plans import real_dtype
-from inverso.stages.base import (
-    Need,
-    Problem,
-    State,
-)
+from inverso.stages.base import Need, Problem, State
+from inverso.stages.passes import refuse_non_finite
 
 Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
 Project: TypeAlias = "Callable[[Tensor, float, float, NoiseSource], Tensor]"
@@ -43,18 +40,17 @@ class Way:
         return torch.rot90(x.flip(-2) if self.mirrored else x, -self.quarters, (-2, -1))
 
 
-WAYS = tuple(
-    Way(quarters, mirrored)
-    for quarters, mirrored in (
-        (0, False),
-        (1, True),
-        (0, True),
-        (3, False),
-        (2, True),
-        (1, False),
-        (2, False),
-        (3, True),
-    )
+AS_IT_IS, MIRRORED = Way(0, mirrored=False), Way(2, mirrored=True)
+"""Unturned; left and right exchanged."""
+WAYS = (
+    AS_IT_IS,
+    Way(1, mirrored=True),
+    Way(0, mirrored=True),
+    Way(3, mirrored=False),
+    MIRRORED,
+    Way(1, mirrored=False),
+    Way(2, mirrored=False),
+    Way(3, mirrored=True),
 )
 """All eight, in the order of DPIR's code."""
 
@@ -170,8 +166,8 @@ class Splitting:
         renoise: Makes x' of x, z, x0, sigma, sigma' and a source of unit noise; None adds no noise, and what is wrong
             with x0 is then taken for noise.
         clip: Clamp the denoiser's answers to [0, 1].
-        ensemble: Turn or mirror the image before each look of the denoiser, in another way each time, and back (the
-            periodic self-ensemble of DPIR).
+        ways: How the image is turned before each look of the denoiser, and back after it, one after the other (all
+            eight are the periodic self-ensemble of DPIR).
         ends_denoised: Begin with a projection and end with a look of the denoiser, as DPIR does, instead of the
             opposite.
     """
@@ -180,7 +176,7 @@ class Splitting:
     project: Project
     renoise: Renoise | None = None
     clip: bool = False
-    ensemble: bool = False
+    ways: Sequence[Way] = (AS_IT_IS,)
     ends_denoised: bool = False
 
     @property
@@ -197,8 +193,9 @@ class Splitting:
             if target > sigma:
                 x = clean + target * noise.image()
                 continue
-            way = WAYS[looks % len(WAYS)] if self.ensemble else WAYS[0]
+            way = self.ways[looks % len(self.ways)]
             clean = way.back(denoise(way.turned(x), sigma))
+            refuse_non_finite(clean)
             clean = clean.clamp(0, 1) if self.clip else clean
             looks += 1
             if self.ends_denoised and looks == self.looks:

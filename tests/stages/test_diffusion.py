@@ -1,0 +1,179 @@
+"""Plug-and-play, diffusion and DPS as stages: closed forms for a Gaussian prior, every operator, what stops them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import inverso
+from cases import OPERATORS, Setting
+from inverso.operators import Identity, RandomMask
+from inverso.priors import WrappedDenoiser
+from inverso.stages import (
+    DPS,
+    Diffusion,
+    InterruptedStage,
+    NonFiniteLossError,
+    PlugAndPlay,
+    PseudoInverse,
+    Resume,
+    State,
+)
+from inverso.types import ImageShape
+
+WIDTH = 0.2
+"""Standard deviation of the photos whose prior is N(1/2, WIDTH^2)."""
+
+
+def gaussian_denoiser(channels: int = 1, image_shape: ImageShape | None = None) -> WrappedDenoiser:
+    """The exact posterior mean of pixels from N(1/2, WIDTH^2), and its exact error."""
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        kept = WIDTH**2 / (WIDTH**2 + sigma.reshape(-1, 1, 1, 1) ** 2)
+        return 0.5 + kept * (x - 0.5)
+
+    return WrappedDenoiser(
+        denoise,
+        channels=channels,
+        image_shape=image_shape,
+        sigma_range=(1e-4, 100.0),
+        error=lambda sigma: WIDTH * sigma / math.hypot(WIDTH, sigma),
+    )
+
+
+def test_exact_draws_have_the_posterior_of_a_gaussian_prior():
+    """Behind a mask under noise: the posterior's mean and variance where a pixel is measured, the prior's elsewhere."""
+    noise, value = 0.1, 0.9
+    A = RandomMask(0.5, seed=2)
+    y = A(torch.full((1, 1, 64, 64), value, dtype=torch.float64))
+    stage = Diffusion(passes=6, first=50.0, last=0.01, correction="draw", variance="error")
+    x = inverso.solve(y, A, gaussian_denoiser(), stage, noise=noise, progress=False).image[0, 0]
+    known = A.noise_profile(y)[0, 0] > 0
+    variance = 1 / (1 / WIDTH**2 + 1 / noise**2)
+    assert float(x[known].var()) == pytest.approx(variance, rel=0.06)
+    assert float(x[known].mean()) == pytest.approx(0.5 + variance / noise**2 * (value - 0.5), abs=0.006)
+    assert float(x[~known].std()) == pytest.approx(WIDTH, rel=0.05)
+    assert float(x[~known].mean()) == pytest.approx(0.5, abs=0.015)
+
+
+def test_plug_and_play_weighs_measurement_and_prior():
+    """One pass on a denoising problem: x = z + (y - z) / (1 + ridge), z = D(y), ridge = weight noise^2 / sigma^2."""
+    y = torch.full((1, 1, 2, 2), 0.9, dtype=torch.float64)
+    stage = PlugAndPlay(levels=(0.1,), weight=0.5)
+    z = 0.5 + 0.4 * WIDTH**2 / (WIDTH**2 + 0.1**2)
+    expected = z + (0.9 - z) / (1 + 0.5 * 0.05**2 / 0.1**2)
+    answer = inverso.solve(y, Identity(), gaussian_denoiser(), stage, noise=0.05, progress=False)
+    torch.testing.assert_close(answer.image, torch.full_like(y, expected))
+
+
+def test_plug_and_play_keeps_what_was_measured_and_fills_the_rest_from_the_prior():
+    A = RandomMask(0.3, seed=1)
+    x = 0.5 + 0.2 * torch.randn(2, 1, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    answer = inverso.solve(A(x), A, gaussian_denoiser(), "pnp", progress=False)
+    torch.testing.assert_close(A(answer.image), A(x))
+    unknown = A.noise_profile(A(x)) == 0
+    # Starting from black, 0.5 * 0.04 / (0.04 + 0.2^2) = 0.25 is left in the first pass, and less in the others.
+    assert float((answer.image[unknown] - 0.5).abs().max()) < 0.25
+
+
+@pytest.mark.parametrize("name", list(OPERATORS))
+@pytest.mark.parametrize("method", ["pnp", "ddnm"])
+def test_every_operator_has_its_measurement_explained(name, method):
+    case, setting = OPERATORS[name], Setting()
+    A, x = case.make(setting), setting.draw()
+    y = A.measure(x)
+    stage = {"pnp": PlugAndPlay(passes=2), "ddnm": Diffusion(passes=2)}[method]
+    denoiser = gaussian_denoiser(x.shape[1], setting.image_shape)
+    answer = inverso.solve(y, A, denoiser, stage, progress=False)
+    torch.testing.assert_close(A(answer.image), A.restrict(A(x), image_shape=setting.image_shape), rtol=0, atol=1e-6)
+    noisy = inverso.solve(y, A, denoiser, stage, noise=0.05, progress=False)
+    assert bool(noisy.image.isfinite().all())
+    assert float((noisy.image - answer.image).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("method", ["pnp", "ddnm", "dps"])
+def test_the_stage_before_gives_the_start(method):
+    """A denoiser that hands on what it gets shows where a stage began."""
+    A = RandomMask(0.5)
+    y = A(torch.full((1, 3, 4, 4), 0.5))
+    keep = WrappedDenoiser(lambda x, _: x, channels=3, sigma_range=(0.001, 1.0))
+    stages = {"pnp": PlugAndPlay(passes=1), "ddnm": Diffusion(passes=1), "dps": DPS(steps=2)}
+    begun = Resume(State(image=torch.full((1, 3, 4, 4), 7.0)))
+    image = inverso.solve(y, A, keep, [begun, stages[method]], progress=False).image
+    unknown = image[A.noise_profile(y) == 0]
+    assert bool((unknown - 7 == 0).all()) == (method == "pnp")
+    assert bool(((unknown - 7).abs() < 5).all()) == (method in {"pnp", "ddnm"})
+
+
+@pytest.mark.parametrize("stage", [Diffusion(passes=3), DPS(steps=3)])
+def test_another_seed_is_another_answer_and_starts_show_their_spread(stage):
+    A = RandomMask(0.5)
+    y = A(torch.full((1, 1, 6, 6), 0.5))
+    denoiser = gaussian_denoiser()
+    first, again, other = (inverso.solve(y, A, denoiser, stage, seed=seed, progress=False).image for seed in (0, 0, 1))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    assert float((first - other).abs().max()) > 1e-3
+    several = inverso.solve(y, A, denoiser, stage, starts=3, progress=False)
+    assert float(several.uncertainty.max()) > 1e-3
+
+
+def test_a_record_counts_looks_and_shows_how_much_each_pass_changed():
+    A = RandomMask(0.5)
+    y = A(torch.full((2, 1, 6, 6), 0.5))
+    record = inverso.solve(y, A, gaussian_denoiser(), PlugAndPlay(passes=5), progress=False).stages[-1]
+    assert record.evaluations == 5
+    assert record.losses.shape == (5, 2)
+    # Four levels, with a jump of two at the third from the end: 4 3 2 (3 4) 3 2 1 are eight levels, two of them jumps.
+    record = inverso.solve(y, A, gaussian_denoiser(), Diffusion(passes=4, travel=(2, 2)), progress=False).stages[-1]
+    assert record.evaluations == 6
+
+
+@pytest.mark.parametrize("stage", [PlugAndPlay(passes=4), Diffusion(passes=4), DPS(steps=40)])
+@pytest.mark.parametrize(("error", "raised"), [(KeyboardInterrupt, InterruptedStage), (None, NonFiniteLossError)])
+def test_what_stops_a_stage_leaves_the_image_before(stage, error, raised):
+    looks = []
+
+    def denoise(x: Tensor, _: Tensor) -> Tensor:
+        looks.append(1)
+        if len(looks) < 3:
+            return 0.5 + 0.1 * (x - 0.5)
+        if error is not None:
+            raise error
+        return x * torch.nan
+
+    A = RandomMask(0.5)
+    y = A(torch.full((1, 3, 4, 4), 0.5))
+    D = WrappedDenoiser(denoise, channels=3, sigma_range=(0.001, 10.0))
+    with pytest.raises(raised, match=stage.name) as caught:
+        inverso.solve(y, A, D, [PseudoInverse(), stage], progress=False)
+    kept = caught.value.reconstruction
+    assert [record.name for record in kept.stages] == ["pinv", stage.name]
+    assert kept.stages[-1].evaluations == 2
+    assert bool(kept.image.isfinite().all())
+
+
+def test_a_denoiser_is_asked_for():
+    with pytest.raises(ValueError, match=r"pnp.*denoiser"):
+        inverso.solve(torch.rand(1, 3, 4, 4), Identity(), method="pnp")
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: PlugAndPlay(passes=0), "passes.*0"),
+        (lambda: PlugAndPlay(first=-1.0), "first.*-1"),
+        (lambda: PlugAndPlay(levels=(0.1, 0.0)), "levels.*0"),
+        (lambda: PlugAndPlay(weight=-0.5), "weight.*-0.5"),
+        (lambda: Diffusion(fresh=1.5), "fresh.*1.5"),
+        (lambda: Diffusion(correction="best"), "correction.*best"),
+        (lambda: Diffusion(travel=(0, 1)), "travel.*0"),
+        (lambda: DPS(steps=2000), "steps.*2000"),
+        (lambda: DPS(scale=0.0), "scale.*0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make, named):
+    with pytest.raises(ValueError, match=named):
+        make()
