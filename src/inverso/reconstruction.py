@@ -13,9 +13,9 @@ from torch import Tensor
 
 from inverso.images.io import save_image
 from inverso.images.plotting import grid
+from inverso.linalg import energies
 from inverso.operators import LinearOperator
 from inverso.stages import Problem, StageRecord, State
-from inverso.stages.base import energies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn, TypeVar
 
@@ -18,6 +17,7 @@ from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
 from inverso.priors import AnyPrior, Denoiser, LatentPrior
+from inverso.random import fork_rng
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import StageFailure, check_needs
@@ -100,7 +100,7 @@ def solve(
         torch.inference_mode(mode=False),
         torch.enable_grad(),
         torch.autocast(y.device.type, enabled=False),
-        _own_randomness(number, y.device),
+        fork_rng(number, device=y.device),
     ):
         own = y.detach().clone()
         problem = replace(
@@ -132,18 +132,6 @@ def _run(problem: Problem, stages: Sequence[Stage], *, progress: bool) -> Recons
         msg = f"the stages {', '.join(stage.name for stage in stages)} made no image"
         raise InversoError(msg)
     return answer
-
-
-@contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Let networks that draw random numbers as they run draw them from the seed, and leave the global state alone."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        for used in devices:
-            with torch.cuda.device(used):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 class _Bars:

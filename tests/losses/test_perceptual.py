@@ -82,7 +82,7 @@ def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(monkeypatch
 
 def test_without_torchvision_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.models", None)
-    with pytest.raises(InversoError, match=r"needs torchvision: pip install 'inverso\[train\]'"):
+    with pytest.raises(InversoError, match=r"needs the package torchvision: pip install 'inverso\[train\]'"):
         Perceptual("squeezenet1_1", pretrained=False)
 
 

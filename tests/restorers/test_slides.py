@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from inverso.images.gray import to_gray
 from inverso.restorers import SlidesRestorer, parameter_count
-from inverso.restorers.slides import to_gray
 from inverso.training.discriminators import SlidesDiscriminator
 
 # Layer, channels and side of its output, parameters; from the tables of the slides.

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.options import Device, Prior, RandomSeed, examples, needing, pick_device
+from inverso.cli.options import Device, Prior, RandomSeed, examples, pick_device
+from inverso.extras import needing
 
 if TYPE_CHECKING:
     from inverso.experiments import OnePhoto
@@ -119,7 +120,7 @@ def _bench_one_photo(
 ) -> None:
     from inverso.experiments import OnePhotoOptions, run_one_photo, write_one_photo_report  # noqa: PLC0415
 
-    with needing("train", what=experiment.name):
+    with needing(experiment.name):
         from inverso.training import SinGANRecipe  # noqa: PLC0415
 
     recipe = SinGANRecipe() if size is None else SinGANRecipe(max_size=size)

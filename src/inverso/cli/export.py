@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inverso.cli.options import RandomSeed, examples, needing
+from inverso.cli.options import RandomSeed, examples
+from inverso.extras import needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +54,7 @@ def export(
 
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
     """Spoil photos in the ways that the paper's restorer was made for."""
-    with needing("train", what="--data"):
+    with needing("--data"):
         from inverso.degradations.mixtures import Mixture, named  # noqa: PLC0415
         from inverso.images.folders import PhotoFolder  # noqa: PLC0415
         from inverso.random import step_generator  # noqa: PLC0415

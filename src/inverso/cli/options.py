@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, TypeAlias
 
 import typer
@@ -32,20 +30,6 @@ def examples(*lines: str, operators: bool = False) -> str:
     """Write the examples below a command's help, one per line, and what operators there are."""
     known = (f"Operators: {'; '.join(operator_examples())}.",) if operators else ()
     return "\n\n".join(("Examples:", *lines, *known))
-
-
-@contextmanager
-def needing(extra: str, *, what: str) -> Iterator[None]:
-    """Import inside of it what an extra brings, so that a missing package is said in the user's words.
-
-    Raises:
-        ValueError: A package is missing; the message says how to install it.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        msg = f"{what} needs the package {error.name}: pip install 'inverso[{extra}]'"
-        raise ValueError(msg) from error
 
 
 def pick_device(device: str | None) -> str:

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.options import AsJSON, Device, RandomSeed, examples, needing, pick_device
+from inverso.cli.options import AsJSON, Device, RandomSeed, examples, pick_device
+from inverso.extras import needing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -153,7 +154,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
-    with needing("train", what="measuring a restorer"):
+    with needing("measuring a restorer"):
         from inverso.degradations.mixtures import named  # noqa: PLC0415
     from inverso.checks import check_count  # noqa: PLC0415
     from inverso.compression.finetune import check_precision  # noqa: PLC0415

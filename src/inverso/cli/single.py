@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso.cli import single_uses
-from inverso.cli.options import RandomSeed, examples, needing
+from inverso.cli.options import RandomSeed, examples
+from inverso.extras import needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ def fit(  # noqa: PLR0913 - one argument per option
     from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.priors import save_prior  # noqa: PLC0415
 
-    with needing("train", what="training"):
+    with needing("training"):
         from inverso.training import SinGANRecipe, fit_singan  # noqa: PLC0415
 
     _check_output(output)

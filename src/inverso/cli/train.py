@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inverso.cli.options import RandomSeed, examples, needing
+from inverso.cli.options import RandomSeed, examples
+from inverso.extras import needing
 
 if TYPE_CHECKING:
     from inverso.training import Weights
@@ -71,7 +72,7 @@ def prior(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train a generative prior on a folder of photos."""
-    with needing("train", what="training"):
+    with needing("training"):
         from inverso.training import PriorRecipe, fit_prior  # noqa: PLC0415
 
     given: dict[str, Any] = {"size": size, "width": width, "latent_dim": latent_dim, "batch": batch, "lr": lr}
@@ -114,7 +115,7 @@ def stylegan2(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train a StyleGAN2 on a folder of photos."""
-    with needing("train", what="training"):
+    with needing("training"):
         from inverso.training import StyleGAN2Recipe, fit_stylegan2  # noqa: PLC0415
 
     sizes = {"size": size, "latent_dim": latent_dim, "channel_base": channel_base, "channel_max": channel_max}
@@ -150,7 +151,7 @@ def encoder(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train an encoder, which guesses from a measurement the latent that a search begins with."""
-    with needing("train", what="training"):
+    with needing("training"):
         from inverso.training import EncoderRecipe, fit_encoder  # noqa: PLC0415
     from inverso.priors import load  # noqa: PLC0415
 
@@ -212,7 +213,7 @@ def restorer(  # noqa: PLR0913 - one argument per option
     quiet: Quiet = False,
 ) -> None:
     """Train a network that restores damaged photos in one pass, not knowing which pixels are wrong."""
-    with needing("train", what="training"):
+    with needing("training"):
         from inverso.training import RECIPES, fit_restorer  # noqa: PLC0415
 
     mixture = None if corruptions is None else tuple(_pairs(corruptions, ":", default="1", name="--corruptions"))

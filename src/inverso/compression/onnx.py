@@ -6,7 +6,6 @@ Needs the packages of `pip install 'inverso[export]'`.
 from __future__ import annotations
 
 import copy
-import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from inverso.checks import as_generator, check_count, check_image
 from inverso.errors import InversoError
+from inverso.extras import need
 from inverso.files import replacing
 
 INPUT, OUTPUT = "degraded", "restored"
@@ -168,11 +168,7 @@ def run_onnx(path: str | Path, images: Tensor) -> Tensor:
 
 
 def _package(name: str) -> Any:  # noqa: ANN401 - a module
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        msg = f"export needs the package {error.name}: pip install 'inverso[export]'"
-        raise InversoError(msg) from error
+    return need(name, what="export")
 
 
 def _images(*shape: int) -> Tensor:

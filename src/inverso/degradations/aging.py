@@ -13,9 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.degradations.damages import Canvas, between, smooth_field, spread_out
-
-LUMA = (0.299, 0.587, 0.114)
-"""Brightness of a color (ITU-R BT.601)."""
+from inverso.images.gray import LUMA
 
 SEPIA = (1.0, 0.88, 0.68)
 YELLOWED = (1.0, 0.97, 0.87)

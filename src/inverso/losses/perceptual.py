@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from torch import Tensor, nn
 
 from inverso.checks import check_image
 from inverso.errors import InversoError
+from inverso.extras import need
 from inverso.losses.feature_matching import Reduction, layer_distance
+from inverso.random import fork_rng
 
 Backbone = Literal["vgg19", "squeezenet1_1"]
 
@@ -129,14 +130,9 @@ class Perceptual(nn.Module):
 
 
 def _features(backbone: str, taps: Taps, *, pretrained: bool) -> nn.Sequential:
-    try:
-        models = importlib.import_module("torchvision.models")
-    except ModuleNotFoundError as error:
-        msg = "the perceptual loss needs torchvision: pip install 'inverso[train]'"
-        raise InversoError(msg) from error
+    models = need("torchvision.models", what="the perceptual loss")
     # The constructors draw random weights from the global state, also where others replace them.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with fork_rng(0):
         try:
             network = getattr(models, backbone)(weights=taps.parameters if pretrained else None)
         except (URLError, OSError, RuntimeError) as error:

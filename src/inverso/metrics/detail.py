@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inverso.images.gray import to_gray
 from inverso.metrics.inputs import as_pair, check_side
 
+COLOR = 3
 _LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def sharpness(x: Tensor, reference: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ def sharpness(x: Tensor, reference: Tensor) -> Tensor:
     """
     x, reference = as_pair(x, reference)
     check_side(x, minimum=3, name="sharpness")
-    if x.shape[1] not in {1, len(_LUMA)}:
+    if x.shape[1] not in {1, COLOR}:
         msg = f"sharpness needs images with one or three channels, got shape {tuple(x.shape)}"
         raise ValueError(msg)
     own, wanted = fine_detail(x), fine_detail(reference)
@@ -49,7 +50,6 @@ def sharpness(x: Tensor, reference: Tensor) -> Tensor:
 
 def fine_detail(x: Tensor) -> Tensor:
     """Give the discrete Laplacian of the brightness of images `(n, 1 or 3, H, W)`, without its margin of one pixel."""
-    weights = torch.tensor(_LUMA, dtype=x.dtype, device=x.device)[:, None, None]
-    gray = (x * weights).sum(dim=1, keepdim=True) if x.shape[1] > 1 else x
+    gray = to_gray(x) if x.shape[1] > 1 else x
     kernel = torch.tensor(_LAPLACIAN, dtype=x.dtype, device=x.device)[None, None]
     return F.conv2d(gray, kernel)

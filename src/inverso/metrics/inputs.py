@@ -1,19 +1,14 @@
-"""What metrics share: checks of the images, packages and weights that may be missing."""
+"""What metrics share: checks of the images, and weights that may be missing."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from inverso.checks import check_finite, check_image
 from inverso.errors import InversoError
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 INCEPTION_WEIGHTS = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -42,15 +37,6 @@ def check_side(x: Tensor, *, minimum: int, name: str) -> None:
     if min(x.shape[-2:]) < minimum:
         msg = f"{name} needs images of at least {minimum} × {minimum} pixels, got {x.shape[-2]} × {x.shape[-1]}"
         raise ValueError(msg)
-
-
-def optional_package(name: str) -> ModuleType:
-    """Import a package of the extra `metrics`, or say how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        msg = f"this metric needs the package {error.name}: pip install 'inverso[metrics]'"
-        raise InversoError(msg) from error
 
 
 def missing_weights(name: str, address: str, error: Exception) -> InversoError:

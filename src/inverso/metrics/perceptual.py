@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from inverso.metrics.inputs import as_pair, check_side, missing_weights, optional_package
+from inverso.extras import need
+from inverso.metrics.inputs import as_pair, check_side, missing_weights
+from inverso.random import fork_rng
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,12 +68,11 @@ def lpips_network(
     Raises:
         InversoError: The package lpips is missing, or the weights are neither stored nor to be had.
     """
-    package = optional_package("lpips")
+    package = need("lpips", what="LPIPS")
     file = TRUNKS[net][0]
     # Networks are born with random weights, here from a seed of their own and outside any caller's inference mode.
-    with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with torch.inference_mode(mode=False), fork_rng(0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.default_generator.manual_seed(0)
         try:
             network = package.LPIPS(net=net, pnet_rand=not pretrained, verbose=False)
         except OSError as error:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from inverso.checks import check_count, check_finite, check_image
-from inverso.metrics.inputs import INCEPTION_WEIGHTS, missing_weights, optional_package
+from inverso.extras import need
+from inverso.metrics.inputs import INCEPTION_WEIGHTS, missing_weights
+from inverso.random import fork_rng
 
 _KID_SUBSET = 1000
 
@@ -108,8 +110,8 @@ def _fidelity(
     if weights is not None and not Path(weights).is_file():
         msg = f"there is no weights file {weights}; the default one is {INCEPTION_WEIGHTS}"
         raise FileNotFoundError(msg)
-    torch_fidelity = optional_package("torch_fidelity")
-    with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):
+    torch_fidelity = need("torch_fidelity", what=metric.upper())
+    with torch.inference_mode(mode=False), fork_rng():
         try:
             measured: dict[str, float] = torch_fidelity.calculate_metrics(
                 input1=_Pictures(first),

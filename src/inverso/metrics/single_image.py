@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from inverso.checks import check_finite, check_image
+from inverso.images.gray import to_gray
 from inverso.metrics.inputs import check_side
 from inverso.metrics.patch_features import PatchFeatures, patch_features, stored_inception
 
 _SMALLEST = 16
-# ITU-R 601, by which pictures become gray when they are read, too.
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -148,10 +147,7 @@ def _in_color(images: Tensor) -> Tensor:
 
 
 def _intensity(images: Tensor) -> Tensor:
-    if images.shape[1] == 1:
-        return images[:, 0]
-    weights = torch.tensor(_LUMINANCE, dtype=images.dtype, device=images.device)
-    return (images * weights[:, None, None]).sum(dim=1)
+    return images[:, 0] if images.shape[1] == 1 else to_gray(images)[:, 0]
 
 
 def _frechet(first: Tensor, second: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverso.stages.base import energies, inner_products
+from inverso.linalg import energies, inner_products
 
 STEPS = 100
 

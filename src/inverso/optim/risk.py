@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator
+from inverso.linalg import energies, inner_products
 from inverso.optim.krylov import spectrum
-from inverso.stages.base import Problem, energies, inner_products
+from inverso.stages.base import Problem
 
 HIGHEST = 3
 """The largest ridge that is tried is 10^3 times the largest squared singular value: next to nothing is corrected."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inverso.checks import check_count, check_interval, check_non_negative, check_number, check_positive
 from inverso.priors.base import LatentPrior, as_image_shape
 from inverso.priors.padding import PaddedDenoiser
+from inverso.random import fork_rng
 from inverso.types import ImageShape
 
 
@@ -103,11 +104,10 @@ class WrappedPrior(LatentPrior):
         z = self.sample_latent(1)
         modes = {child: child.training for child in self.module.modules()}
         buffers = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
-        devices = [z.device] if z.device.type == "cuda" else []
         self.module.eval()
         try:
             # Layers such as random noise maps draw from the global state, so it is put back afterwards.
-            with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            with torch.no_grad(), fork_rng(device=z.device):
                 image: Any = torch.func.functional_call(self.module, buffers, (z,))
         except Exception as error:
             msg = (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import torch
@@ -79,13 +78,6 @@ def check_share(value: object, *, name: str) -> float:
         msg = f"{name} must lie in [0, 1), got {value}"
         raise ValueError(msg)
     return number
-
-
-@contextmanager
-def unseeded() -> Iterator[None]:
-    """Build layers without moving the global random state, which their own first weights are drawn from."""
-    with torch.random.fork_rng(devices=[]):
-        yield
 
 
 def initialize(network: nn.Module, seed: int) -> None:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, Restorer, check_share, initialize, unseeded
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, Restorer, check_share, initialize
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -74,7 +75,7 @@ class MobileRestorer(Restorer):
             raise ValueError(msg)
         self.config = {"width": width, "blocks": blocks, "upsampling": upsampling, "dilation": dilation}
         deep = 4 * width
-        with unseeded():
+        with fork_rng():
             self.down = nn.ModuleList(
                 [
                     nn.Conv2d(CHANNELS, width, 5, stride=2, padding=2),
@@ -164,7 +165,7 @@ class XGANRestorer(Restorer):
         self.multiple = 2**downsamplings
         # Reflected borders need more than one place on the coarsest resolution.
         self.smallest = 2 * self.multiple
-        with unseeded():
+        with fork_rng():
             layers = [nn.ReflectionPad2d(3), nn.Conv2d(CHANNELS, width, 7), *_normalized(width)]
             for k in range(downsamplings):
                 wide = width * 2 ** (k + 1)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, Restorer, initialize, unseeded
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, Restorer, initialize
 from inverso.restorers.unet import (
     Attention,
     ResidualBlock,
@@ -92,7 +93,7 @@ class RepairRestorer(Restorer):
             if self.config[name] % 4:
                 msg = f"{name} must be divisible by 4, the heads of the attention, got {self.config[name]}"
                 raise ValueError(msg)
-        with unseeded():
+        with fork_rng():
             self.colors = ColorCorrection(tones)
             self.trunk = Trunk(width, middle, deep)
             self.enter = nn.Conv2d(4 * (4 * CHANNELS + 1), refine, 3, padding=1)

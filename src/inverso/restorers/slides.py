@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, Restorer, initialize, unseeded
+from inverso.images.gray import to_gray
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, Restorer, initialize
 
 Pool = Literal["max", "average"]
-
-LUMA = (0.299, 0.587, 0.114)
 
 
 def check_channels(value: object) -> int:
@@ -21,12 +20,6 @@ def check_channels(value: object) -> int:
         msg = f"channels must be 1 for gray or 3 for color, got {value}"
         raise ValueError(msg)
     return int(str(value))
-
-
-def to_gray(images: Tensor) -> Tensor:
-    """Give the brightness `(n, 1, H, W)` of color images."""
-    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)[:, None, None]
-    return (images * weights).sum(dim=1, keepdim=True)
 
 
 class SlidesRestorer(Restorer):
@@ -72,7 +65,7 @@ class SlidesRestorer(Restorer):
         self.config = {"width": width, "channels": check_channels(channels), "pool": pool, "shortcut": shortcut}
         self.channels, self.shortcut = channels, shortcut
         pooling = nn.MaxPool2d if pool == "max" else nn.AvgPool2d
-        with unseeded():
+        with fork_rng():
             self.main = nn.Sequential(
                 *_normalized(channels, width, stride=1, padding=0),
                 *_normalized(width, width // 2, stride=2, padding=1),

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, Restorer, initialize, unseeded
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, Restorer, initialize
 
 
 class Restoration(NamedTuple):
@@ -155,7 +156,7 @@ class UNetRestorer(Restorer):
         if deep % 4:
             msg = f"deep must be divisible by 4, the heads of the attention, got {deep}"
             raise ValueError(msg)
-        with unseeded():
+        with fork_rng():
             self.trunk = Trunk(width, middle, deep)
             self.enter = nn.Conv2d(4 * (3 * CHANNELS + 1), refine, 3, padding=1)
             self.blocks = residual_blocks(refine, 3)

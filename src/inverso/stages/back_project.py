@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator, check_non_negative
+from inverso.linalg import energies
 from inverso.optim.risk import least_risk
-from inverso.stages.base import DirectStage, Need, Problem, State, energies
+from inverso.stages.base import DirectStage, Need, Problem, State
 
 POWER_STEPS = 12
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso.errors import InversoError
+from inverso.linalg import energies
 from inverso.operators import LinearOperator
 from inverso.priors import Denoiser, LatentPrior, StylePrior
 from inverso.types import ImageShape
@@ -142,17 +143,6 @@ class Problem:
     def for_image(self, index: int) -> Problem:
         """Narrow the problem to one image of the batch."""
         return replace(self, y=self.y[index : index + 1], A=self.operator.for_image(index))
-
-
-def energies(values: Tensor) -> Tensor:
-    """Give the squared norm of each image or measurement `(n, ...)`."""
-    squares = values.real.square() + values.imag.square() if values.is_complex() else values.square()
-    return squares.flatten(1).sum(dim=1)
-
-
-def inner_products(a: Tensor, b: Tensor) -> Tensor:
-    """Give the real part of the inner product of each pair of images or measurements `(n, ...)`."""
-    return (a.conj() * b).real.flatten(1).sum(dim=1)
 
 
 @dataclass(frozen=True)

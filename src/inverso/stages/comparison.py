@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from inverso.checks import as_generator
+from inverso.linalg import energies
 from inverso.losses.multiscale import MultiScale
 from inverso.stages.back_project import squared_norm
-from inverso.stages.base import Problem, energies
+from inverso.stages.base import Problem
 
 
 @dataclass(frozen=True, eq=False)

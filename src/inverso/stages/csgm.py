@@ -10,12 +10,13 @@ from torch import Tensor
 
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
 from inverso.errors import InversoError
+from inverso.linalg import energies
 from inverso.operators.plans import real_dtype
 from inverso.optim.iterations import IMAGE, LATENT, Iterations
 from inverso.optim.quasi_newton import QuasiNewton
 from inverso.priors import LatentPrior
 from inverso.priors.encoder import LatentEncoder
-from inverso.stages.base import Need, Problem, Stage, State, energies
+from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.guess import guess, misfit, named
 
 LOOKS_AT_ONCE = 16

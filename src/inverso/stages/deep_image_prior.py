@@ -12,6 +12,7 @@ from torch import nn
 from inverso.checks import as_generator, check_count, check_positive
 from inverso.optim.adaptation import Adaptation
 from inverso.priors import LatentPrior
+from inverso.random import fork_rng
 from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.csgm import starting_latents
 
@@ -82,8 +83,7 @@ def untrained(prior: LatentPrior, *, seed: int) -> nn.Module:
     # On the CPU, where the random numbers that layers start from are the same for every device, and leave others alone.
     network = copy.deepcopy(cast(nn.Module, prior)).cpu()
     generator = as_generator(seed)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with fork_rng(int(torch.randint(2**62, (), generator=generator))), torch.no_grad():
         for module in network.modules():
             _start_anew(module, generator)
         _calibrate(network, prior, seed)

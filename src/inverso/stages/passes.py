@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from inverso.linalg import energies
 from inverso.stages.base import (
     InterruptedStage,
     NonFiniteLossError,
@@ -15,7 +16,6 @@ from inverso.stages.base import (
     StageFailure,
     StageRecord,
     State,
-    energies,
 )
 
 

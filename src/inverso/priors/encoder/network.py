@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count, check_seed
+from inverso.random import fork_rng
 from inverso.types import ImageShape
 
 SMALLEST = 4
@@ -58,8 +59,7 @@ class LatentEncoder(nn.Module):
         channels, side, _ = self.image_shape
         halvings = (side // SMALLEST).bit_length() - 1
         widths = [width * min(2**k, 8) for k in range(halvings + 1)]
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(check_seed(seed))
+        with fork_rng(check_seed(seed)):
             layers: list[nn.Module] = [nn.Conv2d(2 * channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
             for wide, wider in pairwise(widths):
                 layers += [nn.Conv2d(wide, wider, 4, 2, 1), nn.GroupNorm(GROUPS, wider), nn.LeakyReLU(0.2)]

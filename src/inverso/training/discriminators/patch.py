@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, check_share, initialize, unseeded
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, check_share, initialize
 
 Features = tuple[tuple[Tensor, ...], ...]
 """For each scale what each layer saw; the last entry of a scale are its answers (logits)."""
@@ -60,7 +61,7 @@ class PlainDiscriminator(nn.Module):
             raise ValueError(msg)
         self.dropout = check_share(dropout, name="dropout")
         narrow = (CHANNELS, *widths[:-1])
-        with unseeded():
+        with fork_rng():
             self.convolutions = nn.ModuleList(
                 nn.Conv2d(a, b, 5, padding=2) for a, b in zip(narrow, widths, strict=True)
             )
@@ -134,7 +135,7 @@ class MultiscaleDiscriminator(nn.Module):
         super().__init__()
         for name, value in (("scales", scales), ("width", width), ("strided", strided)):
             check_count(value, name=name)
-        with unseeded():
+        with fork_rng():
             self.scales = nn.ModuleList(
                 PatchDiscriminator(2 * CHANNELS, width=width, strided=strided) for _ in range(scales)
             )

@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.restorers.base import CHANNELS, initialize, unseeded
-from inverso.restorers.slides import check_channels, to_gray
+from inverso.images.gray import to_gray
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, initialize
+from inverso.restorers.slides import check_channels
 from inverso.training.discriminators.patch import Features
 
 SMALLEST_JUDGED = 64
@@ -41,7 +43,7 @@ class SlidesDiscriminator(nn.Module):
             msg = f"the discriminator takes images whose side is a multiple of {SMALLEST_JUDGED}, got {size}"
             raise ValueError(msg)
         self.channels = check_channels(channels)
-        with unseeded():
+        with fork_rng():
             self.main = nn.Sequential(
                 *_halved(channels, 32)[::2],
                 *_halved(32, 64),

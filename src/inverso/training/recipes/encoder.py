@@ -15,6 +15,7 @@ from inverso.checks import check_count, check_non_negative, check_positive, chec
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
+from inverso.linalg import energies
 from inverso.metrics import psnr
 from inverso.priors import LatentPrior
 from inverso.priors import load as load_prior
@@ -22,7 +23,6 @@ from inverso.priors.encoder import LatentEncoder, load, save_encoder
 from inverso.priors.encoder.network import ALIKE, GROUPS
 from inverso.random import step_generator
 from inverso.solver import frozen_copy
-from inverso.stages.base import energies
 from inverso.stages.guess import first_image, what_is_left
 from inverso.training.fitting import Run
 from inverso.training.loop import LoopSettings
