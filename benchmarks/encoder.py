@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from first_photos import first_photos
 from rows import append, read
 from tqdm import tqdm
 
 from inverso import solve
-from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomMask
 from inverso.priors import load
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("encoder.csv"))
     options = parser.parse_args()
     prior = load(options.prior).requires_grad_(requires_grad=False)
-    photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
+    photos = first_photos(options.data, options.n, prior)
     searches = {REFERENCE: CSGM()}
     searches |= {
         f"encoder, {steps} steps": CSGM(steps=steps, restarts=1, encoder=options.encoder) for steps in (1, 10, 20, 40)

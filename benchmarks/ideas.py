@@ -20,13 +20,13 @@ from pathlib import Path
 import quality_ideas
 import search_ideas
 import torch
+from first_photos import first_photos
 from rows import append, read
 from torch import Tensor
 from tqdm import tqdm
 
 from inverso import solve
 from inverso.experiments import mean_interval
-from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
 from inverso.priors import LatentPrior, load
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     prior = load(options.prior).requires_grad_(requires_grad=False)
-    photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
+    photos = first_photos(options.data, options.n, prior)
     operators: dict[str, tuple[Callable[[int], LinearOperator], float]] = {
         "FFT 0.3": (lambda seed: FFTMask(0.3, seed=seed), 0.0),
         "FFT 0.3, noise 10": (lambda seed: FFTMask(0.3, seed=seed), NOISE),

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import copy
 
+from first_photos import first_photos
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from inverso import solve
-from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
 from inverso.priors import LatentPrior, load
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--prior", default="faces-64", help="name or file")
     options = parser.parse_args()
     prior = load(options.prior).requires_grad_(requires_grad=False)
-    photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
+    photos = first_photos(options.data, options.n, prior)
     print(f"| measured | none | 0.003 | {' | '.join(f'default, {error}' for error in ERRORS)} |")
     print("|---|" + "---|" * (2 + len(ERRORS)), flush=True)
     for name, A, noise in tqdm(cases(prior.image_shape[-1]), desc="measuring"):

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from first_photos import first_photos
 from rows import append, read
 from torch import Tensor
 from tqdm import tqdm
 
 from inverso import solve
-from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
 from inverso.priors import load
@@ -68,7 +68,7 @@ def main() -> None:
     done = {(row.prior, row.measured, row.search, row.steps) for row in rows}
     for name in options.prior:
         prior = load(name).requires_grad_(requires_grad=False)
-        photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
+        photos = first_photos(options.data, options.n, prior)
         todo = [
             (measured, label, search)
             for measured in cases(prior.image_shape[-1])

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from inverso.experiments import LinearInterpolation, TotalVariation
+from inverso.experiments.baselines import LinearInterpolation, TotalVariation
 from inverso.operators import Identity, Mask
 from inverso.stages import (
     CSGM,

@@ -25,10 +25,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from one_photo import REHEARSAL, measure_quality, reconstruction_psnr
+from one_photo_uses import pasted
 from torch import Tensor
 
-from inverso.experiments.one_photo import REHEARSAL, measure_quality, reconstruction_psnr
-from inverso.experiments.one_photo_uses import pasted
 from inverso.files import replacing
 from inverso.images import grid, load_image
 from inverso.metrics import sifid

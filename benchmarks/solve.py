@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from first_photos import first_photos
 from rows import append, read
 from torch import Tensor
 from tqdm import tqdm
 
 from inverso import solve
 from inverso.experiments import Interval, mean_interval
-from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator
 from inverso.priors import LatentPrior, load
@@ -120,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     prior = load(options.prior).requires_grad_(requires_grad=False)
-    photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
+    photos = first_photos(options.data, options.n, prior)
     side = prior.image_shape[-1]
     operators: dict[str, Callable[[int], LinearOperator]] = {
         "FFT 0.3": lambda seed: FFTMask(0.3, seed=seed),

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
+from first_photos import first_photos
 from scipy.stats import spearmanr
 from torch import Tensor
 from tqdm import tqdm
 
 from inverso import solve
 from inverso.experiments import mean_interval
-from inverso.experiments.photos import Photos
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
 from inverso.priors import load
@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     prior = load(options.prior)
-    photos = Photos.read(options.data, options.n, image_shape=prior.image_shape, tuning=0).images
+    photos = first_photos(options.data, options.n, prior)
     operators: dict[str, Callable[[int], LinearOperator]] = {
         "FFT 0.3": lambda seed: FFTMask(0.3, seed=seed),
         "box": lambda _: BoxMask(prior.image_shape[-1] // 2),

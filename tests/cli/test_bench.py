@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from inverso.experiments import EXPERIMENTS
+from inverso.experiments.files import own_experiments
 from inverso.images.io import photo, save_image
 
 
@@ -73,7 +73,7 @@ def test_e10_fits_a_prior_to_every_photo_and_goes_on(inverso, photos) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("e10", "-m", "pinv"), "e10 fits a prior of its own to every photo: leave out --methods"),
+        (("e10", "-m", "pinv"), "e10 is no table of cases and methods: leave out --methods"),
         (("e10", "--groups", "a.csv", "--restorer", "a"), "leave out --groups, --restorer"),
         (("e10", "--prior", "faces-64", "--batch", 5, "--pictures", 1), "leave out --prior, --batch, --pictures"),
         (("e1", "--size", 100), "e1 resizes photos to its prior's size: leave out --size"),
@@ -88,17 +88,30 @@ def test_options_of_other_experiments_are_refused(inverso, photos, words, compla
     assert result.stderr.count("\n") == 1
 
 
+def test_a_strangers_file_runs(inverso, prior, photos) -> None:
+    Path("mine.py").write_text(
+        "from inverso.experiments import Case, Experiment\n"
+        "from inverso.operators import Bicubic\n"
+        "MINE = Experiment('mine', 'Enlarging', 'Which?', '', (Case('x2', Bicubic(2)),), {'pinv': 'pinv'})\n"
+    )
+    result = inverso("bench", "mine.py:mine", "--data", photos, "--n", 2, "--prior", prior, "-q")
+    assert result.exit_code == 0, result.output
+    assert "# MINE: Enlarging" in Path("results/mine/table.md").read_text()
+    listed = inverso("bench", "mine.py", "--list")
+    assert "Enlarging" in listed.stdout
+
+
 def test_list(inverso) -> None:
     result = inverso("bench", "--list")
     assert result.exit_code == 0, result.output
     first = [line.split()[0] for line in result.stdout.splitlines() if line and not line.startswith(" ")]
-    assert first == ["name", *EXPERIMENTS]
+    assert first == ["name", *own_experiments()]
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ((), "NAME is missing: inverso bench NAME --data DIR"),
+        ((), "EXPERIMENT is missing: inverso bench FILE.py:NAME --data DIR"),
         (("e1",), "--data is missing"),
         (("e1", "--data", "nowhere"), "the photos must be in a folder, and nowhere is none"),
         (("e99", "--data", "photos"), "there is no experiment 'e99'"),

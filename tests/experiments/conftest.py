@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverso.experiments import Case, Experiment, LinearInterpolation, Options
+from inverso.experiments import Case, Experiment, Options
+from inverso.experiments.baselines import LinearInterpolation
 from inverso.images.io import photo, save_image
 from inverso.operators import RandomMask
 from inverso.priors import DCGAN, save_prior

@@ -14,6 +14,7 @@ from inverso.experiments.photos import Photos
 from inverso.experiments.plots import bars, curve_figure
 from inverso.experiments.results import Results, Row, record_run
 from inverso.experiments.runner import Finished
+from inverso.experiments.scores import METRICS, Metric
 from inverso.operators import Bicubic
 
 CASES = (Case("x2", Bicubic(2)), Case("x4", Bicubic(4)))
@@ -67,7 +68,7 @@ def finished(tmp_path: Path) -> Finished:
     machine = {"torch": "2", "device": "cpu", "accelerator": None, "threads": 1}
     code = {"inverso": "1", "source": "abc", "left": 16}
     record_run(tmp_path, settings, {"command": "inverso bench made-up", **code, **machine})
-    return Finished(MADE_UP, results, Photos(torch.zeros(8, 3, 4, 4), PHOTOS, torch.zeros(0, 3, 4, 4), {}, ""))
+    return Finished(MADE_UP, results, Photos(tuple(torch.zeros(8, 1, 3, 4, 4)), PHOTOS, (), {}, ""))
 
 
 def section(text: str, title: str) -> list[list[str]]:
@@ -172,18 +173,18 @@ def test_plots_are_written(finished: Finished, tmp_path: Path) -> None:
 
 
 def test_bars_show_means_and_intervals(finished: Finished) -> None:
-    (axes,) = bars(MADE_UP, finished.results, "psnr").axes
+    (axes,) = bars(MADE_UP, finished.results, METRICS["psnr"]).axes
     assert sorted(round(bar.get_height(), 3) for bar in axes.patches) == [18.5, 20.5, 20.5, 23.5, 25.5, 25.5]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["x2", "x4"]
 
 
 def test_curves_over_cases_and_methods(finished: Finished) -> None:
     over_cases = Curve("scale", "scale", {"": {4: "x4", 2: "x2"}})
-    (axes,) = curve_figure(MADE_UP, finished.results, over_cases, "psnr").axes
+    (axes,) = curve_figure(MADE_UP, finished.results, over_cases, METRICS["psnr"]).axes
     assert axes.lines[0].get_xydata().tolist() == [[2, 23.5], [4, 18.5]]
     assert len(axes.lines) == 3
     over_methods = Curve("steps", "steps", {"": {1: "plain", 10: "good"}}, over="methods", log=True)
-    (axes,) = curve_figure(MADE_UP, finished.results, over_methods, "psnr").axes
+    (axes,) = curve_figure(MADE_UP, finished.results, over_methods, METRICS["psnr"]).axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 23.5], [10, 25.5]], [[1, 18.5], [10, 20.5]]]
     assert axes.get_xscale() == "log"
 
@@ -195,6 +196,28 @@ def test_the_cheapest_method_close_to_the_best_is_named(finished: Finished, tmp_
     assert ["x2", "good", "100", "good", "100"] in rows
     assert (tmp_path / "plots" / "steps-psnr.png").exists()
     assert not (tmp_path / "plots" / "bars-psnr.png").exists()
+
+
+def test_an_experiment_brings_groups_and_sections_of_its_own(finished: Finished, tmp_path: Path) -> None:
+    experiment = replace(
+        finished.experiment,
+        groups=lambda photos: {"first": frozenset(photos.names[:4])},
+        appendix=lambda done, out: f"## More\n\n{len(done.results.rows)} rows in {out.name}",
+    )
+    own = replace(finished, experiment=experiment)
+    text = write_report(tmp_path, own).read_text()
+    assert section(text, "Groups of photos: PSNR (dB)")[2][:2] == ["first", "4"]
+    assert text.endswith(f"## More\n\n48 rows in {tmp_path.name}\n")
+    given = write_report(tmp_path, own, groups={"last": frozenset(PHOTOS[4:])}).read_text()
+    assert section(given, "Groups of photos: PSNR (dB)")[2][:2] == ["last", "4"]
+
+
+def test_own_metrics_have_their_title_and_digits(finished: Finished, tmp_path: Path) -> None:
+    own = Metric.of_images("lpips", "an own distance", torch.dist, 1, lower=True)
+    experiment = replace(finished.experiment, metrics=("psnr", own))
+    text = write_report(tmp_path, replace(finished, experiment=experiment)).read_text()
+    cells = section(text, "an own distance")[2]
+    assert cells[2].startswith("**0.7 ± ")
 
 
 def test_a_rehearsal_says_so(finished: Finished, tmp_path: Path) -> None:

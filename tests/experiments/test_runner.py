@@ -14,14 +14,16 @@ import pytest
 import torch
 
 from inverso import __version__, solve
-from inverso.experiments import Case, Experiment, Options, TotalVariation, Tuned, run
+from inverso.experiments import Case, Experiment, Metric, Options, Tuned, Using, run, write_report
+from inverso.experiments.baselines import TotalVariation
 from inverso.experiments.environment import source_digest
-from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, load_restorers, measure
-from inverso.images.io import load_image
+from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, measure
+from inverso.experiments.networks import load_restorers
+from inverso.images.io import load_image, photo, save_image
 from inverso.metrics import psnr, ssim
-from inverso.operators import Bicubic, RandomMask
-from inverso.priors import load
-from inverso.stages import Need, PseudoInverse, Stage
+from inverso.operators import Bicubic, Identity, RandomMask
+from inverso.priors import DCGAN, load, save_prior
+from inverso.stages import CSGM, DirectStage, Need, PseudoInverse, Stage
 
 
 def test_rows_are_what_solve_gives(experiment, data, options, prior_file, tmp_path) -> None:
@@ -136,7 +138,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from inverso.experiments import Case, Experiment, Options, run
 from inverso.operators import RandomMask
-from inverso.stages import PseudoInverse, Stage
+from inverso.stages import CSGM, DirectStage, PseudoInverse, Stage
 
 data, out, prior, log, seconds = sys.argv[1:]
 
@@ -230,13 +232,74 @@ def test_restorers_stand_side_by_side(experiment, data, options, tmp_path, monke
         def forward(self, y):
             return torch.full_like(y, float(self.level))
 
-    monkeypatch.setattr("inverso.experiments.measuring.load", lambda name: Level(float(name)))
+    monkeypatch.setattr("inverso.experiments.networks.load_restorer", lambda name: Level(float(name)))
     both = replace(experiment, methods={"ff": "ff"}, comparisons=(), cases=experiment.cases[:1])
     finished = run(both, data, tmp_path, replace(options, restorers={"black": "0", "gray": "0.5"}))
     assert list(finished.experiment.methods) == ["ff (black)", "ff (gray)"]
     x = load_image(data / "00.png", size=16)
     values = [row.values["psnr"] for row in finished.results.rows[:2]]
     assert values == pytest.approx([float(psnr(torch.full_like(x, v), x)) for v in (0.0, 0.5)], abs=1e-3)
+
+
+def test_own_metrics_are_columns(experiment, data, options, tmp_path) -> None:
+    steps = Metric("stages", "stages", lambda answer, x: torch.full((len(x),), float(len(answer.stages))))
+    rows = run(replace(experiment, metrics=("psnr", steps)), data, tmp_path, options).results.rows
+    assert {row.values["stages"] for row in rows if row.method == "csgm+ia"} == {2.0}
+
+
+def test_methods_with_a_prior_of_their_own(experiment, data, options, prior_file, tmp_path) -> None:
+    own, wrong = tmp_path / "own.safetensors", DCGAN(4, width=4, depth=3, seed=1)
+    save_prior(DCGAN(6, width=8, depth=2, seed=1), own)
+    csgm = CSGM(steps=2)
+    methods = {"csgm": csgm, "other": Using(csgm, prior=str(own)), "wide": Using(csgm, prior=wrong)}
+    asked = replace(experiment, methods=methods, comparisons=(), cases=experiment.cases[:1])
+    with pytest.warns(UserWarning, match=r"wide is left out: its prior makes images of shape \(3, 32, 32\)"):
+        rows = run(asked, data, tmp_path / "out", replace(options, n=1)).results.rows
+    x, A = load_image(data / "00.png", size=16), RandomMask(0.5, seed=0)
+    for row, prior in zip(rows, (prior_file, own), strict=True):
+        alone = solve(A.measure(x), A, load(str(prior)), csgm, progress=False)
+        assert row.values["psnr"] == pytest.approx(float(psnr(alone.image, x)), abs=1e-3)
+    kept = json.loads((tmp_path / "out" / "environment.json").read_text())
+    assert list(kept["settings"]["methods' own networks"]) == ["prior of other"]
+
+
+@dataclass(frozen=True)
+class Halved(DirectStage):
+    """A stage of a stranger, written outside the package."""
+
+    name = "halved"
+
+    def images(self, problem, state):  # noqa: ARG002 - it begins anew
+        return problem.y / 2
+
+
+def test_whole_photos_without_a_prior_and_crops(data, tmp_path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k, side in enumerate((12, 12, 20)):
+        save_image(photo("coffee", size=24)[..., :side, :], folder / f"{k}.png")
+    whole = Experiment(
+        "t", "", "", "", (Case("", Identity()),), {"half": Halved()}, metrics=("psnr",), size="native", prior=None
+    )
+    options = Options(n=3, progress=False, pictures=0)
+    finished = run(whole, folder, tmp_path / "whole", options)
+    assert finished.prior is None
+    assert [tuple(image.shape[2:]) for image in finished.photos.images] == [(12, 24), (12, 24), (20, 24)]
+    expected = psnr(load_image(folder / "2.png") / 2, load_image(folder / "2.png"))
+    assert finished.results.rows[2].values["psnr"] == pytest.approx(float(expected), abs=1e-3)
+    kept = json.loads((tmp_path / "whole" / "environment.json").read_text())
+    assert kept["runs"][0]["own code"].keys() == {"test_runner.py"}
+    assert "prior" not in write_report(tmp_path / "whole", finished).read_text().split("## ")[0]
+    crops = run(whole, folder, tmp_path / "crops", replace(options, size=8)).photos
+    assert crops.batch([0, 2]).shape == (2, 3, 8, 8)
+
+
+def test_the_size_of_photos_must_be_known(experiment, data, options, tmp_path) -> None:
+    with pytest.raises(ValueError, match="tiny resizes photos to its prior's size: leave out --size"):
+        run(experiment, data, tmp_path, replace(options, size=8))
+    nobody = replace(experiment, methods={"half": Halved()}, comparisons=(), prior=None)
+    with pytest.raises(ValueError, match="take the size of a prior of square images, and this one has none"):
+        run(nobody, data, tmp_path, replace(options, prior=None))
 
 
 def test_restorers_that_are_missing_or_too_many(experiment) -> None:

@@ -11,28 +11,33 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.options import Device, Prior, RandomSeed, examples, pick_device
-from inverso.extras import needing
+from inverso.cli.options import Device, RandomSeed, examples, pick_device
 
 if TYPE_CHECKING:
-    from inverso.experiments import OnePhoto
+    from inverso.experiments import Experiment
 
 EPILOG = examples(
     "inverso bench --list",
+    "inverso bench mine.py:enlarging --data photos/",
     "inverso bench e1 --data photos/ --n 20",
     "inverso bench e4 --data photos/ --n 200 --groups labels.csv --out results/groups",
     "inverso bench e6 --data photos/ --restorer 32-bit=restorer.safetensors --restorer 4-bit=small.safetensors",
     "inverso bench e10 --data photos/ --n 5 --size 100",
 )
 
-# Of tables of cases and methods, and of a prior per photo.
-TABLE_OPTIONS = ("methods", "groups", "prior", "restorer", "batch", "pictures")
-ONE_PHOTO_OPTIONS = ("size",)
+# Those that a study, which is no table of cases and methods, takes only if it says so.
+TABLE_OPTIONS = ("methods", "groups", "prior", "restorer", "size", "tuning", "batch", "pictures")
 
 
 def bench(  # noqa: PLR0913 - one argument per option
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Name of the experiment.", metavar="[NAME]")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="FILE.py:NAME, or the NAME of one of inverso's own, in a clone of its repository.",
+            metavar="[EXPERIMENT]",
+        ),
+    ] = None,
     *,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of photos.", metavar="DIR")] = None,
     n: Annotated[int, typer.Option("--n", help="Photos to measure: the first of the folder, by name.")] = 20,
@@ -48,12 +53,20 @@ def bench(  # noqa: PLR0913 - one argument per option
     groups: Annotated[
         Path | None, typer.Option("--groups", help="CSV: a column photo, then one per attribute.", metavar="FILE")
     ] = None,
-    prior: Prior = "faces-64",
+    prior: Annotated[
+        str | None,
+        typer.Option("--prior", help="Name or checkpoint; by default the experiment's.", metavar="NAME"),
+    ] = None,
     restorer: Annotated[
         list[str] | None, typer.Option("--restorer", help="Name or file; LABEL=FILE for several.", metavar="NAME")
     ] = None,
     size: Annotated[
-        int | None, typer.Option("--size", help="e10: longest side that is learned (max_size).", metavar="PIXELS")
+        int | None,
+        typer.Option("--size", help="Side of the crops; for e10 the longest side that is learned.", metavar="PIXELS"),
+    ] = None,
+    tuning: Annotated[
+        Path | None,
+        typer.Option("--tuning", help="Folder whose last photos choose settings; --data by default.", metavar="DIR"),
     ] = None,
     seed: RandomSeed = 0,
     batch: Annotated[int, typer.Option("--batch", help="Photos at once.")] = 5,
@@ -61,80 +74,59 @@ def bench(  # noqa: PLR0913 - one argument per option
     fast: Annotated[bool, typer.Option("--fast", help="Rehearse it with a handful of steps.")] = False,
     device: Device = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
+    show_list: Annotated[
+        bool, typer.Option("--list", help="List the experiments of FILE.py, or inverso's own.")
+    ] = False,
 ) -> None:
-    """Run an experiment of the papers over your photos; the same command goes on where it was stopped."""
-    from inverso.experiments import OnePhoto, Options, find, run, write_report  # noqa: PLC0415
-    from inverso.experiments.groups import read_groups, terciles  # noqa: PLC0415
+    """Run an experiment over your photos, yours or one of the papers'; the same command goes on where it stopped."""
+    from inverso.experiments import Experiment, Options, find, run, write_report  # noqa: PLC0415
+    from inverso.experiments.groups import read_groups  # noqa: PLC0415
 
     if show_list:
-        _print_list()
+        _print_list(name)
         return
     if name is None or data is None:
-        missing = "NAME" if name is None else "--data"
-        msg = f"{missing} is missing: inverso bench NAME --data DIR runs an experiment, inverso bench --list lists them"
+        missing = "EXPERIMENT" if name is None else "--data"
+        msg = (
+            f"{missing} is missing: inverso bench FILE.py:NAME --data DIR runs an experiment, "
+            "inverso bench --list lists those of inverso"
+        )
         raise ValueError(msg)
     known = find(name)
     folder = Path("results") / known.name if out is None else out
-    if isinstance(known, OnePhoto):
-        _refuse(ctx, TABLE_OPTIONS, f"{known.name} fits a prior of its own to every photo")
-        _bench_one_photo(known, data, folder, n=n, size=size, seed=seed, fast=fast, device=device, quiet=quiet)
-        return
-    _refuse(ctx, ONE_PHOTO_OPTIONS, f"{known.name} resizes photos to its prior's size")
-    experiment = known.chosen(None if methods is None else [word.strip() for word in methods.split(",")])
+    command = shlex.join(["inverso", *sys.argv[1:]])
     options = Options(
         n=n,
         batch=batch,
         prior=prior,
         restorers=_read_restorers(restorer or []),
+        size=size,
+        tuning=tuning,
         seed=seed,
         fast=fast,
         pictures=pictures,
         device=pick_device(device),
         progress=not quiet,
     )
+    if not isinstance(known, Experiment):
+        _refuse(ctx, [option for option in TABLE_OPTIONS if option not in known.options], known.name)
+        typer.echo(f"wrote {known.run(data, folder, options, command=command)}")
+        return
+    experiment = known.chosen(None if methods is None else [word.strip() for word in methods.split(",")])
     if groups is not None:
         # A wrong file should be found before the hours of work, not after.
         read_groups(groups, _names(data, n))
-    finished = run(experiment, data, folder, options, command=shlex.join(["inverso", *sys.argv[1:]]))
-    names = finished.photos.names
-    chosen = None
-    if groups is not None:
-        chosen = read_groups(groups, names)
-    elif experiment.by_group:
-        chosen = terciles(finished.photos.images, names)
+    finished = run(experiment, data, folder, options, command=command)
+    chosen = None if groups is None else read_groups(groups, finished.photos.names)
     typer.echo(f"wrote {write_report(folder, finished, groups=chosen)}")
 
 
-def _bench_one_photo(
-    experiment: OnePhoto,
-    data: Path,
-    folder: Path,
-    *,
-    n: int,
-    size: int | None,
-    seed: int,
-    fast: bool,
-    device: str | None,
-    quiet: bool,
-) -> None:
-    from inverso.experiments import OnePhotoOptions, run_one_photo, write_one_photo_report  # noqa: PLC0415
-
-    with needing(experiment.name):
-        from inverso.training import SinGANRecipe  # noqa: PLC0415
-
-    recipe = SinGANRecipe() if size is None else SinGANRecipe(max_size=size)
-    options = OnePhotoOptions(n=n, recipe=recipe, seed=seed, fast=fast, device=pick_device(device), progress=not quiet)
-    results = run_one_photo(experiment, data, folder, options, command=shlex.join(["inverso", *sys.argv[1:]]))
-    typer.echo(f"wrote {write_one_photo_report(folder, experiment, results)}")
-
-
-def _refuse(ctx: typer.Context, options: tuple[str, ...], reason: str) -> None:
+def _refuse(ctx: typer.Context, options: list[str], experiment: str) -> None:
     """Refuse options that were given and mean nothing to the experiment."""
     # By its name, since Typer and Click each have a class of sources.
     given = [name for name in options if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if given:
-        msg = f"{reason}: leave out {', '.join(f'--{name}' for name in given)}"
+        msg = f"{experiment} is no table of cases and methods: leave out {', '.join(f'--{name}' for name in given)}"
         raise ValueError(msg)
 
 
@@ -157,19 +149,21 @@ def _read_restorers(given: list[str]) -> dict[str, str]:
     return restorers
 
 
-def _print_list() -> None:
-    from inverso.experiments import EXPERIMENTS, OnePhoto  # noqa: PLC0415
+def _print_list(file: str | None) -> None:
+    from inverso.experiments import Experiment, read_experiments  # noqa: PLC0415
+    from inverso.experiments.files import own_experiments  # noqa: PLC0415
 
+    found = own_experiments() if file is None else read_experiments(file)
     table = Table("name", "experiment", "question", "methods", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
-    for experiment in EXPERIMENTS.values():
-        if isinstance(experiment, OnePhoto):
-            table.add_row(experiment.name, experiment.title, experiment.question, "singan, fitted to each photo")
-            continue
-        methods = (
-            ", ".join(experiment.methods) if len(experiment.methods) < 10 else f"{len(experiment.methods)} of them"
-        )
-        slow = f"; slow: {', '.join(experiment.slow)}" if experiment.slow else ""
-        needs = "; needs a restorer" if experiment.needs_restorer else ""
-        table.add_row(experiment.name, experiment.title, experiment.question, f"{methods}{slow}{needs}")
+    for experiment in found.values():
+        summary = _summary(experiment) if isinstance(experiment, Experiment) else experiment.summary
+        table.add_row(experiment.name, experiment.title, experiment.question, summary)
     Console().print(table, markup=False)
+
+
+def _summary(experiment: Experiment) -> str:
+    count = len(experiment.methods)
+    methods = ", ".join(experiment.methods) if count < 10 else f"{count} of them"
+    slow = f"; slow: {', '.join(experiment.slow)}" if experiment.slow else ""
+    return f"{methods}{slow}{'; needs a restorer' if experiment.needs_restorer else ''}"

@@ -1,19 +1,11 @@
-"""Experiments that anyone can repeat: operators x noise x methods x metrics over a folder of photos."""
+"""Experiments that anyone can write and repeat: operators x noise x methods x metrics over a folder of photos."""
 
-from inverso.experiments.baselines import (
-    BicubicInterpolation,
-    DrawnFromPrior,
-    Interpolation,
-    LinearInterpolation,
-    TotalVariation,
-)
-from inverso.experiments.deepinverse import DeepinvCSGM, PlugAndPlay
-from inverso.experiments.one_photo import OnePhoto, OnePhotoOptions, run_one_photo
-from inverso.experiments.one_photo_report import write_one_photo_report
-from inverso.experiments.papers import EXPERIMENTS, find
-from inverso.experiments.points import Points
+from inverso.experiments.files import find, read_experiments
+from inverso.experiments.groups import Groups
+from inverso.experiments.photos import Photos
 from inverso.experiments.report import write_report
-from inverso.experiments.runner import Options, run
+from inverso.experiments.runner import Finished, Options, run
+from inverso.experiments.scores import Metric
 from inverso.experiments.statistics import (
     Interval,
     difference_interval,
@@ -22,34 +14,29 @@ from inverso.experiments.statistics import (
     mean_interval,
     paired_p_value,
 )
-from inverso.experiments.table import Case, Curve, Experiment, Tuned
+from inverso.experiments.table import Case, Curve, Experiment, PhotoOperator, Study, Tuned, Using
 
 __all__ = [
-    "EXPERIMENTS",
-    "BicubicInterpolation",
     "Case",
     "Curve",
-    "DeepinvCSGM",
-    "DrawnFromPrior",
     "Experiment",
-    "Interpolation",
+    "Finished",
+    "Groups",
     "Interval",
-    "LinearInterpolation",
-    "OnePhoto",
-    "OnePhotoOptions",
+    "Metric",
     "Options",
-    "PlugAndPlay",
-    "Points",
-    "TotalVariation",
+    "PhotoOperator",
+    "Photos",
+    "Study",
     "Tuned",
+    "Using",
     "difference_interval",
     "find",
     "group_p_value",
     "holm",
     "mean_interval",
     "paired_p_value",
+    "read_experiments",
     "run",
-    "run_one_photo",
-    "write_one_photo_report",
     "write_report",
 ]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,6 +59,16 @@ def source_digest() -> str:
         digest.update(file.relative_to(folder).as_posix().encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:8]
+
+
+def own_code(parts: Iterable[object]) -> dict[str, dict[str, str]]:
+    """Hash the files outside the package that parts of an experiment were written in: file name -> hash."""
+    modules = {type(part).__module__ for part in parts}
+    paths = (
+        getattr(sys.modules.get(name), "__file__", None) for name in modules if name.partition(".")[0] != "inverso"
+    )
+    files = sorted(Path(path) for path in paths if path is not None)
+    return {"own code": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in files}}
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Groups of photos: from a file of labels, or by brightness and contrast."""
+"""Groups of photos, from a file of labels."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import torch
-from torch import Tensor
-
 Groups: TypeAlias = Mapping[str, frozenset[str]]
 """Name of a group -> names of its photos. A photo may be in several groups, or in none."""
-
-PARTS = ("low", "middle", "high")
 
 
 def read_groups(path: str | Path, photos: Sequence[str]) -> Groups:
@@ -67,24 +62,3 @@ def read_groups(path: str | Path, photos: Sequence[str]) -> Groups:
         msg = f"{path} labels none of the photos that were measured, such as {photos[0]!r}"
         raise ValueError(msg)
     return {name: frozenset(members) for name, members in sorted(groups.items())}
-
-
-def terciles(images: Tensor, photos: Sequence[str]) -> Groups:
-    """Divide photos into thirds by brightness (mean of the gray image) and by contrast (its standard deviation).
-
-    Args:
-        images: `(n, C, H, W)`.
-        photos: Their names.
-
-    Returns:
-        Six groups; with fewer than three photos some are missing.
-    """
-    gray = images.double().mean(dim=1).flatten(1)
-    measures = {"brightness": gray.mean(dim=1), "contrast": gray.std(dim=1)}
-    groups: dict[str, frozenset[str]] = {}
-    for name, values in measures.items():
-        thirds = torch.tensor_split(values.argsort(stable=True), 3)
-        for part, members in zip(PARTS, thirds, strict=True):
-            if len(members):
-                groups[f"{name}={part}"] = frozenset(photos[k] for k in members.tolist())
-    return groups

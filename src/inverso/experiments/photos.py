@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from inverso.checks import check_count
 from inverso.images.io import load_image
-from inverso.types import ImageShape
 
 TUNING_PHOTOS = 4
+
+Size: TypeAlias = "int | Literal['prior', 'native']"
+"""What becomes of photos: squares of the prior's side, resized; squares of so many pixels, cropped; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -22,53 +26,112 @@ class Photos:
     """Photos to measure, and others to choose settings on.
 
     Args:
-        images: `(n, C, H, W)` in [0, 1].
+        images: One `(1, C, H, W)` in [0, 1] per photo.
         names: Of their files, below the folder.
-        tuning: `(m, C, H, W)`, none of which is measured.
+        tuning: Others, none of which is measured.
         digests: Hashes of the files that are measured, by name.
         tuning_digest: Hash of the others.
     """
 
-    images: Tensor
+    images: tuple[Tensor, ...]
     names: tuple[str, ...]
-    tuning: Tensor
+    tuning: tuple[Tensor, ...]
     digests: Mapping[str, str]
     tuning_digest: str
 
     @classmethod
-    def read(cls, folder: str | Path, n: int, *, image_shape: ImageShape, tuning: int = TUNING_PHOTOS) -> Photos:
+    def read(
+        cls,
+        folder: str | Path,
+        n: int,
+        *,
+        shape: PhotoShape,
+        tuning: int = TUNING_PHOTOS,
+        tune_on: str | Path | None = None,
+    ) -> Photos:
         """Read the first n photos of a folder, and the last few, by name; subfolders are searched, too.
 
         Args:
             folder: Of pictures.
             n: Photos to measure.
-            image_shape: `(C, H, W)` of the prior; the central square of a photo is resized to it.
+            shape: What becomes of them.
             tuning: Photos to choose settings on.
+            tune_on: Folder whose last photos settings are chosen on; by default the same folder.
 
         Raises:
-            ValueError: There is no such folder, it holds too few pictures, one of them cannot be read, or the images
-                are not square.
+            ValueError: There is no such folder, it holds too few pictures, or one of them cannot be read.
+
+        Warns:
+            UserWarning: Photos are smaller than the squares that are cropped from them, and left out.
         """
         check_count(n, name="n")
-        channels, height, width = image_shape
-        if height != width:
-            msg = f"experiments need a prior of square images, and this one makes {image_shape}"
+        files = shape.fitting(list_pictures(Path(folder)))
+        elsewhere = files if tune_on is None else shape.fitting(list_pictures(Path(tune_on)))
+        needed = n + (tuning if tune_on is None else 0)
+        if len(files) < needed:
+            others = f", and {tuning} others on which settings are chosen" if needed > n else ""
+            msg = f"{folder} holds {len(files)} pictures, and n={n} needs {needed}: {n} to measure{others}"
             raise ValueError(msg)
-        files = list_pictures(Path(folder))
-        if len(files) < n + tuning:
-            msg = (
-                f"{folder} holds {len(files)} pictures, and n={n} needs {n + tuning}: {n} to measure"
-                f"{f', and {tuning} others on which settings are chosen' if tuning else ''}"
-            )
+        if len(elsewhere) < tuning:
+            msg = f"{tune_on} holds {len(elsewhere)} pictures, and settings are chosen on {tuning}"
             raise ValueError(msg)
-        measured, others = files[:n], files[len(files) - tuning :]
-
-        def load(chosen: list[Path]) -> Tensor:
-            images = [load_image(file, size=height, channels=channels) for file in chosen]
-            return torch.cat(images) if images else torch.empty(0, *image_shape)
-
+        measured, others_files = files[:n], elsewhere[len(elsewhere) - tuning :]
         named = {file.relative_to(folder).as_posix(): file for file in measured}
-        return cls(load(measured), tuple(named), load(others), digests(named), _digest(others))
+        return cls(
+            tuple(map(shape.read, measured)),
+            tuple(named),
+            tuple(map(shape.read, others_files)),
+            digests(named),
+            _digest(others_files),
+        )
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Stack photos of one shape, `(n, C, H, W)`."""
+        return torch.cat([self.images[k] for k in indices])
+
+
+@dataclass(frozen=True)
+class PhotoShape:
+    """What becomes of every photo that is read.
+
+    Args:
+        channels: 1 or 3.
+        resized: Side to which the central square is resized, or None.
+        cropped: Side of the square that is cropped from the middle, or None.
+    """
+
+    channels: int
+    resized: int | None = None
+    cropped: int | None = None
+
+    def fitting(self, files: Sequence[Path]) -> list[Path]:
+        """Leave out, with a warning, the photos that are smaller than what is cropped from them."""
+        if self.cropped is None:
+            return list(files)
+        small = [file for file in files if _short_side(file) < self.cropped]
+        if small:
+            names = ", ".join(file.name for file in small[:3]) + (", ..." if len(small) > 3 else "")
+            warnings.warn(f"{names} left out: smaller than {self.cropped} pixels", stacklevel=5)
+        return [file for file in files if file not in small]
+
+    def read(self, file: Path) -> Tensor:
+        """Read one photo, `(1, C, H, W)`."""
+        image = load_image(file, size=self.resized, channels=self.channels)
+        if self.cropped is None:
+            return image
+        top, left = ((side - self.cropped) // 2 for side in image.shape[-2:])
+        return image[..., top : top + self.cropped, left : left + self.cropped]
+
+
+def _short_side(file: Path) -> int:
+    from PIL import Image  # noqa: PLC0415
+
+    try:
+        with Image.open(file) as picture:
+            return min(picture.size)
+    except OSError as error:
+        msg = f"{file} cannot be read as a picture: {error}"
+        raise ValueError(msg) from error
 
 
 def digests(files: Mapping[str, Path]) -> dict[str, str]:
@@ -76,7 +139,7 @@ def digests(files: Mapping[str, Path]) -> dict[str, str]:
     return {name: _digest([file]) for name, file in files.items()}
 
 
-def _digest(files: list[Path]) -> str:
+def _digest(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from inverso.experiments.results import Results
-from inverso.experiments.scores import TITLES
+from inverso.experiments.scores import Metric
 from inverso.experiments.statistics import Interval, mean_interval
 from inverso.experiments.table import Curve, Experiment
 
@@ -20,13 +20,13 @@ MOST_BANDS = 4
 STYLES = ("-", "--", ":", "-.")
 
 
-def bars(experiment: Experiment, results: Results, metric: str) -> Figure:
+def bars(experiment: Experiment, results: Results, metric: Metric) -> Figure:
     """Draw a group of bars per case, a bar per method, with 95 % intervals.
 
     Args:
         experiment: What was run.
         results: What came out.
-        metric: Name of the metric.
+        metric: What is drawn.
 
     Returns:
         The figure.
@@ -35,14 +35,14 @@ def bars(experiment: Experiment, results: Results, metric: str) -> Figure:
     width = 0.85 / len(experiment.methods)
     heights = []
     for k, method in enumerate(experiment.methods):
-        intervals = [_interval(results, case.title, method, metric) for case in experiment.cases]
+        intervals = [_interval(results, case.title, method, metric.name) for case in experiment.cases]
         # An infinite mean, of images that are exact, has no bar.
         means = [interval.mean if math.isfinite(interval.mean) else math.nan for interval in intervals]
         places = [i + (k - (len(experiment.methods) - 1) / 2) * width for i in range(len(intervals))]
         errors = [0.0 if math.isnan(interval.half_width) else interval.half_width for interval in intervals]
         axes.bar(places, means, width, yerr=errors, label=method, color=_color(k), error_kw={"linewidth": 0.8})
         heights += [mean for mean in means if math.isfinite(mean)]
-    if metric == "psnr" and heights:
+    if metric.name == "psnr" and heights:
         # Nobody's PSNR is near zero, and bars from there on would all look alike.
         axes.set_ylim(bottom=max(0.0, min(heights) - 3))
     axes.set_xticks(range(len(experiment.cases)), [case.title for case in experiment.cases])
@@ -53,14 +53,14 @@ def bars(experiment: Experiment, results: Results, metric: str) -> Figure:
     return figure
 
 
-def curve_figure(experiment: Experiment, results: Results, curve: Curve, metric: str) -> Figure:
+def curve_figure(experiment: Experiment, results: Results, curve: Curve, metric: Metric) -> Figure:
     """Draw the metric's mean over a number, a line per series and method (or case); few get 95 % bands.
 
     Args:
         experiment: What was run.
         results: What came out.
         curve: What stands where.
-        metric: Name of the metric.
+        metric: What is drawn.
 
     Returns:
         The figure.
@@ -71,7 +71,7 @@ def curve_figure(experiment: Experiment, results: Results, curve: Curve, metric:
         positions = sorted(points)
         for k, other in enumerate(others):
             pairs = [(points[p], other) if curve.over == "cases" else (other, points[p]) for p in positions]
-            intervals = [_interval(results, *pair, metric) for pair in pairs]
+            intervals = [_interval(results, *pair, metric.name) for pair in pairs]
             label = f"{other}, {series}" if series else other
             axes.plot(
                 positions,
@@ -110,8 +110,8 @@ def _color(k: int) -> str:
     return f"C{k % 10}"
 
 
-def _finish(figure: Figure, axes: Axes, metric: str) -> None:
-    axes.set_ylabel(TITLES[metric])
+def _finish(figure: Figure, axes: Axes, metric: Metric) -> None:
+    axes.set_ylabel(metric.title)
     axes.grid(visible=True, axis="y", alpha=0.25)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

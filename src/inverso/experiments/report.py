@@ -15,14 +15,14 @@ from inverso.experiments.pictures import FOLDER, load_pictures, slug
 from inverso.experiments.plots import bars, curve_figure
 from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, code_of, read_json
 from inverso.experiments.runner import Finished
-from inverso.experiments.scores import DIGITS, LOWER_IS_BETTER, TITLES
+from inverso.experiments.scores import Metric, as_metric
 from inverso.experiments.statistics import difference_interval, group_p_value, holm, mean_interval, paired_p_value
 from inverso.experiments.table import Experiment
 from inverso.files import replacing
 from inverso.images.plotting import grid
 
 SIGNIFICANT = 0.05
-WITHIN = {"psnr": 0.1}
+WITHIN = 0.1
 TESTS = (
     "Difference of the means with its 95 % interval (t; Welch's between groups). p: two-sided permutation test, exact "
     "or with 9,999 resamples and a fixed seed; p (Holm): corrected for all tests of the table. Bold: p (Holm) below "
@@ -36,23 +36,27 @@ def write_report(out: str | Path, finished: Finished, *, groups: Groups | None =
     Args:
         out: Folder of the results.
         finished: What `run` gave back.
-        groups: Groups of photos to compare.
+        groups: Groups of photos to compare; by default the experiment's own, if it has some.
 
     Returns:
         The path of `table.md`.
     """
     out = Path(out)
     experiment, results = finished.experiment, finished.results
+    metrics = metrics_of(experiment)
     plots = _draw_plots(out, experiment, results)
+    if groups is None and experiment.groups is not None:
+        groups = experiment.groups(finished.photos)
     environment = read_json(out / ENVIRONMENT)
     parts = [
         _head(experiment, environment),
-        *(_metric_part(experiment, results, metric, plots) for metric in experiment.metrics),
-        *_missing_metrics(experiment),
+        *(_metric_part(experiment, results, metric, plots) for metric in metrics),
+        *_missing_metrics(metrics),
         _cost_part(experiment, results),
         *(_comparison_part(experiment, results, metric) for metric in _tested(experiment)),
         _case_part(experiment, results),
-        *(_group_part(experiment, results, groups, metric) for metric in experiment.metrics if groups),
+        *(_group_part(experiment, results, groups, metric) for metric in metrics if groups),
+        "" if experiment.appendix is None else experiment.appendix(finished, out),
     ]
     _write_text(out / "table.md", "\n\n".join(part for part in parts if part) + "\n")
     _write_comparisons(out / "comparisons.csv", experiment, results)
@@ -61,6 +65,11 @@ def write_report(out: str | Path, finished: Finished, *, groups: Groups | None =
         if pictures:
             _save(grid(pictures), out / FOLDER / f"{slug(case.title)}.png")
     return out / "table.md"
+
+
+def metrics_of(experiment: Experiment) -> list[Metric]:
+    """List the metrics of an experiment."""
+    return [as_metric(metric) for metric in experiment.metrics]
 
 
 def _head(experiment: Experiment, environment: Mapping[str, Any]) -> str:
@@ -77,25 +86,29 @@ def _head(experiment: Experiment, environment: Mapping[str, Any]) -> str:
     accelerator = last["accelerator"] or last["device"]
     lines.append(
         f"n = {len(settings[PHOTOS])} photos, each with a mask and noise of its own seed (seed {settings['seed']}); "
-        f"prior `{settings['prior']}` (weights {settings['weights']}); {code_of(environment)}, "
+        f"{_prior(settings)}{code_of(environment)}, "
         f"torch {last['torch']}, {accelerator}, {last['threads']} threads."
     )
     return "\n\n".join(lines)
 
 
-def _metric_part(experiment: Experiment, results: Results, metric: str, plots: Mapping[str, Sequence[Path]]) -> str:
+def _prior(settings: Mapping[str, Any]) -> str:
+    return "" if settings["prior"] is None else f"prior `{settings['prior']}` (weights {settings['weights']}); "
+
+
+def _metric_part(experiment: Experiment, results: Results, metric: Metric, plots: Mapping[str, Sequence[Path]]) -> str:
     rows = [
-        [case.title, *_best_in_bold([_sample(results, case.title, m, metric) for m in experiment.methods], metric)]
+        [case.title, *_best_in_bold([_sample(results, case.title, m, metric.name) for m in experiment.methods], metric)]
         for case in experiment.cases
     ]
-    better = "lower" if metric in LOWER_IS_BETTER else "higher"
-    images = [f"![{TITLES[metric]}](plots/{path.name})" for path in plots[metric]]
+    better = "lower" if metric.lower_is_better else "higher"
+    images = [f"![{metric.title}](plots/{path.name})" for path in plots[metric.name]]
     note = f"Mean ± half the width of the 95 % t interval over photos; {better} is better, the best mean is bold."
-    return "\n\n".join([f"## {TITLES[metric]}", markdown_table(["measured", *experiment.methods], rows), note, *images])
+    return "\n\n".join([f"## {metric.title}", markdown_table(["measured", *experiment.methods], rows), note, *images])
 
 
-def _missing_metrics(experiment: Experiment) -> list[str]:
-    if "lpips" in experiment.metrics:
+def _missing_metrics(metrics: Sequence[Metric]) -> list[str]:
+    if any(metric.name == "lpips" for metric in metrics):
         return []
     return ["LPIPS is left out: its package or weights are missing here, or the images are too small for it."]
 
@@ -108,8 +121,9 @@ def _cost_part(experiment: Experiment, results: Results) -> str:
         rows.append([method, f"{seconds:.3g}", f"{evaluations:.0f}"])
     parts = [
         "## Cost",
-        markdown_table(["method", "seconds per photo", "generator evaluations per photo"], rows),
-        "Mean over all cases. Stages that methods share ran once, and count for each of them.",
+        markdown_table(["method", "seconds per photo", "evaluations per photo"], rows),
+        "Mean over all cases. An evaluation is a pass through the network. Stages that methods share ran once, and "
+        "count for each of them.",
     ]
     if any(curve.over == "methods" for curve in experiment.curves):
         parts.append(_cheapest(experiment, results))
@@ -123,38 +137,40 @@ def _cost_part(experiment: Experiment, results: Results) -> str:
 
 def _cheapest(experiment: Experiment, results: Results) -> str:
     """Find per case the method with the fewest evaluations that comes close to the best."""
-    metric = experiment.metrics[0]
+    metric = as_metric(experiment.metrics[0]).name
     rows = []
     for case in experiment.cases:
         means = {m: mean_interval(_sample(results, case.title, m, metric)).mean for m in experiment.methods}
         costs = {m: mean_interval(_sample(results, case.title, m, "evaluations")).mean for m in experiment.methods}
         best = max(means, key=lambda m: means[m])
-        near = [m for m in means if means[m] >= means[best] - WITHIN[metric]]
+        near = [m for m in means if means[m] >= means[best] - WITHIN]
         cheapest = min(near, key=lambda m: costs[m])
         rows.append([case.title, best, f"{costs[best]:.0f}", cheapest, f"{costs[cheapest]:.0f}"])
-    titles = ["measured", "best", "evaluations", f"cheapest within {WITHIN[metric]} dB", "evaluations"]
+    titles = ["measured", "best", "evaluations", f"cheapest within {WITHIN} dB", "evaluations"]
     return markdown_table(titles, rows)
 
 
-def _tested(experiment: Experiment) -> list[str]:
-    wanted = experiment.metrics[:1] if experiment.tested is None else experiment.tested
-    return [metric for metric in wanted if metric in experiment.metrics]
+def _tested(experiment: Experiment) -> list[Metric]:
+    metrics = metrics_of(experiment)
+    if experiment.tested is None:
+        return metrics[:1]
+    return [metric for name in experiment.tested for metric in metrics if metric.name == name]
 
 
-def _comparison_part(experiment: Experiment, results: Results, metric: str) -> str:
+def _comparison_part(experiment: Experiment, results: Results, metric: Metric) -> str:
     tests = [
         _paired(results, (case.title, first), (case.title, second), metric, [case.title, f"{first} against {second}"])
         for case in experiment.cases
         for first, second in experiment.comparisons
     ]
     title = "Methods against each other"
-    if metric != experiment.metrics[0]:
-        title = f"{title}: {TITLES[metric]}"
+    if metric != metrics_of(experiment)[0]:
+        title = f"{title}: {metric.title}"
     return _test_table(title, ["measured", "methods"], metric, tests)
 
 
 def _case_part(experiment: Experiment, results: Results) -> str:
-    metric = experiment.metrics[0]
+    metric = metrics_of(experiment)[0]
     tests = [
         _paired(results, (first, method), (second, method), metric, [f"{first} against {second}", method])
         for first, second in experiment.case_comparisons
@@ -163,13 +179,13 @@ def _case_part(experiment: Experiment, results: Results) -> str:
     return _test_table("Measurements against each other", ["measured", "method"], metric, tests)
 
 
-def _group_part(experiment: Experiment, results: Results, groups: Groups, metric: str) -> str:
-    parts = [f"## Groups of photos: {TITLES[metric]}"]
+def _group_part(experiment: Experiment, results: Results, groups: Groups, metric: Metric) -> str:
+    parts = [f"## Groups of photos: {metric.title}"]
     tests: list[_Test] = []
     for case in experiment.cases:
         rows = []
         for group, members in groups.items():
-            columns = [results.values(case.title, method, metric) for method in experiment.methods]
+            columns = [results.values(case.title, method, metric.name) for method in experiment.methods]
             inside = [[value for photo, value in column.items() if photo in members] for column in columns]
             outside = [[value for photo, value in column.items() if photo not in members] for column in columns]
             if not inside[0]:
@@ -195,8 +211,10 @@ class _Test:
     p: float
 
 
-def _paired(results: Results, first: tuple[str, str], second: tuple[str, str], metric: str, names: list[str]) -> _Test:
-    a, b = (results.values(*which, metric) for which in (first, second))
+def _paired(
+    results: Results, first: tuple[str, str], second: tuple[str, str], metric: Metric, names: list[str]
+) -> _Test:
+    a, b = (results.values(*which, metric.name) for which in (first, second))
     one, other = list(a.values()), [b[photo] for photo in a]
     p = paired_p_value(one, other)
     if math.isnan(p):
@@ -210,24 +228,23 @@ def _against_others(inside: Sequence[float], outside: Sequence[float], names: li
     return _Test(names, interval.mean, interval.half_width, group_p_value(inside, outside))
 
 
-def _test_table(title: str, keys: list[str], metric: str, tests: Sequence[_Test], *, level: int = 2) -> str:
+def _test_table(title: str, keys: list[str], metric: Metric, tests: Sequence[_Test], *, level: int = 2) -> str:
     if not tests:
         return ""
-    digits = DIGITS.get(metric, 3)
     corrected = holm([test.p for test in tests])
     rows = []
     for test, p in zip(tests, corrected, strict=True):
-        difference = _plus_minus(test.difference, test.half_width, digits, sign="+")
+        difference = _plus_minus(test.difference, test.half_width, metric.digits, sign="+")
         rows.append([*test.names, difference, _p_text(test.p), _bold(_p_text(p)) if p < SIGNIFICANT else _p_text(p)])
-    head = [*keys, f"difference, {TITLES[metric]}", "p", "p (Holm)"]
+    head = [*keys, f"difference, {metric.title}", "p", "p (Holm)"]
     return "\n\n".join([f"{'#' * level} {title}", markdown_table(head, rows), TESTS])
 
 
-def _best_in_bold(samples: Sequence[Sequence[float]], metric: str) -> list[str]:
-    digits = DIGITS.get(metric, 3)
+def _best_in_bold(samples: Sequence[Sequence[float]], metric: Metric) -> list[str]:
+    digits = metric.digits
     intervals = [mean_interval(sample) for sample in samples]
     shown = [round(interval.mean, digits) for interval in intervals]
-    best = min(shown) if metric in LOWER_IS_BETTER else max(shown)
+    best = min(shown) if metric.lower_is_better else max(shown)
     texts = [_plus_minus(interval.mean, interval.half_width, digits) for interval in intervals]
     return [_bold(text) if mean == best else text for text, mean in zip(texts, shown, strict=True)]
 
@@ -264,24 +281,25 @@ def _write_comparisons(path: Path, experiment: Experiment, results: Results) -> 
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["metric", "case", "first", "second", "difference", "half_width", "p", "p_holm"])
-        for metric in experiment.metrics:
+        for metric in metrics_of(experiment):
             for case in experiment.cases:
                 pairs = list(combinations(experiment.methods, 2))
                 tests = [_paired(results, (case.title, a), (case.title, b), metric, [a, b]) for a, b in pairs]
                 for test, p in zip(tests, holm([test.p for test in tests]), strict=True):
                     numbers = (f"{value:.6g}" for value in (test.difference, test.half_width, test.p, p))
-                    writer.writerow([metric, case.title, *test.names, *numbers])
+                    writer.writerow([metric.name, case.title, *test.names, *numbers])
 
 
 def _draw_plots(out: Path, experiment: Experiment, results: Results) -> dict[str, list[Path]]:
     """Draw bars and curves of every metric; picture grids lie elsewhere, since they show the photos."""
     (out / "plots").mkdir(exist_ok=True)
     drawn: dict[str, list[Path]] = {}
-    for metric in experiment.metrics:
-        figures = {f"bars-{metric}": bars(experiment, results, metric)} if not experiment.curves else {}
-        figures |= {f"{c.name}-{metric}": curve_figure(experiment, results, c, metric) for c in experiment.curves}
-        drawn[metric] = [out / "plots" / f"{name}.png" for name in figures]
-        for path, figure in zip(drawn[metric], figures.values(), strict=True):
+    for metric in metrics_of(experiment):
+        name = metric.name
+        figures = {f"bars-{name}": bars(experiment, results, metric)} if not experiment.curves else {}
+        figures |= {f"{c.name}-{name}": curve_figure(experiment, results, c, metric) for c in experiment.curves}
+        drawn[name] = [out / "plots" / f"{file}.png" for file in figures]
+        for path, figure in zip(drawn[name], figures.values(), strict=True):
             _save(figure, path)
     return drawn
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -16,18 +16,27 @@ from tqdm.auto import tqdm
 
 import inverso
 from inverso.checks import check_count, check_seed
-from inverso.errors import InversoError
-from inverso.experiments.environment import describe_run, fingerprint
-from inverso.experiments.measuring import load_restorers, measure
-from inverso.experiments.photos import TUNING_PHOTOS, Photos
+from inverso.experiments.environment import describe_run, fingerprint, own_code
+from inverso.experiments.measuring import measure
+from inverso.experiments.networks import (
+    Networks,
+    fingerprint_of_prior,
+    load_own_priors,
+    load_restorers,
+    nested,
+    own_fingerprints,
+    photo_shape,
+    without_missing,
+)
+from inverso.experiments.photos import TUNING_PHOTOS, Photos, Size
 from inverso.experiments.pictures import save_pictures
-from inverso.experiments.points import Points
 from inverso.experiments.results import PHOTOS, Results, Row, check_settings, read_json, record_run, write_json
-from inverso.experiments.scores import available, score
+from inverso.experiments.scores import LPIPS_SIDE, as_metric, available
 from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
+from inverso.metrics import psnr
 from inverso.operators import LinearOperator
-from inverso.priors import LatentPrior, load
-from inverso.priors.encoder import load as load_encoder
+from inverso.operators.plans import image_shape_of
+from inverso.priors import AnyPrior, load
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 from inverso.stages import Resume, Stage
@@ -44,8 +53,10 @@ class Options:
     Args:
         n: Photos to measure.
         batch: Photos at once; a kill loses no more than one batch.
-        prior: Name or checkpoint of the prior.
+        prior: Name or checkpoint of the prior; by default the experiment's.
         restorers: Name -> name or checkpoint of a restorer, for experiments that need one.
+        size: Side of the squares that are cropped from photos; by default the experiment decides.
+        tuning: Folder of photos that choose settings; by default the last of those to measure.
         seed: Of the masks, the noise and the starting latents; photo k has masks and noise of its own.
         fast: Take a handful of steps wherever a method iterates: a rehearsal, whose numbers mean nothing.
         pictures: Photos per case whose reconstructions are kept for the picture grids.
@@ -55,8 +66,10 @@ class Options:
 
     n: int = 20
     batch: int = 5
-    prior: str = "faces-64"
+    prior: str | None = None
     restorers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    size: int | None = None
+    tuning: Path | None = None
     seed: int = 0
     fast: bool = False
     pictures: int = 4
@@ -68,6 +81,8 @@ class Options:
         check_count(self.batch, name="batch")
         check_count(self.pictures, name="pictures", minimum=0)
         check_seed(self.seed)
+        if self.size is not None:
+            check_count(self.size, name="size")
 
 
 @dataclass(frozen=True)
@@ -78,11 +93,13 @@ class Finished:
         experiment: As it was run: with the metrics there are, and a column per restorer.
         results: All rows.
         photos: What was measured.
+        prior: With what; None if the experiment needs none.
     """
 
     experiment: Experiment
     results: Results
     photos: Photos
+    prior: AnyPrior | None = None
 
 
 def run(
@@ -114,7 +131,7 @@ def run(
     options = options or Options()
     session = _Session.begin(experiment, data, Path(out), options, command)
     session.run()
-    return Finished(session.experiment, session.results, session.photos)
+    return Finished(session.experiment, session.results, session.photos, session.networks.prior)
 
 
 @dataclass
@@ -124,28 +141,39 @@ class _Session:
     experiment: Experiment
     options: Options
     photos: Photos
-    prior: LatentPrior
-    restorers: Mapping[str, nn.Module]
+    networks: Networks
     out: Path
     results: Results
 
     @classmethod
     def begin(cls, experiment: Experiment, data: str | Path, out: Path, options: Options, command: str) -> _Session:
         restorers = load_restorers(experiment, options.restorers)
-        prior = load(options.prior)
-        experiment = _without_missing(experiment.with_restorers(list(restorers)), prior)
-        experiment = replace(experiment, metrics=available(experiment.metrics, side=prior.image_shape[-1]))
+        experiment = experiment.with_restorers(list(restorers))
+        name = options.prior or experiment.prior
+        prior = None if name is None else load(name)
+        networks = Networks(prior, load_own_priors(experiment), restorers)
+        shape = photo_shape(_size(experiment, options), prior)
+        experiment = without_missing(experiment, networks, shape)
+        side = shape.resized or shape.cropped or LPIPS_SIDE
+        experiment = replace(experiment, metrics=available(experiment.metrics, side=side))
         if options.fast:
             experiment = replace(experiment, methods={name: _fast(e) for name, e in experiment.methods.items()})
         tuned = any(isinstance(entry, Tuned) for entry in experiment.methods.values())
-        photos = Photos.read(data, options.n, image_shape=prior.image_shape, tuning=TUNING_PHOTOS if tuned else 0)
+        photos = Photos.read(
+            data,
+            options.n,
+            shape=shape,
+            tuning=TUNING_PHOTOS if tuned else 0,
+            tune_on=options.tuning if tuned else None,
+        )
         out.mkdir(parents=True, exist_ok=True)
-        settings = _settings(experiment, options, photos, prior, restorers)
+        settings = _settings(experiment, options, photos, networks)
         check_settings(out, settings)
-        results = Results.open(out / "results.csv", (*experiment.metrics, *COSTS), methods=list(experiment.methods))
+        columns = (*(as_metric(metric).name for metric in experiment.metrics), *COSTS)
+        results = Results.open(out / "results.csv", columns, methods=list(experiment.methods))
         left = len(experiment.cases) * options.n - len(results.finished)
-        record_run(out, settings, describe_run(command, options.device) | {"left": left})
-        return cls(experiment, options, photos, prior, restorers, out, results)
+        record_run(out, settings, describe_run(command, options.device) | own_code(_parts(experiment)) | {"left": left})
+        return cls(experiment, options, photos, networks, out, results)
 
     def run(self) -> None:
         total = len(self.experiment.cases) * self.options.n
@@ -163,17 +191,18 @@ class _Session:
                     bar.update(len(indices))
 
     def _batches(self, case: Case) -> list[list[int]]:
-        """List the photos that are still to be done, in batches."""
+        """List the photos that are still to be done, in batches of one shape."""
         left = [k for k, name in enumerate(self.photos.names) if (case.title, name) not in self.results.finished]
         size = self.options.batch
-        return [left[start : start + size] for start in range(0, len(left), size)]
+        alike = [list(group) for _, group in groupby(left, lambda k: self.photos.images[k].shape)]
+        return [group[start : start + size] for group in alike for start in range(0, len(group), size)]
 
     def _run_batch(self, case: Case, tuned: Mapping[str, Stage], indices: Sequence[int]) -> None:
-        x = self.photos.images[list(indices)].to(self.options.device)
+        x = self.photos.batch(indices).to(self.options.device)
         seeds = [self._seed(index) for index in indices]
         A, y, noise = measure(case, x, seeds)
         answers = dict(self._solve_all(y, A, noise, tuned))
-        quality = {name: score(self.experiment.metrics, answer.image, x) for name, answer in answers.items()}
+        quality = {name: self._score(answer, x) for name, answer in answers.items()}
         costs = {name: self._costs(case, answer) for name, answer in answers.items()}
         shown = [k for k, index in enumerate(indices) if index < self.options.pictures]
         if shown:
@@ -193,6 +222,11 @@ class _Session:
             ]
         )
 
+    def _score(self, answer: Reconstruction, x: Tensor) -> dict[str, list[float]]:
+        """Measure an answer: name of the metric -> one value per photo."""
+        metrics = [as_metric(metric) for metric in self.experiment.metrics]
+        return {metric.name: metric.measure(answer, x).tolist() for metric in metrics}
+
     def _seed(self, index: int) -> int:
         return self.options.seed * 1_000_000 + index
 
@@ -200,39 +234,50 @@ class _Session:
         self, y: Tensor, A: LinearOperator, noise: float, tuned: Mapping[str, Stage]
     ) -> Iterator[tuple[str, Reconstruction]]:
         """Run every method; one whose first stages have run goes on from there."""
-        done: dict[tuple[str | None, tuple[Stage, ...]], Reconstruction] = {}
+        done: list[tuple[nn.Module | None, AnyPrior | None, tuple[Stage, ...], Reconstruction]] = []
         for name, entry in self.experiment.methods.items():
             stages = (tuned[name],) if name in tuned else stages_in(entry)
-            restorer = entry.restorer if isinstance(entry, Using) else None
-            shared = [len(first) for used, first in done if used == restorer and stages[: len(first)] == first]
-            begun = max(shared, default=0)
+            restorer, prior = self.networks.restorer_of(entry), self.networks.prior_of(name)
+            shared = [
+                (len(first), answer)
+                for with_restorer, with_prior, first, answer in done
+                if with_restorer is restorer and with_prior is prior and stages[: len(first)] == first
+            ]
+            begun, before = max(shared, key=lambda pair: pair[0], default=(0, None))
             rest = list(stages[begun:])
-            if begun:
-                rest.insert(0, Resume(done[restorer, stages[:begun]].state))
-            answer = self._solve(y, A, noise, rest, restorer)
-            done[restorer, stages] = answer
+            if before is not None:
+                rest.insert(0, Resume(before.state))
+            answer = self._solve(y, A, noise, rest, prior, restorer)
+            done.append((restorer, prior, stages, answer))
             yield name, answer
 
     def _solve(
-        self, y: Tensor, A: LinearOperator, noise: float, stages: Sequence[Stage], restorer: str | None
+        self,
+        y: Tensor,
+        A: LinearOperator,
+        noise: float,
+        stages: Sequence[Stage],
+        prior: AnyPrior | None,
+        restorer: nn.Module | None = None,
     ) -> Reconstruction:
         return solve(
             y,
             A,
-            self.prior,
+            prior,
             list(stages),
-            restorer=None if restorer is None else self.restorers[restorer],
+            restorer=restorer,
             noise=noise,
             seed=self.options.seed,
             progress=False,
         )
 
-    def _costs(self, case: Case, answer: Reconstruction) -> dict[str, float]:
-        stored = case.operator.stored_bytes(self.prior.image_shape) if isinstance(case.operator, Points) else math.nan
+    @staticmethod
+    def _costs(case: Case, answer: Reconstruction) -> dict[str, float]:
+        stored = getattr(case.operator, "stored_bytes", None)
         return {
             "seconds": sum(record.seconds for record in answer.stages) / len(answer.image),
             "evaluations": sum(record.evaluations for record in answer.stages),
-            "bytes": stored,
+            "bytes": math.nan if stored is None else stored(image_shape_of(answer.image)),
         }
 
     def _tune(self, case: Case) -> dict[str, Stage]:
@@ -255,93 +300,74 @@ class _Session:
     def _best_candidate(self, case: Case, entry: Tuned) -> int:
         if len(entry.candidates) == 1:
             return 0
-        x = self.photos.tuning.to(self.options.device)
-        A, y, noise = measure(case, x, [TUNING_SEED + self._seed(k) for k in range(len(x))])
-        means = []
-        for stage in entry.candidates:
-            image = self._solve(y, A, noise, [stage], None).image
-            means.append(torch.tensor(score(["psnr"], image, x)["psnr"]).mean())
-        return int(torch.stack(means).argmax())
+        alike = [list(group) for _, group in groupby(enumerate(self.photos.tuning), lambda pair: pair[1].shape)]
+        means = torch.zeros(len(entry.candidates))
+        for group in alike:
+            x = torch.cat([photo for _, photo in group]).to(self.options.device)
+            A, y, noise = measure(case, x, [TUNING_SEED + self._seed(k) for k, _ in group])
+            answers = [self._solve(y, A, noise, [stage], self.networks.prior) for stage in entry.candidates]
+            means += torch.stack([psnr(answer.image, x).sum().cpu() for answer in answers])
+        return int(means.argmax())
 
 
-def _without_missing(experiment: Experiment, prior: LatentPrior) -> Experiment:
-    """Leave out the methods that cannot run here, with a warning, as long as there are others."""
-    missing = {name: reason for name, entry in experiment.methods.items() if (reason := _missing(entry, prior))}
-    if not missing:
-        return experiment
-    if len(missing) == len(experiment.methods):
-        raise InversoError(next(iter(missing.values())))
-    for name, reason in missing.items():
-        warnings.warn(f"{name} is left out: {reason}", stacklevel=4)
-    return experiment.chosen([name for name in experiment.methods if name not in missing])
+def _size(experiment: Experiment, options: Options) -> Size:
+    """Say what becomes of photos.
 
-
-def _missing(entry: Entry, prior: LatentPrior) -> str | None:
-    """Ask the stages that may lack a package or weights for the first thing that they lack."""
-    for stage in stages_in(entry):
-        if (reason := stage.missing(prior)) is not None:
-            return reason
-    return None
+    Raises:
+        ValueError: A side is given, and the experiment resizes photos to its prior's.
+    """
+    if options.size is None:
+        return experiment.size
+    if experiment.size == "prior":
+        msg = f"{experiment.name} resizes photos to its prior's size: leave out --size"
+        raise ValueError(msg)
+    return options.size
 
 
 def _fast(entry: Entry) -> Entry:
     if isinstance(entry, Tuned):
         return Tuned(tuple(_hurried(stage) for stage in entry.candidates[:2]))
     stages = [_hurried(stage) for stage in stages_in(entry)]
-    return Using(entry.restorer, stages) if isinstance(entry, Using) else stages
+    return replace(entry, method=stages) if isinstance(entry, Using) else stages
 
 
 def _hurried(stage: Stage) -> Stage:
     inner = getattr(stage, "stages", None)
     if isinstance(inner, tuple):
         return cast("Stage", replace(cast("Any", stage), stages=tuple(_hurried(each) for each in inner)))
-    numbers = {name: getattr(stage, name, None) for name in ("steps", "samples")}
+    numbers = {name: getattr(stage, name, None) for name in ("steps", "samples", "passes", "starts")}
     fewer = {name: min(FAST_STEPS, number) for name, number in numbers.items() if isinstance(number, int)}
     return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage
 
 
-def _own_networks(experiment: Experiment) -> dict[str, str]:
-    """Hash the networks that stages load by themselves."""
-    loaders: Mapping[str, Callable[[str | Path], nn.Module]] = {"prior": load, "encoder": load_encoder}
-    found: dict[str, str] = {}
-    for method, entry in experiment.methods.items():
-        for stage in _nested(stages_in(entry)):
-            for kind, loader in loaders.items():
-                own = getattr(stage, kind, None)
-                if isinstance(own, nn.Module):
-                    found[f"{kind} of {method}"] = fingerprint(own)
-                elif own is not None:
-                    found[f"{kind} {own}"] = fingerprint(loader(own))
-    return found
-
-
-def _nested(stages: Sequence[Stage]) -> Iterator[Stage]:
-    """Give stages, and those that they run."""
-    for stage in stages:
-        yield stage
-        yield from _nested(getattr(stage, "stages", ()))
+def _parts(experiment: Experiment) -> Iterator[object]:
+    """Give what an experiment is made of, as far as it may be written outside the package."""
+    yield from (case.operator for case in experiment.cases)
+    for entry in experiment.methods.values():
+        yield from nested(stages_in(entry))
 
 
 def _settings(
     experiment: Experiment,
     options: Options,
     photos: Photos,
-    prior: LatentPrior,
-    restorers: Mapping[str, nn.Module],
+    networks: Networks,
 ) -> dict[str, Any]:
     """Say everything that the numbers depend on."""
+    prior = networks.prior
     return {
         "inverso": inverso.__version__,
         "experiment": experiment.name,
         "cases": {case.title: repr(case) for case in experiment.cases},
         "methods": {name: repr(stages_in(entry)) for name, entry in experiment.methods.items()},
-        "metrics": list(experiment.metrics),
+        "metrics": [as_metric(metric).name for metric in experiment.metrics],
+        "size": _size(experiment, options),
         PHOTOS: photos.digests,
         "tuning photos": photos.tuning_digest,
-        "prior": options.prior,
-        "weights": fingerprint(prior),
-        "methods' own networks": _own_networks(experiment),
-        "restorers": {name: fingerprint(network) for name, network in restorers.items()},
+        "prior": options.prior or experiment.prior,
+        "weights": None if prior is None else fingerprint_of_prior(prior),
+        "methods' own networks": own_fingerprints(experiment, networks),
+        "restorers": {name: fingerprint(network) for name, network in networks.restorers.items()},
         "seed": options.seed,
         "fast": options.fast,
         "pictures": options.pictures,

@@ -1,36 +1,84 @@
-"""Metrics by name, and which of them can be had here."""
+"""Metrics by name, own ones, and which of them can be had here."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from inverso.metrics import lpips, psnr, sharpness, ssim
-
-METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "psnr": psnr,
-    "ssim": ssim,
-    "sharpness": sharpness,
-    "lpips": lpips,
-}
-TITLES: Mapping[str, str] = {
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM",
-    "sharpness": "sharpness (share of the detail)",
-    "lpips": "LPIPS (AlexNet)",
-}
-LOWER_IS_BETTER = frozenset({"lpips"})
-DIGITS: Mapping[str, int] = {"psnr": 2}
+from inverso.reconstruction import Reconstruction
 
 LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
 LPIPS_SIDE = 31
 
 
-def available(names: Sequence[str], *, side: int) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Metric:
+    """What is measured of every answer, one number per photo.
+
+    Args:
+        name: Its column in `results.csv`.
+        title: What the page calls it, with its unit.
+        measure: From the answer and the photos `(n, C, H, W)` to n numbers.
+        digits: Behind the point, on the page.
+        lower_is_better: Whether the smallest mean is the best.
+
+    Example:
+        >>> from inverso.experiments import Metric
+        >>> worst = Metric("worst", "worst pixel", lambda answer, x: (answer.image - x).abs().flatten(1).amax(dim=1))
+        >>> worst.digits
+        3
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Reconstruction, Tensor], Tensor]
+    digits: int = 3
+    lower_is_better: bool = False
+
+    @classmethod
+    def of_images(
+        cls, name: str, title: str, compare: Callable[[Tensor, Tensor], Tensor], digits: int = 3, *, lower: bool = False
+    ) -> Metric:
+        """Make one of a function that compares images with photos."""
+        return cls(name, title, lambda answer, photos: compare(answer.image, photos), digits, lower)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric.of_images("psnr", "PSNR (dB)", psnr, 2),
+            Metric.of_images("ssim", "SSIM", ssim),
+            Metric.of_images("sharpness", "sharpness (share of the detail)", sharpness),
+            Metric.of_images("lpips", "LPIPS (AlexNet)", lpips, lower=True),
+        )
+    }
+)
+"""What an experiment can ask for by name."""
+
+
+def as_metric(metric: str | Metric) -> Metric:
+    """Look a metric up by its name; one that is given as such stays as it is.
+
+    Raises:
+        ValueError: There is no such metric.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    if metric not in METRICS:
+        msg = f"there is no metric {metric!r}; known: {', '.join(METRICS)}"
+        raise ValueError(msg)
+    return METRICS[metric]
+
+
+def available(metrics: Sequence[str | Metric], *, side: int) -> tuple[Metric, ...]:
     """Leave out "lpips" where its package or weights are missing, or images are too small for it.
 
     Nothing is downloaded: `inverso.metrics.lpips` called once fetches the weights.
@@ -38,18 +86,10 @@ def available(names: Sequence[str], *, side: int) -> tuple[str, ...]:
     Raises:
         ValueError: There is no such metric.
     """
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        msg = f"there is no metric {unknown[0]!r}; known: {', '.join(METRICS)}"
-        raise ValueError(msg)
-    return tuple(name for name in names if name != "lpips" or (side >= LPIPS_SIDE and _has_lpips()))
+    known = [as_metric(metric) for metric in metrics]
+    return tuple(each for each in known if each.name != "lpips" or (side >= LPIPS_SIDE and _has_lpips()))
 
 
 def _has_lpips() -> bool:
     stored = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
     return stored.is_file() and importlib.util.find_spec("lpips") is not None
-
-
-def score(names: Sequence[str], images: Tensor, photos: Tensor) -> dict[str, list[float]]:
-    """Compare images with their photos: name of the metric -> one value per image."""
-    return {name: METRICS[name](images, photos).tolist() for name in names}

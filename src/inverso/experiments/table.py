@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
 from inverso.checks import check_non_negative
+from inverso.experiments.groups import Groups
+from inverso.experiments.photos import Photos, Size
+from inverso.experiments.scores import Metric
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
+from inverso.priors import AnyPrior
 from inverso.stages import Need, Stage
+
+if TYPE_CHECKING:
+    from inverso.experiments.runner import Finished, Options
 
 
 @runtime_checkable
 class PhotoOperator(Protocol):
-    """How to make an operator that depends on the photos it measures, such as one that samples their edges."""
+    """How to make an operator that depends on the photos it measures, such as one that samples their edges.
+
+    If keeping its measurement of a photo takes a known number of bytes, a method `stored_bytes(image_shape)` says so,
+    and the page shows it.
+    """
 
     def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
         """Make the operator of photos `(n, C, H, W)`, with one seed for each."""
@@ -92,15 +104,22 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Using:
-    """A method with a restorer of its own, so that several restorers stand side by side.
+    """A method with networks of its own, so that several restorers or priors stand side by side in one table.
 
     Args:
-        restorer: Its name among those given to the runner.
-        method: What runs with it.
+        method: What runs with them.
+        restorer: Name of a restorer among those given to the runner.
+        prior: What takes the place of the table's prior: a name or checkpoint, the pair of two, or a network.
+
+    Example:
+        >>> from inverso.experiments import Using
+        >>> Using("style+bp", prior="faces-64-style").prior
+        'faces-64-style'
     """
 
-    restorer: str
     method: Method
+    restorer: str | None = field(default=None, kw_only=True)
+    prior: str | tuple[str, str] | AnyPrior | None = field(default=None, kw_only=True)
 
 
 Entry: TypeAlias = "Method | Tuned | Using"
@@ -138,13 +157,17 @@ class Experiment:
         cases: Its rows.
         methods: Its columns: name -> method as `solve` takes it, or one that is tuned first.
         slow: More columns, which run when asked for.
-        metrics: Names of per-image metrics from `inverso.metrics`, the one that decides what is best first.
-            "lpips" is left out where its weights are missing.
+        metrics: Names of per-image metrics from `inverso.metrics`, or own ones as `Metric`; the one that decides what
+            is best comes first. "lpips" is left out where its weights are missing.
         tested: Metrics in which the page tests differences; by default the first one.
         comparisons: Pairs of methods whose difference the page tests, the one that should be better first.
         case_comparisons: Pairs of titles of cases, likewise, tested for every method.
         curves: Figures beside the bars.
-        by_group: Whether the page has tables by group even if the user gives no groups.
+        size: What becomes of the photos: "prior" resizes their central squares to the prior's size, a number crops
+            squares of so many pixels from their middles, "native" leaves them whole.
+        prior: Name of the prior where the user gives none; None if no method needs one.
+        groups: Divides the photos into groups to compare, where the user gives none.
+        appendix: Writes more sections of the page, from what came out and the folder for their plots.
 
     Raises:
         ValueError: Two cases have the same title, or a comparison or curve names something that is not there.
@@ -165,12 +188,15 @@ class Experiment:
     cases: tuple[Case, ...]
     methods: Mapping[str, Entry]
     slow: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}), kw_only=True)
-    metrics: tuple[str, ...] = field(default=("psnr", "ssim", "lpips"), kw_only=True)
+    metrics: tuple[str | Metric, ...] = field(default=("psnr", "ssim", "lpips"), kw_only=True)
     tested: tuple[str, ...] | None = field(default=None, kw_only=True)
     comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     case_comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     curves: tuple[Curve, ...] = field(default=(), kw_only=True)
-    by_group: bool = field(default=False, kw_only=True)
+    size: Size = field(default="prior", kw_only=True)
+    prior: str | None = field(default="faces-64", kw_only=True)
+    groups: Callable[[Photos], Groups] | None = field(default=None, kw_only=True)
+    appendix: Callable[[Finished, Path], str] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         titles = [case.title for case in self.cases]
@@ -204,7 +230,7 @@ class Experiment:
                 methods[name] = entry
                 continue
             columns[name] = {each: name if len(names) == 1 else f"{name} ({each})" for each in names}
-            methods |= {column: Using(restorer, entry) for restorer, column in columns[name].items()}
+            methods |= {column: Using(entry, restorer=restorer) for restorer, column in columns[name].items()}
         pairs = [
             tuple(columns[method][restorer] if method in columns else method for method in pair)
             for pair in self.comparisons
@@ -251,6 +277,28 @@ class Experiment:
             for series, places in curve.points.items()
         }
         return dataclasses.replace(curve, points={series: places for series, places in points.items() if places})
+
+
+@runtime_checkable
+class Study(Protocol):
+    """An experiment that is no table of cases and methods, and yet run by `inverso bench`.
+
+    Attributes:
+        name: What `inverso bench` calls it.
+        title: Its subject in a few words.
+        question: What one wants to know.
+        summary: What `inverso bench --list` says of its methods.
+        options: Names of the options it takes beside `--n`, `--seed`, `--fast`, `--device` and `--quiet`.
+    """
+
+    name: str
+    title: str
+    question: str
+    summary: str
+    options: frozenset[str]
+
+    def run(self, data: Path, out: Path, options: Options, *, command: str = "") -> Path:
+        """Measure the photos of a folder, write what came out, and return the path of its page."""
 
 
 def stages_in(entry: Entry) -> tuple[Stage, ...]:

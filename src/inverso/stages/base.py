@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from inverso.errors import InversoError
 from inverso.linalg import energies
 from inverso.operators import LinearOperator
-from inverso.priors import Denoiser, LatentPrior, StylePrior
+from inverso.priors import AnyPrior, Denoiser, LatentPrior, StylePrior
 from inverso.types import ImageShape
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
@@ -260,7 +260,7 @@ class Stage(ABC):
         """Whether another seed gives another answer, so that averaging over seeds makes sense."""
         return False
 
-    def missing(self, prior: LatentPrior) -> str | None:  # noqa: ARG002 - subclasses look at it
+    def missing(self, prior: AnyPrior | None) -> str | None:  # noqa: ARG002 - subclasses look at it
         """Say why it cannot run with a prior, for want of a package or of weights that fit, or None."""
         return None
 

@@ -14,7 +14,7 @@ from inverso.linalg import energies
 from inverso.operators.plans import real_dtype
 from inverso.optim.iterations import IMAGE, LATENT, Iterations
 from inverso.optim.quasi_newton import QuasiNewton
-from inverso.priors import LatentPrior
+from inverso.priors import AnyPrior, LatentPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.stages.base import Need, Problem, Stage, State
 from inverso.stages.guess import guess, misfit, named
@@ -90,15 +90,16 @@ class CSGM(Stage):
             msg = f"encoder must be a LatentEncoder or the name of one, got {type(self.encoder).__name__}"
             raise TypeError(msg)
 
-    def missing(self, prior: LatentPrior) -> str | None:
+    def missing(self, prior: AnyPrior | None) -> str | None:
         """Say why its encoder cannot be used with a prior, or None."""
-        if self.encoder is None:
+        latent = prior[0] if isinstance(prior, tuple) else prior
+        if self.encoder is None or not isinstance(latent, LatentPrior):
             return None
         try:
             encoder = named(self.encoder)
         except (ValueError, InversoError) as error:
             return str(error)
-        return misfit(encoder, prior, encoder.thumbnail)
+        return misfit(encoder, latent, encoder.thumbnail)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the latents of all images at once."""

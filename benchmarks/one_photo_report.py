@@ -6,14 +6,19 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from inverso.experiments.one_photo import OnePhoto, picture_file, prior_folder
+from inverso.experiments.pictures import FOLDER
 from inverso.experiments.report import markdown_table
 from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, Row, code_of, read_json
 from inverso.experiments.statistics import mean_interval
 from inverso.files import replacing
+
+if TYPE_CHECKING:
+    from one_photo import OnePhoto
+
+PRIORS = "priors"
 
 # Column of the CSV -> title and digits.
 _MEASURES: Mapping[str, tuple[str, int]] = {
@@ -36,6 +41,16 @@ _PICTURE_NOTE = (
     "Beside the photo samples, harmonization, editing, paint-to-image and super-resolution: above what goes in, below "
     "what comes out."
 )
+
+
+def picture_file(out: Path, photo: str) -> Path:
+    """Say where the picture sheet of a photo lies."""
+    return (out / FOLDER / photo).with_suffix(".png")
+
+
+def prior_folder(out: Path, photo: str) -> Path:
+    """Say where the prior of a photo lies, with its checkpoint and its table of scales."""
+    return (out / PRIORS / photo).with_suffix("")
 
 
 def write_one_photo_report(out: str | Path, experiment: OnePhoto, results: Results) -> Path:

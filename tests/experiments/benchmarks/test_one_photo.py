@@ -14,17 +14,21 @@ import torch
 from PIL import Image
 
 import inverso.training
-from inverso.experiments import OnePhotoOptions, find, mean_interval, run_one_photo, write_one_photo_report
-from inverso.experiments.one_photo import REHEARSAL, measure_quality, reconstruction_psnr
-from inverso.experiments.one_photo_uses import pasted, sketched
+from inverso.experiments import Options, find, mean_interval
 from inverso.images.io import load_image, photo, save_image
 from inverso.metrics import diversity, sifid
 from inverso.priors import SinGAN, load
 from inverso.training import SinGANRecipe, fit_singan
+from scripts import script
 
-E10 = find("e10")
+one_photo, uses = script("one_photo"), script("one_photo_uses")
+measure_quality, reconstruction_psnr, run_one_photo = (
+    getattr(one_photo, name) for name in ("measure_quality", "reconstruction_psnr", "run_one_photo")
+)
+
 RECIPE = SinGANRecipe(min_size=12, max_size=20, width=4, iterations=(3, 2))
-OPTIONS = OnePhotoOptions(n=2, recipe=RECIPE, samples=4, seed=3, progress=False)
+E10 = replace(find("e10"), recipe=RECIPE, samples=4)
+OPTIONS = Options(n=2, seed=3, progress=False)
 DETERMINISTIC = ("height", "width", "scales", "psnr", "sifid", "diversity")
 
 
@@ -42,7 +46,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of an unbroken run."""
     out = tmp_path_factory.mktemp("finished")
-    write_one_photo_report(out, E10, run_one_photo(E10, photos, out, OPTIONS, command="a command"))
+    assert E10.run(photos, out, OPTIONS, command="a command") == out / "table.md"
     return out
 
 
@@ -94,7 +98,7 @@ def test_a_stopped_run_goes_on_and_ends_at_the_same_numbers(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("inverso.experiments.one_photo.save_uses", stop_at_the_second)
+        patch.setattr(one_photo, "save_uses", stop_at_the_second)
         with pytest.raises(KeyboardInterrupt):
             run_one_photo(E10, photos, tmp_path, OPTIONS)
     stopped = (tmp_path / "results.csv").read_bytes()
@@ -124,9 +128,8 @@ def test_a_stopped_run_goes_on_and_ends_at_the_same_numbers(
 @pytest.mark.parametrize(
     ("other", "complaint"),
     [
-        ({"recipe": replace(RECIPE, max_size=19)}, r"max_size differ \(max_size: 20 there, 19 now\)"),
+        ({"size": 19}, r"max_size differ \(max_size: 20 there, 19 now\)"),
         ({"seed": 4}, r"seed differ \(seed: 3 there, 4 now\)"),
-        ({"samples": 5}, "samples differ"),
         ({"n": 1}, r"photos differ \(photos: 2 there, 1 now\)"),
     ],
 )
@@ -135,6 +138,11 @@ def test_other_settings_are_refused(photos: Path, finished: Path, other: dict, c
     with pytest.raises(ValueError, match=f"were made with other settings: {complaint}"):
         run_one_photo(E10, photos, finished, replace(OPTIONS, **other))
     assert (finished / "results.csv").read_bytes() == before
+
+
+def test_another_number_of_samples_is_refused(photos: Path, finished: Path) -> None:
+    with pytest.raises(ValueError, match="were made with other settings: samples differ"):
+        run_one_photo(replace(E10, samples=5), photos, finished, OPTIONS)
 
 
 def test_the_table_has_the_figures_of_the_csv(finished: Path) -> None:
@@ -171,18 +179,18 @@ def test_the_table_has_the_seconds_of_every_scale(finished: Path) -> None:
 def test_the_table_is_written_without_the_priors_too(photos: Path, finished: Path, tmp_path: Path) -> None:
     for name in ("results.csv", "environment.json"):
         (tmp_path / name).write_bytes((finished / name).read_bytes())
-    text = write_one_photo_report(tmp_path, E10, run_one_photo(E10, photos, tmp_path, OPTIONS)).read_text()
+    text = E10.run(photos, tmp_path, OPTIONS).read_text()
     assert section(text, "Priors") == section((finished / "table.md").read_text(), "Priors")
     assert "Seconds per scale" not in text
 
 
 def test_fast_is_a_rehearsal_and_says_so(photos: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, n=1, recipe=None, fast=True)
-    text = write_one_photo_report(tmp_path, E10, run_one_photo(E10, photos, tmp_path, options)).read_text()
+    options = replace(OPTIONS, n=1, fast=True)
+    text = replace(E10, recipe=None).run(photos, tmp_path, options).read_text()
     assert "these numbers mean nothing" in text
     assert "±" not in section(text, "Priors")[-1][3], "one photo has no interval"
     settings = json.loads((tmp_path / "environment.json").read_text())["settings"]
-    assert {name: settings[name] for name in REHEARSAL} == json.loads(json.dumps(dict(REHEARSAL)))
+    assert {name: settings[name] for name in one_photo.REHEARSAL} == json.loads(json.dumps(dict(one_photo.REHEARSAL)))
 
 
 @pytest.mark.parametrize(
@@ -204,9 +212,9 @@ def test_photos_that_cannot_be_measured_are_found_before_any_work(photos, tmp_pa
 
 
 def test_a_single_scale_is_refused(photos: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, recipe=replace(RECIPE, min_size=17))
+    coarse = replace(E10, recipe=replace(RECIPE, min_size=17))
     with pytest.raises(ValueError, match=r"coffee\.png would be learned at 17 x 20 pixels, at a single scale"):
-        run_one_photo(E10, photos, tmp_path, options)
+        run_one_photo(coarse, photos, tmp_path, OPTIONS)
 
 
 def test_names_that_would_clash_and_folders_with_too_few(photos: Path, tmp_path: Path) -> None:
@@ -218,15 +226,11 @@ def test_names_that_would_clash_and_folders_with_too_few(photos: Path, tmp_path:
         run_one_photo(E10, tmp_path, tmp_path / "out", OPTIONS)
 
 
-def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="n must be an integer of at least 1, got 0"):
-        OnePhotoOptions(n=0)
+def test_settings_are_checked(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="samples must be an integer of at least 2, got 1"):
-        OnePhotoOptions(samples=1)
-    with pytest.raises(TypeError, match="seed must be an integer"):
-        OnePhotoOptions(seed="x")
+        replace(E10, samples=1)
     with pytest.raises(ValueError, match="fits run on the first device of a kind, got 'cuda:1'"):
-        OnePhotoOptions(device="cuda:1")
+        run_one_photo(E10, photos, tmp_path, replace(OPTIONS, device="cuda:1"))
 
 
 def test_seconds_are_those_of_the_clock() -> None:
@@ -240,7 +244,7 @@ def test_seconds_are_those_of_the_clock() -> None:
 
 def test_what_is_pasted_lies_inside_the_mask_alone() -> None:
     x, other = torch.rand(2, 1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
-    image, mask = pasted(x, other)
+    image, mask = uses.pasted(x, other)
     assert torch.equal(image[..., mask], other[..., mask])
     assert torch.equal(image[..., ~mask], x[..., ~mask])
     rows, columns = torch.nonzero(mask, as_tuple=True)
@@ -249,5 +253,5 @@ def test_what_is_pasted_lies_inside_the_mask_alone() -> None:
 
 def test_a_sketch_is_the_mirrored_photo_in_flat_blocks() -> None:
     x = torch.rand(1, 1, 16, 32, generator=torch.Generator().manual_seed(0))
-    sketch = sketched(x)
+    sketch = uses.sketched(x)
     torch.testing.assert_close(sketch[0, 0, 2:4, 4:6], x[0, 0, 2:4, 26:28].mean().expand(2, 2))

@@ -9,12 +9,21 @@ import torch
 
 from inverso import solve
 from inverso.errors import InversoError
-from inverso.experiments import DeepinvCSGM, Interpolation, PlugAndPlay, find, run
-from inverso.experiments.deepinverse import DEEPINV, FILES, as_physics, load_drunet, real_numbers
+from inverso.experiments import find, run
+from inverso.experiments.baselines import Interpolation
 from inverso.images.io import photo
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask
 from inverso.stages import Problem
+from scripts import script
 from stages.toys import LinearPrior
+
+deepinv_stages = script("deepinv_stages")
+DEEPINV, FILES, DeepinvCSGM, PlugAndPlay = (
+    getattr(deepinv_stages, name) for name in ("DEEPINV", "FILES", "DeepinvCSGM", "PlugAndPlay")
+)
+as_physics, load_drunet, real_numbers = (
+    getattr(deepinv_stages, name) for name in ("as_physics", "load_drunet", "real_numbers")
+)
 
 OPERATORS = [
     RandomMask(0.4, seed=(0, 1)),

@@ -10,9 +10,8 @@ from torch import Tensor
 from inverso.checks import as_generator, check_non_negative
 from inverso.degradations import OldPhoto
 from inverso.operators import LinearOperator, Toning
-from inverso.priors import LatentPrior, load
 from inverso.stages import DirectStage, Need, Problem, Stage, State
-from inverso.types import ImageShape, Seed
+from inverso.types import Seed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,7 +59,7 @@ class OldPhotos:
 
     Example:
         >>> import torch
-        >>> from inverso.experiments.old_photos import OldPhotos
+        >>> from old_photos import OldPhotos
         >>> OldPhotos("severe").for_photos(torch.rand(2, 3, 16, 16), (0, 1)).offset.shape
         torch.Size([2, 3, 16, 16])
     """
@@ -101,11 +100,9 @@ class DamageKnown(Stage):
 
     Args:
         stages: What then runs, told which pixels are damaged and how the others have faded.
-        prior: Name or file of the prior that they use; by default the problem's.
     """
 
     stages: tuple[Stage, ...]
-    prior: str | None = None
 
     name = "damage-known"
     needs = frozenset({Need.OPERATOR, Need.PRIOR})
@@ -115,31 +112,17 @@ class DamageKnown(Stage):
         """Whether one of its stages begins at random."""
         return any(stage.random_start for stage in self.stages)
 
-    def missing(self, prior: LatentPrior) -> str | None:
-        """Say why its own prior cannot be used on photos of the size of another's, or None."""
-        return None if self.prior is None else self._misfit(load(self.prior, progress=False), prior.image_shape)
-
-    def _misfit(self, own: LatentPrior, image_shape: ImageShape) -> str | None:
-        if own.image_shape == image_shape:
-            return None
-        return f"{self.prior} makes images of shape {own.image_shape}, not {image_shape}"
-
     def __call__(self, problem: Problem, state: State) -> State:
         """Run the stages.
 
         Raises:
-            ValueError: The measurement is none of old photos, or the prior's images have another shape.
+            ValueError: The measurement is none of old photos.
         """
         A = problem.operator
         if not isinstance(A, AgedPhotos):
             msg = f"only of old photos is the damage known, not of what {A!r} measures"
             raise ValueError(msg)
         known = replace(problem, y=problem.y - A.offset.to(problem.y))
-        if self.prior is not None:
-            own = load(self.prior, progress=False)
-            if (reason := self._misfit(own, problem.image_shape)) is not None:
-                raise ValueError(reason)
-            known = replace(known, prior=own.to(problem.y).requires_grad_(requires_grad=False))
         for stage in self.stages:
             state = stage(known, state)
         return state

@@ -35,7 +35,7 @@ class Points:
 
     Example:
         >>> import torch
-        >>> from inverso.experiments import Points
+        >>> from points import Points
         >>> Points(0.25).for_photos(torch.rand(2, 3, 8, 8), (0, 1)).known_fraction((3, 8, 8))
         0.25
     """

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from inverso.experiments import Points
-from inverso.experiments.points import CentralBlock, RandomBox
 from inverso.operators import Clutter
+from scripts import script
+
+points = script("points")
+CentralBlock, Points, RandomBox = points.CentralBlock, points.Points, points.RandomBox
 
 
 def half(side: int = 32) -> torch.Tensor:

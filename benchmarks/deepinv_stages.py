@@ -21,16 +21,15 @@ from torch import Tensor
 from inverso.checks import check_count, check_positive
 from inverso.errors import InversoError
 from inverso.experiments.baselines import Interpolation
-from inverso.experiments.table import Entry
+from inverso.methods import Method
 from inverso.metrics.inputs import missing_weights
 from inverso.networks.files import read_file, tensors
 from inverso.operators.plans import real_dtype
-from inverso.priors import LatentPrior
+from inverso.priors import AnyPrior
 from inverso.stages import DirectStage, Need, Problem, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
-from inverso.types import ImageShape
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
 """Maps noisy images `(n, C, H, W)` and the standard deviation of their noise to clean images."""
@@ -95,7 +94,7 @@ def real_numbers(y: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.experiments.deepinverse import real_numbers
+        >>> from deepinv_stages import real_numbers
         >>> real_numbers(torch.tensor([1 + 2j]))
         tensor([[1., 2.]])
     """
@@ -126,7 +125,7 @@ class PlugAndPlay(DirectStage):
         ValueError: A setting lies outside its range.
 
     Example:
-        >>> from inverso.experiments import PlugAndPlay
+        >>> from deepinv_stages import PlugAndPlay
         >>> [round(255 * level) for level in PlugAndPlay(steps=3).levels(10 / 255)]
         [49, 22, 10]
     """
@@ -143,12 +142,14 @@ class PlugAndPlay(DirectStage):
         check_count(self.steps, name="steps")
         check_positive(self.regularization, name="regularization")
 
-    def missing(self, prior: LatentPrior) -> str | None:
-        """Say what has to be installed or fetched before it can run on the size of a prior's images, or None."""
-        return self._lacks(prior.image_shape)
+    def missing(self, prior: AnyPrior | None) -> str | None:
+        """Say what has to be installed or fetched before it can run on the images of a prior, or None."""
+        latent = prior[0] if isinstance(prior, tuple) else prior
+        shape = None if latent is None else latent.image_shape
+        return self._lacks(getattr(prior, "channels", 3) if shape is None else shape[0])
 
-    def _lacks(self, image_shape: ImageShape) -> str | None:
-        package, channels = _missing_package(), image_shape[0]
+    def _lacks(self, channels: int) -> str | None:
+        package = _missing_package()
         if package is not None or self.denoiser is not None:
             return package
         if channels not in FILES:
@@ -178,7 +179,7 @@ class PlugAndPlay(DirectStage):
             InversoError: deepinv or the weights are missing; the message says what to install or fetch.
             ValueError: The file holds no weights of DRUNet.
         """
-        _require(self._lacks(problem.image_shape))
+        _require(self._lacks(problem.image_shape[0]))
         from deepinv.optim import L2, PnP, optim_builder  # noqa: PLC0415
 
         denoise = self._denoiser(problem)
@@ -266,7 +267,7 @@ class DeepinvCSGM(Stage):
         ValueError: A setting lies outside its range.
 
     Example:
-        >>> from inverso.experiments import DeepinvCSGM
+        >>> from deepinv_stages import DeepinvCSGM
         >>> DeepinvCSGM().name
         'csgm (deepinv)'
     """
@@ -284,7 +285,7 @@ class DeepinvCSGM(Stage):
         check_positive(self.lr, name="lr")
         check_positive(self.tolerance, name="tolerance")
 
-    def missing(self, prior: LatentPrior) -> str | None:  # noqa: ARG002 - PlugAndPlay looks at it
+    def missing(self, prior: AnyPrior | None) -> str | None:  # noqa: ARG002 - PlugAndPlay looks at it
         """Say what has to be installed before it can run, or None if nothing."""
         return _missing_package()
 
@@ -327,7 +328,7 @@ class DeepinvCSGM(Stage):
         return latent.detach(), steps
 
 
-DEEPINV: Mapping[str, Entry] = MappingProxyType({DeepinvCSGM.name: DeepinvCSGM(), PlugAndPlay.name: PlugAndPlay()})
+DEEPINV: Mapping[str, Method] = MappingProxyType({DeepinvCSGM.name: DeepinvCSGM(), PlugAndPlay.name: PlugAndPlay()})
 """The columns of deepinv, slow ones, which run when asked for."""
 
 

@@ -10,15 +10,20 @@ import torch
 
 from inverso import solve
 from inverso.degradations import OldPhoto
-from inverso.experiments import Case, Options, find, run
+from inverso.experiments import Case, Options, Using, find, run
 from inverso.experiments.measuring import ROUNDING, measure
-from inverso.experiments.old_photos import AgedPhotos, AsItIs, DamageKnown, OldPhotos
 from inverso.experiments.runner import _hurried
 from inverso.images.io import photo
 from inverso.operators import Bicubic, RandomMask
 from inverso.priors import DCGAN, WrappedPrior, save_prior
 from inverso.restorers import RepairRestorer, SlidesRestorer, save_restorer
 from inverso.stages import CSGM, Problem, PseudoInverse, State
+from scripts import script
+
+old_photos = script("old_photos")
+AgedPhotos, AsItIs, DamageKnown, OldPhotos = (
+    getattr(old_photos, name) for name in ("AgedPhotos", "AsItIs", "DamageKnown", "OldPhotos")
+)
 
 
 @pytest.fixture
@@ -73,20 +78,6 @@ class TestStages:
         with pytest.raises(ValueError, match="only of old photos is the damage known, not of what RandomMask"):
             solve(x, RandomMask(0.5), tiny_prior(), DamageKnown((PseudoInverse(),)), progress=False)
 
-    def test_a_prior_of_its_own_takes_the_place_of_the_problems(self, x, tmp_path):
-        wide, file = DCGAN(6, width=8, depth=2, seed=1), str(tmp_path / "wide.safetensors")
-        save_prior(wide, file)
-        old = OldPhotos("light").for_photos(x, (3, 4))
-        y, method = old.measure(x), (CSGM(steps=2),)
-        own, given = (solve(y, old, tiny_prior(), DamageKnown(method, prior), progress=False) for prior in (file, None))
-        assert own.latent.shape == (2, 6)
-        assert not torch.equal(own.image, given.image)
-
-    def test_a_prior_of_other_images_is_refused(self, x):
-        old = OldPhotos("light").for_photos(x, (3, 4))
-        with pytest.raises(ValueError, match=r"faces-64 makes images of shape \(3, 64, 64\), not \(3, 16, 16\)"):
-            solve(old.measure(x), old, tiny_prior(), DamageKnown((CSGM(),), "faces-64"), progress=False)
-
     def test_a_rehearsal_hurries_what_runs_inside(self):
         assert _hurried(DamageKnown((CSGM(),))) == DamageKnown((CSGM(steps=5),))
 
@@ -107,7 +98,7 @@ def test_e11_runs_with_several_restorers(tmp_path: Path, data: Path, prior_file:
 def test_results_belong_to_the_weights_of_a_methods_own_prior(tmp_path: Path, data: Path, prior_file: Path):
     own = tmp_path / "own.safetensors"
     save_prior(DCGAN(6, width=8, depth=2, seed=1), own)
-    experiment = replace(find("e11"), methods={"csgm": DamageKnown((CSGM(),), prior=str(own))}, comparisons=())
+    experiment = replace(find("e11"), methods={"csgm": Using(DamageKnown((CSGM(),)), prior=str(own))}, comparisons=())
     options = Options(n=1, prior=str(prior_file), fast=True, progress=False, pictures=0)
     run(experiment, data, tmp_path / "e11", options)
     save_prior(DCGAN(6, width=8, depth=2, seed=2), own)

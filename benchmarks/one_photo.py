@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from one_photo_report import picture_file, prior_folder, write_one_photo_report
+from one_photo_uses import save_uses
 from torch import Tensor
 from tqdm.auto import tqdm
 
 import inverso
-from inverso.checks import check_count, check_seed
+from inverso.checks import check_count
+from inverso.experiments import Options
 from inverso.experiments.environment import describe_run
-from inverso.experiments.one_photo_uses import save_uses
 from inverso.experiments.photos import digests, list_pictures
-from inverso.experiments.pictures import FOLDER
 from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
 from inverso.images.io import load_image
 from inverso.metrics import diversity, psnr, sifid
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from inverso.training import ScaleReport, SinGANRecipe
 
 METHOD = "singan"
-PRIORS = "priors"
 COLUMNS = ("height", "width", "scales", "fit_seconds", "seconds_per_100", "psnr", "sifid", "diversity")
 REHEARSAL: Mapping[str, Any] = MappingProxyType({"max_size": 32, "min_size": 12, "width": 8, "iterations": (8, 8)})
 """What a rehearsal changes in a recipe."""
@@ -51,58 +51,35 @@ class OnePhoto:
         title: Its subject in a few words.
         question: What one wants to know.
         source: The paper it repeats.
+        recipe: What decides the fits, among it `max_size`, the longest side that is learned; the default recipe if it
+            is None.
+        samples: Of each prior, on which quality is measured.
 
-    Example:
-        >>> from inverso.experiments import find
-        >>> find("e10").title
-        'A prior from one photo'
+    Raises:
+        ValueError: There are fewer than two samples.
     """
 
     name: str
     title: str
     question: str
     source: str
-
-
-@dataclass(frozen=True)
-class OnePhotoOptions:
-    """How such an experiment is run.
-
-    Args:
-        n: Photos, the first of the folder by name.
-        recipe: What decides the fits, among it `max_size`, the longest side that is learned; the default recipe if it
-            is None.
-        samples: Of each prior, on which quality is measured.
-        seed: Of weights, samples and pictures.
-        fast: Fit 32 pixels with a handful of iterations: a rehearsal, whose numbers mean nothing.
-        device: Where to compute: "cpu", "cuda", ...
-        progress: Show progress bars on standard error.
-
-    Raises:
-        TypeError: A number is of the wrong type.
-        ValueError: A number lies outside its range, or the device is not the first of its kind, on which fits run.
-
-    Example:
-        >>> from inverso.experiments import OnePhotoOptions
-        >>> OnePhotoOptions(n=3, fast=True).samples
-        50
-    """
-
-    n: int = 20
     recipe: SinGANRecipe | None = None
     samples: int = 50
-    seed: int = 0
-    fast: bool = False
-    device: str = "cpu"
-    progress: bool = True
+
+    summary: ClassVar[str] = "singan, fitted to each photo"
+    options: ClassVar[frozenset[str]] = frozenset({"size"})
 
     def __post_init__(self) -> None:
-        check_count(self.n, name="n")
         check_count(self.samples, name="samples", minimum=2)
-        check_seed(self.seed)
-        if torch.device(self.device).index:
-            msg = f"fits run on the first device of a kind, got {self.device!r}: hide the others (CUDA_VISIBLE_DEVICES)"
-            raise ValueError(msg)
+
+    def run(self, data: Path, out: Path, options: Options, *, command: str = "") -> Path:
+        """Fit and measure a prior for every photo of a folder, and write what came out; give the path of the page.
+
+        Raises:
+            ValueError: The device is not the first of its kind, on which fits run, or as for `run_one_photo`.
+        """
+        results = run_one_photo(self, data, out, options, command=command)
+        return write_one_photo_report(out, self, results)
 
 
 @dataclass(frozen=True)
@@ -126,14 +103,15 @@ def run_one_photo(
     experiment: OnePhoto,
     data: str | Path,
     out: str | Path,
-    options: OnePhotoOptions | None = None,
+    options: Options | None = None,
     *,
     command: str = "",
 ) -> Results:
     """Fit a prior to every photo, measure it, draw its uses, and append what came out to `results.csv`.
 
     Run again with the same settings, it goes on where it was stopped: after the last scale that was finished. Device
-    and progress may change, and n may grow.
+    and progress may change, and n may grow. Of the options it takes n, size (the longest side that is learned), seed,
+    fast, device and progress.
 
     Args:
         experiment: Which it is.
@@ -149,21 +127,13 @@ def run_one_photo(
         ValueError: The folder holds too few photos, one of them is too small, too long or flat, two of them differ in
             their suffix alone, or the results are those of other settings.
         InversoError: A fit turned non-finite.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> from inverso.images.io import photo, save_image
-        >>> from inverso.experiments import OnePhotoOptions, find, run_one_photo
-        >>> with TemporaryDirectory() as folder:
-        ...     save_image(photo("coffee", size=24), f"{folder}/coffee.png")
-        ...     options = OnePhotoOptions(n=1, fast=True, progress=False)
-        ...     results = run_one_photo(find("e10"), folder, f"{folder}/results", options)
-        >>> results.rows[0].photo, results.rows[0].values["height"]
-        ('coffee.png', 24.0)
     """
-    options, out = options or OnePhotoOptions(), Path(out)
+    options, out = options or Options(), Path(out)
+    if torch.device(options.device).index:
+        msg = f"fits run on the first device of a kind, got {options.device!r}: hide the others (CUDA_VISIBLE_DEVICES)"
+        raise ValueError(msg)
     files = _photo_files(Path(data), options.n)
-    recipe = _recipe(options)
+    recipe = _recipe(experiment, options)
     for name, file in files.items():
         _check_photo(name, _read(file), recipe)
     features: PatchFeatures = "random" if stored_inception() is None else "inception"
@@ -181,7 +151,8 @@ def run_one_photo(
             if (case, name) in results.finished:
                 continue
             bar.set_description(name)
-            values = _run_photo(_read(file), name, out, options=options, recipe=recipe, features=features)
+            samples = FAST_SAMPLES if options.fast else experiment.samples
+            values = _run_photo(_read(file), name, out, options, recipe, samples=samples, features=features)
             results.append([Row(case, name, METHOD, options.seed, values)])
             bar.update()
     return results
@@ -240,18 +211,15 @@ def reconstruction_psnr(prior: SinGAN, scale: int = -1) -> float:
         return float(psnr(prior.reconstruct(scale), prior.real(scale)))
 
 
-def picture_file(out: Path, photo: str) -> Path:
-    """Say where the picture sheet of a photo lies."""
-    return (out / FOLDER / photo).with_suffix(".png")
-
-
-def prior_folder(out: Path, photo: str) -> Path:
-    """Say where the prior of a photo lies, with its checkpoint and its table of scales."""
-    return (out / PRIORS / photo).with_suffix("")
-
-
 def _run_photo(
-    photo: Tensor, name: str, out: Path, *, options: OnePhotoOptions, recipe: SinGANRecipe, features: PatchFeatures
+    photo: Tensor,
+    name: str,
+    out: Path,
+    options: Options,
+    recipe: SinGANRecipe,
+    *,
+    samples: int,
+    features: PatchFeatures,
 ) -> dict[str, float]:
     from inverso.training import fit_singan  # noqa: PLC0415
 
@@ -266,8 +234,7 @@ def _run_photo(
         report=reports.append,
         accelerator=torch.device(options.device).type,
     ).to(options.device)
-    samples = prior.sample(FAST_SAMPLES if options.fast else options.samples, seed=options.seed)
-    quality = measure_quality(prior, samples, features=features)
+    quality = measure_quality(prior, prior.sample(samples, seed=options.seed), features=features)
     save_uses(prior, picture_file(out, name), seed=options.seed)
     height, width = prior.sizes[-1]
     return {
@@ -316,10 +283,12 @@ def _read(file: Path) -> Tensor:
     return photo[:, :1] if bool((photo == photo[:, :1]).all()) else photo
 
 
-def _recipe(options: OnePhotoOptions) -> SinGANRecipe:
+def _recipe(experiment: OnePhoto, options: Options) -> SinGANRecipe:
     from inverso.training import SinGANRecipe  # noqa: PLC0415
 
-    recipe = SinGANRecipe() if options.recipe is None else options.recipe
+    recipe = SinGANRecipe() if experiment.recipe is None else experiment.recipe
+    if options.size is not None:
+        recipe = replace(recipe, max_size=options.size)
     return replace(recipe, **REHEARSAL) if options.fast else recipe
 
 
@@ -346,7 +315,7 @@ def _check_photo(name: str, photo: Tensor, recipe: SinGANRecipe) -> None:
 
 def _settings(
     experiment: OnePhoto,
-    options: OnePhotoOptions,
+    options: Options,
     recipe: SinGANRecipe,
     files: Mapping[str, Path],
     features: PatchFeatures,
@@ -356,10 +325,21 @@ def _settings(
         "inverso": inverso.__version__,
         "experiment": experiment.name,
         PHOTOS: digests(files),
-        "samples": options.samples,
+        "samples": experiment.samples,
         "features": features,
         "seed": options.seed,
         "fast": options.fast,
         # One by one, so that a refusal can name what differs.
         **asdict(recipe),
     }
+
+
+E10 = OnePhoto(
+    name="e10",
+    title="A prior from one photo",
+    question="What does one photo alone teach a prior, how long does that take, and where does it fail?",
+    source=(
+        "the uses shown by Rott Shaham, Dekel & Michaeli, SinGAN: learning a generative model from a single natural "
+        "image"
+    ),
+)

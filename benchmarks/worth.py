@@ -1,0 +1,68 @@
+"""What a prior is worth: against plain methods, and at best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from deepinv_stages import DEEPINV
+
+from inverso.experiments import Case, Experiment, Tuned
+from inverso.experiments.baselines import Interpolation, TotalVariation
+from inverso.methods import Method
+from inverso.operators import Bicubic, BoxMask, FFTMask, Identity, RandomMask
+from inverso.stages import CSGM, Average, BackProject, ImageAdaptive
+
+SLOW: Mapping[str, Method] = MappingProxyType({"dip": "dip", **DEEPINV})
+"""Columns beside the prior that take their time, and run when asked for."""
+BOX = 32
+STARTS = 5
+
+
+ONCE = (CSGM(), ImageAdaptive(), BackProject())
+GUIDED = CSGM(steps=20, restarts=1, encoder="faces-64")
+AVERAGED = f"ia+bp ({STARTS} starts)"
+WORTH = Experiment(
+    name="worth",
+    title="What the prior is worth",
+    question="Does a generative prior earn its place beside interpolation and total variation?",
+    source="",
+    cases=(
+        Case("FFT 30 %", FFTMask(0.3)),
+        Case("FFT 50 %", FFTMask(0.5)),
+        Case("central box", BoxMask(BOX)),
+        Case("10 % of the points", RandomMask(0.1)),
+        Case("40 % of the points", RandomMask(0.4)),
+        Case("bicubic x4", Bicubic(4)),
+    ),
+    methods={
+        "interpolation": Interpolation(),
+        "tv": Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02))),
+        "csgm+bp": "csgm+bp",
+        "ia+bp": ONCE,
+    },
+    slow={
+        AVERAGED: (Average(ONCE, STARTS),),
+        "csgm+bp (encoder)": (GUIDED, BackProject()),
+        "ia+bp (encoder)": (GUIDED, ImageAdaptive(), BackProject()),
+        **SLOW,
+    },
+    comparisons=(
+        ("ia+bp", "interpolation"),
+        ("ia+bp", "tv"),
+        ("ia+bp", "csgm+bp"),
+        (AVERAGED, "ia+bp"),
+        ("ia+bp (encoder)", "ia+bp"),
+        ("csgm+bp (encoder)", "csgm+bp"),
+    ),
+)
+
+CEILING = Experiment(
+    name="ceiling",
+    title="What the prior can represent",
+    question="How near does the prior come to a photo that is measured whole?",
+    source="",
+    cases=(Case("everything", Identity()),),
+    methods={"csgm": "csgm", "ia": "ia"},
+    comparisons=(("ia", "csgm"),),
+)

@@ -1,0 +1,127 @@
+"""Experiments in files: a stranger's, or this project's own in a clone of its repository."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import inverso
+from inverso.experiments.table import Experiment, Study
+
+Known: TypeAlias = Experiment | Study
+"""What `inverso bench` can run: a table of cases and methods, or a study that runs itself."""
+
+INDEX = "index.py"
+
+
+def find(text: str) -> Known:
+    r"""Look an experiment up.
+
+    Args:
+        text: `FILE.py:NAME`, or `FILE.py` if there is one in it; a NAME alone is one of this project's own, which stand
+            in the folder `benchmarks` of a clone.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        FileNotFoundError: There is no such file, or no clone.
+        ValueError: There is no such experiment in it, or several and none is named.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "mine.py")
+        ...     _ = file.write_text(
+        ...         "from inverso.experiments import Case, Experiment\n"
+        ...         "from inverso.operators import Bicubic\n"
+        ...         "MINE = Experiment('mine', 'Enlarging', '', '', (Case('x2', Bicubic(2)),), {'pinv': 'pinv'})\n"
+        ...     )
+        ...     find(f"{file}:mine").title
+        'Enlarging'
+    """
+    file, colon, name = text.rpartition(":")
+    if not colon:
+        file, name = (text, "") if text.endswith(".py") else ("", text)
+    found = read_experiments(file) if file else own_experiments(name)
+    if not name and len(found) == 1:
+        return next(iter(found.values()))
+    if name.lower() in found:
+        return found[name.lower()]
+    if not name:
+        msg = f"{file} holds {len(found)} experiments: choose one, {file}:NAME, of {', '.join(found)}"
+        raise ValueError(msg)
+    close = difflib.get_close_matches(name.lower(), found, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    msg = f"there is no experiment {name!r}{f' in {file}' if file else ''}{meant}; known: {', '.join(found)}"
+    raise ValueError(msg)
+
+
+def own_experiments(name: str = "") -> dict[str, Known]:
+    """Read this project's own experiments, if it runs from a clone.
+
+    Args:
+        name: What was asked for, for the message.
+
+    Raises:
+        FileNotFoundError: It runs from elsewhere.
+    """
+    index = Path(inverso.__file__).parents[2] / "benchmarks" / INDEX
+    if not index.is_file():
+        asked = f"there is no file {name!r}, and " if name else ""
+        msg = f"{asked}inverso's own experiments come with a clone of its repository: give FILE.py or FILE.py:NAME"
+        raise FileNotFoundError(msg)
+    return read_experiments(index)
+
+
+def read_experiments(path: str | Path) -> dict[str, Known]:
+    """Run a Python file, and collect the experiments that stand at its top level: name in small letters -> experiment.
+
+    The file may import its neighbors, as a script does. It is code, and runs as such: read only files that you trust.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: There is no experiment in it, or two have one name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"there is no file {path}"
+        raise FileNotFoundError(msg)
+    name = f"inverso_bench_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = f"{path} is no Python file"
+        raise ValueError(msg)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look the module of their class up.
+    sys.modules[name] = module
+    with _neighbors(path.resolve().parent):
+        spec.loader.exec_module(module)
+    found: dict[str, Known] = {}
+    for attribute in getattr(module, "__all__", vars(module)):
+        value = getattr(module, attribute)
+        if not isinstance(value, Experiment | Study) or isinstance(value, type):
+            continue
+        if found.setdefault(value.name.lower(), value) is not value:
+            msg = f"{path} holds two experiments of the name {value.name!r}"
+            raise ValueError(msg)
+    if not found:
+        msg = f"{path} holds no experiment: put an inverso.experiments.Experiment at its top level"
+        raise ValueError(msg)
+    return found
+
+
+@contextmanager
+def _neighbors(folder: Path) -> Iterator[None]:
+    """Let a file import those beside it while it is read."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
