@@ -34,7 +34,7 @@ class BicubicInterpolation(DirectStage):
 
     Example:
         >>> import torch, inverso
-        >>> from inverso.experiments import BicubicInterpolation
+        >>> from inverso.experiments.baselines import BicubicInterpolation
         >>> from inverso.operators import Bicubic
         >>> inverso.solve(torch.rand(1, 3, 8, 8), Bicubic(2), method=BicubicInterpolation()).image.shape
         torch.Size([1, 3, 16, 16])
