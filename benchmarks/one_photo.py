@@ -21,6 +21,7 @@ from inverso.experiments import Options
 from inverso.experiments.environment import describe_run
 from inverso.experiments.photos import digests, list_pictures
 from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
+from inverso.extras import needing
 from inverso.images.io import load_image
 from inverso.metrics import diversity, psnr, sifid
 from inverso.metrics.patch_features import PatchFeatures, stored_inception
@@ -284,7 +285,8 @@ def _read(file: Path) -> Tensor:
 
 
 def _recipe(experiment: OnePhoto, options: Options) -> SinGANRecipe:
-    from inverso.training import SinGANRecipe  # noqa: PLC0415
+    with needing(experiment.name):
+        from inverso.training import SinGANRecipe  # noqa: PLC0415
 
     recipe = SinGANRecipe() if experiment.recipe is None else experiment.recipe
     if options.size is not None:
