@@ -201,35 +201,36 @@ def quantization_noise(path: str | Path) -> float:
     return 0.0 if path.suffix.lower() == ".npz" else noise_of(path)
 
 
-def photo(name: str = "astronaut", *, size: int = 64) -> Tensor:
-    """Give a free photo that comes with scikit-image: a square, without any download.
+def photo(name: str = "astronaut", *, size: int | None = 64) -> Tensor:
+    """Give a free photo that comes with scikit-image, without any download: a square of it, or all of it.
 
-    Of the astronaut (Eileen Collins; a NASA portrait, public domain) the face is cropped as aligned face data sets
+    For a square, of the astronaut (Eileen Collins; a NASA portrait, public domain) the face is cropped as aligned face data sets
     frame it; of the others (CC0) the central square is taken.
 
     Args:
         name: `"astronaut"`, `"camera"`, `"cat"`, `"coffee"` or `"rocket"`.
-        size: Side in pixels.
+        size: Side of the square in pixels; None for the whole photo at its own size, about 500 pixels wide.
 
     Returns:
-        Tensor `(1, 3, size, size)`, float32, in [0, 1].
+        Tensor `(1, 3, size, size)`, or `(1, 3, H, W)` for the whole photo, float32, in [0, 1].
 
     Raises:
         ValueError: There is no photo of that name, or `size` is not positive.
         TypeError: `size` is no integer.
 
     Example:
-        >>> photo("astronaut", size=64).shape
-        torch.Size([1, 3, 64, 64])
+        >>> photo("astronaut", size=64).shape, photo("cat", size=None).shape
+        (torch.Size([1, 3, 64, 64]), torch.Size([1, 3, 300, 451]))
     """
-    check_count(size, name="size")
+    if size is not None:
+        check_count(size, name="size")
     if name not in PHOTOS:
         msg = f"there is no photo {name!r}; known: {', '.join(sorted(PHOTOS))}"
         raise ValueError(msg)
     import skimage.data  # noqa: PLC0415
 
     picture = Image.fromarray(getattr(skimage.data, PHOTOS[name])())
-    if name == "astronaut":
+    if name == "astronaut" and size is not None:
         picture = picture.crop(_ASTRONAUT_FACE)
     return _to_tensor(np.atleast_3d(np.asarray(picture)), size=size, channels=3)
 
