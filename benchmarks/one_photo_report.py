@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from inverso.experiments.pictures import FOLDER
 from inverso.experiments.report import markdown_table
-from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, Row, code_of, read_json
+from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, Row, code_of
 from inverso.experiments.statistics import mean_interval
 from inverso.files import replacing
+from inverso.jobs.settings import read_json
 
 if TYPE_CHECKING:
     from one_photo import OnePhoto

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from inverso.experiments.results import Results, Row, code_of, read_json, record_run, write_json
+from inverso.experiments.results import Results, Row, code_of, record_run
+from inverso.jobs.settings import read_json, write_json
 
 COLUMNS = ("psnr", "bytes")
 METHODS = ("a", "b")

@@ -11,9 +11,9 @@ from typing import cast
 from torch import nn
 
 from inverso.errors import InversoError
-from inverso.experiments.environment import fingerprint
 from inverso.experiments.photos import PhotoShape, Size
 from inverso.experiments.table import Entry, Experiment, Using, stages_in
+from inverso.networks.fingerprint import fingerprint
 from inverso.priors import AnyPrior, load
 from inverso.priors.encoder import load as load_encoder
 from inverso.restorers import load as load_restorer

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inverso.files import replacing
+from inverso.jobs.settings import difference, read_json, write_json
 
 KEYS = ("case", "photo", "method", "seed")
 ENVIRONMENT = "environment.json"
@@ -151,7 +152,7 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         name = differing[0]
         msg = (
             f"the results in {folder} were made with other settings: {', '.join(differing)} differ "
-            f"({name}: {_difference(there.get(name), now.get(name))}). "
+            f"({name}: {difference(there.get(name), now.get(name))}). "
             f"Give another folder with --out, or the settings of {ENVIRONMENT} to go on"
         )
         raise ValueError(msg)
@@ -187,40 +188,3 @@ def _continues(name: str, there: object, now: object) -> bool:
         # A photo keeps its place and with it its seed.
         return list(now.items())[: len(there)] == list(there.items())
     return there == now
-
-
-def _difference(there: object, now: object) -> str:
-    if isinstance(there, dict) and isinstance(now, dict):
-        if len(there) != len(now):
-            return f"{len(there)} there, {len(now)} now"
-        entry = next((name for name in there if there[name] != now.get(name)), None)
-        return "in another order" if entry is None else f"{entry}: {_difference(there[entry], now.get(entry))}"
-    return f"{_short(there)} there, {_short(now)} now"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ValueError: The file holds none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        msg = f"{path} is no JSON: {error}"
-        raise ValueError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{path} must hold a JSON object, and holds a {type(content).__name__}"
-        raise ValueError(msg)
-    return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

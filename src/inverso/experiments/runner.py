@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 import inverso
 from inverso.checks import check_count, check_seed
-from inverso.experiments.environment import describe_run, fingerprint, own_code
+from inverso.experiments.environment import describe_run, own_code
 from inverso.experiments.measuring import measure
 from inverso.experiments.networks import (
     Networks,
@@ -30,10 +30,12 @@ from inverso.experiments.networks import (
 )
 from inverso.experiments.photos import TUNING_PHOTOS, Photos, Size
 from inverso.experiments.pictures import save_pictures
-from inverso.experiments.results import PHOTOS, Results, Row, check_settings, read_json, record_run, write_json
+from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
 from inverso.experiments.scores import LPIPS_SIDE, as_metric, available
 from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
+from inverso.jobs.settings import read_json, write_json
 from inverso.metrics import psnr
+from inverso.networks.fingerprint import fingerprint
 from inverso.operators import LinearOperator
 from inverso.operators.plans import image_shape_of
 from inverso.priors import AnyPrior, load

@@ -16,6 +16,14 @@ from inverso.images.io import load_image
 from inverso.random import step_generator
 
 
+def picture_suffixes() -> frozenset[str]:
+    """List the suffixes of picture files.
+
+    HEIC counts without the package that reads it: what cannot be read is to be said, not skipped.
+    """
+    return frozenset(Image.registered_extensions()) | HEIF_SUFFIXES
+
+
 def pictures_in(folder: Path, *, below: bool = False, also: frozenset[str] = frozenset()) -> list[Path]:
     """List the picture files of a folder by name; hidden ones, such as the `._x.jpg` of other systems, are none.
 
@@ -24,8 +32,7 @@ def pictures_in(folder: Path, *, below: bool = False, also: frozenset[str] = fro
         below: Whether its subfolders count.
         also: More suffixes to list.
     """
-    # HEIC counts without the package that reads it: what cannot be read is to be said, not skipped.
-    suffixes = frozenset(Image.registered_extensions()) | HEIF_SUFFIXES | also
+    suffixes = picture_suffixes() | also
     found = folder.rglob("*") if below else folder.iterdir()
     return sorted(
         path

@@ -1,0 +1,236 @@
+"""Run a job over photos, so that it can be stopped at any moment, by anything, and gone on with."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm.auto import tqdm
+
+from inverso.errors import InversoError
+from inverso.jobs.listing import Files, Photo, is_url, list_photos, stamp_of
+from inverso.jobs.local import Local
+from inverso.jobs.manifest import Manifest, Record, alone_in, read_records
+from inverso.jobs.photo_job import PhotoJob
+from inverso.jobs.photos import PhotoWork, digest_of
+from inverso.jobs.settings import check_same, write_json
+from inverso.jobs.work import Executor, Lost
+
+MANIFEST = "manifest.jsonl"
+SETTINGS = "job.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFullError(InversoError):
+    """The disk is full; what was done is kept."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run has done.
+
+    Args:
+        folder: Of the results.
+        before: Photos that runs before this one had ended.
+        done: Photos that this run answered.
+        failed: Photos that are faulty, or whose answers are.
+        set_aside: Photos that took more time or memory than they may, or ended their process, twice.
+    """
+
+    folder: Path
+    before: int
+    done: int
+    failed: int
+    set_aside: int
+
+    def records(self) -> Iterator[Record]:
+        """Read what became of every photo, in the order in which they ended."""
+        return read_records(self.folder / MANIFEST)
+
+
+def run_folder(
+    files: Files,
+    job: PhotoJob,
+    out: str | Path,
+    *,
+    executor: Executor | None = None,
+    again: bool = False,
+    progress: bool = True,
+) -> Summary:
+    """Do a job for many photos; run again with the same settings, it goes on where it was stopped.
+
+    Answers are pictures in `out`, called as the photos, beside `manifest.jsonl`: one record per photo, written as its
+    answer is. A photo that has changed is done again. One that cannot be answered does not stop the others: its record
+    says why. Where and how often the run was stopped, and who else was in a batch, changes no pixel.
+
+    Args:
+        files: A file, folder, pattern, URL or table of paths, or several; see `list_photos`.
+        job: What to do, such as `Job(...)`.
+        out: Folder of the results; made if it is not there.
+        executor: Where to do it: `Local()`, which is the default, or `Ray()`.
+        again: Try photos again that failed or were set aside.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        How many photos were done, and how many could not be.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: There are no photos, the job cannot work, the results in `out` are those of other settings, or
+            another run is at work there.
+        DiskFullError: The disk is full. What was done is kept.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from inverso.images import photo, save_image
+        >>> from inverso.jobs import Job, Local, run_folder
+        >>> with TemporaryDirectory() as folder:
+        ...     save_image(photo("cat", size=16), Path(folder, "cat.png"))
+        ...     job = Job(method="pinv", operator="bicubic:2", simulate=True)
+        ...     out = Path(folder, "answers")
+        ...     summary = run_folder(Path(folder, "*.png"), job, out, executor=Local(processes=0), progress=False)
+        ...     summary.done, [(record.name, record.status) for record in summary.records()]
+        (1, [('cat', 'done')])
+    """
+    folder = _folder(out)
+    photos = list_photos(files)
+    described = job.describe()
+    _check_apart(photos, folder, job.suffix)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        check_same(folder / SETTINGS, described.settings, folder=folder)
+        write_json(folder / SETTINGS, described.settings)
+        _remove_unfinished(folder)
+        manifest = Manifest.open(folder / MANIFEST)
+        photos = _without_answers(photos, manifest, job.suffix)
+        left = [photo for photo in photos if not _ended(photo, manifest, folder, job.suffix, again=again)]
+        run = _Run(PhotoWork(job, folder.absolute(), Path.cwd()), manifest, executor or Local(), described.pixels)
+        with tqdm(total=len(photos), initial=len(photos) - len(left), unit="photo", disable=not progress) as bar:
+            counts = run.work_through(left, bar)
+        manifest.tidy()
+    return Summary(folder, len(photos) - len(left), counts["done"], counts["failed"], counts["set aside"])
+
+
+def _folder(out: str | Path) -> Path:
+    text = str(out).removeprefix("file://")
+    if is_url(text):
+        msg = f"results are written to a folder, on this machine or shared by all, got {out}"
+        raise ValueError(msg)
+    return Path(text)
+
+
+def _without_answers(photos: list[Photo], manifest: Manifest, suffix: str) -> list[Photo]:
+    """Leave answers of earlier runs out, where the folder of results lies below that of the photos."""
+    begin = f"{manifest.path.parent.absolute()}{os.sep}"
+
+    def is_answer(photo: Photo) -> bool:
+        path = os.path.abspath(photo.path)  # noqa: PTH100 - links stay what they are
+        return path.startswith(begin) and path.removeprefix(begin).removesuffix(suffix) in manifest.known
+
+    return [photo for photo in photos if is_url(photo.path) or not is_answer(photo)]
+
+
+def _check_apart(photos: Sequence[Photo], folder: Path, suffix: str) -> None:
+    """Refuse to write an answer over its photo."""
+    for photo in photos:
+        target = folder / f"{photo.name}{suffix}"
+        if not is_url(photo.path) and target.exists() and target.samefile(photo.path):
+            msg = f"{target} is one of the photos and would be overwritten: write to another folder"
+            raise ValueError(msg)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a kill has left of answers that were being written: nobody else is at work here."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                Path(where, name).unlink(missing_ok=True)
+
+
+def _ended(photo: Photo, manifest: Manifest, folder: Path, suffix: str, *, again: bool) -> bool:
+    """Tell whether nothing is left to do for a photo."""
+    known = manifest.known.get(photo.name)
+    if known is None:
+        return False
+    if known.status == "done":
+        if not (folder / f"{photo.name}{suffix}").exists():
+            return False
+    elif again:
+        return False
+    return stamp_of(photo) == known.stamp or digest_of(photo.path) == known.digest
+
+
+@dataclass(frozen=True)
+class _Run:
+    work: PhotoWork
+    manifest: Manifest
+    executor: Executor
+    pixels: int | None
+
+    def work_through(self, photos: Sequence[Photo], bar: tqdm[NoReturn]) -> dict[str, int]:
+        """Do what is left, and write every record as it comes."""
+        counts: dict[str, int] = defaultdict(int)
+        if not photos:
+            return counts
+        try:
+            with closing(self.executor.run(self.work, self._chunks(photos))) as outcomes:
+                for outcome in outcomes:
+                    records = [_record(photo, result) for photo, result in outcome]
+                    self.manifest.append(records)
+                    for record in records:
+                        counts[record.status] += 1
+                    bar.update(len(records))
+                    if faulty := counts["failed"] + counts["set aside"]:
+                        bar.set_postfix(failed=faulty, refresh=False)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            msg = (
+                f"the disk is full ({error}): {counts['done']} photos were done and are kept; make room, and run the "
+                "same command again to go on"
+            )
+            raise DiskFullError(msg) from error
+        return counts
+
+    def _chunks(self, photos: Sequence[Photo]) -> Iterator[list[Photo]]:
+        """Put photos of one size together, as they are needed."""
+        waiting: dict[int | None, list[Photo]] = defaultdict(list)
+        for photo in photos:
+            pixels = self.pixels or _pixels_of(photo)
+            waiting[pixels].append(photo)
+            if len(waiting[pixels]) >= self.executor.together(pixels):
+                yield waiting.pop(pixels)
+        yield from waiting.values()
+
+
+def _pixels_of(photo: Photo) -> int | None:
+    """Read a picture's size off its first bytes; None where that would take a download."""
+    from PIL import Image  # noqa: PLC0415
+
+    if is_url(photo.path):
+        return None
+    try:
+        with Image.open(photo.path) as picture:
+            return picture.width * picture.height
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _record(photo: Photo, result: Record | Lost) -> Record:
+    if isinstance(result, Record):
+        return result
+    return Record(
+        name=photo.name,
+        path=photo.path,
+        status="set aside",
+        reason=result.reason,
+        digest=digest_of(photo.path),
+        stamp=stamp_of(photo),
+    )

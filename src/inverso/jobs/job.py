@@ -1,0 +1,132 @@
+"""A description of the work: which operator, prior and method, by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from inverso.checks import as_seed, check_count, check_non_negative
+from inverso.jobs.photo_job import Described
+
+if TYPE_CHECKING:
+    from inverso.jobs.networks import Networks
+    from inverso.jobs.solving import Solving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """`inverso.solve` for every photo of a folder, by names and numbers: it can be written down and sent anywhere.
+
+    Args:
+        method: Names of stages joined by "+".
+        operator: How the photos were, or will be, measured, as text: `"bicubic:4"`, `"fft:0.3"`; not needed by "ff".
+        prior: Name or checkpoint of the prior, if a stage needs one; two of them for a generative prior and a denoiser.
+        restorer: Name or checkpoint of the restorer, if a stage needs one.
+        noise: Standard deviation of the noise in the image's unit. Measurements that are 8-bit pictures have at least
+            that of their rounding.
+        seed: Of the starting latents and of simulated noise; every photo has noise of its own, by its name.
+        schedule: Of the method, "default" or "iagan".
+        starts: Over how many starts answers are averaged.
+        size: Without a prior: side of the central square that is cut out of photos; None leaves them as they are.
+        simulate: Whether the files are photos that have yet to be measured, so that answers can be scored.
+
+    Example:
+        >>> from inverso.jobs import Job
+        >>> job = Job(method="csgm+bp", operator="fft:0.3", prior="faces-64", simulate=True)
+        >>> Job.from_json(job.to_json()) == job
+        True
+    """
+
+    method: str = "ia+bp"
+    operator: str | None = None
+    prior: str | tuple[str, str] | None = None
+    restorer: str | None = None
+    noise: float = 0.0
+    seed: int = 0
+    schedule: str = "default"
+    starts: int = 1
+    size: int | None = None
+    simulate: bool = False
+
+    def __post_init__(self) -> None:
+        check_non_negative(self.noise, name="noise")
+        check_count(self.starts, name="starts")
+        as_seed(self.seed)
+        if self.size is not None:
+            check_count(self.size, name="size")
+        if self.simulate and self.operator is None:
+            msg = "simulate needs an operator to measure the photos with, such as operator='fft:0.3', and got none"
+            raise ValueError(msg)
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the answers: of a format that loses nothing but depth."""
+        return ".png"
+
+    def to_json(self) -> str:
+        """Write the job down."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """Read a job that `to_json` wrote.
+
+        Raises:
+            ValueError: The text is no JSON, or no job.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            msg = f"this is no job in JSON: {error}"
+            raise ValueError(msg) from error
+        known = {each.name for each in fields(cls)}
+        if not isinstance(content, dict) or set(content) - known:
+            given = sorted(set(content) - known) if isinstance(content, dict) else type(content).__name__
+            msg = f"a job has the settings {', '.join(sorted(known))}, got {given}"
+            raise ValueError(msg)
+        if isinstance(content.get("prior"), list):
+            content["prior"] = tuple(content["prior"])
+        return cls(**content)
+
+    def describe(self) -> Described:
+        """Say what answers depend on: the settings, and the weights behind the names.
+
+        Raises:
+            ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
+        """
+        from inverso.networks.fingerprint import fingerprint  # noqa: PLC0415
+
+        networks = self.load()
+        settings: dict[str, Any] = {"job": "solve", **json.loads(self.to_json())}
+        for kind, network in networks.by_name().items():
+            settings[f"weights of the {kind}"] = fingerprint(network)
+        shape = networks.image_shape
+        side = self.size if shape is None else shape[-1]
+        return Described(settings, None if side is None else side * side)
+
+    def open(self, device: str) -> Solving:
+        """Load the networks and make ready to solve."""
+        from inverso.jobs.solving import Solving  # noqa: PLC0415
+
+        return Solving.begin(self, self.load().to(device), device=device)
+
+    def load(self) -> Networks:
+        """Load the networks, and check that the stages have what they need.
+
+        Raises:
+            ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
+        """
+        from inverso.jobs.networks import Networks  # noqa: PLC0415
+        from inverso.methods import stages_of  # noqa: PLC0415
+        from inverso.operators.spec import parse_operator  # noqa: PLC0415
+        from inverso.stages.base import Need, check_needs  # noqa: PLC0415
+
+        stages = stages_of(self.method, schedule=self.schedule)
+        networks = Networks.load(self.prior, self.restorer)
+        has = networks.has
+        if self.operator is not None:
+            parse_operator(self.operator)
+            has |= {Need.OPERATOR}
+        check_needs(stages, has)
+        return networks

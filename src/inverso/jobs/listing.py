@@ -1,0 +1,199 @@
+"""Which photos a run is about: files, folders, patterns, tables of paths, here or behind a URL."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TypeAlias
+
+import fsspec
+
+from inverso.images.folders import picture_suffixes, pictures_in
+
+Files: TypeAlias = "str | Path | Sequence[str | Path]"
+
+TABLES = (".csv", ".parquet")
+NPZ = ".npz"
+_MAGIC = frozenset("*?[")
+
+
+class Photo(NamedTuple):
+    """A file to work on.
+
+    Args:
+        name: What its answer is called, below the folder of results and without the suffix.
+        path: Path or URL.
+        stamp: Size and time as a listing gave them, of a file behind a URL.
+    """
+
+    name: str
+    path: str
+    stamp: str | None = None
+
+
+def list_photos(files: Files) -> list[Photo]:
+    """List the photos that are meant.
+
+    Folders are searched with their subfolders, and answers are called as the photos are below the folder, or below
+    that part of a pattern that is no pattern. A table is a CSV file with a header or a Parquet file, with the column
+    `path` (relative paths start at the table) and maybe `name`.
+
+    Args:
+        files: Path, URL as fsspec reads it (`s3://...`), folder, pattern (`photos/**/*.jpg`) or table, or several.
+
+    Returns:
+        Pictures and measurements, those of one folder sorted.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A folder holds none, a pattern fits none, a table has no column of paths, or two answers would have
+            the same name.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("b.jpg", "a.png", "notes.txt"):
+        ...         _ = Path(folder, name).write_bytes(b"")
+        ...     [photo.name for photo in list_photos(folder)]
+        ['a', 'b']
+    """
+    given = [files] if isinstance(files, str | Path) else list(files)
+    photos = [photo for each in given for photo in _expand(str(each))]
+    seen: dict[str, str] = {}
+    for photo in photos:
+        if seen.setdefault(photo.name, photo.path) != photo.path:
+            msg = (
+                f"{seen[photo.name]} and {photo.path} would both be written as {photo.name}: rename one, or give a "
+                "table with the column name"
+            )
+            raise ValueError(msg)
+    return photos if len(seen) == len(photos) else list({photo.name: photo for photo in photos}.values())
+
+
+def is_url(path: str) -> bool:
+    """Tell a URL from a path."""
+    return "://" in path
+
+
+def stamp_of(photo: Photo) -> str | None:
+    """Ask for size and time of a file: the same stamp is taken for the same content; None if it is gone."""
+    if photo.stamp is not None:
+        return photo.stamp
+    try:
+        if not is_url(photo.path):
+            status = Path(photo.path).stat()
+            return f"{status.st_size}-{status.st_mtime_ns}"
+        system, path = fsspec.core.url_to_fs(photo.path)
+        return _stamp(system.info(path))
+    except FileNotFoundError:
+        return None
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    """Read the stamp off what a file system says of a file; each has another name for its time."""
+    keys = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
+    marks = (str(info[key]) for key in keys if info.get(key) is not None)
+    return f"{info.get('size')}-{next(marks, '')}"
+
+
+def _expand(given: str) -> Iterator[Photo]:
+    if given.lower().endswith(TABLES):
+        yield from _read_table(given)
+    elif is_url(given):
+        yield from _expand_url(given)
+    elif Path(given).is_dir():
+        yield from _in_folder(Path(given))
+    elif Path(given).exists() or not _MAGIC & set(given):
+        if not Path(given).exists():
+            msg = f"there is no file {given}"
+            raise FileNotFoundError(msg)
+        yield Photo(Path(given).stem, given)
+    else:
+        yield from _fitting(given)
+
+
+def _in_folder(folder: Path) -> Iterator[Photo]:
+    found = pictures_in(folder, below=True, also=frozenset({NPZ}))
+    if not found:
+        msg = f"the folder {folder} holds neither pictures nor {NPZ} files"
+        raise ValueError(msg)
+    for path in found:
+        yield Photo(path.relative_to(folder).with_suffix("").as_posix(), str(path))
+
+
+def _fitting(pattern: str) -> Iterator[Photo]:
+    import glob  # noqa: PLC0415
+
+    base = Path(_fixed_part(pattern))
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    if not found:
+        msg = f"no file fits the pattern {pattern}"
+        raise ValueError(msg)
+    for path in found:
+        yield Photo(Path(path).relative_to(base).with_suffix("").as_posix(), path)
+
+
+def _fixed_part(pattern: str) -> str:
+    """Cut a pattern before its first part that is one."""
+    parts = pattern.split("/")
+    first = next(k for k, part in enumerate(parts) if _MAGIC & set(part))
+    return "/".join(parts[:first]) + ("/" if first else "")
+
+
+def _expand_url(url: str) -> Iterator[Photo]:
+    system, path = fsspec.core.url_to_fs(url)
+    if _MAGIC & set(path):
+        base, found = _fixed_part(path), system.glob(path, detail=True)
+    elif system.isdir(path):
+        suffixes = picture_suffixes() | {NPZ}
+        base, found = path.rstrip("/") + "/", system.find(path, detail=True)
+        found = {name: info for name, info in found.items() if PurePosixPath(name).suffix.lower() in suffixes}
+    else:
+        info = system.info(path)
+        yield Photo(PurePosixPath(path).stem, system.unstrip_protocol(path), _stamp(info))
+        return
+    entries = sorted((name, info) for name, info in found.items() if info.get("type") == "file")
+    if not entries:
+        msg = f"there are neither pictures nor {NPZ} files at {url}"
+        raise ValueError(msg)
+    for name, info in entries:
+        yield Photo(_without_suffix(name.removeprefix(base)), system.unstrip_protocol(name), _stamp(info))
+
+
+def _without_suffix(path: str) -> str:
+    return PurePosixPath(path.lstrip("/")).with_suffix("").as_posix()
+
+
+def _read_table(table: str) -> Iterator[Photo]:
+    base = table.rpartition("/")[0]
+    for row in _rows(table):
+        if not row.get("path"):
+            msg = f"the table {table} must have the column 'path' with a path in every row, got the row {row}"
+            raise ValueError(msg)
+        path = str(row["path"])
+        if base and not is_url(path) and not os.path.isabs(path):  # noqa: PTH117 - also of a base behind a URL
+            path = f"{base}/{path}"
+        name = str(row.get("name") or PurePosixPath(path).stem)
+        if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+            msg = f"the table {table} names the answer {name!r}, which lies outside of the folder of results"
+            raise ValueError(msg)
+        yield Photo(name, path)
+
+
+def _rows(table: str) -> Iterator[dict[str, Any]]:
+    if table.lower().endswith(".csv"):
+        with fsspec.open(table, "rt", newline="", encoding="utf-8") as stream:
+            yield from csv.DictReader(stream)
+        return
+    try:
+        from pyarrow import parquet  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"to read the table {table} takes the package pyarrow: pip install pyarrow, or give a CSV file"
+        raise ValueError(msg) from error
+    with fsspec.open(table, "rb") as stream:
+        file = parquet.ParquetFile(stream)
+        columns = [name for name in ("path", "name") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=columns):
+            yield from batch.to_pylist()

@@ -1,0 +1,67 @@
+"""What there is of a machine for this process: cores and memory, containers' limits counted in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_MEMORY = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read(_GROUP / "cpu.max").partition(" ")
+    if quota.isdigit() and period.strip().isdigit():
+        available = min(available, max(1, int(quota) // int(period)))
+    return available
+
+
+def free_memory() -> int | None:
+    """Give the bytes of memory that are free; None where the system does not say."""
+    lines = dict(line.split(":", 1) for line in _read(_MEMORY).splitlines() if ":" in line)
+    free = _kibibytes(lines.get("MemAvailable"))
+    limit, used = _read(_GROUP / "memory.max").strip(), _read(_GROUP / "memory.current").strip()
+    if limit.isdigit() and used.isdigit():
+        left = max(0, int(limit) - int(used))
+        free = left if free is None else min(free, left)
+    return free
+
+
+def limit_memory(extra: int) -> None:
+    """Let this process take so many bytes more than it has now, where the system can enforce it.
+
+    An allocation beyond fails with an error that Python can catch, where otherwise the system would kill a process of
+    its choice. If it must choose all the same, let it be this one.
+    """
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:
+        return
+    lines = dict(line.split(":", 1) for line in _read(Path("/proc/self/status")).splitlines() if ":" in line)
+    used = _kibibytes(lines.get("VmData"))
+    if used is None:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = used + extra
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def offer_to_be_killed() -> None:
+    """Tell Linux to kill this process before others when memory runs out."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    except OSError:
+        return
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+
+
+def _kibibytes(text: str | None) -> int | None:
+    return None if text is None else int(text.split()[0]) * 1024

@@ -1,0 +1,153 @@
+"""Work on a Ray cluster, or on this machine as one: Ray Data with a pool of actors."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Generic
+
+import numpy as np
+
+from inverso.checks import check_count, check_non_negative
+from inverso.errors import InversoError
+from inverso.jobs.supervisor import Limits, Supervisor
+from inverso.jobs.work import Item, Outcomes, Result, Work, photos_together
+
+# Ray Data keeps a few hundred bytes per chunk in the driver, so that a million photos come in waves.
+WAVE = 10_000
+OBJECT_STORE = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ray:
+    """Workers of a Ray cluster: actors that load the networks once, each supervising a process that does the work.
+
+    A photo that takes more time or memory than it may, or that ends its process, is tried once more by itself and then
+    set aside. An actor or a machine that dies is replaced, and what it was doing is done elsewhere. Photos, answers and
+    networks named by path must be where every machine sees them: on a shared disk, or (photos) behind a URL.
+
+    Args:
+        address: Of a cluster, as `ray.init` takes it: "auto", "ray://host:10001"; None for the cluster that is
+            connected already, or named by RAY_ADDRESS, or else for this machine alone.
+        num_gpus: Per actor: 1, several, or a fraction where several actors share a GPU; 0 works on CPUs.
+        num_cpus: Per actor, and threads of its worker.
+        actors: How many at most; by default as many as the cluster has room for.
+        batch: Photos solved at once; by default up to 8 small ones on a CPU and 32 on a GPU, large ones alone.
+        time_limit: Seconds that one photo may take.
+        memory: Bytes that one photo may take on a CPU; by default without limit.
+    """
+
+    address: str | None = None
+    num_gpus: float = 0.0
+    num_cpus: int = 1
+    actors: int | None = None
+    batch: int | None = None
+    time_limit: float = 3600.0
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        check_non_negative(self.num_gpus, name="num_gpus")
+        for name in ("actors", "batch"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name=name)
+        self._limits()
+
+    def together(self, pixels: int | None) -> int:
+        """Tell how many photos of so many pixels make a chunk."""
+        return photos_together(pixels, device=self._device, batch=self.batch)
+
+    def run(self, work: Work[Item, Result], chunks: Iterable[Sequence[Item]]) -> Outcomes[Item, Result]:
+        """Do the work; every chunk's results come as it ends, in any order.
+
+        Raises:
+            InversoError: The package ray is missing, or the cluster has no room for one actor.
+        """
+        ray = _ray()
+        ours = not ray.is_initialized()
+        if ours:
+            _connect(ray, self.address)
+        try:
+            actors = self._actors(ray.cluster_resources())
+            left = iter(chunks)
+            while wave := list(itertools.islice(left, WAVE)):
+                yield from self._wave(work, wave, actors)
+        finally:
+            if ours:
+                ray.shutdown()
+
+    def _wave(self, work: Work[Item, Result], chunks: Sequence[Sequence[Item]], actors: int) -> Outcomes[Item, Result]:
+        data = import_module("ray.data")
+        data.DataContext.get_current().enable_progress_bars = False
+        rows = data.from_items([{"parcel": _Parcel(list(chunk))} for chunk in chunks], override_num_blocks=len(chunks))
+        answered = rows.map_batches(
+            _Actor,
+            fn_constructor_kwargs={"work": work, "device": self._device, "limits": self._limits()},
+            batch_size=1,
+            batch_format="numpy",
+            compute=data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(chunks))),
+            num_cpus=self.num_cpus,
+            num_gpus=self.num_gpus or None,
+        )
+        for batch in answered.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
+            for parcel in batch["parcel"]:
+                yield parcel.content
+
+    def _actors(self, resources: dict[str, float]) -> int:
+        room = int(resources.get("CPU", 0) // self.num_cpus)
+        if self.num_gpus:
+            room = min(room, int(resources.get("GPU", 0) / self.num_gpus + 1e-9))
+        if room < 1:
+            msg = (
+                f"the cluster has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs, and one actor "
+                f"takes num_cpus={self.num_cpus} and num_gpus={self.num_gpus:g}"
+            )
+            raise InversoError(msg)
+        return room if self.actors is None else min(room, self.actors)
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if self.num_gpus else "cpu"
+
+    def _limits(self) -> Limits:
+        return Limits(self.time_limit, self.memory, self.num_cpus)
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """Something that Ray Data shall carry as it is, and not take apart into columns."""
+
+    content: Any
+
+
+class _Actor(Generic[Item, Result]):
+    """A member of the pool: it stays light and answers Ray, while its worker process computes."""
+
+    def __init__(self, work: Work[Item, Result], device: str, limits: Limits) -> None:
+        self._supervisor = Supervisor(work, device=device, limits=limits)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        parcels = np.empty(len(batch["parcel"]), dtype=object)
+        for k, parcel in enumerate(batch["parcel"]):
+            parcels[k] = _Parcel(self._supervisor.run(parcel.content))
+        return {"parcel": parcels}
+
+
+def _ray() -> Any:  # noqa: ANN401 - a package that may be missing
+    try:
+        return import_module("ray")
+    except ModuleNotFoundError as error:
+        msg = "Ray() needs the package ray: pip install 'inverso[ray]'; Local() works without it"
+        raise InversoError(msg) from error
+
+
+def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401
+    import os  # noqa: PLC0415
+
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    if address is not None or os.environ.get("RAY_ADDRESS"):
+        ray.init(address=address, **quiet)
+    else:
+        # Only names and records travel through Ray's memory.
+        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
