@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from inverso.cli import priors as priors_command
+from inverso.cli import models as models_command
 
 BAD = {
     "missing photo": ("degrade none.png -A bicubic:4 -o y.png", "there is no file none.png"),
@@ -51,9 +51,9 @@ BAD = {
     "demo operator": ("demo --prior {prior} -A fft:0", "ratio must lie in (0, 1], got 0.0"),
     "demo folder": ("demo --prior {prior} -o none/demo.png", "the folder none does not exist"),
     "demo suffix": ("demo --prior {prior} -o demo.txt", "demo.txt must end in one of .png"),
-    "prior card": ("priors fases-64", "did you mean 'faces-64'?"),
+    "prior card": ("models fases-64", "did you mean 'faces-64'?"),
     "unknown command": ("degrad photo.png", "No such command 'degrad'"),
-    "unknown option": ("priors --all", "No such option"),
+    "unknown option": ("models --all", "No such option"),
     "train without data": ("train prior --out run", "Missing option '--data'"),
     "train on nothing": ("train prior --data none --out run -q", "none"),
 }
@@ -86,16 +86,16 @@ def test_defects_keep_their_traceback(inverso, monkeypatch):
     def defect(cards):
         raise AssertionError("a defect")
 
-    monkeypatch.setattr(priors_command, "_print_list", defect)
-    assert isinstance(inverso("priors").exception, AssertionError)
+    monkeypatch.setattr(models_command, "_print_list", defect)
+    assert isinstance(inverso("models").exception, AssertionError)
 
 
 def test_ctrl_c_exits_130(inverso, monkeypatch):
     def stop(cards):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(priors_command, "_print_list", stop)
-    result = inverso("priors")
+    monkeypatch.setattr(models_command, "_print_list", stop)
+    result = inverso("models")
     assert (result.exit_code, result.stderr) == (130, "error: interrupted\n")
 
 
@@ -107,10 +107,10 @@ def test_no_command_shows_the_help(inverso, words):
 
 
 def test_module_runs_as_a_program():
-    command = [sys.executable, "-m", "inverso", "priors", "none"]
+    command = [sys.executable, "-m", "inverso", "models", "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: no prior is called 'none'")
+    assert done.stderr.startswith("error: no network is called 'none'")
     assert done.stderr.count("\n") == 1
 
 

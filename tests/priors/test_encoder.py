@@ -73,7 +73,7 @@ class TestFiles:
         assert not any(value.requires_grad for value in back.parameters())
 
     def test_only_encoders_are_written(self, tmp_path):
-        with pytest.raises(TypeError, match="encoder must be a LatentEncoder, got Linear"):
+        with pytest.raises(TypeError, match="encoder must be one of LatentEncoder, got Linear"):
             save_encoder(torch.nn.Linear(2, 2), tmp_path / "e.safetensors")
 
     def test_other_files_are_refused_by_name(self, encoder, tmp_path):
@@ -83,17 +83,17 @@ class TestFiles:
             load(path)
         for config in ({"latent_dim": 9, "image_shape": SHAPE, "width": 8}, {"latent_dim": 1 << 20}, None):
             save_file(encoder.state_dict(), path, {"family": "LatentEncoder", "config": json.dumps(config)})
-            with pytest.raises(ValueError, match="its metadata does not describe what is in it"):
+            with pytest.raises(ValueError, match="its metadata does not describe the LatentEncoder in it"):
                 load(path)
 
     def test_unknown_names_list_the_known_ones(self):
-        with pytest.raises(ValueError, match=r"no encoder and no file called 'faces'; known encoders: faces-64"):
+        with pytest.raises(ValueError, match=r"no encoder and no file called 'faces'; .*Known encoders: faces-64"):
             load("faces")
         with pytest.raises(TypeError, match="the name of an encoder or the path of a file, got int"):
             load(5)
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", [known.name for known in available()])
 class TestEmbedded:
     def test_belongs_to_the_prior_of_its_name(self, name):
         prior, encoder = load_prior(name), load(name)

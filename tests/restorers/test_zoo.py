@@ -16,6 +16,7 @@ import inverso.restorers.zoo as zoo_module
 from inverso.compression import save_quantized
 from inverso.errors import InversoError
 from inverso.networks import files as checkpoints
+from inverso.networks.cards import Card
 from inverso.restorers import (
     MobileRestorer,
     RepairRestorer,
@@ -181,7 +182,7 @@ class TestNames:
                 load(known.name)
 
     @pytest.mark.parametrize("known", available(), ids=lambda known: known.name)
-    def test_embedded_weights_are_what_the_card_says(self, known: zoo_module.Card) -> None:
+    def test_embedded_weights_are_what_the_card_says(self, known: Card) -> None:
         if not (Path(zoo_module.__file__).parent / "weights" / f"{known.name}.safetensors").is_file():
             pytest.skip("the weights are not part of this checkout")
         restorer = load(known.name)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inverso.cli import bench, degrade, demo, export, priors, quantize, single, solve, train
+from inverso.cli import bench, degrade, demo, export, models, quantize, single, solve, train
 from inverso.cli.group import OneLineErrors
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ def inverso(
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=degrade.EPILOG)(degrade.degrade)
 app.command(epilog=solve.EPILOG)(solve.solve)
-app.command(epilog=priors.EPILOG)(priors.priors)
+app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=bench.EPILOG)(bench.bench)
 app.add_typer(train.app, name="train")
 app.add_typer(single.app, name="single")

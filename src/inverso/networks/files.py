@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from inverso.errors import InversoError
 from inverso.files import replacing
@@ -112,6 +112,37 @@ def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
             msg = f"its tensor {name!r} holds NaN or infinity"
             raise ValueError(msg)
     return state
+
+
+def adopt(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of a state dict, as copies, in the dtype and on the device they have there.
+
+    Args:
+        network: The network, which may have been made without memory, on the device "meta".
+        state: One tensor for each parameter and buffer. The step counters of batch norms may be missing, as they are
+            from files older than PyTorch 0.4.1.
+
+    Raises:
+        ValueError: Names or shapes do not fit; the message lists the first that do not.
+    """
+    expected = network.state_dict()
+    counters = {name for name in expected if name.endswith(".num_batches_tracked")}
+    complete = {**{name: torch.zeros((), dtype=torch.long) for name in counters}, **state}
+    missing = [name for name in expected if name not in complete]
+    unknown = [name for name in complete if name not in expected]
+    misfits = [
+        f"{name} has shape {tuple(complete[name].shape)}, expected {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in complete and complete[name].shape != value.shape
+    ]
+    problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + misfits
+    if problems:
+        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+        msg = f"the weights do not fit {type(network).__name__}: {'; '.join(problems[:4])}{more}"
+        raise ValueError(msg)
+    # Weights made in inference mode could never be adapted, so it is left for a moment.
+    with torch.inference_mode(mode=False):
+        network.load_state_dict({name: value.detach().clone() for name, value in complete.items()}, assign=True)
 
 
 def write_network(

@@ -1,7 +1,7 @@
 """Priors: what images look like, told by a network that makes them from latents or by one that removes noise."""
 
+from inverso.networks.cards import Card
 from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
-from inverso.priors.cards import Card
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
@@ -9,7 +9,9 @@ from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.vae import VAE
 from inverso.priors.wrap import WrappedDenoiser, WrappedPrior
-from inverso.priors.zoo import available, card, load
+from inverso.priors.zoo import ZOO
+
+available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
     "DCGAN",

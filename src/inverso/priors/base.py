@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso.checks import as_generator, check_count, check_non_negative, check_positive
+from inverso.networks.files import adopt
 from inverso.types import ImageShape, Seed
 
 TYPICAL_ERROR = 0.09
@@ -102,24 +103,7 @@ class LatentPrior(nn.Module):
         Raises:
             ValueError: Names or shapes do not fit; the message lists the first that do not.
         """
-        expected = self.state_dict()
-        counters = {name for name in expected if name.endswith(".num_batches_tracked")}
-        complete = {**{name: torch.zeros((), dtype=torch.long) for name in counters}, **state}
-        missing = [name for name in expected if name not in complete]
-        unknown = [name for name in complete if name not in expected]
-        misfits = [
-            f"{name} has shape {tuple(complete[name].shape)}, expected {tuple(value.shape)}"
-            for name, value in expected.items()
-            if name in complete and complete[name].shape != value.shape
-        ]
-        problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + misfits
-        if problems:
-            more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-            msg = f"the weights do not fit {type(self).__name__}: {'; '.join(problems[:4])}{more}"
-            raise ValueError(msg)
-        # Weights made in inference mode could never be adapted, so it is left for a moment.
-        with torch.inference_mode(mode=False):
-            self.load_state_dict({name: value.detach().clone() for name, value in complete.items()}, assign=True)
+        adopt(self, state)
 
     def _reference(self) -> Tensor:
         """Find a tensor that tells the prior's device and dtype."""

@@ -2,45 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from inverso.types import ImageShape
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is known about a prior that can be loaded by name.
-
-    Args:
-        name: What `load` takes.
-        family: Its class.
-        image_shape: Shape `(C, H, W)` of its images.
-        latent_dim: Length of its latent.
-        url: Where its weights are downloaded from; None if they come with inverso.
-        hash: What the hash of the file starts with; None if upstream publishes none.
-        license: Terms of the weights.
-        data: What it was trained on.
-        recipe: How.
-        seed: The seed of its training; None if unknown.
-        quality: How good it is.
-        bias: What it does badly, and for whom.
-        note: What else to know before using it.
-    """
-
-    name: str
-    family: str
-    image_shape: ImageShape
-    latent_dim: int
-    url: str | None
-    hash: str | None
-    license: str
-    data: str
-    recipe: str
-    seed: int | None
-    quality: str
-    bias: str
-    note: str = ""
-
+from inverso.networks.cards import Card
 
 _GAN_ZOO = "https://dl.fbaipublicfiles.com/gan_zoo"
 _CELEBRITIES = (
@@ -62,6 +24,7 @@ def _zoo_pggan(
 ) -> Card:
     return Card(
         name=name,
+        kind="prior",
         family="PGGAN",
         image_shape=(3, side, side),
         latent_dim=512,
@@ -89,6 +52,7 @@ def _nvidia(name: str, file: str, *, side: int, data: str, bias: str, note: str 
     size = "about 300 MB" if side < 512 else "about 360 MB"
     return Card(
         name=name,
+        kind="prior",
         family="StyleGAN2",
         image_shape=(3, side, side),
         latent_dim=512,
@@ -108,6 +72,7 @@ def _embedded(name: str, *, family: str, latent_dim: int, recipe: str, quality: 
     beside = f"see {name}.md beside the weights."
     return Card(
         name=name,
+        kind="prior",
         family=family,
         image_shape=(3, 64, 64),
         latent_dim=latent_dim,
@@ -141,6 +106,7 @@ CARDS = (
     ),
     Card(
         name="pggan-celebahq-1024",
+        kind="prior",
         family="PGGAN",
         image_shape=(3, 1024, 1024),
         latent_dim=512,
@@ -182,6 +148,7 @@ CARDS = (
     ),
     Card(
         name="dcgan-fashiongen-64",
+        kind="prior",
         family="DCGAN",
         image_shape=(3, 64, 64),
         latent_dim=120,

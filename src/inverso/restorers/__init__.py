@@ -1,12 +1,15 @@
 """Restorers: networks that map a degraded image to a clean one in a single pass."""
 
+from inverso.networks.cards import Card
 from inverso.restorers.base import Restorer, parameter_count
 from inverso.restorers.files import save_restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
 from inverso.restorers.slides import SlidesRestorer
 from inverso.restorers.unet import UNetRestorer
-from inverso.restorers.zoo import Card, available, card, load
+from inverso.restorers.zoo import ZOO
+
+available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
     "Card",

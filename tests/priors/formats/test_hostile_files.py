@@ -16,8 +16,11 @@ from priors.hostile import FORMATS, MARK, PAYLOADS
 
 def load_by_name(path):
     """Come in as a downloaded checkpoint."""
-    card = Card("trap", "DCGAN", (3, 64, 64), 8, path.as_uri(), None, "", "", "", None, "", "")
-    return zoo._load_card(card, progress=False)
+    text = dict.fromkeys(("license", "data", "recipe", "quality", "bias"), "")
+    card = Card(
+        name="trap", kind="prior", family="DCGAN", image_shape=(3, 64, 64), latent_dim=8, url=path.as_uri(), **text
+    )
+    return zoo.ZOO.load_card(card, progress=False)
 
 
 DOORS = {"load": load, "load by name": load_by_name, "read_prior": read_prior, "read_file": read_file}

@@ -2,11 +2,14 @@
 
 from inverso.priors.encoder.files import save_encoder
 from inverso.priors.encoder.network import LatentEncoder
-from inverso.priors.encoder.zoo import available, load
+from inverso.priors.encoder.zoo import ZOO
+
+available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
     "LatentEncoder",
     "available",
+    "card",
     "load",
     "save_encoder",
 ]

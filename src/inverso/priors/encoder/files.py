@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
-from inverso.networks.files import read_file, tensors, write_network
+from inverso.networks.files import read_file
+from inverso.networks.native import build_from, save_network
 from inverso.priors.encoder.network import LatentEncoder
 
-FAMILY = "LatentEncoder"
-# Sizes beyond this describe no network that could be trained, but could use up memory.
-LARGEST_SETTING = 1 << 14
+FAMILIES = {"LatentEncoder": LatentEncoder}
 
 
 def save_encoder(encoder: LatentEncoder, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -35,37 +33,23 @@ def save_encoder(encoder: LatentEncoder, path: str | Path, *, dtype: torch.dtype
         ...     load(f"{folder}/tiny.safetensors")
         LatentEncoder(16, (3, 16, 16), width=8)
     """
-    if not isinstance(encoder, LatentEncoder):
-        msg = f"encoder must be a LatentEncoder, got {type(encoder).__name__}"
-        raise TypeError(msg)
-    metadata = {"family": FAMILY, "config": json.dumps(dict(encoder.config))}
-    write_network(encoder.state_dict(), path, metadata=metadata, dtype=dtype)
+    save_network(encoder, path, kind="encoder", families=FAMILIES, dtype=dtype)
 
 
 def read_encoder(path: str | Path) -> LatentEncoder:
     """Read what `save_encoder` wrote; nothing in the file is executed.
 
     Returns:
-        The encoder on the CPU, in float32 and in evaluation mode.
+        The encoder on the CPU, in float32, in evaluation mode and without gradients.
 
     Raises:
         ValueError: The file cannot be read, or holds no encoder. The message names the file.
     """
     path = Path(path)
     contents = read_file(path)
-    if contents.metadata.get("family") != FAMILY:
-        msg = f"{path} cannot be used as an encoder: it holds {contents.metadata.get('family') or 'no named network'}"
-        raise ValueError(msg)
     try:
-        config = json.loads(contents.metadata.get("config", "null"))
-        if max(config["latent_dim"], config["width"], *config["image_shape"]) > LARGEST_SETTING:
-            msg = f"its sizes, {config}, are larger than any network's"
-            raise ValueError(msg)
-        # Without memory: sizes that the tensors do not confirm must not be able to use it up.
-        with torch.device("meta"):
-            encoder = LatentEncoder(**config)
-        encoder.load_state_dict(tensors(contents.data), assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
-        msg = f"{path} cannot be used as an encoder: its metadata does not describe what is in it: {error}"
+        encoder = build_from(contents, kind="encoder", families=FAMILIES)
+    except ValueError as error:
+        msg = f"{path} cannot be used as an encoder: {error}"
         raise ValueError(msg) from error
-    return encoder.eval().requires_grad_(requires_grad=False)
+    return encoder.requires_grad_(requires_grad=False)

@@ -44,7 +44,7 @@ def read_nvidia(path: Path) -> StyleGAN2:
         if error.name.module.startswith("dnnlib.tflib"):
             msg = (
                 f"{path} cannot be used: it holds networks of the TensorFlow version of StyleGAN, which "
-                "TensorFlow alone reads. The same networks exist for PyTorch; `inverso priors` lists some"
+                "TensorFlow alone reads. The same networks exist for PyTorch; `inverso models` lists some"
             )
             raise ValueError(msg) from error
         msg = f"{path} is refused: {error}. A pickle of a StyleGAN2 holds tensors, numbers, text and their containers"
