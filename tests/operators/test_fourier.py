@@ -1,4 +1,4 @@
-"""Sampled frequencies and circular blurs, against published numbers, scipy, and spectra worked out by hand."""
+"""Sampled frequencies, against published numbers and spectra worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
-from inverso.images.io import photo
-from inverso.operators import Blur, FFTMask
+from inverso.operators import FFTMask
 from inverso.operators.fourier import FourierPlan, mirror
 from inverso.testing import check_operator, operator_errors
 from operators.laws import few
@@ -177,79 +175,6 @@ class TestFFTMask:
     def test_bad_seeds_are_refused(self):
         with pytest.raises(TypeError, match=r"seed must be an integer or a torch\.Generator, got 1\.5 \(float\)"):
             FFTMask(0.3, seed=1.5)
-
-
-class TestBlur:
-    @pytest.mark.parametrize("shape", [(3, 3), (1, 5), (7, 3), (9, 9)])
-    def test_is_scipys_circular_convolution(self, shape):
-        x = photo(size=32).double()[..., :27]
-        kernel = torch.rand(shape, dtype=torch.float64)
-        expected = np.stack([ndimage.convolve(channel, kernel.numpy(), mode="wrap") for channel in x[0].numpy()])
-        torch.testing.assert_close(Blur(kernel)(x)[0], torch.from_numpy(expected))
-
-    def test_by_hand(self):
-        # y(i) = k(-1) x(i+1) + k(0) x(i) + k(1) x(i-1), around the corner.
-        x = torch.tensor([[[[1.0, 0.0, 0.0, 2.0]]]])
-        y = Blur(torch.tensor([[10.0, 1.0, 100.0]]))(x)
-        torch.testing.assert_close(y, torch.tensor([[[[201.0, 100.0, 20.0, 12.0]]]]))
-
-    def test_is_used_as_given(self):
-        torch.testing.assert_close(
-            Blur(torch.full((3, 3), 2.0))(torch.ones(1, 1, 4, 4)), torch.full((1, 1, 4, 4), 18.0)
-        )
-
-    def test_pinv_undoes_it_without_noise(self):
-        kernel = torch.eye(5, dtype=torch.float64) / 5
-        x = photo(size=64).double()
-        torch.testing.assert_close(Blur(kernel).pinv(Blur(kernel)(x)), x)
-
-    def test_waves_it_loses_stay_lost(self):
-        A = Blur(torch.ones(1, 3, dtype=torch.float64) / 3)
-        assert A.known_fraction((1, 4, 6)) == pytest.approx(4 / 6)
-        wave = torch.cos(2 * torch.pi * torch.arange(6.0, dtype=torch.float64) / 3).expand(1, 1, 4, 6)
-        assert float(A(wave).abs().max()) < 1e-15
-        assert float(A.pinv(A(1 + wave)).sub(1).abs().max()) < 1e-12
-
-    def test_is_a_copy_in_double_precision(self):
-        kernel = torch.ones(1, 3)
-        A = Blur(kernel)
-        kernel.zero_()
-        torch.testing.assert_close(A.kernel, torch.ones(1, 3, dtype=torch.float64))
-
-    def test_prints_its_size(self):
-        assert repr(Blur(torch.ones(1, 5))) == "Blur(kernel=<1x5>)"
-
-    @pytest.mark.parametrize("shape", [(2, 3), (3, 4), (4, 4), (3,), (1, 3, 3), (0, 1)])
-    def test_kernels_without_a_center_are_refused(self, shape):
-        with pytest.raises(
-            ValueError, match="kernel must be a matrix with odd sides, so that it has a center, got shape"
-        ):
-            Blur(torch.ones(shape))
-
-    @pytest.mark.parametrize(
-        "kernel",
-        [
-            torch.zeros(3, 3),
-            torch.full((3, 3), float("nan")),
-            torch.ones(3, 3, dtype=torch.int64),
-            torch.ones(3, 3) + 0j,
-        ],
-        ids=["zero", "nan", "integer", "complex"],
-    )
-    def test_other_kernels_are_refused(self, kernel):
-        message = "kernel must hold finite floating-point numbers that are not all zero, got"
-        with pytest.raises(ValueError, match=message):
-            Blur(kernel)
-
-    def test_what_is_no_tensor_is_refused(self):
-        with pytest.raises(TypeError, match=r"kernel must be a torch\.Tensor \(height, width\), got list"):
-            Blur([[1.0]])
-
-    @pytest.mark.parametrize("shape", [(1, 1, 3, 8), (1, 1, 8, 3)])
-    def test_images_smaller_than_the_kernel_are_refused(self, shape):
-        message = f"a kernel of 5x5 is larger than the image of {shape[2]}x{shape[3]}"
-        with pytest.raises(ValueError, match=message):
-            Blur(torch.ones(5, 5))(torch.rand(shape))
 
 
 def test_mirror_exchanges_a_frequency_and_its_negative():

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from inverso.operators import Bicubic, Blur, FFTMask, Identity, Mask, RandomMask
+from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, Mask, RandomGaussian, RandomMask
 from inverso.operators.plans import CACHE, PlanCache, image_shape_of, real_dtype
 
 SHAPE = (3, 8, 8)
@@ -33,8 +33,8 @@ class TestPlansOfOperators:
         A = Bicubic(2)
         plans = [A.plan(SHAPE, torch.float32), A.plan(SHAPE, torch.float64), A.plan((1, 8, 8), torch.float32)]
         assert len({id(plan) for plan in plans}) == 3
-        assert plans[0].rows.dtype == torch.float32
-        assert plans[1].rows.dtype == torch.float64
+        assert plans[0].rows.matrix.dtype == torch.float32
+        assert plans[1].rows.matrix.dtype == torch.float64
 
     @pytest.mark.parametrize("A", [Bicubic(2), FFTMask(0.3), RandomMask(0.3)], ids=repr)
     def test_use_makes_no_second_one(self, A):
@@ -48,6 +48,7 @@ class TestPlansOfOperators:
 
     def test_single_precision_is_the_rounded_double_one(self):
         single, double = (Bicubic(2).plan(SHAPE, dtype) for dtype in (torch.float32, torch.float64))
+        single, double = single.decomposition, double.decomposition
         torch.testing.assert_close(single.rows_pinv, double.rows_pinv.float(), atol=2e-6, rtol=0)
 
     def test_complex_tensors_become_their_complex_partner(self):
@@ -58,10 +59,56 @@ class TestPlansOfOperators:
         CACHE.clear()
         with torch.inference_mode():
             plan = Bicubic(2).plan(SHAPE, torch.float32)
-        assert not plan.rows.is_inference()
+        assert not plan.rows.matrix.is_inference()
+
+
+class TestFactoring:
+    @pytest.mark.parametrize(
+        "A", [GaussianBlur(5, 1.0), GaussianBlur(5, 1.0, padding="zero"), Bicubic(2), RandomGaussian(9, SHAPE)], ids=repr
+    )
+    def test_waits_for_the_first_pseudo_inverse(self, A, monkeypatch):
+        def refuse(*_: object, **__: object) -> None:
+            pytest.fail("measuring decomposed something")
+
+        CACHE.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.linalg, "svd", refuse)
+            y = A.measure(torch.rand(1, *SHAPE), noise=0.1)
+            A.adjoint(y)
+            A.measured_count(tuple(y.shape))
+        assert A.pinv(y).isfinite().all()
+
+    def test_may_begin_in_inference_mode(self):
+        A = GaussianBlur(5, 1.0)
+        CACHE.clear()
+        with torch.inference_mode():
+            A.pinv(torch.rand(1, *SHAPE))
+        y = torch.rand(1, *SHAPE, requires_grad=True)
+        A.pinv(y).sum().backward()
+        assert y.grad.isfinite().all()
 
 
 class TestCache:
+    def test_is_bounded_in_bytes_and_keeps_the_last_plan(self):
+        cache = PlanCache(nbytes=4 * 192 * 8)
+        plans = [RandomMask(0.5, seed=seed)._make_plan(SHAPE, 1e-16) for seed in range(6)]
+        for seed, plan in enumerate(plans):
+            cache.get(seed, lambda plan=plan: plan)
+        assert plans[0].nbytes == 64 * 8
+        assert len(cache._plans) == 6
+        for seed in range(20):
+            cache.get(("more", seed), lambda: plans[0])
+        assert len(cache._plans) == 12
+        large = RandomGaussian(99, SHAPE)._make_plan(SHAPE, 1e-16)
+        cache.get("large", lambda: large)
+        assert list(cache._plans) == ["large"]
+
+    def test_counts_what_is_computed_later(self):
+        plan = RandomGaussian(9, SHAPE).plan(SHAPE, torch.float64)
+        before = plan.nbytes
+        assert plan.rank == 9
+        assert plan.nbytes == before + 8 * (9 * 9 + 9)
+
     def test_makes_an_entry_once(self):
         cache, made = PlanCache(), []
         for _ in range(3):

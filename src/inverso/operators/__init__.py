@@ -1,14 +1,15 @@
 """Measurement operators: how an image was measured, and the exact way back."""
 
 from inverso.operators.base import LinearOperator
+from inverso.operators.blur import Blur, GaussianBlur
 from inverso.operators.compose import Composition, Stack, stack
 from inverso.operators.dense import RandomGaussian
 from inverso.operators.diagonal import BoxMask, ColorNoise, Identity, Mask, RandomMask
 from inverso.operators.edge_mask import EdgeMask
 from inverso.operators.estimation import estimate_mask
 from inverso.operators.fills import Clutter, Fill, RandomColor, White
-from inverso.operators.fourier import Blur, FFTMask
-from inverso.operators.separable import Bicubic, GaussianBlur
+from inverso.operators.fourier import FFTMask
+from inverso.operators.separable import Bicubic
 from inverso.operators.toning import Toning
 
 __all__ = [

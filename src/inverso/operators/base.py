@@ -98,23 +98,27 @@ class LinearOperator(ABC):
             dtype: Real floating dtype of the image.
             device: Where the plan's tensors lie.
         """
+        plan = self._plan(image_shape, dtype, torch.device(device))
+        return plan if plan is not None and plan.exact else None
+
+    def _plan(self, image_shape: ImageShape, dtype: torch.dtype, device: torch.device) -> Plan | None:
+        """Return the cached plan, which may know `forward` and `adjoint` alone."""
         if not self._has_plan():
             return None
-        device = torch.device(device)
 
         def make() -> Plan | None:
-            exact = self._exact_plan(image_shape, torch.finfo(dtype).eps)
-            return None if exact is None else exact.to(dtype, device)
+            made = self._make_plan(image_shape, torch.finfo(dtype).eps)
+            return None if made is None else made.to(dtype, device)
 
         return CACHE.get((self, image_shape, dtype, device), make)
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:  # noqa: ARG002 - subclasses look at them
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:  # noqa: ARG002 - subclasses look at them
         """Compute the plan in float64 on the CPU; `eps` is the precision in which it will be used."""
         return None
 
     def _has_plan(self) -> bool:
         """Whether there can be an exact plan; operators without one need not be hashable."""
-        return type(self)._exact_plan is not LinearOperator._exact_plan
+        return type(self)._make_plan is not LinearOperator._make_plan
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the noiseless measurement `A x`.
@@ -168,7 +172,7 @@ class LinearOperator(ABC):
             ValueError: y is no measurement of an image of that shape.
         """
         shape = self._check_y(y, image_shape)
-        plan = self.plan(shape, real_dtype(y.dtype), y.device)
+        plan = self._plan(shape, real_dtype(y.dtype), y.device)
         return self._adjoint(y, shape) if plan is None else plan.adjoint(y)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
@@ -200,11 +204,11 @@ class LinearOperator(ABC):
         check_finite(y, name="y")
         trailing = len(self.output_shape(shape))
         ridge = _check_ridge(ridge, y, trailing)
-        plan = self.plan(shape, real_dtype(y.dtype), y.device)
-        if plan is not None:
+        plan = self._plan(shape, real_dtype(y.dtype), y.device)
+        if plan is not None and plan.exact:
             return plan.pinv(y, ridge.reshape(*ridge.shape, *(1,) * trailing) if isinstance(ridge, Tensor) else ridge)
-        problem = LeastSquares(self.forward, lambda v: self._adjoint(v, shape), trailing, ridge=ridge, name=repr(self))
-        return problem.solve(y)
+        adjoint = (lambda v: self._adjoint(v, shape)) if plan is None else plan.adjoint
+        return LeastSquares(self.forward, adjoint, trailing, name=repr(self)).solve(y, ridge)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:  # noqa: ARG002
         """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero."""
@@ -298,7 +302,7 @@ class PlannedOperator(LinearOperator):
     _complex = False
 
     def _planned(self, image_shape: ImageShape, like: Tensor) -> Plan:
-        plan = self.plan(image_shape, real_dtype(like.dtype), like.device)
+        plan = self._plan(image_shape, real_dtype(like.dtype), like.device)
         if plan is None:  # pragma: no cover - a planned operator makes a plan or raises
             msg = f"{self!r} made no plan"
             raise NotImplementedError(msg)

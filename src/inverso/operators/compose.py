@@ -67,11 +67,11 @@ class Composition(LinearOperator):
             raise ValueError(msg)
         return shape[0], shape[1], shape[2]
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
-        outer = self.outer._exact_plan(self._between(image_shape), eps)
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
+        outer = self.outer._make_plan(self._between(image_shape), eps)
         if isinstance(self.inner, Identity):
             return outer
-        inner = self.inner._exact_plan(image_shape, eps)
+        inner = self.inner._make_plan(image_shape, eps)
         return None if outer is None or inner is None else outer.after(inner)
 
     def _has_plan(self) -> bool:
@@ -255,8 +255,8 @@ class Stack(LinearOperator):
         """Return the summed length of the parts."""
         return (sum(segment.length for segment in self._layout(image_shape)),)
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
-        plans = tuple(part._exact_plan(image_shape, eps) for part in self.parts)
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
+        plans = tuple(part._make_plan(image_shape, eps) for part in self.parts)
         known = tuple(plan for plan in plans if plan is not None)
         return StackedPlan.build(known, self._layout(image_shape), image_shape) if len(known) == len(plans) else None
 

@@ -3,45 +3,79 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from inverso.checks import as_seed, check_count
 from inverso.operators.base import PlannedOperator
-from inverso.operators.plans import Plan, Ridge
+from inverso.operators.plans import Plan, Ridge, TensorFields, undisturbed
 from inverso.operators.sampling import pattern_generator
 from inverso.types import ImageShape, Seed
 
 
 @dataclass(frozen=True)
+class Factors(TensorFields):
+    """`A = U diag(s) V^T` without V, which is `A^T U diag(1/s)`: it would take as much as the matrix itself.
+
+    Args:
+        left: U, `(m, k)`.
+        values: s, `(k,)`, none below the cutoff.
+        condition: Largest over smallest of them.
+    """
+
+    left: Tensor
+    values: Tensor
+    condition: float
+
+    @classmethod
+    def of(cls, matrix: Tensor, *, eps: float) -> Factors:
+        """Decompose a matrix and cut singular values below `eps * max(m, n)` of the largest."""
+        left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
+        kept = values > eps * max(matrix.shape) * values[0]
+        left, values = left[:, kept], values[kept]
+        return cls(left.contiguous(), values, float(values[0] / values[-1]))
+
+
+@dataclass(frozen=True)
 class DensePlan(Plan):
-    """`y = A vec(x)` by the singular value decomposition of A.
+    """`y = A vec(x)`, inverted by the singular value decomposition of A when that is asked for.
 
     Args:
         matrix: A, `(m, C H W)`.
-        left, values, right: `A = U diag(s) V^T`, with values below the cutoff removed.
+        double: Gives A once more, in double precision on the CPU.
         image_shape: `(C, H, W)`.
+        eps: Precision for which the cutoff is chosen.
     """
 
     matrix: Tensor
-    left: Tensor
-    values: Tensor
-    right: Tensor
+    double: Callable[[], Tensor]
     image_shape: ImageShape
-    rank: float
-    condition: float
     eps: float
 
     @classmethod
-    def build(cls, matrix: Tensor, image_shape: ImageShape, *, eps: float) -> DensePlan:
-        """Decompose the matrix and cut singular values below `eps * max(m, n)` of the largest."""
-        left, values, right_t = torch.linalg.svd(matrix, full_matrices=False)
-        kept = values > eps * max(matrix.shape) * values[0]
-        left, values, right = left[:, kept], values[kept], right_t[kept].T
-        condition = float(values[0] / values[-1])
-        return cls(matrix, left, values, right.contiguous(), image_shape, float(len(values)), condition, eps)
+    def build(cls, double: Callable[[], Tensor], image_shape: ImageShape, *, eps: float) -> DensePlan:
+        """Take the matrix that a function gives."""
+        return cls(double(), double, image_shape, eps)
+
+    @cached_property
+    def factors(self) -> Factors:
+        """The decomposition, in the precision and on the device of the plan."""
+        with undisturbed():
+            return Factors.of(self.double(), eps=self.eps).to(self.matrix.dtype, self.matrix.device)
+
+    @property
+    def rank(self) -> float:  # type: ignore[override]
+        """Singular values kept."""
+        return float(len(self.factors.values))
+
+    @property
+    def condition(self) -> float:  # type: ignore[override]
+        """Largest over smallest singular value kept."""
+        return self.factors.condition
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply by A."""
@@ -53,26 +87,28 @@ class DensePlan(Plan):
         return image
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Divide by the singular values."""
-        inner = y @ self.left
-        inner = inner / (self.values + ridge / self.values)
-        image: Tensor = (inner @ self.right.T).unflatten(-1, self.image_shape)
-        return image
+        """Divide by the squared singular values, and multiply by the transpose."""
+        left, values = self.factors.left, self.factors.values
+        return self.adjoint(((y @ left) / (values.square() + ridge)) @ left.mT)
 
     def after(self, inner: Plan) -> Plan | None:
         """Apply the other operator's adjoint to the rows of the matrix."""
         if inner.per_image:
             return None
-        rows = inner.adjoint(self.matrix.unflatten(-1, self.image_shape))
+
+        def double() -> Tensor:
+            return inner.adjoint(self.double().unflatten(-1, self.image_shape)).flatten(1)
+
+        rows = inner.adjoint(self.matrix[:1].unflatten(-1, self.image_shape))
         channels, height, width = rows.shape[1:]
-        return DensePlan.build(rows.flatten(1), (channels, height, width), eps=self.eps)
+        return DensePlan.build(double, (channels, height, width), eps=self.eps)
 
 
 @dataclass(frozen=True)
 class RandomGaussian(PlannedOperator):
     """Take m random combinations of all pixels, with weights from N(0, 1/m) (Bora et al. 2017, section 6).
 
-    y is `(..., m)`. The matrix takes `8 m C H W` bytes while it is planned and is kept in the precision of the image.
+    y is `(..., m)`. The matrix takes `8 m C H W` bytes while it is drawn and is kept in the precision of the image.
 
     Args:
         m: Number of measurements, at least 1.
@@ -117,9 +153,12 @@ class RandomGaussian(PlannedOperator):
             raise ValueError(msg)
         return (self.m,)
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> DensePlan:
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> DensePlan:
         self.output_shape(image_shape)
-        generator = pattern_generator(as_seed(self.seed))
-        size = (self.m, math.prod(self.image_shape))
-        matrix = torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu") / math.sqrt(self.m)
-        return DensePlan.build(matrix, self.image_shape, eps=eps)
+
+        def draw() -> Tensor:
+            generator = pattern_generator(as_seed(self.seed))
+            size = (self.m, math.prod(self.image_shape))
+            return torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu") / math.sqrt(self.m)
+
+        return DensePlan.build(draw, self.image_shape, eps=eps)

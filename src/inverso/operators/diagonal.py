@@ -93,7 +93,7 @@ class Identity(PlannedOperator):
         0.1
     """
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
         return DiagonalPlan(None, float(torch.Size(image_shape).numel()))
 
 
@@ -109,7 +109,7 @@ class MaskOperator(PlannedOperator):
         """Return the mask, True where a pixel is kept, broadcastable against `(..., C, H, W)`."""
         raise NotImplementedError
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
         mask = self.mask(image_shape).to("cpu", torch.float64)
         shared = image_shape[0] if mask.shape[-3] == 1 else 1
         return DiagonalPlan(mask, _kept_per_image(mask) * shared)

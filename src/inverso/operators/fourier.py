@@ -1,4 +1,4 @@
-"""Operators that are diagonal in the Fourier plane: sampled frequencies, and circular blurs."""
+"""What is diagonal in the Fourier plane: sampled frequencies, and circular convolutions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from inverso.checks import check_fraction
 from inverso.operators.base import PlannedOperator
-from inverso.operators.plans import Basis, Plan, Ridge
+from inverso.operators.plans import Basis, Plan, Ridge, cutoff
 from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
-from inverso.operators.separable import check_kernel
+from inverso.operators.separable import one_after_another
 from inverso.types import ImageShape, Seed
 
 Density = Literal["uniform", "gaussian"]
 BATCHED = 4
+LARGEST_WRITTEN = 512
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class FourierPlan(Plan):
     def build(cls, weight: Tensor, *, channels: int, eps: float) -> FourierPlan:
         """Pair every frequency with its conjugate partner."""
         energy = (weight.abs().square() + mirror(weight.abs().square())) / 2
-        side = max(weight.shape[-2:])
-        kept = energy > (eps * side) ** 2 * energy.max()
+        kept = energy > cutoff(eps, weight.shape[-2:]) ** 2 * energy.max()
         energy = energy * kept
         inverse = torch.where(kept, 1 / torch.where(kept, energy, 1), 0) * weight.conj()
         images = len(weight) if weight.ndim == BATCHED else 1
@@ -107,6 +107,7 @@ class CirculantPlan(Plan):
         half: d on the half plane that a real transform computes.
         inverse: `1 / d` on the half plane, zero below the cutoff.
         rank: Frequencies kept, times channels.
+        lines: What one pixel becomes along a column and a row, `(H,)` and `(W,)`, if the convolution is separable.
     """
 
     spectrum: Tensor
@@ -116,14 +117,15 @@ class CirculantPlan(Plan):
     condition: float
     eps: float
     channels: int
+    lines: tuple[Tensor, Tensor] | None = None
     basis: Basis | None = "fourier"
 
     @classmethod
     def build(cls, spectrum: Tensor, *, channels: int, eps: float) -> CirculantPlan:
         """Cut what lies below `eps * side` of the largest magnitude."""
-        height, width = spectrum.shape[-2:]
+        width = spectrum.shape[-1]
         size = spectrum.abs()
-        kept = size > eps * max(height, width) * size.max()
+        kept = size > cutoff(eps, spectrum.shape[-2:]) * size.max()
         half = (spectrum * kept)[..., : width // 2 + 1]
         alive = half != 0
         return cls(
@@ -135,6 +137,19 @@ class CirculantPlan(Plan):
             eps=eps,
             channels=channels,
         )
+
+    @classmethod
+    def of_lines(cls, lines: tuple[Tensor, Tensor], *, channels: int, eps: float) -> CirculantPlan:
+        """Convolve along columns and rows."""
+        rows, columns = (torch.fft.fft(line) for line in lines)
+        return replace(cls.build((rows[:, None] * columns)[None], channels=channels, eps=eps), lines=lines)
+
+    def axes(self) -> tuple[Tensor, Tensor] | None:
+        """Write the matrices of rows and columns down, if there are any and they are small."""
+        if self.lines is None or max(map(len, self.lines)) > LARGEST_WRITTEN:
+            return None
+        rows, columns = (torch.stack([line.roll(k) for k in range(len(line))], dim=1) for line in self.lines)
+        return rows, columns
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply the spectrum of x by d."""
@@ -158,15 +173,15 @@ class CirculantPlan(Plan):
         return filtered
 
     def after(self, inner: Plan) -> Plan | None:
-        """Multiply the spectra of two circular blurs."""
+        """Multiply the spectra of two circular blurs, or the matrices of two separable ones."""
         if not isinstance(inner, CirculantPlan):
-            return None
+            return one_after_another(self, inner, channels=self.channels, eps=self.eps)
         return CirculantPlan.build(self.spectrum * inner.spectrum, channels=self.channels, eps=self.eps)
 
     def gram(self) -> Tensor:
         """Give the squared magnitude of the spectrum, zero below the cutoff."""
-        power = self.spectrum.abs().square()
-        return power * (self.spectrum.abs() > self.eps * max(power.shape[-2:]) * self.spectrum.abs().max())
+        size = self.spectrum.abs()
+        return size.square() * (size > cutoff(self.eps, size.shape[-2:]) * size.max())
 
 
 def mirror(spectrum: Tensor) -> Tensor:
@@ -265,53 +280,9 @@ class FFTMask(PlannedOperator):
         chosen.view(-1)[order[taken <= max(count, 1)]] = True
         return chosen | mirror(chosen)
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
         return FourierPlan.build(self.mask(image_shape).double(), channels=image_shape[0], eps=eps)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the frequencies off the mask to zero."""
         return self._planned(self._check_y(y, image_shape), y).restrict(y)
-
-
-@dataclass(frozen=True, init=False, eq=False, repr=False)
-class Blur(PlannedOperator):
-    """Blur images with any kernel, circularly: `y(i) = sum_j kernel(j) x(i - j)`. y has the image's shape.
-
-    Args:
-        kernel: `(height, width)`, both odd, its center at the middle; used as it is, not normalized.
-
-    Raises:
-        TypeError: The kernel is no tensor.
-        ValueError: It is no matrix with odd sides, or not finite, or all zero. On use: it is larger than the image.
-
-    Example:
-        >>> import torch
-        >>> from inverso.operators import Blur
-        >>> motion = torch.ones(1, 5) / 5
-        >>> Blur(motion)(torch.ones(1, 3, 8, 8)).mean()
-        tensor(1.)
-    """
-
-    kernel: Tensor
-
-    def __init__(self, kernel: Tensor) -> None:
-        object.__setattr__(self, "kernel", check_kernel(kernel))
-
-    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the image's shape, or refuse images smaller than the kernel."""
-        tall, wide = self.kernel.shape
-        if tall > image_shape[1] or wide > image_shape[2]:
-            msg = f"a kernel of {tall}x{wide} is larger than the image of {image_shape[1]}x{image_shape[2]}"
-            raise ValueError(msg)
-        return image_shape
-
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> CirculantPlan:
-        channels, height, width = self.output_shape(image_shape)
-        tall, wide = self.kernel.shape
-        canvas = torch.zeros(1, height, width, dtype=torch.float64, device="cpu")
-        canvas[0, :tall, :wide] = self.kernel
-        canvas = canvas.roll((-(tall // 2), -(wide // 2)), (-2, -1))
-        return CirculantPlan.build(torch.fft.fft2(canvas), channels=channels, eps=eps)
-
-    def __repr__(self) -> str:
-        return f"Blur(kernel=<{self.kernel.shape[0]}x{self.kernel.shape[1]}>)"

@@ -1,62 +1,44 @@
-"""Operators that act on rows and columns apart: `A x = D_h x D_w^T`."""
+"""Operators that act on rows and columns apart, `A x = D_h x D_w^T`, and shrinking."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.checks import MIN_IMAGE_DIMS, check_count, check_positive
+from inverso.checks import check_count
+from inverso.operators import implicit
+from inverso.operators.bands import Axis
 from inverso.operators.base import PlannedOperator
-from inverso.operators.plans import Plan, Ridge
+from inverso.operators.iterative import LeastSquares
+from inverso.operators.plans import Plan, Ridge, TensorFields, cutoff, undisturbed
 from inverso.types import ImageShape
 
-Padding = Literal["reflect", "circular", "zero"]
-NUMPY_PADDING = {"reflect": "reflect", "circular": "wrap", "zero": "constant"}
 MAX_SCALE = 32
 MAX_CONDITION = 100
+SAMPLE = 12
+DECAY = 34
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One axis of a separable operator as `U diag(s) V^T`."""
-
-    matrix: Tensor
-    left: Tensor
-    values: Tensor
-    right: Tensor
-
-    @classmethod
-    def decompose(cls, matrix: Tensor) -> Axis:
-        """Compute the singular value decomposition of a small float64 matrix."""
-        left, values, right_t = torch.linalg.svd(matrix, full_matrices=False)
-        return cls(matrix, left, values, right_t.T.contiguous())
-
-
-@dataclass(frozen=True)
-class SeparablePlan(Plan):
-    """`A = D_h (x) D_w` through the singular value decompositions of its two matrices.
+class Decomposition(TensorFields):
+    """The singular value decompositions of two matrices, and what follows for their Kronecker product.
 
     The singular values of A are the products of those of the axes, so the pseudo-inverse is a division in between two
     pairs of small matrix products. Where all of them are kept and of like size, it collapses to one matrix per axis.
 
     Args:
-        rows: `D_h`, `(h, H)`.
-        columns: `D_w`, `(w, W)`.
         rows_left, rows_right, columns_left, columns_right: Singular vectors.
         values: Singular values `(k_h, k_w)`, zero where they fall below the cutoff.
         rows_pinv, columns_pinv: Pseudo-inverses per axis, or None if values were cut or differ much.
-        rank: Kept singular values times channels.
-        eps: Precision for which the cutoff was chosen.
-        channels: Of the image.
+        kept: How many are kept.
+        condition: Largest over smallest of them.
     """
 
-    rows: Tensor
-    columns: Tensor
     rows_left: Tensor
     rows_right: Tensor
     columns_left: Tensor
@@ -64,63 +46,182 @@ class SeparablePlan(Plan):
     values: Tensor
     rows_pinv: Tensor | None
     columns_pinv: Tensor | None
-    rank: float
+    kept: int
     condition: float
-    eps: float
-    channels: int
 
     @classmethod
-    def build(cls, rows: Tensor, columns: Tensor, *, channels: int, eps: float) -> SeparablePlan:
-        """Decompose both matrices and cut singular values below `eps * side` of the largest."""
-        row, column = Axis.decompose(rows), Axis.decompose(columns)
-        values = row.values[:, None] * column.values[None, :]
+    def of(cls, rows: Tensor, columns: Tensor, *, eps: float) -> Decomposition:
+        """Decompose both matrices and cut singular values below the cutoff."""
+        left_h, values_h, right_h = torch.linalg.svd(rows, full_matrices=False)
+        left_w, values_w, right_w = torch.linalg.svd(columns, full_matrices=False)
+        values = values_h[:, None] * values_w
         largest = float(values.max())
-        kept = values > eps * max(rows.shape[1], columns.shape[1]) * largest
+        kept = values > cutoff(eps, (rows.shape[1], columns.shape[1])) * largest
         condition = largest / float(values[kept].min())
         # Multiplied out, the pseudo-inverse of an ill-conditioned axis mixes its rounding errors into everything.
         whole = bool(kept.all()) and condition < MAX_CONDITION
         return cls(
-            rows=rows,
-            columns=columns,
-            rows_left=row.left,
-            rows_right=row.right,
-            columns_left=column.left,
-            columns_right=column.right,
+            rows_left=left_h,
+            rows_right=right_h.mT.contiguous(),
+            columns_left=left_w,
+            columns_right=right_w.mT.contiguous(),
             values=values * kept,
-            rows_pinv=row.right @ (row.left / row.values).T if whole else None,
-            columns_pinv=column.right @ (column.left / column.values).T if whole else None,
-            rank=float(kept.sum()) * channels,
+            rows_pinv=right_h.mT @ (left_h / values_h).mT if whole else None,
+            columns_pinv=right_w.mT @ (left_w / values_w).mT if whole else None,
+            kept=int(kept.sum()),
             condition=condition,
-            eps=eps,
-            channels=channels,
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute `D_h x D_w^T`."""
-        return self.rows @ (x @ self.columns.T)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Compute `D_h^T y D_w`."""
-        return self.rows.T @ (y @ self.columns)
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Divide by the singular values in between their bases."""
         plain = isinstance(ridge, float) and ridge == 0
         if plain and self.rows_pinv is not None and self.columns_pinv is not None:
-            return self.rows_pinv @ y @ self.columns_pinv.T
+            return self.rows_pinv @ y @ self.columns_pinv.mT
         kept = self.values > 0
         divisor = self.values if plain else self.values + ridge / torch.where(kept, self.values, 1)
         weight = torch.where(kept, 1 / torch.where(kept, divisor, 1), 0)
-        inner = self.rows_left.T @ y @ self.columns_left
-        return self.rows_right @ (inner * weight) @ self.columns_right.T
+        inner = self.rows_left.mT @ y @ self.columns_left
+        return self.rows_right @ (inner * weight) @ self.columns_right.mT
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """The matrices of rows and columns in double precision on the CPU, wherever the plan goes."""
+
+    rows: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True)
+class SeparablePlan(Plan):
+    """`A = D_h (x) D_w`, inverted through the singular value decompositions of its two matrices.
+
+    Args:
+        rows: `D_h`, `(h, H)`.
+        columns: `D_w`, `(w, W)`.
+        matrices: Both of them, to be decomposed when a pseudo-inverse is asked for; None where they are too large.
+        eps: Precision for which the cutoff is chosen.
+        channels: Of the image.
+    """
+
+    rows: Axis
+    columns: Axis
+    matrices: Matrices | None
+    eps: float
+    channels: int
+
+    @classmethod
+    def build(cls, rows: Tensor, columns: Tensor, *, channels: int, eps: float) -> SeparablePlan:
+        """Take two matrices that are small enough to be decomposed."""
+        return cls(Axis.whole(rows), Axis.whole(columns), Matrices(rows, columns), eps, channels)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the matrices can be decomposed."""
+        return self.matrices is not None
+
+    @cached_property
+    def decomposition(self) -> Decomposition:
+        """The decomposition, in the precision and on the device of the plan."""
+        if self.matrices is None:
+            msg = "matrices of this size are not decomposed"
+            raise NotImplementedError(msg)
+        like = self.rows.forward.like
+        with undisturbed():
+            double = Decomposition.of(self.matrices.rows, self.matrices.columns, eps=self.eps)
+            return double.to(like.dtype, like.device)
+
+    @property
+    def rank(self) -> float:  # type: ignore[override]
+        """Kept singular values times channels."""
+        return float(self.decomposition.kept * self.channels)
+
+    @property
+    def condition(self) -> float:  # type: ignore[override]
+        """Largest over smallest singular value kept."""
+        return self.decomposition.condition
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `D_h x D_w^T`."""
+        return self.rows.forward.down(self.columns.forward.across(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Compute `D_h^T y D_w`."""
+        return self.rows.transpose.down(self.columns.transpose.across(y))
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Divide by the singular values in between their bases."""
+        return self.decomposition.pinv(y, ridge)
+
+    def axes(self) -> tuple[Tensor, Tensor] | None:
+        """Give both matrices."""
+        return None if self.matrices is None else (self.matrices.rows, self.matrices.columns)
 
     def after(self, inner: Plan) -> Plan | None:
         """Multiply the matrices of two separable operators."""
-        if not isinstance(inner, SeparablePlan):
-            return None
-        return SeparablePlan.build(
-            self.rows @ inner.rows, self.columns @ inner.columns, channels=self.channels, eps=self.eps
-        )
+        return one_after_another(self, inner, channels=self.channels, eps=self.eps)
+
+
+def one_after_another(outer: Plan, inner: Plan, *, channels: int, eps: float) -> SeparablePlan | None:
+    """Multiply the matrices of two separable operators, if both have been written down."""
+    second, first = outer.axes(), inner.axes()
+    if first is None or second is None:
+        return None
+    return SeparablePlan.build(second[0] @ first[0], second[1] @ first[1], channels=channels, eps=eps)
+
+
+@dataclass(frozen=True)
+class ShrinkingPlan(SeparablePlan):
+    """Shrinking of a large image: the pseudo-inverse of each axis is a band as well, since it decays within pixels.
+
+    `condition` is that of two sides of 192 pixels after shrinking, or of the sides themselves where they are shorter.
+
+    Args:
+        scale: By which sides are divided.
+        size: `(h, w)` of the measurement.
+    """
+
+    scale: int
+    size: tuple[int, int]
+
+    @property
+    def exact(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def rank(self) -> float:  # type: ignore[override]
+        """All that is measured."""
+        return float(self.size[0] * self.size[1] * self.channels)
+
+    @cached_property
+    def condition(self) -> float:  # type: ignore[override]
+        """Largest over smallest singular value."""
+        with undisturbed():
+            spectra = [torch.linalg.svdvals(shrinking_matrix(min(side, 192), self.scale)) for side in self.size]
+        return math.prod(float(values[0] / values[-1]) for values in spectra)
+
+    @cached_property
+    def inverses(self) -> tuple[Axis, Axis]:
+        """The pseudo-inverses of both axes."""
+        like = self.rows.forward.like
+
+        def inverse(side: int) -> Axis:
+            return Axis.repeating(
+                lambda n: torch.linalg.pinv(shrinking_matrix(n, self.scale)), side, reach=DECAY, outputs=self.scale
+            ).to(like.dtype, like.device)
+
+        with undisturbed():
+            return inverse(self.size[0]), inverse(self.size[1])
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Apply the pseudo-inverses of the axes; with a ridge, which is not separable, iterate."""
+        if isinstance(ridge, float) and ridge == 0:
+            rows, columns = self.inverses
+            return rows.forward.down(columns.forward.across(y))
+        if isinstance(ridge, Tensor) and ridge.ndim:
+            ridge = ridge[..., 0, 0, 0]
+        return implicit.solve(LeastSquares(self.forward, self.adjoint, 3, name="Bicubic"), y, ridge)
 
 
 @dataclass(frozen=True)
@@ -167,92 +268,31 @@ class Bicubic(PlannedOperator):
             raise ValueError(msg)
         return channels, height // self.scale, width // self.scale
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> SeparablePlan:
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> SeparablePlan:
         channels, height, width = self.output_shape(image_shape)
-        rows, columns = (_shrinking_matrix(side, self.scale) for side in (height, width))
-        return SeparablePlan.build(rows, columns, channels=channels, eps=eps)
+        rows, columns = (
+            Axis.repeating(lambda n: shrinking_matrix(n, self.scale), side, reach=2, inputs=self.scale)
+            for side in (height, width)
+        )
+        if rows.matrix is not None and columns.matrix is not None:
+            return SeparablePlan.build(rows.matrix, columns.matrix, channels=channels, eps=eps)
+        return ShrinkingPlan(rows, columns, None, eps, channels, self.scale, (height, width))
 
 
-def _shrinking_matrix(side: int, scale: int) -> Tensor:
-    """Read the matrix of one axis off torch's own interpolation, by shrinking the columns of the identity."""
-    identity = torch.eye(side * scale, dtype=torch.float64, device="cpu")[None, None]
-    return F.interpolate(identity, size=(side, side * scale), mode="bicubic", antialias=True)[0, 0]
+def shrinking_matrix(side: int, scale: int) -> Tensor:
+    """Read the matrix of one axis off torch's own interpolation, by shrinking the columns of the identity.
 
-
-@dataclass(frozen=True)
-class GaussianBlur(PlannedOperator):
-    """Blur images with a Gaussian of finite support, one axis after the other. y has the image's shape.
-
-    The matrices of the two axes have singular values down to rounding, so `A^+` amplifies noise without bound: under
-    noise give `pinv` a ridge.
-
-    Args:
-        kernel_size: Odd number of taps per axis.
-        sigma: Standard deviation in pixels, greater than 0.
-        padding: What lies beyond the border: its mirror image ("reflect"), the other side ("circular") or black
-            ("zero").
-
-    Raises:
-        TypeError: kernel_size is no integer, or sigma no number.
-        ValueError: kernel_size is even, sigma is not positive, or the padding is unknown. On use: the kernel reaches
-            beyond the mirror image.
-
-    Example:
-        >>> import torch
-        >>> from inverso.operators import GaussianBlur
-        >>> GaussianBlur(9, 2.0)(torch.ones(1, 3, 16, 16)).std() < 1e-6
-        tensor(True)
+    Every pixel mixes those up to two pixels of the small image away, so that a long axis repeats a short one.
     """
-
-    kernel_size: int
-    sigma: float
-    padding: Padding = field(default="reflect", kw_only=True)
-
-    def __post_init__(self) -> None:
-        if check_count(self.kernel_size, name="kernel_size") % 2 == 0:
-            msg = f"kernel_size must be odd, so that the kernel has a center, got {self.kernel_size}"
-            raise ValueError(msg)
-        check_positive(self.sigma, name="sigma")
-        if self.padding not in NUMPY_PADDING:
-            msg = f"padding must be one of {', '.join(NUMPY_PADDING)}, got {self.padding!r}"
-            raise ValueError(msg)
-
-    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the image's shape, or refuse sides that are too short for the kernel."""
-        reach = self.kernel_size // 2
-        if min(image_shape[1:]) <= reach and self.padding != "zero":
-            msg = (
-                f"a kernel of {self.kernel_size} needs sides above {reach} with padding={self.padding!r}, "
-                f"got {image_shape[1]}x{image_shape[2]}"
-            )
-            raise ValueError(msg)
-        return image_shape
-
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> SeparablePlan:
-        channels, height, width = self.output_shape(image_shape)
-        return SeparablePlan.build(self._matrix(height), self._matrix(width), channels=channels, eps=eps)
-
-    def _matrix(self, side: int) -> Tensor:
-        reach = self.kernel_size // 2
-        offsets = torch.arange(-reach, reach + 1, dtype=torch.float64, device="cpu")
-        taps = torch.exp(-offsets.square() / (2 * self.sigma**2))
-        taps = taps / taps.sum()
-        # Row i of the padded identity is the pixel that stands at place i of the padded signal.
-        widths = ((reach, reach), (0, 0))
-        padded = np.pad(np.eye(side), widths, mode=NUMPY_PADDING[self.padding])  # type: ignore[call-overload]
-        windows: Tensor = torch.from_numpy(padded).unfold(0, self.kernel_size, 1)
-        return windows @ taps
-
-
-def check_kernel(kernel: object) -> Tensor:
-    """Refuse what is no blur kernel; the answer is an odd-sided finite float64 matrix."""
-    if not isinstance(kernel, Tensor):
-        msg = f"kernel must be a torch.Tensor (height, width), got {type(kernel).__name__}"
-        raise TypeError(msg)
-    if kernel.ndim != MIN_IMAGE_DIMS - 1 or kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
-        msg = f"kernel must be a matrix with odd sides, so that it has a center, got shape {tuple(kernel.shape)}"
-        raise ValueError(msg)
-    if not (kernel.is_floating_point() and bool(kernel.isfinite().all()) and bool(kernel.any())):
-        msg = f"kernel must hold finite floating-point numbers that are not all zero, got {kernel.dtype}"
-        raise ValueError(msg)
-    return kernel.detach().to("cpu", torch.float64, copy=True)
+    if side <= SAMPLE:
+        identity = torch.eye(side * scale, dtype=torch.float64, device="cpu")[None, None]
+        return F.interpolate(identity, size=(side, side * scale), mode="bicubic", antialias=True)[0, 0]
+    short = shrinking_matrix(SAMPLE, scale)
+    matrix = torch.zeros(side, side * scale, dtype=torch.float64, device="cpu")
+    half = SAMPLE // 2
+    matrix[:half, : SAMPLE * scale] = short[:half]
+    matrix[-half:, -SAMPLE * scale :] = short[half:]
+    for row in range(half, side - half):
+        start = (row - half) * scale
+        matrix[row, start : start + SAMPLE * scale] = short[half]
+    return matrix

@@ -121,7 +121,7 @@ class Toning(PlannedOperator):
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "gain", gain[None] if gain.ndim == GAIN_DIMS[0] else gain)
 
-    def _exact_plan(self, image_shape: ImageShape, eps: float) -> ToningPlan:
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> ToningPlan:
         if (self.matrix.shape[-1], *self.gain.shape[-2:]) != tuple(image_shape):
             msg = f"{self!r} does not fit images of shape {image_shape}"
             raise ValueError(msg)

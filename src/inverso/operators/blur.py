@@ -1,0 +1,279 @@
+"""Blurs: by a Gaussian with several borders, and by any kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.checks import MIN_IMAGE_DIMS, check_count, check_positive
+from inverso.operators.bands import Axis
+from inverso.operators.base import PlannedOperator
+from inverso.operators.cosine import ReflectPlan, SymmetricPlan
+from inverso.operators.fourier import CirculantPlan
+from inverso.operators.plans import Plan, Ridge
+from inverso.operators.separable import SeparablePlan
+from inverso.types import ImageShape
+
+Padding = Literal["reflect", "symmetric", "circular", "zero", "valid"]
+Border = Literal["circular", "valid"]
+NUMPY_PADDING = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap", "zero": "constant"}
+LARGEST_DECOMPOSED = 512
+
+
+@dataclass(frozen=True)
+class FramedPlan(Plan):
+    """A blur of a scene that goes on beyond the frame: the whole scene is blurred, and its inside recorded.
+
+    Args:
+        whole: The blur of the scene, with any border that lies within the margins.
+        margins: Rows and columns that are cut off on either side.
+    """
+
+    whole: Plan
+    margins: tuple[int, int]
+
+    @property
+    def exact(self) -> bool:
+        """Never: pseudo-inverses are found by iterations."""
+        return False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Blur and crop."""
+        return crop(self.whole.forward(x), self.margins)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Pad with zeros, and apply the transposed blur."""
+        tall, wide = self.margins
+        return self.whole.adjoint(F.pad(y, (wide, wide, tall, tall)))
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Not there."""
+        raise NotImplementedError
+
+
+def crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
+    """Cut rows and columns off on either side of `(..., H, W)`."""
+    tall, wide = margins
+    return x[..., tall : x.shape[-2] - tall, wide : x.shape[-1] - wide]
+
+
+@dataclass(frozen=True)
+class GaussianBlur(PlannedOperator):
+    """Blur images with a Gaussian of finite support, one axis after the other.
+
+    `A x = D_h x D_w^T`. The matrices of the two axes have singular values down to rounding, so `A^+` amplifies noise
+    without bound: under noise give `pinv` a ridge. y has the image's shape, unless the padding is "valid".
+
+    Args:
+        kernel_size: Odd number of taps per axis.
+        sigma: Standard deviation in pixels, greater than 0.
+        padding: What lies beyond the border: the image's mirror image, without ("reflect") or with ("symmetric") the
+            border pixels repeated, its other side ("circular"), black ("zero"), or the rest of the scene ("valid"): then
+            the image is larger than y by `kernel_size - 1` rows and columns, as that of a real blurred photo is, and
+            `frame(x)` cuts it to the size of y.
+
+    Pseudo-inverses are exact: by cosine transforms ("reflect", "symmetric"), Fourier transforms ("circular") or, up to
+    512 pixels a side, decompositions ("zero", "valid"); above, those two are found by conjugate gradients.
+
+    Raises:
+        TypeError: kernel_size is no integer, or sigma no number.
+        ValueError: kernel_size is even, sigma is not positive, or the padding is unknown. On use: the kernel reaches
+            beyond the mirror image, or is larger than the image if the padding is "valid".
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import GaussianBlur
+        >>> GaussianBlur(9, 2.0)(torch.ones(1, 3, 16, 16)).std() < 1e-6
+        tensor(True)
+        >>> GaussianBlur(9, 2.0, padding="valid")(torch.ones(1, 3, 16, 20)).shape
+        torch.Size([1, 3, 8, 12])
+    """
+
+    kernel_size: int
+    sigma: float
+    padding: Padding = field(default="reflect", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if check_count(self.kernel_size, name="kernel_size") % 2 == 0:
+            msg = f"kernel_size must be odd, so that the kernel has a center, got {self.kernel_size}"
+            raise ValueError(msg)
+        check_positive(self.sigma, name="sigma")
+        _check_padding(self.padding, get_args(Padding))
+
+    @property
+    def _reach(self) -> int:
+        return self.kernel_size // 2
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Return the image's shape: that of y, larger by the kernel if the padding is "valid"."""
+        return _enlarged(super().input_shape(y_shape), self.padding, (self._reach, self._reach))
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the shape of y, or refuse sides that are too short for the kernel."""
+        channels, height, width = image_shape
+        if self.padding == "valid":
+            return _framed(image_shape, (self.kernel_size, self.kernel_size))
+        if min(height, width) <= self._reach and self.padding != "zero":
+            msg = (
+                f"a kernel of {self.kernel_size} needs sides above {self._reach} with padding={self.padding!r}, "
+                f"got {height}x{width}"
+            )
+            raise ValueError(msg)
+        return channels, height, width
+
+    def frame(self, x: Tensor) -> Tensor:
+        """Cut an image of the scene to the part that y shows: the same image, unless the padding is "valid"."""
+        return crop(x, (self._reach, self._reach)) if self.padding == "valid" else x
+
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
+        self.output_shape(image_shape)
+        channels, height, width = image_shape
+        if self.padding == "circular":
+            lines = self._circular_line(height), self._circular_line(width)
+            return CirculantPlan.of_lines(lines, channels=channels, eps=eps)
+        if self.padding == "valid" and max(height, width) <= LARGEST_DECOMPOSED:
+            rows, columns = (self._matrix(side)[self._reach : side - self._reach] for side in (height, width))
+            return SeparablePlan.build(rows, columns, channels=channels, eps=eps)
+        if self.padding == "zero" and max(height, width) <= LARGEST_DECOMPOSED:
+            return SeparablePlan.build(self._matrix(height), self._matrix(width), channels=channels, eps=eps)
+        rows, columns = (Axis.repeating(self._matrix, side, reach=self._reach) for side in (height, width))
+        if self.padding == "symmetric" or self._reach == 0:
+            gains = self._gains(height, height), self._gains(width, width)
+            return SymmetricPlan.of(rows, columns, gains, channels=channels, eps=eps)
+        if self.padding in {"zero", "valid"}:
+            whole = SeparablePlan(rows, columns, None, eps, channels)
+            return FramedPlan(whole, (self._reach, self._reach)) if self.padding == "valid" else whole
+        if rows.matrix is not None and columns.matrix is not None:
+            return SeparablePlan.build(rows.matrix, columns.matrix, channels=channels, eps=eps)
+        gains = self._gains(height, height - 1), self._gains(width, width - 1)
+        return ReflectPlan.of(rows, columns, gains, channels=channels, eps=eps)
+
+    def _taps(self) -> Tensor:
+        offsets = torch.arange(-self._reach, self._reach + 1, dtype=torch.float64, device="cpu")
+        taps = torch.exp(-offsets.square() / (2 * self.sigma**2))
+        return taps / taps.sum()
+
+    def _matrix(self, side: int) -> Tensor:
+        # Row i of the padded identity is the pixel that stands at place i of the padded signal.
+        widths = ((self._reach, self._reach), (0, 0))
+        mode = NUMPY_PADDING.get(self.padding, "constant")
+        padded = np.pad(np.eye(side), widths, mode=mode)  # type: ignore[call-overload]
+        windows: Tensor = torch.from_numpy(padded).unfold(0, self.kernel_size, 1)
+        return windows @ self._taps()
+
+    def _circular_line(self, side: int) -> Tensor:
+        """Lay the taps around the first pixel of a circle."""
+        line = torch.zeros(side, dtype=torch.float64, device="cpu")
+        places = torch.arange(-self._reach, self._reach + 1, device="cpu") % side
+        return line.index_add(0, places, self._taps())
+
+    def _gains(self, side: int, period: int) -> Tensor:
+        """Give the response to cosines of `0, 1, ..., side - 1` half periods in `period` pixels."""
+        steps = torch.arange(side, dtype=torch.float64, device="cpu") * (torch.pi / period)
+        offsets = torch.arange(1, self._reach + 1, dtype=torch.float64, device="cpu")
+        taps = self._taps()[self._reach :]
+        return taps[0] + 2 * (torch.cos(steps[:, None] * offsets) @ taps[1:])
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Blur(PlannedOperator):
+    """Blur images with any kernel: `y(i) = sum_j kernel(j) x(i - j)`.
+
+    Args:
+        kernel: `(height, width)`, both odd, its center at the middle; used as it is, not normalized.
+        padding: What lies beyond the border: the image's other side ("circular"; y has the image's shape, and the
+            pseudo-inverse is a division in the Fourier plane), or the rest of the scene ("valid"; the image is larger
+            than y by the kernel's sides less one, `frame(x)` cuts it to the size of y, and the pseudo-inverse is found
+            by conjugate gradients).
+
+    Raises:
+        TypeError: The kernel is no tensor.
+        ValueError: It is no matrix with odd sides, or not finite, or all zero, or the padding is unknown. On use: it is
+            larger than the image.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import Blur
+        >>> motion = torch.ones(1, 5) / 5
+        >>> Blur(motion)(torch.ones(1, 3, 8, 8)).mean()
+        tensor(1.)
+    """
+
+    kernel: Tensor
+    padding: Border = "circular"
+
+    def __init__(self, kernel: Tensor, *, padding: Border = "circular") -> None:
+        object.__setattr__(self, "kernel", check_kernel(kernel))
+        object.__setattr__(self, "padding", _check_padding(padding, get_args(Border)))
+
+    @property
+    def _margins(self) -> tuple[int, int]:
+        return self.kernel.shape[0] // 2, self.kernel.shape[1] // 2
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Return the image's shape: that of y, larger by the kernel if the padding is "valid"."""
+        return _enlarged(super().input_shape(y_shape), self.padding, self._margins)
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the shape of y, or refuse images smaller than the kernel."""
+        tall, wide = self.kernel.shape
+        framed = _framed(image_shape, (tall, wide))
+        return framed if self.padding == "valid" else image_shape
+
+    def frame(self, x: Tensor) -> Tensor:
+        """Cut an image of the scene to the part that y shows: the same image, unless the padding is "valid"."""
+        return crop(x, self._margins) if self.padding == "valid" else x
+
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
+        self.output_shape(image_shape)
+        channels, height, width = image_shape
+        tall, wide = self.kernel.shape
+        canvas = torch.zeros(1, height, width, dtype=torch.float64, device="cpu")
+        canvas[0, :tall, :wide] = self.kernel
+        canvas = canvas.roll((-(tall // 2), -(wide // 2)), (-2, -1))
+        plan = CirculantPlan.build(torch.fft.fft2(canvas), channels=channels, eps=eps)
+        return FramedPlan(plan, self._margins) if self.padding == "valid" else plan
+
+    def __repr__(self) -> str:
+        padding = "" if self.padding == "circular" else f", padding={self.padding!r}"
+        return f"Blur(kernel=<{self.kernel.shape[0]}x{self.kernel.shape[1]}>{padding})"
+
+
+def _check_padding(padding: object, known: tuple[str, ...]) -> object:
+    if padding not in known:
+        msg = f"padding must be one of {', '.join(known)}, got {padding!r}"
+        raise ValueError(msg)
+    return padding
+
+
+def _enlarged(shape: ImageShape, padding: str, margins: tuple[int, int]) -> ImageShape:
+    channels, height, width = shape
+    return (channels, height + 2 * margins[0], width + 2 * margins[1]) if padding == "valid" else shape
+
+
+def _framed(image_shape: ImageShape, kernel: tuple[int, int]) -> tuple[int, ...]:
+    """Give the size of what a kernel sees whole, or refuse an image that is smaller."""
+    channels, height, width = image_shape
+    if kernel[0] > height or kernel[1] > width:
+        msg = f"a kernel of {kernel[0]}x{kernel[1]} is larger than the image of {height}x{width}"
+        raise ValueError(msg)
+    return channels, height - kernel[0] + 1, width - kernel[1] + 1
+
+
+def check_kernel(kernel: object) -> Tensor:
+    """Refuse what is no blur kernel; the answer is an odd-sided finite float64 matrix."""
+    if not isinstance(kernel, Tensor):
+        msg = f"kernel must be a torch.Tensor (height, width), got {type(kernel).__name__}"
+        raise TypeError(msg)
+    if kernel.ndim != MIN_IMAGE_DIMS - 1 or kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
+        msg = f"kernel must be a matrix with odd sides, so that it has a center, got shape {tuple(kernel.shape)}"
+        raise ValueError(msg)
+    if not (kernel.is_floating_point() and bool(kernel.isfinite().all()) and bool(kernel.any())):
+        msg = f"kernel must hold finite floating-point numbers that are not all zero, got {kernel.dtype}"
+        raise ValueError(msg)
+    return kernel.detach().to("cpu", torch.float64, copy=True)
