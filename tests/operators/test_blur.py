@@ -214,7 +214,7 @@ class TestGaussianBlur:
             GaussianBlur(3, sigma)
 
     def test_unknown_paddings_are_refused(self):
-        with pytest.raises(ValueError, match="padding must be one of .*reflect.*valid, got 'mirror'"):
+        with pytest.raises(ValueError, match=r"padding must be one of .*reflect.*valid, got 'mirror'"):
             GaussianBlur(3, 1.0, padding="mirror")
 
     @pytest.mark.parametrize("padding", ["reflect", "circular"])

@@ -67,7 +67,9 @@ def test_solving_for_what_is_left_over_changes_nothing():
 def test_transposed_solves_the_transpose():
     x = torch.randn(9, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     expected = torch.linalg.pinv(MATRIX).T @ x
-    torch.testing.assert_close(problem().transposed(x, torch.zeros((), dtype=torch.float64)), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        problem().transposed(x, torch.zeros((), dtype=torch.float64)), expected, atol=1e-12, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("dtype", "wanted"), [(torch.float32, "1e-06"), (torch.float64, "1e-12")])

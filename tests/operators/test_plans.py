@@ -64,7 +64,9 @@ class TestPlansOfOperators:
 
 class TestFactoring:
     @pytest.mark.parametrize(
-        "A", [GaussianBlur(5, 1.0), GaussianBlur(5, 1.0, padding="zero"), Bicubic(2), RandomGaussian(9, SHAPE)], ids=repr
+        "A",
+        [GaussianBlur(5, 1.0), GaussianBlur(5, 1.0, padding="zero"), Bicubic(2), RandomGaussian(9, SHAPE)],
+        ids=repr,
     )
     def test_waits_for_the_first_pseudo_inverse(self, A, monkeypatch):
         def refuse(*_: object, **__: object) -> None:

@@ -73,9 +73,9 @@ class GaussianBlur(PlannedOperator):
         kernel_size: Odd number of taps per axis.
         sigma: Standard deviation in pixels, greater than 0.
         padding: What lies beyond the border: the image's mirror image, without ("reflect") or with ("symmetric") the
-            border pixels repeated, its other side ("circular"), black ("zero"), or the rest of the scene ("valid"): then
-            the image is larger than y by `kernel_size - 1` rows and columns, as that of a real blurred photo is, and
-            `frame(x)` cuts it to the size of y.
+            border pixels repeated, its other side ("circular"), black ("zero"), or the rest of the scene ("valid"):
+            then the image is larger than y by `kernel_size - 1` rows and columns, as that of a real blurred photo is,
+            and `frame(x)` cuts it to the size of y.
 
     Pseudo-inverses are exact: by cosine transforms ("reflect", "symmetric"), Fourier transforms ("circular") or, up to
     512 pixels a side, decompositions ("zero", "valid"); above, those two are found by conjugate gradients.
@@ -136,11 +136,10 @@ class GaussianBlur(PlannedOperator):
         if self.padding == "circular":
             lines = self._circular_line(height), self._circular_line(width)
             return CirculantPlan.of_lines(lines, channels=channels, eps=eps)
-        if self.padding == "valid" and max(height, width) <= LARGEST_DECOMPOSED:
-            rows, columns = (self._matrix(side)[self._reach : side - self._reach] for side in (height, width))
-            return SeparablePlan.build(rows, columns, channels=channels, eps=eps)
-        if self.padding == "zero" and max(height, width) <= LARGEST_DECOMPOSED:
-            return SeparablePlan.build(self._matrix(height), self._matrix(width), channels=channels, eps=eps)
+        if self.padding in {"zero", "valid"} and max(height, width) <= LARGEST_DECOMPOSED:
+            cut = self._reach if self.padding == "valid" else 0
+            small_rows, small_columns = (self._matrix(side)[cut : side - cut] for side in (height, width))
+            return SeparablePlan.build(small_rows, small_columns, channels=channels, eps=eps)
         rows, columns = (Axis.repeating(self._matrix, side, reach=self._reach) for side in (height, width))
         if self.padding == "symmetric" or self._reach == 0:
             gains = self._gains(height, height), self._gains(width, width)

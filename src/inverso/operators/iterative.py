@@ -60,8 +60,8 @@ class LeastSquares(implicit.ImplicitInverse):
     def _with_own_gradient(self, x: Tensor, y: Tensor, ridge: float | Tensor) -> Tensor:
         """Let gradients flow into the tensors that A is made of, where it is made of some that ask for them.
 
-        At a fixed y, `dx = H^-1 dA^T (y - A x) - H^-1 A^T dA x`; where the ridge is zero, H^-1 is its pseudo-inverse and
-        the null space of A turns with it, by `(I - A^+ A) dA^T q` with `q = (A A^T)^+ y`.
+        At a fixed y, `dx = H^-1 dA^T (y - A x) - H^-1 A^T dA x`; where the ridge is zero, H^-1 is its pseudo-inverse
+        and the null space of A turns with it, by `(I - A^+ A) dA^T q` with `q = (A A^T)^+ y`.
         """
         y, solution = y.detach(), x.detach()
         image = self.A(solution)
@@ -149,7 +149,7 @@ class _OwnTensors(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         problem: LeastSquares = ctx.problem
         back = problem.transposed(gradient, ctx.ridge)
