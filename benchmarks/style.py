@@ -27,7 +27,7 @@ from inverso.losses.distances import DISTANCES
 from inverso.metrics import psnr
 from inverso.operators.spec import parse_operator
 from inverso.priors import StyleGAN2, load
-from inverso.priors.styles import Space
+from inverso.priors.stylegan2.prior import Space
 from inverso.reconstruction import Reconstruction
 from inverso.stages import CSGM, BackProject, Resume, Stage, StyleInversion
 

@@ -204,8 +204,8 @@ def quantization_noise(path: str | Path) -> float:
 def photo(name: str = "astronaut", *, size: int | None = 64) -> Tensor:
     """Give a free photo that comes with scikit-image, without any download: a square of it, or all of it.
 
-    For a square, of the astronaut (Eileen Collins; a NASA portrait, public domain) the face is cropped as aligned face data sets
-    frame it; of the others (CC0) the central square is taken.
+    For a square, of the astronaut (Eileen Collins; a NASA portrait, public domain) the face is cropped as aligned face
+    data sets frame it; of the others (CC0) the central square is taken.
 
     Args:
         name: `"astronaut"`, `"camera"`, `"cat"`, `"coffee"` or `"rocket"`.
