@@ -29,7 +29,22 @@ from inverso.operators import (
     Toning,
     stack,
 )
-from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, LatentPrior, SinGAN, StyleGAN2, WrappedDenoiser, WrappedPrior
+from inverso.priors import (
+    DCGAN,
+    IRCNN,
+    PGGAN,
+    VAE,
+    Denoiser,
+    DnCNN,
+    DRUNet,
+    FDnCNN,
+    FFDNet,
+    LatentPrior,
+    SinGAN,
+    StyleGAN2,
+    WrappedDenoiser,
+    WrappedPrior,
+)
 from inverso.stages import (
     CSGM,
     DPS,
@@ -222,6 +237,11 @@ DENOISERS: dict[str, Callable[[], Denoiser]] = {
         value_range=(-1.0, 1.0),
         multiple=4,
     ),
+    "DRUNet": lambda: DRUNet(widths=(4, 4, 8, 8), blocks=1),
+    "DnCNN": lambda: DnCNN(channels=1, width=4, depth=3, sigma=25 / 255),
+    "FDnCNN": lambda: FDnCNN(width=4, depth=3),
+    "IRCNN": lambda: IRCNN(channels=1, width=4),
+    "FFDNet": lambda: FFDNet(width=4, depth=3),
 }
 
 STAGES: dict[str, Callable[[], Stage]] = {

@@ -53,11 +53,11 @@ def demo(
     device: Device = None,
 ) -> None:
     """Measure a free photo and reconstruct it by every method."""
-    from inverso.priors import load  # noqa: PLC0415
+    from inverso.priors import LatentPrior, load  # noqa: PLC0415
 
     spec = parse_operator(operator)
     _check_output(output)
-    network = load(prior)
+    network = load(prior, kind=LatentPrior)
     x = _read_photo(photo, network)
     A = spec.build(network.image_shape)
     y = A.measure(x.to(pick_device(device)), noise=noise, seed=seed)

@@ -202,12 +202,12 @@ def solve(  # noqa: PLR0913 - one argument per option
 def _load_prior(name: str, method: str, schedule: str, size: int | None) -> LatentPrior | None:
     """Load the prior if a stage of the method needs one."""
     from inverso.methods import stages_of  # noqa: PLC0415
-    from inverso.priors import load  # noqa: PLC0415
+    from inverso.priors import LatentPrior, load  # noqa: PLC0415
     from inverso.stages.base import Need, needs_of  # noqa: PLC0415
 
     if Need.PRIOR not in needs_of(stages_of(method, schedule=schedule)):
         return None
-    prior = load(name)
+    prior = load(name, kind=LatentPrior)
     channels, height, width = prior.image_shape
     if height != width or channels not in {1, 3}:
         msg = f"the prior {name!r} makes images of shape {prior.image_shape}; the command line takes square photos only"

@@ -153,9 +153,9 @@ def encoder(  # noqa: PLR0913 - one argument per option
     """Train an encoder, which guesses from a measurement the latent that a search begins with."""
     with needing("training"):
         from inverso.training import EncoderRecipe, fit_encoder  # noqa: PLC0415
-    from inverso.priors import load  # noqa: PLC0415
+    from inverso.priors import LatentPrior, load  # noqa: PLC0415
 
-    network = load(prior)
+    network = load(prior, kind=LatentPrior)
     given: dict[str, Any] = {"width": width, "batch": batch, "lr": lr}
     recipe = EncoderRecipe(
         size=network.image_shape[-1],

@@ -3,6 +3,7 @@
 from inverso.networks.cards import Card
 from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
 from inverso.priors.dcgan import DCGAN
+from inverso.priors.denoisers import IRCNN, DnCNN, DRUNet, FDnCNN, FFDNet
 from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
@@ -15,11 +16,16 @@ available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
     "DCGAN",
+    "IRCNN",
     "PGGAN",
     "VAE",
     "AnyPrior",
     "Card",
+    "DRUNet",
     "Denoiser",
+    "DnCNN",
+    "FDnCNN",
+    "FFDNet",
     "LatentPrior",
     "SinGAN",
     "StyleGAN2",

@@ -1,6 +1,9 @@
 """Denoisers: priors that know photos of any size."""
 
+from inverso.priors.denoisers.dncnn import IRCNN, DnCNN, FDnCNN
+from inverso.priors.denoisers.drunet import DRUNet
+from inverso.priors.denoisers.ffdnet import FFDNet
 from inverso.priors.denoisers.files import save_denoiser
 from inverso.priors.denoisers.network import PhotoDenoiser
 
-__all__ = ["PhotoDenoiser", "save_denoiser"]
+__all__ = ["IRCNN", "DRUNet", "DnCNN", "FDnCNN", "FFDNet", "PhotoDenoiser", "save_denoiser"]

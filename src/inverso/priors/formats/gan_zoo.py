@@ -28,8 +28,9 @@ class BaseConfig:
 
 
 def is_checkpoint(data: Mapping[str, Any]) -> bool:
-    """Tell whether this is the dictionary that pytorch_GAN_zoo saves."""
-    return any(isinstance(data.get(source), Mapping) for source in ("avgG", "netG"))
+    """Tell whether this is the dictionary that pytorch_GAN_zoo saves; others call a generator `netG` too."""
+    networks = [data[source] for source in ("avgG", "netG") if isinstance(data.get(source), Mapping)]
+    return any("ormatLayer." in str(name) for network in networks for name in network)
 
 
 def is_dcgan(data: Mapping[str, Any]) -> bool:

@@ -132,7 +132,7 @@ def fit_encoder(  # noqa: PLR0913 - what the other trainings take, and the prior
             non-finite.
     """
     settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
-    network = load_prior(prior) if isinstance(prior, str) else prior
+    network = load_prior(prior, kind=LatentPrior) if isinstance(prior, str) else prior
     if recipe is None:
         recipe = EncoderRecipe(size=network.image_shape[-1], anneal=settings.steps)
     if network.image_shape != (3, recipe.size, recipe.size) or len(network.latent_shape) != 1:
