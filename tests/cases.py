@@ -35,8 +35,10 @@ from inverso.priors import (
     PGGAN,
     VAE,
     Denoiser,
+    DiffusionDenoiser,
     DnCNN,
     DRUNet,
+    EDMDenoiser,
     FDnCNN,
     FFDNet,
     LatentPrior,
@@ -45,6 +47,10 @@ from inverso.priors import (
     WrappedDenoiser,
     WrappedPrior,
 )
+from inverso.priors.denoisers.adm import ADMSizes, ADMUNet
+from inverso.priors.denoisers.edm import EDM
+from inverso.priors.denoisers.schedule import Schedule
+from inverso.priors.denoisers.song import SongSizes, SongUNet
 from inverso.stages import (
     CSGM,
     DPS,
@@ -229,6 +235,21 @@ PRIORS: dict[str, Callable[[], LatentPrior]] = {
     "WrappedPrior": lambda: WrappedPrior(nn.Sequential(nn.Linear(8, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))), 8),
 }
 
+
+def make_diffusion() -> DiffusionDenoiser:
+    sizes = ADMSizes(width=32, widths=(32, 32), blocks=1, attention=(False, True), head_channels=16)
+    return DiffusionDenoiser(ADMUNet(sizes), channels=3, schedule=Schedule.named("linear"), multiple=2)
+
+
+def make_edm() -> EDMDenoiser:
+    sizes = SongSizes(
+        img_resolution=16, in_channels=3, out_channels=3, model_channels=4, channel_mult=(1, 2), num_blocks=1
+    )
+    denoiser = EDMDenoiser(SongUNet(sizes), EDM())
+    denoiser.image_shape = None
+    return denoiser
+
+
 DENOISERS: dict[str, Callable[[], Denoiser]] = {
     "WrappedDenoiser": lambda: WrappedDenoiser(
         lambda x, sigma: x / (1 + sigma.square()[:, None, None, None]),
@@ -242,6 +263,8 @@ DENOISERS: dict[str, Callable[[], Denoiser]] = {
     "FDnCNN": lambda: FDnCNN(width=4, depth=3),
     "IRCNN": lambda: IRCNN(channels=1, width=4),
     "FFDNet": lambda: FFDNet(width=4, depth=3),
+    "DiffusionDenoiser": make_diffusion,
+    "EDMDenoiser": make_edm,
 }
 
 STAGES: dict[str, Callable[[], Stage]] = {

@@ -44,7 +44,7 @@ PUBLIC_MODULES = (
     "inverso.training",
     "inverso.training.discriminators",
 )
-LIGHT = {"PIL", "inverso", "numpy", "safetensors", "torch", "tqdm"}
+LIGHT = {"PIL", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 
 
 def test_version_is_that_of_the_metadata() -> None:

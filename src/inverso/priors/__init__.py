@@ -3,7 +3,7 @@
 from inverso.networks.cards import Card
 from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
 from inverso.priors.dcgan import DCGAN
-from inverso.priors.denoisers import IRCNN, DnCNN, DRUNet, FDnCNN, FFDNet
+from inverso.priors.denoisers import IRCNN, DiffusionDenoiser, DnCNN, DRUNet, EDMDenoiser, FDnCNN, FFDNet
 from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
@@ -23,7 +23,9 @@ __all__ = [
     "Card",
     "DRUNet",
     "Denoiser",
+    "DiffusionDenoiser",
     "DnCNN",
+    "EDMDenoiser",
     "FDnCNN",
     "FFDNet",
     "LatentPrior",

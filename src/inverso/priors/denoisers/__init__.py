@@ -1,9 +1,21 @@
-"""Denoisers: priors that know photos of any size."""
+"""Denoisers: priors that know photos of any size, and the networks of diffusion models."""
 
+from inverso.priors.denoisers.diffusion import DiffusionDenoiser
 from inverso.priors.denoisers.dncnn import IRCNN, DnCNN, FDnCNN
 from inverso.priors.denoisers.drunet import DRUNet
+from inverso.priors.denoisers.edm import EDMDenoiser
 from inverso.priors.denoisers.ffdnet import FFDNet
 from inverso.priors.denoisers.files import save_denoiser
 from inverso.priors.denoisers.network import PhotoDenoiser
 
-__all__ = ["IRCNN", "DRUNet", "DnCNN", "FDnCNN", "FFDNet", "PhotoDenoiser", "save_denoiser"]
+__all__ = [
+    "IRCNN",
+    "DRUNet",
+    "DiffusionDenoiser",
+    "DnCNN",
+    "EDMDenoiser",
+    "FDnCNN",
+    "FFDNet",
+    "PhotoDenoiser",
+    "save_denoiser",
+]

@@ -83,7 +83,18 @@ class PickledModule:
     """
 
     kind: str
-    attributes: Mapping[str, Any]
+    attributes: dict[str, Any]
+
+    def build(self, state: object) -> None:
+        """Take over the attributes of a container of torch's own, which come after it was made.
+
+        Raises:
+            ValueError: They are none, or it has some already.
+        """
+        if type(state) is not dict or self.attributes:
+            msg = "a module is given a state twice, or one that is none"
+            raise ValueError(msg)
+        self.attributes.update(state)
 
     def entries(self, name: str) -> dict[str, Any]:
         """Take one of the dictionaries of a module.
@@ -185,6 +196,10 @@ def _module(meta: object) -> PickledModule:
     return PickledModule(meta["class_name"], meta["state"])
 
 
+def _module_dict(*_: object) -> PickledModule:
+    return PickledModule("ModuleDict", {})
+
+
 def _empty() -> dict[str | int, Any]:
     return {}
 
@@ -227,6 +242,7 @@ def _nothing_but_its_name(*_: object) -> object:
 LOAD_STORAGE = Name("torch.storage", "_load_from_bytes")
 CALLS: Mapping[Name, Callable[..., object]] = {
     Name("torch_utils.persistence", "_reconstruct_persistent_obj"): _module,
+    Name("torch.nn.modules.container", "ModuleDict"): _module_dict,
     Name("torch._utils", "_rebuild_tensor"): rebuild_tensor,
     Name("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
     Name("torch._utils", "_rebuild_parameter"): rebuild_parameter,

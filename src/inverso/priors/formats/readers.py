@@ -11,11 +11,14 @@ from typing import Any
 from inverso.networks.files import read_file, tensors
 from inverso.priors.base import Denoiser, LatentPrior
 from inverso.priors.dcgan import DCGAN
+from inverso.priors.denoisers.files import FAMILY, read_denoiser
 from inverso.priors.formats import kair, stylegan2_rosinality
+from inverso.priors.formats.adm import build_adm, is_adm
+from inverso.priors.formats.diffusers import is_diffusers, read_diffusers
 from inverso.priors.formats.gan_zoo import BaseConfig, is_checkpoint, is_dcgan, read_dcgan, read_pgan
 from inverso.priors.formats.native import read_native
+from inverso.priors.formats.nvidia import read_nvidia
 from inverso.priors.formats.pickled import is_plain_pickle
-from inverso.priors.formats.stylegan2_nvidia import read_nvidia
 from inverso.priors.formats.wrapping import layers_of
 from inverso.priors.pggan import PGGAN
 from inverso.priors.stylegan2 import StyleGAN2
@@ -75,6 +78,7 @@ LAYOUTS = (
         lambda data, _: VAE.from_state_dict(tensors(data)),
     ),
     Layout("DRUNet of KAIR or deepinv", kair.is_drunet, lambda data, _: kair.read_drunet(data)),
+    Layout("diffusion model of guided-diffusion", is_adm, lambda data, _: build_adm(data)),
     Layout("IRCNN of KAIR", kair.is_ircnn, lambda data, _: kair.read_ircnn(data)),
     Layout("DnCNN, FDnCNN or FFDNet of KAIR, or DnCNN of deepinv", kair.is_row, kair.read_row),
 )
@@ -84,9 +88,9 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
     """Read a prior from a checkpoint of any known layout; nothing in the file is executed.
 
     Args:
-        path: A file that `save_prior` wrote, a StyleGAN2 pickle of NVIDIA's PyTorch code, or a checkpoint in one of
-            `LAYOUTS`, alone or among the entries of a training, with what `DataParallel` and `torch.compile` put before
-            names or without.
+        path: A file that `save_prior` wrote, a pickle of NVIDIA's PyTorch code with a StyleGAN2 or a diffusion model of
+            EDM, a folder of diffusers with an unconditional U-Net, or a checkpoint in one of `LAYOUTS`, alone or among
+            the entries of a training, with what `DataParallel` and `torch.compile` put before names or without.
 
     Returns:
         The prior on the CPU, in float32 and in evaluation mode.
@@ -95,11 +99,15 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
         ValueError: The file cannot be read, or holds no network of a known layout. The message names the file.
     """
     path = Path(path)
+    if path.is_dir() and is_diffusers(path):
+        return read_diffusers(path)
     if path.is_file() and is_plain_pickle(path):
         return read_nvidia(path)
     contents = read_file(path, classes=(BaseConfig, Namespace))
     layers = list(layers_of(contents.data))
     try:
+        if contents.metadata.get("family") == FAMILY:
+            return read_denoiser(path)
         if "family" in contents.metadata:
             return read_native(contents)
         for data in layers:
@@ -110,7 +118,9 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
         msg = f"{path} cannot be used: {error}"
         raise ValueError(msg) from error
     names = ", ".join(list(layers[-1])[:4]) or "nothing"
-    known = "; ".join(["StyleGAN2 pickle of NVIDIA", *(layout.name for layout in LAYOUTS)])
+    known = "; ".join(
+        ["StyleGAN2 or EDM pickle of NVIDIA", "folder of diffusers", *(layout.name for layout in LAYOUTS)]
+    )
     msg = f"{path} holds no known network (its entries: {names}, ...). Known: {known}"
     raise ValueError(msg)
 

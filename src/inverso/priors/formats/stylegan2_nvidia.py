@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from inverso.networks.files import tensors
-from inverso.priors.formats.pickled import PickledModule, load_pickle
-from inverso.priors.formats.unpickler import UnknownNameError
+from inverso.priors.formats.pickled import PickledModule
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.stylegan2.sizes import read_sizes
 from inverso.priors.stylegan2.synthesis import MAPPING_RATE
@@ -25,41 +23,26 @@ SUPPORTED: Mapping[str, tuple[object, ...]] = {
 STYLEGAN3_CLAMP = 256
 
 
-def read_nvidia(path: Path) -> StyleGAN2:
-    """Build the averaged generator, `G_ema`, of a pickle. The source text that the file carries is never run.
+def build_stylegan2(data: object, *, max_bytes: int) -> StyleGAN2:
+    """Build the averaged generator, `G_ema`, of a pickle.
 
     Args:
-        path: The file.
+        data: What the pickle holds.
+        max_bytes: What its tensors may take together.
 
     Returns:
         The prior, in evaluation mode.
 
     Raises:
-        ValueError: The file is damaged, holds something else or calls for something else than networks do, or the
-            generator is of a kind that is not supported. The message names the file.
+        TypeError: A setting is of another kind than that code has.
+        ValueError: The pickle holds something else, or a generator of a kind that is not supported.
     """
-    try:
-        return _build(load_pickle(path), max_bytes=path.stat().st_size)
-    except UnknownNameError as error:
-        if error.name.module.startswith("dnnlib.tflib"):
-            msg = (
-                f"{path} cannot be used: it holds networks of the TensorFlow version of StyleGAN, which "
-                "TensorFlow alone reads. The same networks exist for PyTorch; `inverso models` lists some"
-            )
-            raise ValueError(msg) from error
-        msg = f"{path} is refused: {error}. A pickle of a StyleGAN2 holds tensors, numbers, text and their containers"
-        raise ValueError(msg) from error
-    except (TypeError, ValueError) as error:
-        msg = f"{path} cannot be used: {error}"
-        raise ValueError(msg) from error
-
-
-def _build(data: object, *, max_bytes: int) -> StyleGAN2:
     if type(data) is not dict or type(data.get("G_ema")) is not PickledModule:
         names = f" with entries {', '.join(_shown(name) for name in list(data)[:4])}" if type(data) is dict else ""
         msg = (
             f"it is a pickle of a {type(data).__name__}{names}, where NVIDIA's has a dictionary with the generator as "
-            "'G_ema'. If it holds a state dict, save that with torch.save or as safetensors"
+            "'G_ema', or the network of EDM as 'ema'. If it holds a state dict, save that with torch.save or as "
+            "safetensors"
         )
         raise ValueError(msg)
     generator = data["G_ema"]

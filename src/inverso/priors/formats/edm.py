@@ -1,0 +1,107 @@
+"""Pickles of NVlabs/edm: networks as their code persists them, rebuilt from their settings without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeGuard
+
+import torch
+
+from inverso.networks.files import adopt, tensors
+from inverso.priors.denoisers.dhariwal import DhariwalUNet
+from inverso.priors.denoisers.edm import EDM, IDDPM, VE, VP, EDMDenoiser, Preconditioning
+from inverso.priors.denoisers.song import SongSizes, SongUNet, UNetSizes
+from inverso.priors.formats.pickled import PickledModule
+
+WRAPPERS = ("EDMPrecond", "VPPrecond", "VEPrecond", "iDDPMPrecond")
+FAMILIES: Mapping[str, type[UNetSizes]] = {"SongUNet": SongSizes, "DhariwalUNet": UNetSizes}
+USUAL_FAMILY = {"EDMPrecond": "DhariwalUNet", "iDDPMPrecond": "DhariwalUNet"}
+DHARIWAL_DEFAULTS: Mapping[str, Any] = {
+    "model_channels": 192,
+    "channel_mult": [1, 2, 3, 4],
+    "num_blocks": 3,
+    "attn_resolutions": [32, 16, 8],
+}
+# Settings of the wrapper, and those that concern training alone.
+OWN = ("img_resolution", "img_channels", "label_dim", "use_fp16", "sigma_min", "sigma_max", "sigma_data", "model_type")
+TRAINING = ("dropout", "label_dropout")
+NUMBERS = ("beta_d", "beta_min", "M", "epsilon_t", "C_1", "C_2")
+
+
+def is_edm(data: object) -> TypeGuard[dict[str, Any]]:
+    """Tell a pickle of EDM: a dictionary with the averaged network as `ema`."""
+    return type(data) is dict and type(data.get("ema")) is PickledModule and data["ema"].kind in WRAPPERS
+
+
+def build_edm(data: Mapping[str, Any], *, max_bytes: int) -> EDMDenoiser:
+    """Build the denoiser of a pickle.
+
+    Args:
+        data: What the pickle holds.
+        max_bytes: What its tensors may take together.
+
+    Returns:
+        The denoiser, in evaluation mode.
+
+    Raises:
+        TypeError: A setting is of another kind than that code has.
+        ValueError: The network is of another kind, or its settings and weights do not go together.
+    """
+    wrapper: PickledModule = data["ema"]
+    settings = wrapper.attributes.get("_init_kwargs")
+    if type(settings) is not dict or wrapper.attributes.get("_init_args", ()) not in ((), []):
+        msg = "its network does not tell the settings it was made with"
+        raise ValueError(msg)
+    state = tensors(wrapper.state_dict(max_bytes=max_bytes))
+    with torch.device("meta"):
+        network = _network(wrapper.kind, settings)
+    denoiser = EDMDenoiser(network, _preconditioning(wrapper.kind, settings))
+    adopt(denoiser, {f"preconditioning.{name}" if name == "u" else name: value for name, value in state.items()})
+    return denoiser.eval()
+
+
+def _network(wrapper: str, settings: Mapping[str, Any]) -> SongUNet | DhariwalUNet:
+    family = settings.get("model_type", USUAL_FAMILY.get(wrapper, "SongUNet"))
+    if not isinstance(family, str) or family not in FAMILIES:
+        msg = f"its model_type is {_shown(family)}, where one of {', '.join(FAMILIES)} was expected"
+        raise ValueError(msg)
+    kind = FAMILIES[family]
+    channels = settings.get("img_channels")
+    defaults = DHARIWAL_DEFAULTS if family == "DhariwalUNet" else {}
+    given = {name: value for name, value in settings.items() if name not in (*OWN, *TRAINING, *NUMBERS)}
+    if given.pop("decoder_type", "standard") != "standard":
+        msg = "its decoder_type is none that a published network has, 'standard'"
+        raise ValueError(msg)
+    known = {field.name for field in fields(kind)}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        msg = f"its settings have {_shown(unknown[0])}, which this version does not know"
+        raise ValueError(msg)
+    sizes: dict[str, Any] = {
+        **defaults,
+        **given,
+        "img_resolution": settings.get("img_resolution"),
+        "in_channels": channels,
+        "out_channels": 2 * channels if wrapper == "iDDPMPrecond" and isinstance(channels, int) else channels,
+        "label_dim": settings.get("label_dim", 0),
+    }
+    sizes = {name: tuple(value) if type(value) is list else value for name, value in sizes.items()}
+    return SongUNet(SongSizes(**sizes)) if kind is SongSizes else DhariwalUNet(UNetSizes(**sizes))
+
+
+def _preconditioning(wrapper: str, settings: Mapping[str, Any]) -> Preconditioning:
+    if wrapper == "EDMPrecond":
+        return EDM(settings.get("sigma_data", 0.5))
+    if wrapper == "VPPrecond":
+        names = {"beta_d": "beta_d", "beta_min": "beta_min", "M": "steps", "epsilon_t": "epsilon"}
+        return VP(**{ours: settings[theirs] for theirs, ours in names.items() if theirs in settings})
+    if wrapper == "VEPrecond":
+        low, high = settings.get("sigma_min", 0.02), settings.get("sigma_max", 100.0)
+        return VE((low, high))
+    return IDDPM.cosine()
+
+
+def _shown(value: object) -> str:
+    """Show a setting; one made to be long or to take forever to print is shown by its type."""
+    return repr(value)[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
