@@ -152,7 +152,7 @@ class _Session:
         restorers = load_restorers(experiment, options.restorers)
         experiment = experiment.with_restorers(list(restorers))
         name = options.prior or experiment.prior
-        prior = None if name is None else load(name, kind=LatentPrior)
+        prior = None if name is None else load(name)
         networks = Networks(prior, load_own_priors(experiment), restorers)
         shape = photo_shape(_size(experiment, options), prior)
         experiment = without_missing(experiment, networks, shape)
