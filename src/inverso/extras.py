@@ -18,6 +18,7 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "pillow_heif": "heif",
     "torch_fidelity": "metrics",
     "torchvision": "train",
 }

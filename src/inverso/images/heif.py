@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inverso.extras import needing
+
 SUFFIXES = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
 _BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
@@ -19,11 +21,8 @@ def register_heif(path: Path) -> None:
     """Teach Pillow the format.
 
     Raises:
-        ValueError: The package is missing; the message says how to install it.
+        MissingPackageError: The package is missing; the message says how to install it.
     """
-    try:
+    with needing(f"{path}, a HEIC picture,"):
         from pillow_heif import register_heif_opener  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"{path} is a HEIC picture, and these need the package pillow-heif: pip install 'inverso[heif]'"
-        raise ValueError(msg) from error
     register_heif_opener()

@@ -13,8 +13,7 @@ from inverso.checks import check_finite, check_image
 from inverso.files import replacing
 from inverso.images.decode import DEEP, ROUNDING, decode
 from inverso.images.encode import ALPHA_FORMATS, DEEP_FORMATS, encode, keeps_exif, picture_format
-
-_LUMINANCE = (0.299, 0.587, 0.114)
+from inverso.images.gray import to_gray
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +87,8 @@ class Photo:
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Turn `(n, 3, H, W)` into gray by the luminance of ITU-R 601; gray stays as it is."""
-    if image.shape[1] == 1:
-        return image
-    weights = torch.tensor(_LUMINANCE, dtype=image.dtype, device=image.device)
-    return (image * weights[:, None, None]).sum(dim=1, keepdim=True)
+    """Turn `(n, 3, H, W)` into gray; gray stays as it is."""
+    return image if image.shape[1] == 1 else to_gray(image)
 
 
 def read_photo(path: str | Path, *, large: bool = False) -> Photo:

@@ -1,0 +1,127 @@
+"""`inverso restore`: repair a photo, for those who know no operators."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from tqdm import tqdm
+
+from inverso.cli.inputs import pair_outputs
+from inverso.cli.options import AsJSON, Device, examples, pick_device
+
+if TYPE_CHECKING:
+    from inverso.priors import Denoiser
+    from inverso.repair import Repair
+
+EPILOG = examples(
+    "inverso restore photo.jpg -o clean.jpg",
+    "inverso restore photo.jpg --mask scratches.png -o whole.jpg",
+    "inverso restore small.jpg --scale 2 -o large.png",
+    "inverso restore print.jpg --old -o new.jpg",
+)
+
+
+def restore(  # noqa: PLR0913 - one argument per option
+    photo: Annotated[Path, typer.Argument(help="Photo of any size and kind.", metavar="PHOTO")],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; PHOTO-restored by default.", metavar="PATH")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option("--mask", help="Picture as large as the photo, white where it is damaged.", metavar="PICTURE"),
+    ] = None,
+    scale: Annotated[int, typer.Option("--scale", help="Enlarge so many times, 1 to 8.", metavar="TIMES")] = 1,
+    blur: Annotated[
+        float, typer.Option("--blur", help="Undo a Gaussian blur of so many pixels.", metavar="SIGMA")
+    ] = 0.0,
+    noise: Annotated[
+        str, typer.Option("--noise", help="auto, or the noise to take off, of 1 for white.", metavar="LEVEL")
+    ] = "auto",
+    old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo fading.")] = False,
+    prior: Annotated[
+        str, typer.Option("--prior", help="A denoiser: its name, or a checkpoint file.", metavar="NAME")
+    ] = "photos",
+    large: Annotated[bool, typer.Option("--large", help="Read more than 100 megapixels.")] = False,
+    device: Device = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Repair a photo: take off noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
+    from inverso.repair import Repair  # noqa: PLC0415
+
+    target = pair_outputs(
+        [photo], output or photo.with_name(f"{photo.stem}-restored{photo.suffix}"), several=False, tag=""
+    )[0]
+    settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old)
+    report = restore_file(photo, target, settings, prior=prior, mask=mask, large=large, device=device, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    for line in report["said"]:
+        typer.echo(line)
+    typer.echo(f"wrote {target}")
+
+
+def restore_file(
+    source: Path,
+    target: Path,
+    settings: Repair,
+    *,
+    prior: str,
+    mask: Path | None,
+    large: bool,
+    device: str | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Restore one file, and report what was done."""
+    from inverso.images import read_photo, write_photo  # noqa: PLC0415
+    from inverso.images.marks import read_mask  # noqa: PLC0415
+    from inverso.repair import repair  # noqa: PLC0415
+
+    photo = read_photo(source, large=large)
+    marked = None if mask is None else read_mask(mask, size=photo.size)
+    denoiser = load_denoiser(prior).to(pick_device(device))
+    with tqdm(total=1, desc=source.name, unit="window", leave=False, disable=quiet) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        answer = repair(photo, settings, denoiser=denoiser, mask=marked, progress=show)
+    notes = write_photo(answer.photo, target)
+    return {
+        "input": str(source),
+        "path": str(target),
+        "said": [*photo.notes, *answer.said, *notes],
+        "noise": answer.noise,
+        "filled": answer.filled,
+        "change": answer.change,
+    }
+
+
+def load_denoiser(name: str) -> Denoiser:
+    """Load a denoiser by its name or from a file.
+
+    Raises:
+        ValueError: There is none of that name, or it is another kind of prior.
+    """
+    from inverso.priors import Denoiser, load  # noqa: PLC0415
+
+    prior = load(name)
+    if not isinstance(prior, Denoiser):
+        msg = f"--prior must name a denoiser here, such as photos, and {name!r} is a generator of images"
+        raise ValueError(msg)
+    return prior
+
+
+def _noise_level(text: str) -> float | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"--noise must be auto or a number, of 1 for white, got {text!r}"
+        raise ValueError(msg) from error

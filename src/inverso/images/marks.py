@@ -1,0 +1,111 @@
+"""Masks, blur kernels and records of frequencies that people keep in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverso.images.decode import reason
+from inverso.images.photo import existing, luminance, read_photo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAINTED = 0.25
+"""Brightness from which a pixel of a mask counts as painted: a brush's soft edge does, what JPEG leaves does not."""
+
+
+def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tensor:
+    """Read a mask as painters paint it: white is damaged, black or transparent is intact.
+
+    Args:
+        path: A picture.
+        size: Width and height of the photo that it belongs to. It is never resized: thin scratches would be lost.
+
+    Returns:
+        `(1, 1, H, W)`, True where the photo is damaged.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds no picture, has another size, or marks nothing or everything.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from inverso.images import save_image
+        >>> from inverso.images.marks import read_mask
+        >>> with TemporaryDirectory() as folder:
+        ...     save_image(torch.eye(4)[None], Path(folder, "mask.png"))
+        ...     read_mask(Path(folder, "mask.png"), size=(4, 4)).int().sum()
+        tensor(4)
+    """
+    painted = read_photo(path)
+    if size is not None and painted.size != size:
+        msg = (
+            f"{path} has {painted.size[0]} x {painted.size[1]} pixels and the photo {size[0]} x {size[1]}: a mask must "
+            "be as large as its photo"
+        )
+        raise ValueError(msg)
+    brightness = luminance(painted.pixels)
+    mask = (brightness if painted.alpha is None else brightness * painted.alpha) >= PAINTED
+    if not bool(mask.any()) or bool(mask.all()):
+        what = "everything" if bool(mask.all()) else "nothing"
+        msg = f"{path} marks {what} as damaged: paint what is damaged white, on black"
+        raise ValueError(msg)
+    return mask
+
+
+def read_kernel(path: str | Path) -> Tensor:
+    """Read a blur kernel: the picture of a point, or an array in an `.npy` file.
+
+    Returns:
+        `(h, w)`, float64, scaled to the sum 1.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds no kernel: no numbers, another shape, or a sum that is not positive.
+    """
+    if Path(path).suffix.lower() == ".npy":
+        kernel = torch.from_numpy(_read_array(existing(path), "a blur kernel").astype(np.float64))
+    else:
+        kernel = luminance(read_photo(path).pixels)[0, 0].double()
+    total = float(kernel.sum())
+    if not total > 0:
+        msg = f"{path} holds no blur kernel: its values add up to {total:g}, and must to more than 0"
+        raise ValueError(msg)
+    return kernel / total
+
+
+def read_frequencies(path: str | Path) -> Tensor:
+    """Read which frequencies were recorded: a mask `(H, W)` in an `.npy` file, or a picture that is white there.
+
+    Returns:
+        `(H, W)`, True where one was recorded.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds no mask.
+    """
+    if Path(path).suffix.lower() == ".npy":
+        return torch.from_numpy(_read_array(existing(path), "a mask of frequencies") != 0)
+    return luminance(read_photo(path).pixels)[0, 0] >= 0.5
+
+
+def _read_array(path: Path, what: str) -> NDArray[np.generic]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        msg = f"{path} cannot be read as an .npy of numbers: {reason(error)}"
+        raise ValueError(msg) from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
+        given = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+        msg = f"{path} must hold {what}: real numbers (height, width), and holds {given}"
+        raise ValueError(msg)
+    if not bool(np.isfinite(array).all()):
+        msg = f"{path} must hold {what}, and holds numbers that are not finite"
+        raise ValueError(msg)
+    return array

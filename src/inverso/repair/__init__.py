@@ -1,0 +1,18 @@
+"""Repair of a person's own photo, of any size: noise, damage, blur, cracks and fading."""
+
+from inverso.repair.defects import Defects, find_defects
+from inverso.repair.fading import Fading, find_fading
+from inverso.repair.noise import NoiseEstimate, estimate_noise
+from inverso.repair.repair import Repair, Repaired, repair
+
+__all__ = [
+    "Defects",
+    "Fading",
+    "NoiseEstimate",
+    "Repair",
+    "Repaired",
+    "estimate_noise",
+    "find_defects",
+    "find_fading",
+    "repair",
+]

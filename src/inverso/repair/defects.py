@@ -1,0 +1,89 @@
+"""Cracks, scratches and dust of a print, found by their shape: thin, and brighter or darker than all around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverso.checks import check_positive
+from inverso.images.photo import luminance
+
+LONG = 6.0
+"""A defect's length over its thickness, from which it counts as a line."""
+_SPECK = 0.004
+_MOST = 0.15
+
+
+@dataclass(frozen=True)
+class Defects:
+    """What was found.
+
+    Args:
+        mask: `(1, 1, H, W)`, True where the photo is damaged.
+        share: Of the pixels.
+        lines: How many cracks and scratches.
+        specks: How many specks of dust.
+    """
+
+    mask: Tensor
+    share: float
+    lines: int
+    specks: int
+
+
+def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -> Defects:
+    """Find thin bright or dark lines and small specks.
+
+    A top-hat, what opening or closing by a small square takes away, shows all that is thinner than the square; of that,
+    pixels above the contrast and what hangs together with them at half of it. Kept are pieces that are long for their
+    thickness, and small round ones where all around is smooth: an eye or a button has edges beside it. It goes by shape
+    alone, so that a bright cord or a whisker looks like a scratch to it.
+
+    Args:
+        image: `(1, C, H, W)` in [0, 1].
+        noise: Standard deviation of the photo's noise, which is not to be taken for dust.
+        contrast: How much brighter or darker than its surroundings a defect is at least.
+
+    Example:
+        >>> import torch
+        >>> from inverso.repair import find_defects
+        >>> photo = torch.full((1, 1, 60, 60), 0.4)
+        >>> photo[..., 10:50, 30] = 1.0
+        >>> found = find_defects(photo)
+        >>> found.lines, bool(found.mask[..., 20, 30]), bool(found.mask[..., 20, 10])
+        (1, True, False)
+    """
+    from scipy import ndimage  # noqa: PLC0415
+    from skimage.filters import apply_hysteresis_threshold  # noqa: PLC0415
+    from skimage.measure import label, regionprops  # noqa: PLC0415
+
+    contrast = max(check_positive(contrast, name="contrast"), 6 * noise)
+    gray = luminance(image)[0, 0].detach().cpu().double().numpy()
+    side = max(5, round(0.012 * min(gray.shape)) // 2 * 2 + 1)
+    smooth = ndimage.gaussian_filter(gray, 0.5)
+    around = ndimage.uniform_filter(np.abs(gray - ndimage.median_filter(gray, 5)), 6 * side)
+    mask = np.zeros(gray.shape, bool)
+    lines = specks = 0
+    for hat in (ndimage.white_tophat(smooth, size=side), ndimage.black_tophat(smooth, size=side)):
+        found = label(apply_hysteresis_threshold(hat, contrast / 2, contrast), connectivity=2)
+        for region in regionprops(found):
+            thickness = region.area / max(region.axis_major_length, 1)
+            small = region.area <= max(4, _SPECK**2 * gray.size) and region.axis_major_length < 3 * side
+            quiet = around[region.slice][region.image].mean() < contrast / 12
+            if region.axis_major_length >= max(4 * side, LONG * thickness) and thickness <= side:
+                lines += 1
+            elif small and quiet:
+                specks += 1
+            else:
+                continue
+            mask[region.slice] |= region.image
+    share = float(mask.mean())
+    if share > _MOST:
+        # So much is not damage but the photo's own texture.
+        return Defects(torch.zeros(1, 1, *gray.shape, dtype=torch.bool), 0.0, 0, 0)
+    # What surrounds a crack is neither crack nor photo.
+    mask = ndimage.binary_dilation(mask, iterations=max(1, side // 5))
+    return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), lines, specks)

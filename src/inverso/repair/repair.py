@@ -1,0 +1,320 @@
+"""One call for a person's own photo: find what is wrong with it, undo that, and leave alone what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from inverso.checks import check_count, check_non_negative
+from inverso.images.photo import Photo, luminance
+from inverso.images.tiling import Tile, tiles
+from inverso.methods import stages_of
+from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
+from inverso.priors import Denoiser
+from inverso.repair.defects import find_defects
+from inverso.repair.fading import find_fading
+from inverso.repair.filling import fill_in
+from inverso.repair.noise import estimate_noise
+from inverso.solver import solve
+from inverso.stages import Resume, State
+
+LEAST_NOISE = 0.014
+"""Noise below this is hardly seen, and taking it off would cost detail: 3.6 of 255 gray levels."""
+ROUGH = 0.05
+"""What a first guess at a sharp photo may be off by."""
+PLAIN, SPREAD = 0.035, 1.15
+"""Weaker noise than this counts as noise only if the smooth parts agree on it within this factor."""
+LEAST_FLOOR = 0.003
+"""Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
+SIDE, MARGIN, GRID = 448, 64, 16
+_GRAY_LEVELS = 255
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """What is to be done to a photo.
+
+    Args:
+        scale: By which it is enlarged, 1 to 8.
+        blur: Standard deviation in pixels of the Gaussian blur that is undone; 0 for none.
+        noise: Standard deviation of the noise that is taken off, in the unit of [0, 1], or "auto": as found.
+        old: Whether cracks, scratches and dust are looked for and filled, and faded tones spread.
+        method: Of `inverso.solve`, of those that a denoiser is enough for.
+        side: Of the windows that large photos are worked on in, in pixels of the photo.
+
+    Raises:
+        ValueError: A number is out of range.
+        TypeError: A number is of another type.
+    """
+
+    scale: int = 1
+    blur: float = 0.0
+    noise: float | Literal["auto"] = "auto"
+    old: bool = False
+    method: str = "pnp"
+    side: int = SIDE
+
+    def __post_init__(self) -> None:
+        if check_count(self.scale, name="scale") > 8:
+            msg = f"scale must be 1 to 8, got {self.scale}"
+            raise ValueError(msg)
+        check_non_negative(self.blur, name="blur")
+        if self.noise != "auto":
+            check_non_negative(self.noise, name="noise")
+        check_count(self.side, name="side")
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A repaired photo, and what was done to it.
+
+    Args:
+        photo: The answer.
+        said: What was found and done, and how sure that is, a line each.
+        noise: Standard deviation of the noise that was reckoned with.
+        filled: Share of the pixels that were damaged and filled.
+        change: Root mean square difference to the input, in the unit of [0, 1]; None where the size is another.
+    """
+
+    photo: Photo
+    said: tuple[str, ...]
+    noise: float
+    filled: float
+    change: float | None
+
+
+def repair(
+    photo: Photo,
+    settings: Repair | None = None,
+    *,
+    denoiser: Denoiser,
+    mask: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Repair a photo of any size: take off noise, fill damage, undo blur, enlarge.
+
+    Only what is found or told is undone. A photo without noise, and without anything told, comes back as it is; pixels
+    that are neither noisy nor damaged keep their values exactly. Large photos are worked on in windows that overlap.
+
+    Args:
+        photo: As `read_photo` gives it.
+        settings: What is to be done.
+        denoiser: What photos look like, such as `inverso.priors.load("photos")`.
+        mask: `(1, 1, H, W)`, True where the photo is damaged, as a painter marks it.
+        progress: Called with the number of windows done and their total.
+
+    Raises:
+        ValueError: The mask has another size than the photo, or marks all of it.
+
+    Example:
+        >>> import torch
+        >>> from inverso.images import Photo
+        >>> from inverso.priors import WrappedDenoiser
+        >>> from inverso.repair import repair
+        >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        >>> denoiser = WrappedDenoiser(lambda x, sigma: blur(x), channels=3, sigma_range=(0.01, 0.5))
+        >>> clean = Photo(torch.linspace(0, 1, 64).expand(1, 3, 64, 64).contiguous())
+        >>> repair(clean, denoiser=denoiser).change
+        0.0
+    """
+    settings = Repair() if settings is None else settings
+    said: list[str] = []
+    damaged = _checked(mask, photo)
+    noise, removed = _noise(photo, settings, said)
+    device = next((weight.device for weight in denoiser.parameters()), photo.pixels.device)
+    pixels = (luminance(photo.pixels) if denoiser.channels == 1 else photo.color()).to(device)
+    if settings.old:
+        found = find_defects(pixels, noise=noise)
+        said.append(
+            f"{found.lines} cracks or scratches and {found.specks} specks were found by their shape, on "
+            f"{100 * found.share:.2f} % of the photo: look whether thin bright things are "
+            "gone; a mask that you paint is surer"
+        )
+        damaged = found.mask if damaged is None else damaged | found.mask
+    filled = 0.0 if damaged is None else float(damaged.float().mean())
+    plan = _Plan(settings, denoiser, noise if removed else 0.0, max(noise, photo.noise))
+    answer = plan.run(pixels, damaged.to(device) if damaged is not None and filled else None, said, progress)
+    if settings.old:
+        fading = find_fading(answer)
+        answer = fading.undo(answer)
+        if fading.gain != 1:
+            said.append(f"faded tones, {fading.low:.2f} to {fading.high:.2f}, were spread by {fading.gain:.2f}")
+    untouched = answer is pixels
+    # Not even the rounding of a conversion to gray and back.
+    repaired = photo if untouched else photo.with_pixels(answer)
+    same = repaired.size == photo.size
+    change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
+    if change == 0:
+        said.append("nothing was found that had to be done: the photo is as it was")
+    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, change)
+
+
+def _checked(mask: Tensor | None, photo: Photo) -> Tensor | None:
+    if mask is None:
+        return None
+    if tuple(mask.shape) != (1, 1, *photo.pixels.shape[-2:]):
+        width, height = photo.size
+        msg = f"the mask must be (1, 1, {height}, {width}) as the photo, got {tuple(mask.shape)}"
+        raise ValueError(msg)
+    mask = mask.bool()
+    if bool(mask.all()):
+        msg = "the mask marks the whole photo as damaged, so that nothing is left to go by"
+        raise ValueError(msg)
+    return mask
+
+
+def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool]:
+    """Give the noise, and whether it is to be taken off."""
+    if settings.noise != "auto":
+        level = float(settings.noise)
+        if level:
+            said.append(f"noise of {level:.3f}, {level * _GRAY_LEVELS:.1f} of 255 gray levels, is taken off as told")
+        return level, level > 0
+    found = estimate_noise(photo.pixels)
+    told = f"noise of {found.level:.3f}, {found.level * _GRAY_LEVELS:.1f} of 255 gray levels"
+    sure = f"the smooth parts of the photo say {found.low:.3f} to {found.high:.3f}"
+    if found.level < LEAST_NOISE:
+        said.append(f"{told}, was found ({sure}): too little to be taken off")
+        return found.level, False
+    if found.level < PLAIN and found.high > SPREAD * found.low:
+        said.append(f"{told}, was found ({sure}): these differ as texture does, so that it is left unless told")
+        return found.level, False
+    said.append(f"{told}, was found ({sure}) and is taken off")
+    return found.level, True
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the pixels are worked on.
+
+    Args:
+        settings: What is to be done.
+        denoiser: What photos look like.
+        removed: Noise that is taken off; 0 for none.
+        noise: Noise of the measurements, that of rounding or JPEG included.
+    """
+
+    settings: Repair
+    denoiser: Denoiser
+    removed: float
+    noise: float
+
+    @property
+    def sharpens(self) -> bool:
+        return self.settings.scale > 1 or self.settings.blur > 0
+
+    def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
+        """Work on all windows that have something to be done."""
+        scale = self.settings.scale
+        if not self.sharpens and not self.removed and damaged is None:
+            return pixels
+        height, width = pixels.shape[-2:]
+        answer = pixels.clone() if scale == 1 else pixels.new_empty(1, pixels.shape[1], scale * height, scale * width)
+        windows = self._windows(height, width, damaged)
+        for done, tile in enumerate(windows):
+            if progress is not None:
+                progress(done, len(windows))
+            marked = None if damaged is None else tile.look(damaged)
+            piece = self.solve(tile.look(pixels), marked)
+            top, left = tile.window[:2]
+            rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
+            columns = slice(scale * (tile.left - left), scale * (tile.right - left))
+            answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
+                ..., rows, columns
+            ]
+        self._say(said, pixels, damaged, windows)
+        return answer.clamp(0, 1)
+
+    def _windows(self, height: int, width: int, damaged: Tensor | None) -> list[Tile]:
+        """Choose windows: larger ones around large holes, and where only damage is filled, those that have some."""
+        margin = MARGIN if damaged is None else MARGIN + 2 * round(_deepest(damaged))
+        side = max(self.settings.side, 4 * margin)
+        every = list(tiles(height, width, side=side, margin=margin, multiple=GRID))
+        if self.sharpens or self.removed or damaged is None:
+            return every
+        return [tile for tile in every if bool(damaged[..., tile.top : tile.bottom, tile.left : tile.right].any())]
+
+    def solve(self, y: Tensor, damaged: Tensor | None) -> Tensor:
+        """Work on one window."""
+        marked = damaged is not None and bool(damaged.any())
+        if not marked and not self.sharpens:
+            with torch.no_grad():
+                # The mean of all photos that this noisy one may come from: for noise alone that is the whole answer.
+                return self.denoiser(y, self.removed) if self.removed else y
+        noise = max(self.noise, LEAST_FLOOR) if self.sharpens else self.removed
+        if marked and damaged is not None:
+            if bool(damaged.all()):
+                return y
+            operator: LinearOperator = self.operator(Mask(~damaged[0]))
+            # What stands in the damaged places is no measurement.
+            y = y.masked_fill(damaged, 0.0)
+        else:
+            operator = self.operator(Identity())
+        begin = Resume(State(image=self.start(y, damaged if marked else None, noise)))
+        stages = (begin, *stages_of(self.settings.method))
+        image = solve(y, operator, self.denoiser, stages, noise=noise, progress=False).image
+        if self.sharpens or self.removed or damaged is None:
+            return image
+        return torch.where(damaged, image, y)
+
+    def start(self, y: Tensor, damaged: Tensor | None, noise: float) -> Tensor:
+        """Give what one does without a denoiser: damage filled from around it, blur and shrinking undone roughly."""
+        filled = y if damaged is None else fill_in(y, ~damaged)
+        if not self.sharpens:
+            return filled
+        return self.operator(Identity()).pinv(filled, ridge=(noise / ROUGH) ** 2)
+
+    def operator(self, outermost: LinearOperator) -> LinearOperator:
+        """Compose what happened to the photo: it was blurred, shrunk, and damaged last."""
+        settings = self.settings
+        A: LinearOperator | None = None
+        if settings.blur:
+            A = GaussianBlur(2 * max(1, round(3 * settings.blur)) + 1, settings.blur)
+        if settings.scale > 1:
+            A = Bicubic(settings.scale) if A is None else Bicubic(settings.scale) @ A
+        if A is None:
+            return outermost
+        return A if isinstance(outermost, Identity) else outermost @ A
+
+    def _say(self, said: list[str], pixels: Tensor, damaged: Tensor | None, windows: list[Tile]) -> None:
+        if damaged is not None:
+            share = 100 * float(damaged.float().mean())
+            line = f"{share:.2f} % of the photo was filled in; all else kept its values"
+            tried = self._try(pixels, damaged, windows)
+            said.append(
+                line
+                if tried is None
+                else f"{line}. Tried on intact places of the same shape, the filling is off by {tried:.3f}"
+            )
+        elif self.sharpens:
+            what = [f"enlarged {self.settings.scale} times"] * (self.settings.scale > 1)
+            what += [f"a blur of {self.settings.blur:g} pixels undone"] * (self.settings.blur > 0)
+            said.append(f"{' and '.join(what)}; detail that comes out is likely, not certain")
+        if self.removed:
+            said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
+
+    def _try(self, pixels: Tensor, damaged: Tensor, windows: list[Tile]) -> float | None:
+        """Fill an intact place of the same shape, and tell how far that is off: the damage moved within one window."""
+        if self.sharpens or self.removed or not windows:
+            return None
+        fullest = max(windows, key=lambda tile: float(tile.look(damaged).float().mean()))
+        marked, y = fullest.look(damaged), fullest.look(pixels)
+        moved = torch.roll(marked, (marked.shape[-2] // 3 + 1, marked.shape[-1] // 3 + 1), dims=(-2, -1))
+        trial = moved & ~marked
+        if not bool(trial.any()) or bool((moved | marked).all()):
+            return None
+        guess = self.solve(y, moved | marked)
+        return float((guess - y)[trial.expand_as(y)].square().mean().sqrt())
+
+
+def _deepest(damaged: Tensor) -> float:
+    """Give the distance from the innermost damaged pixel to the next intact one."""
+    from scipy.ndimage import distance_transform_cdt  # noqa: PLC0415
+
+    return float(distance_transform_cdt(damaged[0, 0].cpu().numpy()).max())

@@ -1,0 +1,87 @@
+"""`inverso restore`: a photo in, a photo out, and one line about everything that was done."""
+
+import json
+
+import pytest
+import torch
+
+from inverso.images import Photo, load_image, photo, read_photo, write_photo
+from inverso.priors import WrappedDenoiser
+
+
+@pytest.fixture(autouse=True)
+def _denoiser(monkeypatch):
+    """Give a denoiser that smooths for the name `photos`."""
+
+    def smooth(x, sigma):
+        padded = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        return torch.nn.functional.avg_pool2d(padded, 3, stride=1)
+
+    known = {"photos": WrappedDenoiser(smooth, channels=3, sigma_range=(0.002, 1.0))}
+    import inverso.priors
+
+    load = inverso.priors.load
+    monkeypatch.setattr(inverso.priors, "load", lambda name: known[name] if name in known else load(name))
+
+
+def test_a_good_photo_is_left_as_it_is(inverso, tmp_path):
+    write_photo(Photo(photo("coffee", size=96)), tmp_path / "a.png")
+    result = inverso("restore", "a.png", "-o", "b.png")
+    assert result.exit_code == 0, result.output
+    assert "as it was" in result.stdout
+    assert "wrote b.png" in result.stdout
+    assert torch.equal(load_image("b.png"), load_image("a.png"))
+
+
+def test_a_mask_is_filled_and_all_else_kept(inverso, tmp_path):
+    x = photo("cat", size=64)
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 30, 5:60] = 1
+    write_photo(Photo(x.masked_fill(mask > 0, 1.0), exif=b""), tmp_path / "a.png")
+    write_photo(Photo(mask), tmp_path / "m.png")
+    report = json.loads(inverso("restore", "a.png", "--mask", "m.png", "-o", "b.png", "--json").stdout)
+    assert report["filled"] == pytest.approx(55 / 64**2)
+    kept = (mask == 0).expand_as(x)
+    assert torch.equal(load_image("b.png")[kept], load_image("a.png")[kept])
+    assert (load_image("b.png") - x)[~kept].abs().mean() < 0.1
+
+
+def test_the_default_output_lies_beside_the_photo(inverso, tmp_path):
+    write_photo(Photo(torch.rand(1, 1, 8, 8), depth=16), tmp_path / "a.tif")
+    assert inverso("restore", "a.tif", "--noise", "0.05").exit_code == 0
+    answer = read_photo("a-restored.tif")
+    assert (answer.depth, answer.is_gray) == (16, True)
+
+
+def test_enlarging(inverso, tmp_path):
+    write_photo(Photo(photo("cat", size=24)), tmp_path / "a.png")
+    assert inverso("restore", "a.png", "--scale", 2, "-o", "b.jpg").exit_code == 0
+    assert read_photo("b.jpg").size == (48, 48)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("none.png", "there is no file none.png"),
+        ("text.png", "text.png cannot be read as a picture"),
+        ("photo.png --mask small.png", "small.png has 8 x 8 pixels and the photo 24 x 24"),
+        ("photo.png --mask black.png", "black.png marks nothing"),
+        ("photo.png --noise much", "--noise must be auto or a number"),
+        ("photo.png --noise -1", "noise must be at least 0"),
+        ("photo.png --scale 9", "scale must be 1 to 8, got 9"),
+        ("photo.png --prior faces-64", "--prior must name a denoiser"),
+        ("photo.png -o none/out.png", "the folder none does not exist"),
+        ("photo.png -o photo.png", "would be overwritten"),
+        ("photo.png -o out.xyz", "suffix of a picture format"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(inverso, picture, tmp_path, words, message):
+    (tmp_path / "text.png").write_text("no picture")
+    write_photo(Photo(torch.ones(1, 1, 8, 8)), tmp_path / "small.png")
+    write_photo(Photo(torch.zeros(1, 1, 24, 24)), tmp_path / "black.png")
+    before = sorted(tmp_path.iterdir())
+    result = inverso("restore", *words.split())
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before

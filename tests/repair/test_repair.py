@@ -1,0 +1,162 @@
+"""Repair of a photo: what is wrong is undone, what is right keeps its values, and what was done is said."""
+
+import pytest
+import torch
+
+from inverso.images import Photo, photo
+from inverso.metrics import psnr
+from inverso.operators import Bicubic, GaussianBlur
+from inverso.priors import WrappedDenoiser
+from inverso.repair import Repair, estimate_noise, find_defects, find_fading, repair
+from inverso.repair.filling import fill_in
+
+
+def smoothing(channels: int = 3) -> WrappedDenoiser:
+    """Blur by as much as there is noise: a poor denoiser, but one."""
+
+    def smooth(x, sigma):
+        from torchvision.transforms.functional import gaussian_blur
+
+        width = float(4 * sigma.max().sqrt())
+        padded = torch.nn.functional.pad(x, (3, 3, 3, 3), mode="replicate")
+        return gaussian_blur(padded, [7, 7], [max(width, 0.05)] * 2)[..., 3:-3, 3:-3]
+
+    return WrappedDenoiser(smooth, channels=channels, sigma_range=(0.002, 1.0))
+
+
+@pytest.fixture(scope="module")
+def cat() -> torch.Tensor:
+    return photo("cat", size=128)
+
+
+def noisy(x: torch.Tensor, level: float) -> torch.Tensor:
+    return (x + level * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "cat", "coffee", "rocket", "camera"])
+def test_good_photos_come_back_bit_by_bit(name):
+    x = photo(name, size=160)
+    answer = repair(Photo(x), denoiser=smoothing())
+    assert torch.equal(answer.photo.pixels, x)
+    assert answer.change == 0
+    assert "as it was" in answer.said[-1]
+
+
+@pytest.mark.parametrize("level", [0.03, 0.06, 0.12])
+def test_noise_is_found_and_taken_off(cat, level):
+    y = noisy(cat, level)
+    answer = repair(Photo(y), denoiser=smoothing())
+    assert answer.noise == pytest.approx(level, rel=0.2)
+    assert psnr(answer.photo.pixels, cat) > psnr(y, cat) + 1
+
+
+def test_noise_told_is_taken_off_and_zero_is_not(cat):
+    assert repair(Photo(cat), Repair(noise=0.05), denoiser=smoothing()).noise == 0.05
+    assert torch.equal(
+        repair(Photo(noisy(cat, 0.1)), Repair(noise=0), denoiser=smoothing()).photo.pixels, noisy(cat, 0.1)
+    )
+
+
+def test_only_what_is_marked_changes(cat):
+    mask = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
+    mask[..., 60:63, 10:100] = True
+    y = cat.masked_fill(mask, 1.0)
+    answer = repair(Photo(y), denoiser=smoothing(), mask=mask)
+    marked = mask.expand_as(cat)
+    assert torch.equal(answer.photo.pixels[~marked], cat[~marked])
+    assert (answer.photo.pixels - cat)[marked].square().mean() < 0.2 * (y - cat)[marked].square().mean()
+    assert answer.filled == pytest.approx(270 / 128**2)
+    assert "off by" in " ".join(answer.said), "tried on intact places"
+
+
+def test_windows_make_no_seams(cat):
+    y = noisy(cat, 0.05)
+    whole, parts = (repair(Photo(y), Repair(side=side), denoiser=smoothing()).photo.pixels for side in (448, 272))
+    torch.testing.assert_close(whole, parts, atol=1e-5, rtol=0)
+
+
+def test_large_holes_are_seen_whole():
+    flat = torch.linspace(0.3, 0.7, 300).expand(1, 3, 200, 300).contiguous()
+    mask = torch.zeros(1, 1, 200, 300, dtype=torch.bool)
+    mask[..., 20:180, 60:240] = True
+    answer = repair(Photo(flat.masked_fill(mask, 1.0)), Repair(side=150), denoiser=smoothing(), mask=mask)
+    assert (answer.photo.pixels - flat).abs().max() < 0.2
+
+
+def test_small_photos_are_enlarged_and_blurred_ones_sharpened(cat):
+    small = Bicubic(2)(cat).clamp(0, 1)
+    answer = repair(Photo(small), Repair(scale=2), denoiser=smoothing())
+    assert answer.photo.size == (128, 128)
+    assert answer.change is None
+    nearest = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert psnr(answer.photo.pixels, cat) > psnr(nearest, cat)
+    blurred = GaussianBlur(9, 1.5)(cat).clamp(0, 1)
+    sharp = repair(Photo(blurred), Repair(blur=1.5), denoiser=smoothing()).photo.pixels
+    assert psnr(sharp, cat) > psnr(blurred, cat)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_stays_gray_and_transparency_is_kept(cat, channels):
+    gray = Photo(noisy(cat[:, :1], 0.08), alpha=torch.rand(1, 1, 128, 128), depth=16)
+    answer = repair(gray, denoiser=smoothing(channels)).photo
+    assert answer.is_gray
+    assert answer.depth == 16
+    assert torch.equal(answer.alpha, gray.alpha)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 40), (17, 16)])
+def test_tiny_photos_are_answered(size):
+    y = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    for settings in (Repair(noise=0.1), Repair(), Repair(old=True)):
+        assert repair(Photo(y), settings, denoiser=smoothing()).photo.pixels.shape == y.shape
+
+
+def test_old_prints(cat):
+    faded = 0.3 + 0.4 * cat
+    cracked = faded.clone()
+    cracked[..., 20:110, 40] = 0.95
+    answer = repair(Photo(cracked), Repair(old=True), denoiser=smoothing())
+    assert psnr(answer.photo.pixels, cat) > psnr(cracked, cat) + 1
+    words = " ".join(answer.said)
+    assert "cracks" in words
+    assert "faded" in words
+
+
+def test_lines_are_found_by_shape():
+    y = torch.full((1, 1, 120, 120), 0.5)
+    y[..., 10:100, 30] = 0.9
+    y[..., 60, 50:110] = 0.1
+    y[..., 80:110, 70:100] = 0.9
+    found = find_defects(y)
+    assert found.lines == 2
+    assert not bool(found.mask[..., 90:100, 80:90].any()), "a square is no line"
+    assert find_defects(torch.rand(1, 1, 60, 60)).share == 0, "texture is no damage"
+
+
+def test_fading_that_is_none_stays():
+    assert find_fading(torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)).gain == 1
+    assert find_fading(torch.full((1, 1, 10, 10), 0.5)).gain == 1
+    sepia = torch.stack([0.5 + 0.2 * torch.rand(40, 40)] * 3)[None] * torch.tensor([1, 0.9, 0.8])[:, None, None]
+    spread = find_fading(sepia).undo(sepia)
+    assert bool((spread[:, 0] >= spread[:, 2]).all()), "sepia stays sepia"
+
+
+def test_holes_are_filled_by_what_is_around():
+    ramp = torch.linspace(0, 1, 50).expand(1, 1, 40, 50)
+    known = torch.ones(1, 1, 40, 50, dtype=torch.bool)
+    known[..., 10:30, 20:30] = False
+    filled = fill_in(ramp * known, known)
+    assert torch.equal(filled[known], ramp[known])
+    assert (filled - ramp).abs().max() < 0.15
+
+
+def test_bad_input_is_refused(cat):
+    with pytest.raises(ValueError, match=r"\(1, 1, 128, 128\).*\(1, 1, 64, 64\)"):
+        repair(Photo(cat), denoiser=smoothing(), mask=torch.ones(1, 1, 64, 64))
+    with pytest.raises(ValueError, match="whole photo"):
+        repair(Photo(cat), denoiser=smoothing(), mask=torch.ones(1, 1, 128, 128))
+    for wrong in ({"scale": 9}, {"scale": 0}, {"blur": -1.0}, {"noise": -0.1}):
+        with pytest.raises(ValueError, match=str(*wrong)):
+            Repair(**wrong)
+    with pytest.raises(ValueError, match=r"\(2, 3, 8, 8\)"):
+        estimate_noise(torch.rand(2, 3, 8, 8))
