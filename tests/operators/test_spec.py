@@ -1,5 +1,8 @@
 """Operators as text: what is written is what is built, and what cannot be built is refused in plain words."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,11 +10,14 @@ from hypothesis import strategies as st
 
 from inverso.operators import (
     Bicubic,
+    Blur,
     BoxMask,
     ColorNoise,
     FFTMask,
+    FrequencyMask,
     GaussianBlur,
     Identity,
+    Mask,
     RandomColor,
     RandomGaussian,
     RandomMask,
@@ -167,3 +173,70 @@ def test_what_cannot_be_built_is_refused(text, message):
 def test_gaussian_without_a_size_is_refused():
     with pytest.raises(ValueError, match="operator 'gaussian:9' needs the size of the image; give a prior or a size"):
         parse_operator("gaussian:9").build()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A mask with a scratch one pixel thin, a kernel, and sampled frequencies, in the current folder."""
+    from inverso.images import save_image
+
+    monkeypatch.chdir(tmp_path)
+    scratch = torch.zeros(1, 32, 32)
+    scratch[:, 3:30, 7] = 1
+    save_image(scratch, "mask.png")
+    save_image(torch.tensor([[[0.0, 0.5, 0.0], [0.25, 1.0, 0.25], [0.0, 0.5, 0.0]]]), "kernel.png")
+    np.save("sampled.npy", FFTMask(0.3).mask(SHAPE)[0].numpy())
+    return scratch
+
+
+def test_masks_come_from_files_white_where_damaged(files):
+    A = parse_operator("mask:mask.png").build(SHAPE)
+    assert isinstance(A, Mask)
+    x = torch.rand(1, *SHAPE)
+    assert torch.equal(A(x), x * (1 - files))
+    assert isinstance(parse_operator("bicubic:2@mask:file=mask.png,fill=color").build(SHAPE)(x), torch.Tensor)
+
+
+def test_kernels_come_from_files(files):
+    A = parse_operator("blur:kernel.png,padding=valid").build(SHAPE)
+    assert isinstance(A, Blur)
+    assert float(A.kernel.sum()) == pytest.approx(1)
+    assert A.padding == "valid"
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_frequencies_come_from_files(files, shifted):
+    pattern = FFTMask(0.3).mask(SHAPE)[0]
+    np.save("sampled.npy", (torch.fft.fftshift(pattern) if shifted else pattern).numpy())
+    A = parse_operator(f"fft:sampled.npy,shifted={shifted}".lower()).build(SHAPE)
+    x = torch.rand(1, *SHAPE)
+    assert isinstance(A, FrequencyMask)
+    assert torch.equal(A(x), FFTMask(0.3)(x))
+
+
+@pytest.mark.parametrize("text", ["mask:mask.png", "mask:mask.png,fill=color", "fft:sampled.npy,shifted=true"])
+def test_specs_with_files_read_back(text):
+    assert str(parse_operator(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mask:none.png", "there is no file none.png"),
+        ("mask:kernel.png", "kernel.png has 3 x 3 pixels and the photo 32 x 32"),
+        ("fft:small.npy", "small.npy has 5 x 4 frequencies and the image 32 x 32"),
+        ("fft:text.npy", "text.npy cannot be read as an .npy of numbers"),
+        ("blur:even.png", "odd"),
+        ("blur:dark.png", "dark.png holds no blur kernel"),
+        ("mask:dark.png", "dark.png has 4 x 4 pixels"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(files, text, message):
+    from inverso.images import save_image
+
+    np.save("small.npy", np.ones((4, 5)))
+    Path("text.npy").write_text("no numbers")
+    save_image(torch.ones(1, 4, 4), "even.png")
+    save_image(torch.zeros(1, 4, 4), "dark.png")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        parse_operator(text).build(SHAPE)

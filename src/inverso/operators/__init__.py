@@ -9,6 +9,7 @@ from inverso.operators.edge_mask import EdgeMask
 from inverso.operators.estimation import estimate_mask
 from inverso.operators.fills import Clutter, Fill, RandomColor, White
 from inverso.operators.fourier import FFTMask
+from inverso.operators.frequency_mask import FrequencyMask
 from inverso.operators.separable import Bicubic
 from inverso.operators.toning import Toning
 
@@ -22,6 +23,7 @@ __all__ = [
     "EdgeMask",
     "FFTMask",
     "Fill",
+    "FrequencyMask",
     "GaussianBlur",
     "Identity",
     "LinearOperator",

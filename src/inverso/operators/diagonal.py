@@ -148,7 +148,7 @@ class Mask(MaskOperator):
     fill: Fill = field(default_factory=White, kw_only=True)
 
     def __init__(self, mask: Tensor, *, fill: Fill | None = None) -> None:
-        object.__setattr__(self, "pattern", _check_mask(mask))
+        object.__setattr__(self, "pattern", check_mask(mask))
         object.__setattr__(self, "fill", White() if fill is None else fill)
 
     def mask(self, image_shape: ImageShape) -> Tensor:
@@ -169,7 +169,8 @@ class Mask(MaskOperator):
         return f"{type(self).__name__}(mask=<{shape}, {share:.1f} % kept>, fill={self.fill!r})"
 
 
-def _check_mask(mask: object) -> Tensor:
+def check_mask(mask: object) -> Tensor:
+    """Refuse what is no mask: the answer is boolean, `(C, H, W)` or `(B, 1, H, W)`."""
     if not isinstance(mask, Tensor):
         msg = f"a mask must be a torch.Tensor of zeros and ones, got {type(mask).__name__}"
         raise TypeError(msg)

@@ -1,17 +1,22 @@
 """Operators as text: `bicubic:4`, `fft:0.3,density=gaussian`, `bicubic:2@mask:0.5`.
 
 A spec is one or more operators joined by `@`, in the library's order: the rightmost acts first. An operator is a name,
-a colon, and arguments separated by commas, in the order of the table below or as `name=value`.
+a colon, and arguments separated by commas, in the order of the tables below or as `name=value`. In the place of the
+first argument `mask`, `blur` and `fft` take a file: `mask:mask.png` (white is damaged), `blur:kernel.png` (the picture
+of a point, or an `.npy`) and `fft:mask.npy` (what was sampled).
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from inverso.operators import LinearOperator
     from inverso.types import ImageShape
 
@@ -40,6 +45,17 @@ def _pair(text: str) -> tuple[int, int]:
 
 def _side_or_pair(text: str) -> int | tuple[int, int]:
     return _pair(text) if "x" in text else int(text)
+
+
+def _file(text: str) -> str:
+    if not _is_file(text):
+        raise ValueError(text)
+    return text
+
+
+def _is_file(text: str) -> bool:
+    """Tell a file by the letter that its suffix begins with: numbers have none."""
+    return re.search(r"\.[A-Za-z]\w*$", text) is not None
 
 
 def _choice(*known: str) -> Reader:
@@ -135,6 +151,25 @@ OPERATORS: Mapping[str, Entry] = {
 }
 """What a spec can name."""
 
+_FILE = Parameter(_file, "a file", required=True)
+
+FILES: Mapping[str, Entry] = {
+    "blur": Entry(
+        "Blur",
+        {"file": _FILE, "padding": Parameter(_choice("circular", "valid"), "circular or valid")},
+        "blur:kernel.png",
+        "blur by a kernel",
+    ),
+    "fft": Entry(
+        "FrequencyMask",
+        {"file": _FILE, "shifted": Parameter(_switch, "true or false")},
+        "fft:mask.npy",
+        "keep frequencies that a mask names",
+    ),
+    "mask": Entry("Mask", {"file": _FILE, "fill": _FILL}, "mask:mask.png", "lose what a mask paints white"),
+}
+"""What a spec can name with a file."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -143,9 +178,14 @@ class Term:
     name: str
     arguments: Mapping[str, Value]
 
+    @property
+    def entry(self) -> Entry:
+        """Where it stands in the tables."""
+        return FILES[self.name] if "file" in self.arguments else OPERATORS[self.name]
+
     def __str__(self) -> str:
         written: list[str] = []
-        for k, (key, parameter) in enumerate(OPERATORS[self.name].parameters.items()):
+        for k, (key, parameter) in enumerate(self.entry.parameters.items()):
             if key in self.arguments:
                 value = _write(self.arguments[key])
                 written.append(value if k == len(written) and parameter.required else f"{key}={value}")
@@ -160,7 +200,9 @@ class Term:
         from inverso import operators  # noqa: PLC0415
 
         options = dict(self.arguments)
-        positional = [options.pop(key) for key, p in OPERATORS[self.name].parameters.items() if p.required]
+        positional = [options.pop(key) for key, p in self.entry.parameters.items() if p.required]
+        if "file" in self.arguments:
+            positional = [_read_file(self.name, str(self.arguments["file"]), image_shape)]  # type: ignore[list-item]
         if "fill" in options:
             fills = {"white": operators.White, "color": operators.RandomColor}
             options["fill"] = fills[str(options["fill"])]()  # type: ignore[assignment]
@@ -170,7 +212,7 @@ class Term:
                 raise ValueError(msg)
             positional.append(image_shape)  # type: ignore[arg-type]
         try:
-            operator: LinearOperator = getattr(operators, OPERATORS[self.name].class_name)(*positional, **options)
+            operator: LinearOperator = getattr(operators, self.entry.class_name)(*positional, **options)
         except (ValueError, TypeError) as error:
             msg = f"operator '{self}': {error}"
             raise ValueError(msg) from error
@@ -233,7 +275,7 @@ def parse_operator(text: str) -> OperatorSpec:
 
 def operator_examples() -> list[str]:
     """Give one example of everything a spec can name."""
-    return [f"{entry.example} ({entry.what})" for entry in OPERATORS.values()]
+    return [f"{entry.example} ({entry.what})" for entry in (*OPERATORS.values(), *FILES.values())]
 
 
 def _parse_term(part: str, text: str) -> Term:
@@ -245,27 +287,29 @@ def _parse_term(part: str, text: str) -> Term:
         found = f"unknown operator {name!r} in {text!r}" if name else f"an operator is missing in {text!r}"
         msg = f"{found}{meant}; known: {', '.join(sorted(OPERATORS))}"
         raise ValueError(msg)
-    parameters = OPERATORS[name].parameters
+    words = rest.split(",") if rest.strip() else []
+    entry = FILES[name] if name in FILES and words and _names_file(words[0]) else OPERATORS[name]
+    parameters = entry.parameters
     arguments: dict[str, Value] = {}
     named = False
-    for position, word in enumerate(rest.split(",") if rest.strip() else []):
+    for position, word in enumerate(words):
         key, equals, value = (piece.strip() for piece in word.partition("="))
         if equals:
             named = True
         elif named:
             _refuse(part, f"has {key!r} after a named argument; unnamed ones come first")
         elif position >= len(parameters):
-            _refuse(part, f"has one argument too many: {key!r}; {_known_arguments(name)}")
+            _refuse(part, f"has one argument too many: {key!r}; {_known_arguments(entry)}")
         else:
             key, value = list(parameters)[position], key
         if key not in parameters:
-            _refuse(part, f"has no argument {key!r}; {_known_arguments(name)}")
+            _refuse(part, f"has no argument {key!r}; {_known_arguments(entry)}")
         if key in arguments:
             _refuse(part, f"has {key} twice")
         arguments[key] = _read(part, key, value, parameters[key])
     missing = [key for key, parameter in parameters.items() if parameter.required and key not in arguments]
     if missing:
-        _refuse(part, f"needs {' and '.join(missing)}, as in {OPERATORS[name].example!r}")
+        _refuse(part, f"needs {' and '.join(missing)}, as in {entry.example!r}")
     return Term(name, {key: arguments[key] for key in parameters if key in arguments})
 
 
@@ -282,9 +326,30 @@ def _refuse(part: str, complaint: str) -> None:
     raise ValueError(msg)
 
 
-def _known_arguments(name: str) -> str:
-    parameters = OPERATORS[name].parameters
-    return f"it takes {', '.join(parameters)}" if parameters else "it takes none"
+def _names_file(word: str) -> bool:
+    key, equals, _ = word.partition("=")
+    return key.strip() == "file" if equals else _is_file(key.strip())
+
+
+def _read_file(name: str, file: str, image_shape: ImageShape | None) -> Tensor:
+    from inverso.images.marks import read_frequencies, read_kernel, read_mask  # noqa: PLC0415
+
+    if name == "blur":
+        return read_kernel(file).float()
+    if name == "mask":
+        size = None if image_shape is None else (image_shape[2], image_shape[1])
+        # Painted is what is damaged; an operator's mask says what is kept.
+        return ~read_mask(file, size=size)[0]
+    frequencies = read_frequencies(file)
+    if image_shape is not None and tuple(frequencies.shape) != image_shape[1:]:
+        (rows, columns), (_, height, width) = frequencies.shape, image_shape
+        msg = f"{file} has {columns} x {rows} frequencies and the image {width} x {height} pixels: they must be as many"
+        raise ValueError(msg)
+    return frequencies
+
+
+def _known_arguments(entry: Entry) -> str:
+    return f"it takes {', '.join(entry.parameters)}" if entry.parameters else "it takes none"
 
 
 def _write(value: Value) -> str:

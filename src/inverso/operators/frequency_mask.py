@@ -1,0 +1,69 @@
+"""Frequencies that were recorded, given as a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inverso.operators.base import PlannedOperator
+from inverso.operators.diagonal import check_mask
+from inverso.operators.fourier import FourierPlan
+from inverso.types import ImageShape
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class FrequencyMask(PlannedOperator):
+    """Sample the frequencies of an image where a given mask is one: `y = M F x`, as a scanner's pattern says.
+
+    F is the orthonormal 2-D Fourier transform per channel, unshifted; y is complex, image-sized, zero off the mask.
+    `FFTMask` draws its mask, this takes one. Masks are mostly drawn with the zero frequency in the middle: those are
+    given as `shifted=True`.
+
+    Args:
+        mask: Zeros and ones or booleans, one where a frequency is sampled: `(H, W)` or `(1, H, W)`.
+        shifted: Whether the zero frequency of the mask is in its middle, at `(H // 2, W // 2)`; y is unshifted all the
+            same.
+
+    Raises:
+        TypeError: The mask is no tensor.
+        ValueError: The mask is not binary, keeps nothing, or has another number of dimensions.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import FFTMask, FrequencyMask
+        >>> drawn = FFTMask(0.3)
+        >>> x = torch.rand(1, 3, 8, 8)
+        >>> torch.equal(FrequencyMask(drawn.mask((3, 8, 8)))(x), drawn(x))
+        True
+    """
+
+    pattern: Tensor = field()
+
+    _complex = True
+
+    def __init__(self, mask: Tensor, *, shifted: bool = False) -> None:
+        pattern = check_mask(mask)
+        if pattern.ndim > 3 or len(pattern) != 1:
+            msg = f"a mask of frequencies must have shape (H, W) or (1, H, W), got {tuple(mask.shape)}"
+            raise ValueError(msg)
+        object.__setattr__(self, "pattern", torch.fft.ifftshift(pattern, dim=(-2, -1)) if shifted else pattern)
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Return the sampled frequencies, unshifted, `(1, H, W)`, or refuse images that they do not fit."""
+        if self.pattern.shape[-2:] != image_shape[1:]:
+            msg = f"{self!r} does not fit images of shape {image_shape}"
+            raise ValueError(msg)
+        return self.pattern
+
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
+        return FourierPlan.build(self.mask(image_shape).double(), channels=image_shape[0], eps=eps)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Set the frequencies off the mask to zero."""
+        return self._planned(self._check_y(y, image_shape), y).restrict(y)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.pattern.shape))
+        return f"{type(self).__name__}(mask=<{shape}, {100 * float(self.pattern.float().mean()):.1f} % sampled>)"
