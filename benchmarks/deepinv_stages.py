@@ -21,6 +21,7 @@ from torch import Tensor
 from inverso.checks import check_count, check_positive
 from inverso.errors import InversoError
 from inverso.experiments.baselines import Interpolation
+from inverso.interop import real_numbers, to_physics
 from inverso.methods import Method
 from inverso.metrics.inputs import missing_weights
 from inverso.networks.files import read_file, tensors
@@ -47,58 +48,10 @@ TINY = 1e-12
 
 
 def as_physics(problem: Problem) -> Any:  # noqa: ANN401 - deepinv has no types, and may be missing
-    """Wrap the operator of a problem as a deepinv `LinearPhysics`, for the problem's batch.
-
-    Its pseudo-inverse and its proximal operator are ours, `prox(z) = z + A^T (A A^T + I / gamma)^-1 (y - A z)`, so that
-    deepinv's methods solve nothing by iteration where the operator has an exact plan. deepinv's data terms are made for
-    real measurements: complex ones are pairs of real numbers here, as `real_numbers` gives them.
-
-    Args:
-        problem: What was measured, and how.
-
-    Returns:
-        A `deepinv.physics.LinearPhysics` without noise, on the device of the measurements.
-
-    Raises:
-        InversoError: deepinv is missing.
-    """
+    """Wrap the operator of a problem as a deepinv physics, on the device and in the precision of its measurements."""
     _require(_missing_package())
-    from deepinv.physics import LinearPhysics  # noqa: PLC0415
-
-    operator, shape, is_complex = problem.operator, problem.image_shape, problem.y.is_complex()
-
-    def measurement(y: Tensor) -> Tensor:
-        return torch.view_as_complex(y.contiguous()) if is_complex else y
-
-    class Wrapped(LinearPhysics):  # type: ignore[misc]
-        """The operator behind deepinv's calls."""
-
-        def A(self, x: Tensor) -> Tensor:
-            return real_numbers(operator(x))
-
-        def A_adjoint(self, y: Tensor) -> Tensor:
-            return operator.adjoint(measurement(y), image_shape=shape)
-
-        def A_dagger(self, y: Tensor) -> Tensor:
-            return operator.pinv(measurement(y), image_shape=shape)
-
-        def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
-            rest = measurement(y) - operator(z)
-            return z + operator.pinv(rest, ridge=1 / gamma, image_shape=shape)
-
-    return Wrapped(img_size=shape).to(problem.y.device)
-
-
-def real_numbers(y: Tensor) -> Tensor:
-    """View complex measurements as pairs of real numbers, `(..., 2)`, and leave real ones as they are.
-
-    Example:
-        >>> import torch
-        >>> from deepinv_stages import real_numbers
-        >>> real_numbers(torch.tensor([1 + 2j]))
-        tensor([[1., 2.]])
-    """
-    return torch.view_as_real(y.resolve_conj()) if y.is_complex() else y
+    physics = to_physics(problem.operator, problem.image_shape)
+    return physics.to(problem.y.device, real_dtype(problem.y.dtype))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ PUBLIC_MODULES = (
     "inverso.degradations.mixtures",
     "inverso.experiments",
     "inverso.images",
+    "inverso.interop",
     "inverso.losses.adversarial",
     "inverso.losses.data",
     "inverso.losses.feature_matching",

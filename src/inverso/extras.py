@@ -12,13 +12,14 @@ from inverso.errors import InversoError
 DISTRIBUTION = "inverso"
 
 EXTRAS = {
-    "deepinv": "bench",
+    "deepinv": "interop",
     "lightning_fabric": "train",
     "lpips": "metrics",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
     "pillow_heif": "heif",
+    "pylops": "interop",
     "torch_fidelity": "metrics",
     "torchvision": "train",
 }

@@ -12,7 +12,7 @@ from inverso.errors import InversoError
 from inverso.experiments import find, run
 from inverso.experiments.baselines import Interpolation
 from inverso.images.io import photo
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask
+from inverso.operators import Bicubic, FFTMask, Identity, RandomMask
 from inverso.stages import Problem
 from scripts import script
 from stages.toys import LinearPrior
@@ -21,18 +21,7 @@ deepinv_stages = script("deepinv_stages")
 DEEPINV, FILES, DeepinvCSGM, PlugAndPlay = (
     getattr(deepinv_stages, name) for name in ("DEEPINV", "FILES", "DeepinvCSGM", "PlugAndPlay")
 )
-as_physics, load_drunet, real_numbers = (
-    getattr(deepinv_stages, name) for name in ("as_physics", "load_drunet", "real_numbers")
-)
-
-OPERATORS = [
-    RandomMask(0.4, seed=(0, 1)),
-    FFTMask(0.3, seed=(0, 1)),
-    Bicubic(4),
-    GaussianBlur(5, 1.0),
-    RandomGaussian(40, image_shape=(3, 16, 16)),
-]
-SHAPE = (3, 16, 16)
+as_physics, load_drunet = deepinv_stages.as_physics, deepinv_stages.load_drunet
 
 
 @pytest.fixture(scope="module")
@@ -80,37 +69,6 @@ def keep(images: torch.Tensor, level: float) -> torch.Tensor:
 def halve(images: torch.Tensor, level: float) -> torch.Tensor:
     """Shrink towards gray, the more the noisier."""
     return 0.5 + (images - 0.5) / (1 + level)
-
-
-@pytest.mark.parametrize("A", OPERATORS, ids=lambda A: type(A).__name__)
-@pytest.mark.usefixtures("deepinv")
-class TestPhysics:
-    """The operator behind deepinv's calls."""
-
-    def problem(self, A):
-        return Problem(A(draw(2, *SHAPE, seed=1)), A, LinearPrior(3, image_shape=SHAPE))
-
-    def test_measures_and_inverts_as_ours(self, deepinv, A) -> None:
-        problem = self.problem(A)
-        physics, x, y = as_physics(problem), draw(2, *SHAPE, seed=2), problem.y
-        assert isinstance(physics, deepinv.physics.LinearPhysics)
-        torch.testing.assert_close(physics.A(x), real_numbers(A(x)))
-        torch.testing.assert_close(physics.A_adjoint(real_numbers(y)), A.adjoint(y, image_shape=SHAPE))
-        torch.testing.assert_close(physics.A_dagger(real_numbers(y)), A.pinv(y, image_shape=SHAPE))
-
-    def test_adjoint_is_that_of_real_numbers(self, A) -> None:
-        physics, x = as_physics(self.problem(A)), draw(2, *SHAPE, seed=2)
-        v = draw(*physics.A(x).shape, seed=3)
-        torch.testing.assert_close((physics.A(x) * v).sum(), (x * physics.A_adjoint(v)).sum())
-
-    @pytest.mark.parametrize("gamma", [0.7, torch.tensor([0.1, 30.0], dtype=torch.float64)], ids=["one", "per image"])
-    def test_proximal_operator_is_the_minimum(self, deepinv, A, gamma) -> None:
-        problem = self.problem(A)
-        physics, z, y = as_physics(problem), draw(2, *SHAPE, seed=4), real_numbers(problem.y)
-        u = deepinv.optim.L2().prox(z, y, physics, gamma=gamma)
-        weight = gamma.reshape(-1, 1, 1, 1) if isinstance(gamma, torch.Tensor) else gamma
-        slope = weight * physics.A_adjoint(physics.A(u) - y) + u - z
-        torch.testing.assert_close(slope, torch.zeros_like(slope), atol=1e-8, rtol=0)
 
 
 @pytest.mark.usefixtures("deepinv")

@@ -1,0 +1,19 @@
+"""Operators and denoisers of neighboring packages here, and ours there: SciPy, PyLops, deepinv."""
+
+from inverso.interop.deepinv import from_denoiser, from_physics, to_denoiser, to_physics
+from inverso.interop.pylops import from_pylops, to_pylops
+from inverso.interop.scipy import from_scipy, to_scipy
+from inverso.interop.vectors import complex_numbers, real_numbers
+
+__all__ = [
+    "complex_numbers",
+    "from_denoiser",
+    "from_physics",
+    "from_pylops",
+    "from_scipy",
+    "real_numbers",
+    "to_denoiser",
+    "to_physics",
+    "to_pylops",
+    "to_scipy",
+]

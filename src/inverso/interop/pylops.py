@@ -1,0 +1,75 @@
+"""Operators as `pylops.LinearOperator`, and PyLops' operators as ours. PyLops comes with the extra `interop`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from inverso.extras import need
+from inverso.interop.scipy import from_scipy, to_scipy
+from inverso.interop.vectors import RealMatrix
+from inverso.operators import LinearOperator
+from inverso.types import ImageShape
+
+
+def to_pylops(
+    A: LinearOperator,
+    image_shape: ImageShape,
+    *,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> Any:  # noqa: ANN401 - pylops may be missing
+    """Give an operator as a PyLops operator with `dims` `(C, H, W)`, to combine with PyLops' own and for its solvers.
+
+    Args:
+        A: The operator, of one image.
+        image_shape: `(C, H, W)` of the images.
+        dtype: In which the operator computes.
+        device: Where it computes.
+
+    Returns:
+        A `pylops.LinearOperator`; complex measurements are pairs of real numbers, the last of its `dimsd`.
+
+    Raises:
+        MissingPackageError: PyLops is not installed.
+        ValueError: A cannot measure such an image.
+    """
+    pylops = need("pylops", what="to_pylops")
+    matrix = RealMatrix(A, image_shape, dtype, device)
+    return pylops.LinearOperator(
+        Op=to_scipy(A, image_shape, dtype=dtype, device=device),
+        dims=image_shape,
+        dimsd=matrix.measurement_shape,
+        name=type(A).__name__,
+    )
+
+
+def from_pylops(operator: Any, image_shape: ImageShape | None = None) -> LinearOperator:  # noqa: ANN401 - see above
+    """Give a PyLops operator as an operator of this library; measurements have the shape of its `dimsd`.
+
+    Args:
+        operator: A `pylops.LinearOperator`.
+        image_shape: `(C, H, W)`; by default its `dims`, with one channel if there are two.
+
+    Returns:
+        The operator.
+
+    Raises:
+        ValueError: `dims` are no image, and no shape is given, or the shape holds another number of numbers.
+
+    Example:
+        >>> import pylops, torch
+        >>> from inverso.interop import from_pylops
+        >>> A = from_pylops(pylops.FirstDerivative((4, 5), axis=1))
+        >>> A(torch.rand(2, 1, 4, 5)).shape
+        torch.Size([2, 4, 5])
+    """
+    dims = tuple(int(side) for side in operator.dims)
+    if image_shape is None:
+        if len(dims) not in {2, 3}:
+            msg = f"image_shape is needed: the dims {dims} of {operator!r} are neither (H, W) nor (C, H, W)"
+            raise ValueError(msg)
+        channels, height, width = (1, *dims) if len(dims) == 2 else dims
+        image_shape = (channels, height, width)
+    return from_scipy(operator, image_shape, measurement_shape=tuple(int(side) for side in operator.dimsd))
