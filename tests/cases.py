@@ -43,6 +43,7 @@ from inverso.priors import (
     FDnCNN,
     FFDNet,
     LatentPrior,
+    PhotoDenoiser,
     SinGAN,
     StyleGAN2,
     WrappedDenoiser,
@@ -265,6 +266,7 @@ DENOISERS: dict[str, Callable[[], Denoiser]] = {
     "FDnCNN": lambda: FDnCNN(width=4, depth=3),
     "IRCNN": lambda: IRCNN(channels=1, width=4),
     "FFDNet": lambda: FFDNet(width=4, depth=3),
+    "PhotoDenoiser": lambda: PhotoDenoiser(widths=(8, 8, 8), blocks=(1, 1, 1, 1, 1)),
     "DiffusionDenoiser": make_diffusion,
     "EDMDenoiser": make_edm,
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from inverso.errors import InversoError
+from inverso.images import photo
 from inverso.networks import files as checkpoints
 from inverso.networks.download import cache_folder
-from inverso.priors import DCGAN, PGGAN, available, card, load, save_prior, zoo
+from inverso.priors import DCGAN, PGGAN, Denoiser, available, card, load, save_prior, zoo
 
 EMBEDDED = tuple(known for known in available() if known.url is None)
 
@@ -20,8 +22,8 @@ class TestRegistry:
     def test_names_are_unique_and_the_embedded_priors_come_first(self):
         names = [known.name for known in available()]
         assert len(set(names)) == len(names)
-        assert names[:2] == ["faces-64", "faces-64-style"]
-        assert EMBEDDED == available()[:2]
+        assert names[:3] == ["faces-64", "faces-64-style", "photos"]
+        assert EMBEDDED == available()[:3]
 
     def test_a_card_is_found_by_its_name(self):
         assert all(card(known.name) is known for known in available())
@@ -29,12 +31,15 @@ class TestRegistry:
     @pytest.mark.parametrize("known", available(), ids=lambda known: known.name)
     def test_every_card_is_filled_in(self, known):
         for field in dataclasses.fields(known):
-            if field.default is dataclasses.MISSING:
+            if field.default is dataclasses.MISSING and field.name != "image_shape":
                 assert getattr(known, field.name), field.name
-        assert known.family in ("DCGAN", "PGGAN", "StyleGAN2", "VAE")
-        assert f"-{known.image_shape[1]}-" in f"{known.name}-"
+        if known.kind == "denoiser":
+            assert known.image_shape is None or known.image_shape[0] in {1, 3}
+        else:
+            assert known.family in ("DCGAN", "PGGAN", "StyleGAN2", "VAE")
+            assert f"-{known.image_shape[1]}-" in f"{known.name}-"
 
-    @pytest.mark.parametrize("known", available()[2:], ids=lambda known: known.name)
+    @pytest.mark.parametrize("known", available()[3:], ids=lambda known: known.name)
     def test_addresses_carry_the_hash_that_is_checked_where_upstream_publishes_one(self, known):
         assert known.url.startswith("https://")
         if known.hash is None:
@@ -54,6 +59,31 @@ class TestRegistry:
 
 
 @pytest.mark.parametrize("known", EMBEDDED, ids=lambda known: known.name)
+def test_embedded_priors_come_with_a_card_to_read(known):
+    text = (files("inverso.priors") / "weights" / f"{known.name}.md").read_text()
+    assert text.startswith(f"# {known.name}\n")
+
+
+class TestEmbeddedPhotos:
+    def test_it_denoises_a_photo_at_the_error_of_its_card(self):
+        """On the portrait of the astronaut, which was not among the photos it was trained on."""
+        denoise, x, sigma = load("photos", kind=Denoiser), photo("astronaut", size=None)[..., :160, 150:310], 25 / 255
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            answer = denoise(x + sigma * noise, sigma)
+        error = float((answer - x).square().mean().sqrt())
+        assert error == pytest.approx(denoise.error(sigma), rel=0.25)
+        assert -20 * math.log10(error) > 30
+
+    def test_every_photo_it_was_trained_on_is_credited(self):
+        text = (files("inverso.priors") / "weights" / "photos.md").read_text()
+        rows = text.split("| photo | by | license | source |")[1].strip().splitlines()[1:]
+        assert len(rows) == 54
+        assert all("CC BY" in row or "CC-BY" in row or "CC0" in row or "ublic" in row for row in rows)
+        assert not any("SA" in row.split("|")[3] for row in rows)
+
+
+@pytest.mark.parametrize("known", EMBEDDED[:2], ids=lambda known: known.name)
 class TestEmbeddedFaces:
     def test_they_load_as_their_card_announces(self, known):
         prior = load(known.name)
@@ -61,10 +91,6 @@ class TestEmbeddedFaces:
         assert prior.image_shape == known.image_shape == (3, 64, 64)
         assert prior.latent_shape == (known.latent_dim,)
         assert not prior.training
-
-    def test_they_come_with_a_card_to_read(self, known):
-        text = (files("inverso.priors") / "weights" / f"{known.name}.md").read_text()
-        assert text.startswith(f"# {known.name}\n")
 
     def test_samples_look_like_pictures(self, known):
         prior = load(known.name)

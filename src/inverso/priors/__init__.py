@@ -3,7 +3,16 @@
 from inverso.networks.cards import Card
 from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
 from inverso.priors.dcgan import DCGAN
-from inverso.priors.denoisers import IRCNN, DiffusionDenoiser, DnCNN, DRUNet, EDMDenoiser, FDnCNN, FFDNet
+from inverso.priors.denoisers import (
+    IRCNN,
+    DiffusionDenoiser,
+    DnCNN,
+    DRUNet,
+    EDMDenoiser,
+    FDnCNN,
+    FFDNet,
+    PhotoDenoiser,
+)
 from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
@@ -29,6 +38,7 @@ __all__ = [
     "FDnCNN",
     "FFDNet",
     "LatentPrior",
+    "PhotoDenoiser",
     "SinGAN",
     "StyleGAN2",
     "StylePrior",

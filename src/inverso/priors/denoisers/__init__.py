@@ -5,7 +5,6 @@ from inverso.priors.denoisers.dncnn import IRCNN, DnCNN, FDnCNN
 from inverso.priors.denoisers.drunet import DRUNet
 from inverso.priors.denoisers.edm import EDMDenoiser
 from inverso.priors.denoisers.ffdnet import FFDNet
-from inverso.priors.denoisers.files import save_denoiser
 from inverso.priors.denoisers.network import PhotoDenoiser
 
 __all__ = [
@@ -17,5 +16,4 @@ __all__ = [
     "FDnCNN",
     "FFDNet",
     "PhotoDenoiser",
-    "save_denoiser",
 ]

@@ -53,7 +53,8 @@ class PhotoDenoiser(PaddedDenoiser):
         blocks: Residual blocks on the way down at half and a quarter, at an eighth, and on the way up at a quarter and
             half of the resolution.
         sigma_range: Smallest and largest noise the network was trained for, in the image's unit.
-        errors: Root mean square error of its answer at some noise levels, as measured on photos that it has not seen.
+        errors: Root mean square error of its answer at some noise levels, as measured on photos that it has not seen;
+            the levels are numbers, or text as files hold them.
         seed: Of the first weights.
 
     Raises:
@@ -75,10 +76,12 @@ class PhotoDenoiser(PaddedDenoiser):
         widths: Sequence[int] = (64, 96, 160),
         blocks: Sequence[int] = (1, 2, 2, 2, 2),
         sigma_range: tuple[float, float] = (0.002, 2.0),
-        errors: Mapping[float, float] | None = None,
+        errors: Mapping[float, float] | Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(channels=channels, sigma_range=sigma_range, errors=errors, multiple=MULTIPLE)
+        measured = {float(level): error for level, error in (errors or {}).items()}
+        low, high = sigma_range
+        super().__init__(channels=channels, sigma_range=(low, high), errors=measured, multiple=MULTIPLE)
         self.widths = tuple(check_count(width, name="widths") for width in widths)
         self.blocks = tuple(check_count(count, name="blocks", minimum=0) for count in blocks)
         if len(self.widths) != 3 or len(self.blocks) != 5:

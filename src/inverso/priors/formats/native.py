@@ -9,27 +9,29 @@ import torch
 
 from inverso.networks.files import Contents
 from inverso.networks.native import build_from, save_network
-from inverso.priors.base import LatentPrior
+from inverso.priors.base import Denoiser, LatentPrior
 from inverso.priors.dcgan import DCGAN
+from inverso.priors.denoisers.network import PhotoDenoiser
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.vae import VAE
 
-FAMILIES: Mapping[str, type[DCGAN | PGGAN | SinGAN | StyleGAN2 | VAE]] = {
+FAMILIES: Mapping[str, type[DCGAN | PGGAN | PhotoDenoiser | SinGAN | StyleGAN2 | VAE]] = {
     "DCGAN": DCGAN,
     "PGGAN": PGGAN,
+    "PhotoDenoiser": PhotoDenoiser,
     "SinGAN": SinGAN,
     "StyleGAN2": StyleGAN2,
     "VAE": VAE,
 }
 
 
-def save_prior(prior: LatentPrior, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+def save_prior(prior: LatentPrior | Denoiser, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write a prior to a safetensors file that `load` reads.
 
     Args:
-        prior: A `DCGAN`, `PGGAN`, `SinGAN`, `StyleGAN2` or `VAE`.
+        prior: A `DCGAN`, `PGGAN`, `PhotoDenoiser`, `SinGAN`, `StyleGAN2` or `VAE`.
         path: The file, replaced where it exists; its folder must exist. It appears whole or not at all.
         dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are. Offsets
             and batch-norm statistics weigh nothing and keep their type. Priors are read back as float32.
@@ -49,7 +51,7 @@ def save_prior(prior: LatentPrior, path: str | Path, *, dtype: torch.dtype | Non
     save_network(prior, path, kind="prior", families=FAMILIES, dtype=dtype)
 
 
-def read_native(contents: Contents) -> LatentPrior:
+def read_native(contents: Contents) -> LatentPrior | Denoiser:
     """Build the prior that `save_prior` wrote, in evaluation mode.
 
     Raises:

@@ -11,7 +11,6 @@ from typing import Any
 from inverso.networks.files import read_file, tensors
 from inverso.priors.base import Denoiser, LatentPrior
 from inverso.priors.dcgan import DCGAN
-from inverso.priors.denoisers.files import FAMILIES, read_denoiser
 from inverso.priors.formats import kair, stylegan2_rosinality
 from inverso.priors.formats.adm import build_adm, is_adm
 from inverso.priors.formats.diffusers import is_diffusers, read_diffusers
@@ -106,8 +105,6 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
     contents = read_file(path, classes=(BaseConfig, Namespace))
     layers = list(layers_of(contents.data))
     try:
-        if contents.metadata.get("family") in FAMILIES:
-            return read_denoiser(path)
         if "family" in contents.metadata:
             return read_native(contents)
         for data in layers:

@@ -15,7 +15,8 @@ from torch import Tensor
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
 from inverso.images import save_image
 from inverso.images.patches import PhotoPatches
-from inverso.priors.denoisers import PhotoDenoiser, save_denoiser
+from inverso.priors import save_prior
+from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.denoisers.network import MULTIPLE
 from inverso.random import step_generator
 from inverso.training.averaging import update_average
@@ -179,7 +180,7 @@ class DenoiserTraining:
 
     def export(self, path: Path) -> None:
         """Write the averaged network."""
-        save_denoiser(self.average, path)
+        save_prior(self.average, path)
 
     def _parts(self) -> dict[str, Any]:
         return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
