@@ -20,14 +20,13 @@ from torch import Tensor
 
 from inverso.checks import check_count, check_positive
 from inverso.errors import InversoError
-from inverso.experiments.baselines import Interpolation
 from inverso.interop import real_numbers, to_physics
 from inverso.methods import Method
 from inverso.metrics.inputs import missing_weights
 from inverso.networks.files import read_file, tensors
 from inverso.operators.plans import real_dtype
 from inverso.priors import AnyPrior
-from inverso.stages import DirectStage, Need, Problem, Stage, StageRecord, State
+from inverso.stages import DirectStage, Interpolation, Need, Problem, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents

@@ -12,10 +12,9 @@ from terciles import terciles
 from worth import SLOW
 
 from inverso.experiments import Case, Curve, Experiment, Tuned, Using
-from inverso.experiments.baselines import BicubicInterpolation, LinearInterpolation, TotalVariation
 from inverso.methods import Method
 from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, RandomMask
-from inverso.stages import CSGM, BackProject, ImageAdaptive, StyleInversion
+from inverso.stages import CSGM, BackProject, ImageAdaptive, Interpolation, StyleInversion, TotalVariation
 
 IAGAN = "the replication of Abu Hussein et al. 2020 with PGGAN on CelebA-HQ"
 QUANTIZED = "Deng, Looi & Tsun, Quantized GANs for mobile image reconstruction"
@@ -71,7 +70,7 @@ E2 = Experiment(
         for scale in (4, 8, 16)
         for noise in (0.0, TEN_OF_PIXELS, TEN, 4 * TEN_OF_PIXELS, 4 * TEN)
     ),
-    methods={"pinv": "pinv", "bicubic": BicubicInterpolation(), "tv": TV_OF_BLURS, **GENERATIVE},
+    methods={"pinv": "pinv", "bicubic": Interpolation("bicubic"), "tv": TV_OF_BLURS, **GENERATIVE},
     slow=SLOW,
     comparisons=(*ORDER, ("ia+bp", "bicubic")),
 )
@@ -100,7 +99,7 @@ E4 = Experiment(
     question="Does the prior serve some people or pictures worse than others?",
     source=f"table 7 and figure 4 of {IAGAN}",
     cases=(Case("bicubic x8", Bicubic(8)),),
-    methods={"bicubic": BicubicInterpolation(), **GENERATIVE},
+    methods={"bicubic": Interpolation("bicubic"), **GENERATIVE},
     comparisons=(("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "bicubic")),
     groups=terciles,
 )
@@ -140,7 +139,7 @@ E6 = Experiment(
         Case("color noise, 40 % kept", ColorNoise(0.4)),
         Case("white box", RandomBox()),
     ),
-    methods={"linear": LinearInterpolation(), "ff": "ff"},
+    methods={"linear": Interpolation("linear"), "ff": "ff"},
     comparisons=(("ff", "linear"),),
 )
 
@@ -152,7 +151,7 @@ E7 = Experiment(
     question="Is a photo better remembered by points on its edges than by random ones?",
     source=f"figures 4 and 10 of {X_GANS}",
     cases=tuple(POINTS.values()),
-    methods={"linear": LinearInterpolation(), "csgm+bp": "csgm+bp", "ia+bp": "ia+bp"},
+    methods={"linear": Interpolation("linear"), "csgm+bp": "csgm+bp", "ia+bp": "ia+bp"},
     comparisons=(("ia+bp", "linear"), ("ia+bp", "csgm+bp")),
     case_comparisons=tuple(
         (POINTS[where, keep].title, POINTS["random", keep].title) for where in ("sobel", "canny") for keep in SHARES
@@ -178,7 +177,7 @@ E8 = Experiment(
     methods={
         "ff": "ff",
         "ia+bp (mask found)": FoundMask((CSGM(), ImageAdaptive(), BackProject())),
-        "linear (mask known)": LinearInterpolation(),
+        "linear (mask known)": Interpolation("linear"),
         "ia+bp (mask known)": "ia+bp",
     },
     comparisons=(("ff", "ia+bp (mask found)"),),
@@ -195,7 +194,7 @@ E9 = Experiment(
     methods={
         "ff": "ff",
         "mean": DrawnFromPrior(mean_only=True),
-        "linear": LinearInterpolation(),
+        "linear": Interpolation("linear"),
         "gaussian": GAUSSIAN,
         "ia+bp": "ia+bp",
     },

@@ -12,19 +12,20 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from inverso.experiments.baselines import LinearInterpolation, TotalVariation
 from inverso.operators import Identity, Mask
 from inverso.stages import (
     CSGM,
     Average,
     BackProject,
     ImageAdaptive,
+    Interpolation,
     Need,
     Problem,
     PseudoInverse,
     Stage,
     StageRecord,
     State,
+    TotalVariation,
 )
 from inverso.stages.base import no_losses
 
@@ -106,7 +107,7 @@ def variation(image: Tensor) -> Tensor:
 def plain(problem: Problem) -> Stage:
     """Choose the plain method that suits what was measured."""
     if isinstance(problem.operator, Mask) or type(problem.operator).__name__.endswith("Mask"):
-        return TotalVariation(0.01) if problem.y.is_complex() else LinearInterpolation()
+        return TotalVariation(0.01) if problem.y.is_complex() else Interpolation("linear")
     return PseudoInverse()
 
 

@@ -8,10 +8,9 @@ from types import MappingProxyType
 from deepinv_stages import DEEPINV
 
 from inverso.experiments import Case, Experiment, Tuned
-from inverso.experiments.baselines import Interpolation, TotalVariation
 from inverso.methods import Method
 from inverso.operators import Bicubic, BoxMask, FFTMask, Identity, RandomMask
-from inverso.stages import CSGM, Average, BackProject, ImageAdaptive
+from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Interpolation, TotalVariation
 
 SLOW: Mapping[str, Method] = MappingProxyType({"dip": "dip", **DEEPINV})
 """Columns beside the prior that take their time, and run when asked for."""

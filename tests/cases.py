@@ -62,10 +62,12 @@ from inverso.stages import (
     Diffusion,
     FeedForward,
     ImageAdaptive,
+    Interpolation,
     PlugAndPlay,
     PseudoInverse,
     Stage,
     StyleInversion,
+    TotalVariation,
 )
 from inverso.types import ImageShape
 
@@ -272,6 +274,7 @@ DENOISERS: dict[str, Callable[[], Denoiser]] = {
 }
 
 STAGES: dict[str, Callable[[], Stage]] = {
+    "Interpolation": Interpolation,
     "PseudoInverse": PseudoInverse,
     "PseudoInverse as adjoint": lambda: PseudoInverse(adjoint=True),
     "CSGM": lambda: CSGM(steps=4, restarts=2),
@@ -289,4 +292,5 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "Diffusion as DiffPIR": lambda: Diffusion.diffpir(passes=4),
     "DPS": lambda: DPS(steps=4),
     "StyleInversion": lambda: StyleInversion(steps=3, loss="edges"),
+    "TotalVariation": lambda: TotalVariation(steps=4),
 }

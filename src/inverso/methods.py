@@ -14,10 +14,12 @@ from inverso.stages import (
     Diffusion,
     FeedForward,
     ImageAdaptive,
+    Interpolation,
     PlugAndPlay,
     PseudoInverse,
     Stage,
     StyleInversion,
+    TotalVariation,
 )
 
 Method: TypeAlias = "str | Stage | Sequence[Stage]"
@@ -26,6 +28,8 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     {
         "pinv": (PseudoInverse(),),
         "zero-filled": (PseudoInverse(adjoint=True),),
+        "interpolation": (Interpolation(),),
+        "tv": (TotalVariation(),),
         "csgm": (CSGM(),),
         "ia": (CSGM(), ImageAdaptive()),
         "dip": (DeepImagePrior(),),

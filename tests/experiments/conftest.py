@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from inverso.experiments import Case, Experiment, Options
-from inverso.experiments.baselines import LinearInterpolation
 from inverso.images.io import photo, save_image
 from inverso.operators import RandomMask
 from inverso.priors import DCGAN, save_prior
-from inverso.stages import CSGM, ImageAdaptive
+from inverso.stages import CSGM, ImageAdaptive, Interpolation
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +48,7 @@ def experiment() -> Experiment:
         source="nothing",
         cases=(Case("half", RandomMask(0.5)), Case("half", RandomMask(0.5), noise=0.1)),
         methods={
-            "linear": LinearInterpolation(),
+            "linear": Interpolation("linear"),
             "csgm": csgm,
             "csgm+ia": (csgm, ImageAdaptive(steps=2)),
         },

@@ -15,7 +15,6 @@ import torch
 
 from inverso import __version__, solve
 from inverso.experiments import Case, Experiment, Metric, Options, Tuned, Using, run, write_report
-from inverso.experiments.baselines import TotalVariation
 from inverso.experiments.environment import source_digest
 from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, measure
 from inverso.experiments.networks import load_restorers
@@ -23,7 +22,7 @@ from inverso.images.io import load_image, photo, save_image
 from inverso.metrics import psnr, ssim
 from inverso.operators import Bicubic, Identity, RandomMask
 from inverso.priors import DCGAN, load, save_prior
-from inverso.stages import CSGM, DirectStage, Need, PseudoInverse, Stage
+from inverso.stages import CSGM, DirectStage, Need, PseudoInverse, Stage, TotalVariation
 
 
 def test_rows_are_what_solve_gives(experiment, data, options, prior_file, tmp_path) -> None:

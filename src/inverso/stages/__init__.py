@@ -18,10 +18,12 @@ from inverso.stages.diffusion import Diffusion
 from inverso.stages.dps import DPS
 from inverso.stages.feed_forward import FeedForward
 from inverso.stages.image_adaptive import ImageAdaptive
+from inverso.stages.interpolation import Interpolation
 from inverso.stages.plug_and_play import PlugAndPlay
 from inverso.stages.pseudo_inverse import PseudoInverse
 from inverso.stages.resume import Resume
 from inverso.stages.style_inversion import StyleInversion
+from inverso.stages.total_variation import TotalVariation
 
 __all__ = [
     "CSGM",
@@ -33,6 +35,7 @@ __all__ = [
     "DirectStage",
     "FeedForward",
     "ImageAdaptive",
+    "Interpolation",
     "InterruptedStage",
     "Need",
     "NonFiniteLossError",
@@ -44,4 +47,5 @@ __all__ = [
     "StageRecord",
     "State",
     "StyleInversion",
+    "TotalVariation",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.operators.plans import real_dtype
 from inverso.stages.base import Need, Problem, State
+from inverso.stages.interpolation import Interpolation
 from inverso.stages.passes import refuse_non_finite
 
 Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
@@ -210,4 +211,4 @@ def start_of(problem: Problem, state: State) -> Tensor:
     """Give the image to start from: that of the stage before, or what one does without a prior."""
     if state.image is not None:
         return state.image
-    return problem.operator.pinv(problem.measured, image_shape=problem.image_shape)
+    return Interpolation().images(problem, state)

@@ -10,10 +10,9 @@ import torch
 from inverso import solve
 from inverso.errors import InversoError
 from inverso.experiments import find, run
-from inverso.experiments.baselines import Interpolation
 from inverso.images.io import photo
 from inverso.operators import Bicubic, FFTMask, Identity, RandomMask
-from inverso.stages import Problem
+from inverso.stages import Interpolation, Problem
 from scripts import script
 from stages.toys import LinearPrior
 

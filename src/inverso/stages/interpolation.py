@@ -1,0 +1,177 @@
+"""Interpolation: what one does without any prior, at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.stages.base import DirectStage, Need, Problem, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Kind: TypeAlias = Literal["interpolation", "linear", "bicubic"]
+BATCHED_IMAGE = 4
+TILE = 512
+"""Side of the squares, in pixels, in which a large picture is filled."""
+CONTRAST = 0.2
+"""Typical standard deviation of a photo's pixels around their mean, against which the noise is weighed."""
+
+
+@dataclass(frozen=True)
+class Interpolation(DirectStage):
+    """Interpolate between what was measured, without any prior.
+
+    - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their hull, where
+      there is nothing to interpolate between, the nearest one is taken.
+    - Small pictures are enlarged by bicubic interpolation, as any picture viewer does.
+    - Where neither can be done, as with frequencies and blurs, the pseudo-inverse takes its place; under noise with the
+      ridge `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
+
+    Args:
+        kind: "interpolation" does what suits the measurement. "linear" and "bicubic" do the first or the second, or
+            refuse.
+
+    Raises:
+        ValueError: The kind is unknown. When called: the measurement does not suit it.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import Mask
+        >>> A = Mask(torch.tensor([[1, 0, 1], [1, 0, 1]]))
+        >>> y = A(torch.tensor([[[[0.2, 0.0, 0.4], [0.2, 0.0, 0.4]]]]))
+        >>> inverso.solve(y, A, method="interpolation").image
+        tensor([[[[0.2000, 0.3000, 0.4000],
+                  [0.2000, 0.3000, 0.4000]]]])
+    """
+
+    kind: Kind = "interpolation"
+
+    needs = frozenset({Need.OPERATOR})
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            msg = f"kind must be one of {', '.join(map(repr, get_args(Kind)))}, got {self.kind!r}"
+            raise ValueError(msg)
+
+    @property
+    def name(self) -> str:
+        """What the trace calls it."""
+        return self.kind
+
+    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
+        """Interpolate every picture."""
+        if self.kind == "linear" or (self.kind == "interpolation" and is_masked_picture(problem)):
+            return _filled(problem)
+        smaller = _is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
+        if self.kind == "bicubic" or smaller:
+            return _enlarged(problem)
+        ridge = (problem.noise / CONTRAST) ** 2
+        return problem.operator.pinv(problem.measured, ridge=ridge, image_shape=problem.image_shape)
+
+
+def is_masked_picture(problem: Problem) -> bool:
+    """Tell whether y is a picture of which pixels are known, with all their channels, or are not."""
+    y = problem.y
+    if y.is_complex() or tuple(y.shape[1:]) != problem.image_shape:
+        return False
+    profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
+    return bool((profile == profile[:, :1]).all())
+
+
+def _is_small_picture(problem: Problem) -> bool:
+    y, (channels, _, width) = problem.y, problem.image_shape
+    return not y.is_complex() and y.ndim == BATCHED_IMAGE and y.shape[1] == channels and y.shape[-1] <= width
+
+
+def _enlarged(problem: Problem) -> Tensor:
+    if not _is_small_picture(problem):
+        msg = f"bicubic interpolation enlarges a small picture, and {problem.operator!r} measures none"
+        raise ValueError(msg)
+    return F.interpolate(problem.y, problem.image_shape[1:], mode="bicubic", align_corners=False)
+
+
+def _filled(problem: Problem) -> Tensor:
+    y = problem.y
+    if not is_masked_picture(problem):
+        msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is no mask of pixels"
+        raise ValueError(msg)
+    pictures = y.detach().cpu().double().permute(0, 2, 3, 1).numpy()
+    profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
+    known = (profile[:, 0] > 0).cpu().numpy()
+    filled = np.stack([fill_linearly(picture, mask) for picture, mask in zip(pictures, known, strict=True)])
+    return torch.from_numpy(filled).permute(0, 3, 1, 2).to(y)
+
+
+def fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, tile: int = TILE) -> NDArray[np.float64]:
+    """Fill the unknown pixels of a picture by linear interpolation over a Delaunay triangulation of the known ones.
+
+    A large picture is filled square by square, each with the known pixels in it and around it that its triangles can
+    reach, so that the time grows as the number of pixels.
+
+    Args:
+        picture: `(H, W, C)`; what its unknown pixels hold does not matter.
+        known: `(H, W)`.
+        tile: Side of the squares.
+
+    Returns:
+        The filled picture.
+    """
+    from scipy.ndimage import binary_dilation, distance_transform_edt  # noqa: PLC0415
+
+    if known.all():
+        return picture.copy()
+    distance, nearest = distance_transform_edt(~known, return_indices=True)
+    filled: NDArray[np.float64] = picture[tuple(nearest)]
+    # No triangle with an unknown pixel is wider than the widest circle that holds no known one.
+    reach = 2 * int(np.ceil(distance.max())) + 2
+    # A pixel among known ones is no corner of a triangle that holds an unknown one.
+    beside_holes = binary_dilation(~known, np.ones((5, 5), dtype=bool))
+    corners = known if max(known.shape) <= tile else known & beside_holes
+    for inside, around in _tiles(known.shape, max(tile, 2 * reach), reach):
+        unknown, points = _places(~known, inside), _places(corners, around)
+        values = _linear(points, picture[tuple(points.T)], unknown)
+        if values is not None:
+            right = ~np.isnan(values[:, 0])
+            filled[tuple(unknown[right].T)] = values[right]
+    return filled
+
+
+def _tiles(shape: tuple[int, ...], side: int, reach: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Cut a picture into squares, and give each with the one that is wider by `reach` on every side."""
+    for top in range(0, shape[0], side):
+        for left in range(0, shape[1], side):
+            corner = ((top, min(top + side, shape[0])), (left, min(left + side, shape[1])))
+            inside, around = (
+                tuple(slice(max(0, low - more), high + more) for low, high in corner) for more in (0, reach)
+            )
+            yield (inside[0], inside[1]), (around[0], around[1])
+
+
+def _places(where: NDArray[np.bool_], window: tuple[slice, slice]) -> NDArray[np.int64]:
+    """List the places in a window, `(k, 2)`, counted from the picture's corner."""
+    places: NDArray[np.int64] = np.argwhere(where[window]) + np.array([window[0].start, window[1].start])
+    return places
+
+
+def _linear(
+    points: NDArray[np.int64], values: NDArray[np.float64], wanted: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """Interpolate between points, NaN outside their hull; None where they span no triangle."""
+    from scipy.interpolate import LinearNDInterpolator  # noqa: PLC0415
+    from scipy.spatial import QhullError  # noqa: PLC0415
+
+    if len(wanted) == 0:
+        return None
+    try:
+        answer: NDArray[np.float64] = LinearNDInterpolator(points, values)(wanted)
+    except (QhullError, ValueError):
+        # Fewer than three points, or all on one line.
+        return None
+    return answer

@@ -1,0 +1,147 @@
+"""Total variation: of the images that agree with y, one with few and short edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.checks import check_count, check_positive
+from inverso.stages.back_project import squared_norm
+from inverso.stages.base import Need, Problem, Stage, State
+from inverso.stages.interpolation import is_masked_picture
+from inverso.stages.passes import follow
+
+STEP = 0.03
+"""Length of a step of the image for a dual variable of length 1: about the contrast that still has to move."""
+START_RIDGE = 1e-2
+AT_ONCE = 2**18
+"""Numbers that are worked on at once on a CPU: few enough to stay in its cache."""
+
+
+@dataclass(frozen=True)
+class TotalVariation(Stage):
+    """Minimize `|A x - y|^2 / (2 |A|^2) + weight TV(x)` (Rudin et al. 1992) without any prior, at any size.
+
+    TV(x) sums the lengths of the gradient of every pixel and channel. The primal-dual method of Chambolle and Pock
+    (2011, algorithm 1) goes back and forth between x and a vector q per pixel of length at most 1:
+
+        q <- (q + grad(2 x - x') / (8 t)) / max(1, |.|),   x <- P(x - t grad^T q),   t = 0.03
+
+    with the x' before x, and P(z) the image near z that agrees with y, `A.project(z, y, ridge)` with the ridge
+    `weight |A|^2 / t`. It starts from the image of the stage before it, or from a plain answer. Dividing by the squared
+    norm of the operator makes one weight mean the same for all operators.
+
+    Args:
+        weight: Of the total variation; by default `0.2 noise + 3 noise^2`, and no less than 0.001, which suits photos
+            under masks, blurs and sampled frequencies alike.
+        steps: Of the method; 40 bring a photo to within 0.1 dB of the minimum.
+
+    Raises:
+        ValueError: A setting lies outside its range.
+
+    Example:
+        >>> import torch, inverso
+        >>> from inverso.operators import Identity
+        >>> from inverso.stages import TotalVariation
+        >>> y = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 4, 4)
+        >>> x = inverso.solve(y, Identity(), method=TotalVariation(0.1, steps=200), progress=False).image
+        >>> [round(value, 2) for value in x[0, 0, 0].tolist()]
+        [0.05, 0.05, 0.95, 0.95]
+    """
+
+    weight: float | None = None
+    steps: int = 40
+
+    name = "tv"
+    needs = frozenset({Need.OPERATOR})
+
+    def __post_init__(self) -> None:
+        if self.weight is not None:
+            check_positive(self.weight, name="weight")
+        check_count(self.steps, name="steps")
+
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Reconstruct the whole batch."""
+        with torch.no_grad():
+            return follow(self.name, problem, state, self._iterates(problem, state), total=self.steps)
+
+    def weight_of(self, problem: Problem) -> float:
+        """Give the weight for the noise of a problem."""
+        if self.weight is not None:
+            return self.weight
+        return max(0.2 * problem.noise + 3 * problem.noise**2, 0.001)
+
+    def _iterates(self, problem: Problem, state: State) -> Iterator[Tensor]:
+        A, y = problem.operator, problem.measured
+        norm = squared_norm(problem, like=y.new_empty(len(y), *problem.image_shape, dtype=y.real.dtype))
+        ridge = norm.clamp_min(1e-12) * self.weight_of(problem) / STEP
+        x = _start(problem, state, norm)
+        ahead, dual = x, _Dual(x)
+        for _ in range(self.steps):
+            following = A.project(dual.climb(ahead, x, step=STEP), y, ridge=ridge)
+            ahead, x = 2 * following - x, following
+            yield x
+
+
+def _start(problem: Problem, state: State, norm: Tensor) -> Tensor:
+    """Give the image of the stage before, or a plain answer that costs little."""
+    if state.image is not None:
+        return state.image
+    if is_masked_picture(problem):
+        known = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
+        return fill_from_coarse(problem.measured * known, known)
+    # With a ridge, since the pseudo-inverse of a blur would begin with its noise blown up.
+    return problem.operator.pinv(problem.measured, ridge=START_RIDGE * norm, image_shape=problem.image_shape)
+
+
+def fill_from_coarse(sums: Tensor, weights: Tensor) -> Tensor:
+    """Fill unknown pixels from means over the smallest squares, of side 2, 4, 8 and so on, that hold a known one.
+
+    Args:
+        sums: Pixels times their weights, `(n, C, H, W)`.
+        weights: 0 where nothing is known.
+    """
+    own = sums / weights.clamp_min(torch.finfo(sums.dtype).tiny)
+    if bool((weights > 0).all()) or max(sums.shape[-2:]) == 1:
+        return own
+    coarse = fill_from_coarse(*(F.avg_pool2d(values, 2, ceil_mode=True) for values in (sums, weights)))
+    finer = F.interpolate(coarse, sums.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.where(weights > 0, own, finer)
+
+
+class _Dual:
+    """The dual variable of the total variation: a vector q for every pixel of every channel.
+
+    All that is done to it is local, and so it is done strip by strip: a large picture would not fit into the cache.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self.down, self.right = torch.zeros_like(like), torch.zeros_like(like)
+        whole = like.device.type != "cpu"
+        self.rows = like.shape[-2] if whole else max(1, AT_ONCE * like.shape[-2] // like.numel())
+
+    def climb(self, ahead: Tensor, x: Tensor, *, step: float) -> Tensor:
+        """Move q by the gradient of `ahead` over `8 step`, shorten it to 1, and return `x - step grad^T q`."""
+        height, answer = x.shape[-2], x.clone()
+        for top in range(0, height, self.rows):
+            bottom = min(top + self.rows, height)
+            # Beyond the last row and column there is no difference.
+            lower = min(bottom, height - 1)
+            down, right = self.down[..., top:bottom, :], self.right[..., top:bottom, :]
+            strip = ahead[..., top:bottom, :]
+            below = ahead[..., top + 1 : lower + 1, :] - ahead[..., top:lower, :]
+            down[..., : lower - top, :].add_(below, alpha=1 / (8 * step))
+            right[..., :-1].add_(strip[..., 1:] - strip[..., :-1], alpha=1 / (8 * step))
+            length = torch.hypot(down, right).clamp_min_(1)
+            down.div_(length)
+            right.div_(length)
+            part = answer[..., top:bottom, :]
+            part.add_(down, alpha=step).add_(right, alpha=step)
+            part[..., 1:].sub_(right[..., :-1], alpha=step)
+            above = self.down[..., max(top - 1, 0) : bottom - 1, :]
+            part[..., part.shape[-2] - above.shape[-2] :, :].sub_(above, alpha=step)
+        return answer

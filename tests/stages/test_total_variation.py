@@ -1,0 +1,104 @@
+"""Total variation: known minima, any operator, large pictures strip by strip."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import inverso
+from inverso.images import photo
+from inverso.metrics import psnr
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomMask
+from inverso.stages import Problem, TotalVariation, total_variation
+from inverso.stages.back_project import squared_norm
+
+
+def gradient(x: torch.Tensor) -> torch.Tensor:
+    """Differences to the pixel below and to the right, `(2, n, C, H, W)`; 0 at the border."""
+    down, right = torch.zeros_like(x), torch.zeros_like(x)
+    down[..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
+    right[..., :-1] = x[..., 1:] - x[..., :-1]
+    return torch.stack([down, right])
+
+
+def objective(x: torch.Tensor, A, y: torch.Tensor, weight: float) -> float:
+    """What is minimized, summed over the batch."""
+    norm = squared_norm(Problem(y, A), like=x)
+    misfit = (A(x) - A.restrict(y, image_shape=tuple(x.shape[1:]))).abs().square().flatten(1).sum(dim=1)
+    return float((misfit / norm / 2).sum() + weight * gradient(x).square().sum(dim=0).sqrt().sum())
+
+
+def test_a_known_minimum():
+    # A step of height 1 between two halves of n columns, measured whole: each half moves by weight / n.
+    x = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
+    x[..., 4:] = 1
+    image = inverso.solve(x, Identity(), method=TotalVariation(0.1, steps=500), progress=False).image
+    torch.testing.assert_close(image[..., :4], torch.full_like(image[..., :4], 0.1 / 4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(image[..., 4:], torch.full_like(image[..., 4:], 1 - 0.1 / 4), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "A", [FFTMask(0.3, density="gaussian"), Bicubic(4), RandomMask(0.4), GaussianBlur(5, 1.0)], ids=repr
+)
+def test_it_comes_near_the_minimum_and_beats_the_pseudo_inverse(A):
+    x = photo("astronaut", size=32).double()
+    y = A.measure(x, noise=0.05)
+    short, long = (
+        inverso.solve(y, A, method=TotalVariation(0.02, steps=steps), progress=False).image for steps in (40, 300)
+    )
+    assert objective(short, A, y, 0.02) < 1.02 * objective(long, A, y, 0.02)
+    assert abs(float(psnr(short, x) - psnr(long, x))) < 0.15
+    assert float(psnr(short, x) - psnr(inverso.solve(y, A, method="pinv").image, x)) > 0.5
+
+
+def test_strips_change_nothing(monkeypatch):
+    A = RandomMask(0.3, seed=(1, 2))
+    y = A.measure(torch.cat([photo(name, size=24) for name in ("astronaut", "coffee")]))
+    whole = inverso.solve(y, A, method="tv", progress=False).image
+    for at_once in (1, 24 * 3 * 2 * 5):
+        monkeypatch.setattr(total_variation, "AT_ONCE", at_once)
+        torch.testing.assert_close(inverso.solve(y, A, method="tv", progress=False).image, whole, rtol=0, atol=1e-6)
+
+
+def test_a_step_of_the_dual_by_its_formula():
+    generator = torch.Generator().manual_seed(5)
+    ahead, x = torch.rand(2, 1, 2, 7, 6, dtype=torch.float64, generator=generator)
+    dual = total_variation._Dual(x)
+    answer = dual.climb(ahead, x, step=0.02)
+    q = gradient(ahead) / (8 * 0.02)
+    q = q / q.square().sum(dim=0).sqrt().clamp_min(1)
+    torch.testing.assert_close(torch.stack([dual.down, dual.right]), q)
+    # grad^T q is the gradient of <grad x, q>.
+    variable = x.clone().requires_grad_()
+    (back,) = torch.autograd.grad((gradient(variable) * q).sum(), variable)
+    torch.testing.assert_close(answer, x - 0.02 * back)
+
+
+def test_the_weight_follows_the_noise():
+    x = photo("coffee", size=32)
+    y = Identity().measure(x, noise=0.1)
+    denoised = inverso.solve(y, Identity(), method="tv", noise=0.1, progress=False).image
+    assert float(psnr(denoised, x) - psnr(y, x)) > 2
+    exact = inverso.solve(x, Identity(), method="tv", progress=False).image
+    assert float(psnr(exact, x)) > 40
+
+
+def test_it_goes_on_from_the_stage_before():
+    A = RandomMask(0.3)
+    y = A.measure(photo("coffee", size=24))
+    found = inverso.solve(y, A, method="interpolation+tv", progress=False)
+    assert [record.name for record in found.stages] == ["interpolation", "tv"]
+    assert found.stages[1].evaluations == 40
+
+
+def test_unknown_pixels_are_filled_from_coarser_pictures():
+    known = torch.zeros(1, 1, 4, 4)
+    known[..., 0, 0], known[..., 3, 3] = 1, 1
+    filled = total_variation.fill_from_coarse(known * torch.tensor(0.5), known)
+    torch.testing.assert_close(filled, torch.full_like(filled, 0.5))
+
+
+@pytest.mark.parametrize("settings", [{"weight": 0}, {"weight": -1.0}, {"steps": 0}])
+def test_refusals(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        TotalVariation(**settings)
