@@ -19,7 +19,7 @@ from inverso.checks import (
     check_non_negative,
 )
 from inverso.operators.iterative import LeastSquares
-from inverso.operators.plans import CACHE, Plan, Ridge, image_shape_of, real_dtype
+from inverso.operators.plans import CACHE, Plan, Ridge, image_shape_of, in_a_transform, real_dtype
 from inverso.types import ImageShape, Seed
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def _check_ridge(ridge: Ridge, y: Tensor, trailing: int) -> Ridge:
     if tuple(ridge.shape) not in {(), leading}:
         msg = f"ridge must be a number or one per measurement {leading}, got shape {tuple(ridge.shape)}"
         raise ValueError(msg)
-    if not bool((ridge >= 0).all()):
+    if not in_a_transform() and not bool((ridge >= 0).all()):
         msg = f"ridge must be at least 0, got {ridge.min().item()}"
         raise ValueError(msg)
     return ridge.to(y.device, real_dtype(y.dtype))

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from inverso.errors import ConvergenceWarning
 from inverso.operators import implicit
+from inverso.operators.plans import in_a_transform
 
 LinearMap = Callable[[Tensor], Tensor]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
@@ -48,14 +49,31 @@ class LeastSquares(implicit.ImplicitInverse):
             y: Right-hand sides.
             ridge: At least 0; one number, or one per item.
 
+        Raises:
+            NotImplementedError: torch.func transforms one of those tensors.
+
         Warns:
             ConvergenceWarning: The relative residual `|A^T r - ridge x| / |A^T y|` stayed above 1e-12 (float64) or
                 1e-6, and above what rounding leaves.
         """
         x = implicit.solve(self, y, ridge)
-        if torch.is_grad_enabled() and torch._C._functorch.peek_interpreter_stack() is None:
-            return self._with_own_gradient(x, y, ridge)
-        return x
+        if in_a_transform():
+            self._refuse_transformed_tensors(x)
+            return x
+        return self._with_own_gradient(x, y, ridge) if torch.is_grad_enabled() else x
+
+    def _refuse_transformed_tensors(self, x: Tensor) -> None:
+        """Refuse what would be a silent zero: a derivative in the operator's own tensors under torch.func."""
+        image = self.A(torch.zeros(x.shape, dtype=x.dtype, device=x.device))
+        while not (image.requires_grad or torch.autograd.forward_ad.unpack_dual(image).tangent is not None):
+            if not torch._C._functorch.is_functorch_wrapped_tensor(image):
+                return
+            image = torch._C._functorch.get_unwrapped(image)
+        msg = (
+            f"under torch.func the iterative pseudo-inverse of {self.name} cannot be differentiated in the tensors "
+            "that the operator is made of, and one of them asks for it: use autograd, requires_grad_() and backward()"
+        )
+        raise NotImplementedError(msg)
 
     def _with_own_gradient(self, x: Tensor, y: Tensor, ridge: float | Tensor) -> Tensor:
         """Let gradients flow into the tensors that A is made of, where it is made of some that ask for them.

@@ -138,6 +138,11 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
+def in_a_transform() -> bool:
+    """Say whether a transform of torch.func is at work, in which values cannot be asked for."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def cutoff(eps: float, sides: Iterable[int]) -> float:
     """Give the relative size below which a singular value is taken for rounding of zero: `eps` times the longest side.
 
