@@ -46,6 +46,7 @@ from inverso.priors import (
     PhotoDenoiser,
     SinGAN,
     StyleGAN2,
+    TiledDenoiser,
     WrappedDenoiser,
     WrappedPrior,
 )
@@ -271,6 +272,7 @@ DENOISERS: dict[str, Callable[[], Denoiser]] = {
     "PhotoDenoiser": lambda: PhotoDenoiser(widths=(8, 8, 8), blocks=(1, 1, 1, 1, 1)),
     "DiffusionDenoiser": make_diffusion,
     "EDMDenoiser": make_edm,
+    "TiledDenoiser": lambda: TiledDenoiser(FFDNet(width=4, depth=3), tile=16, overlap=6),
 }
 
 STAGES: dict[str, Callable[[], Stage]] = {

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from inverso.checks import check_count
+from inverso.checks import check_count, check_image
+
+TILE = 512
+OVERLAP = 64
+GRID = 64
+"""What corners of windows are multiples of, for networks that do not tell their coarsest grid."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Tile:
         return image[..., top:bottom, left:right]
 
 
-def tiles(height: int, width: int, *, side: int, margin: int, multiple: int = 1) -> Iterator[Tile]:
+def tiles(
+    height: int, width: int, *, side: int, margin: int, multiple: int = 1, same_size: bool = False
+) -> Iterator[Tile]:
     """Cut an image into tiles that meet and windows that overlap.
 
     Args:
@@ -44,6 +50,8 @@ def tiles(height: int, width: int, *, side: int, margin: int, multiple: int = 1)
         side: Of a window; an image that is no larger is one tile.
         margin: Pixels around a tile that are looked at, where there are any.
         multiple: What the corners of windows are multiples of.
+        same_size: Whether every window of a larger image has `side` pixels, and none is cut short by the border; the
+            last ones do not start at multiples then.
 
     Raises:
         ValueError: A number is not positive, or twice the margin leaves nothing of a window.
@@ -66,32 +74,54 @@ def tiles(height: int, width: int, *, side: int, margin: int, multiple: int = 1)
     for top in range(0, height, step):
         for left in range(0, width, step):
             bottom, right = min(top + step, height), min(left + step, width)
-            window = (
-                max(0, top - margin),
-                max(0, left - margin),
-                min(height, bottom + margin),
-                min(width, right + margin),
+            rows, columns = (
+                _looked_at(first, last, length, margin, side if same_size else None)
+                for first, last, length in ((top, bottom, height), (left, right, width))
             )
+            window = (rows[0], columns[0], rows[1], columns[1])
             yield Tile(top, left, bottom, right, window)
 
 
+def _looked_at(first: int, last: int, length: int, margin: int, side: int | None) -> tuple[int, int]:
+    start, stop = max(0, first - margin), min(length, last + margin)
+    if side is None or stop - start >= side:
+        return start, stop
+    start = max(0, min(start, length - side))
+    return start, min(length, start + side)
+
+
 def in_tiles(
-    work: Callable[[Tensor], Tensor], image: Tensor, *, side: int, margin: int, multiple: int = 1, scale: int = 1
+    work: Callable[..., Tensor],
+    images: Tensor,
+    *conditions: Tensor,
+    side: int,
+    margin: int,
+    multiple: int = 1,
+    same_size: bool = False,
+    progress: bool = False,
 ) -> Tensor:
-    """Work on an image tile by tile.
+    """Work on images tile by tile, in the memory of one window.
 
     Where the answer at a pixel depends on no pixel further away than the margin, it is that of the whole image.
 
     Args:
-        work: Maps `(n, C, h, w)` to `(n, C', scale h, scale w)`.
-        image: `(n, C, H, W)`.
+        work: Maps a window `(1, C, h, w)`, and what `conditions` hold for that image, to `(1, C', s h, s w)` with a whole
+            number s, 1 but for work that enlarges.
+        images: `(n, C, H, W)`.
+        conditions: What else the work is given, one entry for each image.
         side: Of a window.
         margin: How far the work looks.
         multiple: What the corners of windows are multiples of: the coarsest grid that the work has.
-        scale: By which the answer is larger.
+        same_size: Whether every window of a larger image has `side` pixels.
+        progress: Whether to show a bar.
 
     Returns:
-        `(n, C', scale H, scale W)`.
+        `(n, C', s H, s W)`.
+
+    Raises:
+        TypeError: The images are no float tensor, or a size is no integer.
+        ValueError: The images have another shape, a size does not go with the others, or the answers have other sizes
+            than the windows.
 
     Example:
         >>> import torch
@@ -101,16 +131,109 @@ def in_tiles(
         >>> torch.allclose(in_tiles(blur, x, side=10, margin=1), blur(x))
         True
     """
-    height, width = image.shape[-2:]
+    if check_image(images, name="images").ndim != 4:
+        msg = f"images must have shape (n, C, H, W), got {tuple(images.shape)}"
+        raise ValueError(msg)
+    height, width = images.shape[-2:]
+    cut = tiles(height, width, side=side, margin=margin, multiple=multiple, same_size=same_size)
+    pieces = [(k, tile) for tile in cut for k in range(len(images))]
     answer: Tensor | None = None
-    for tile in tiles(height, width, side=side, margin=margin, multiple=multiple):
-        piece = work(tile.look(image))
+    scale = 1
+    for k, tile in _shown(pieces, progress=progress):
+        window = tile.look(images[k : k + 1])
+        piece = work(window, *(condition[k : k + 1] for condition in conditions))
+        if answer is None:
+            scale = _scale(window, piece)
+            answer = piece.new_empty(len(images), piece.shape[1], scale * height, scale * width)
+        if piece.shape[2:] != (scale * window.shape[2], scale * window.shape[3]):
+            msg = f"a window of shape {tuple(window.shape)} was answered with shape {tuple(piece.shape)}"
+            raise ValueError(msg)
         top, left = tile.window[:2]
         rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
         columns = slice(scale * (tile.left - left), scale * (tile.right - left))
-        if answer is None:
-            answer = piece.new_empty(*piece.shape[:-2], scale * height, scale * width)
-        answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
+        answer[k : k + 1, :, scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
             ..., rows, columns
         ]
-    return torch.empty_like(image) if answer is None else answer
+    if answer is None:
+        msg = f"images of shape {tuple(images.shape)} have no tiles"
+        raise ValueError(msg)
+    return answer
+
+
+class Tiled(nn.Module):
+    """Let a network work on large images piece by piece: `restored = Tiled(restorer)(photo)`.
+
+    Where an output pixel depends on no input pixel further away than `overlap`, the answer is that of the whole image;
+    where it does, seams may be seen, and fade with larger overlaps. Denoisers have `inverso.priors.TiledDenoiser`.
+
+    Args:
+        network: Maps images `(n, C, H, W)` to images of the same size, or a whole number of times as large.
+        tile: Height and width of a piece. It bounds the memory.
+        overlap: Pixels on each side of a piece that are computed and not used.
+        progress: Whether to show a bar.
+
+    Raises:
+        TypeError: The network is no module, or a size no integer.
+        ValueError: The pieces are not larger than twice the overlap.
+
+    Example:
+        >>> import torch
+        >>> from inverso.images.tiling import Tiled
+        >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1)
+        >>> x = torch.rand(2, 3, 40, 70)
+        >>> torch.allclose(Tiled(blur, tile=32, overlap=4)(x), blur(x))
+        True
+    """
+
+    def __init__(self, network: nn.Module, *, tile: int = TILE, overlap: int = OVERLAP, progress: bool = False) -> None:
+        super().__init__()
+        if not isinstance(network, nn.Module):
+            msg = f"network must be a torch.nn.Module, got {type(network).__name__}"
+            raise TypeError(msg)
+        check_tiles(tile, overlap)
+        self.network, self.tile, self.overlap, self.progress = network, tile, overlap, progress
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images `(n, C, H, W)` piece by piece."""
+        return in_tiles(
+            self.network,
+            images,
+            side=self.tile,
+            margin=self.overlap,
+            multiple=getattr(self.network, "multiple", GRID),
+            progress=self.progress,
+        )
+
+    def extra_repr(self) -> str:
+        """Describe the pieces in the module's printout."""
+        return f"tile={self.tile}, overlap={self.overlap}"
+
+
+def check_tiles(tile: int, overlap: int) -> None:
+    """Refuse pieces that are not larger than twice the overlap.
+
+    Raises:
+        TypeError: A size is no integer.
+        ValueError: A size does not go with the other.
+    """
+    check_count(tile, name="tile")
+    if tile <= 2 * check_count(overlap, name="overlap", minimum=0):
+        msg = f"tile must be larger than twice the overlap, got tile {tile} and overlap {overlap}"
+        raise ValueError(msg)
+
+
+def _scale(window: Tensor, piece: object) -> int:
+    if not isinstance(piece, Tensor) or piece.ndim != 4 or len(piece) != 1:
+        found = f"shape {tuple(piece.shape)}" if isinstance(piece, Tensor) else f"a {type(piece).__name__}"
+        msg = f"a window of shape {tuple(window.shape)} was answered with {found}, expected an image"
+        raise ValueError(msg)
+    return max(1, piece.shape[2] // window.shape[2])
+
+
+def _shown(pieces: list[tuple[int, Tile]], *, progress: bool) -> Iterator[tuple[int, Tile]]:
+    if not progress:
+        yield from pieces
+        return
+    from tqdm.auto import tqdm  # noqa: PLC0415 - costs import time, and only long runs need it
+
+    yield from tqdm(pieces, unit="tile")

@@ -12,6 +12,7 @@ from inverso.priors.denoisers import (
     FDnCNN,
     FFDNet,
     PhotoDenoiser,
+    TiledDenoiser,
 )
 from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
@@ -42,6 +43,7 @@ __all__ = [
     "SinGAN",
     "StyleGAN2",
     "StylePrior",
+    "TiledDenoiser",
     "WrappedDenoiser",
     "WrappedPrior",
     "available",

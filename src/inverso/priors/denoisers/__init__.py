@@ -6,6 +6,7 @@ from inverso.priors.denoisers.drunet import DRUNet
 from inverso.priors.denoisers.edm import EDMDenoiser
 from inverso.priors.denoisers.ffdnet import FFDNet
 from inverso.priors.denoisers.network import PhotoDenoiser
+from inverso.priors.denoisers.tiled import TiledDenoiser
 
 __all__ = [
     "IRCNN",
@@ -16,4 +17,5 @@ __all__ = [
     "FDnCNN",
     "FFDNet",
     "PhotoDenoiser",
+    "TiledDenoiser",
 ]
