@@ -14,6 +14,7 @@ from torch import nn
 from inverso.images.tiling import Tiled, in_tiles, tiles
 from inverso.priors import DRUNet, FFDNet, TiledDenoiser, WrappedDenoiser
 
+
 @settings(max_examples=40, deadline=None)
 @given(
     height=st.integers(1, 70), width=st.integers(1, 70), side=st.integers(9, 40), margin=st.integers(0, 4),

@@ -13,11 +13,13 @@ from inverso.images.io import (
 )
 from inverso.images.photo import Photo, read_photo, write_photo
 from inverso.images.plotting import grid, loss_curves
+from inverso.images.tiling import Tiled
 
 __all__ = [
     "PHOTOS",
     "Photo",
     "PhotoFolder",
+    "Tiled",
     "grid",
     "load_image",
     "load_measurement",

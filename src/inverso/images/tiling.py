@@ -11,7 +11,7 @@ from inverso.checks import check_count, check_image
 
 TILE = 512
 OVERLAP = 64
-GRID = 64
+GRID = 16
 """What corners of windows are multiples of, for networks that do not tell their coarsest grid."""
 
 
@@ -105,8 +105,8 @@ def in_tiles(
     Where the answer at a pixel depends on no pixel further away than the margin, it is that of the whole image.
 
     Args:
-        work: Maps a window `(1, C, h, w)`, and what `conditions` hold for that image, to `(1, C', s h, s w)` with a whole
-            number s, 1 but for work that enlarges.
+        work: Maps a window `(1, C, h, w)`, and what `conditions` hold for that image, to `(1, C', s h, s w)` with a
+            whole number s, 1 but for work that enlarges.
         images: `(n, C, H, W)`.
         conditions: What else the work is given, one entry for each image.
         side: Of a window.
@@ -169,7 +169,8 @@ class Tiled(nn.Module):
     Args:
         network: Maps images `(n, C, H, W)` to images of the same size, or a whole number of times as large.
         tile: Height and width of a piece. It bounds the memory.
-        overlap: Pixels on each side of a piece that are computed and not used.
+        overlap: Pixels on each side of a piece that are computed and not used, rounded up to the network's `multiple`,
+            or to 16 where it tells none.
         progress: Whether to show a bar.
 
     Raises:

@@ -66,7 +66,7 @@ class TiledDenoiser(Denoiser):
             level,
             side=self.tile,
             margin=self.overlap,
-            multiple=getattr(self.denoiser, "multiple", GRID),
+            multiple=1 if self.same_size else getattr(self.denoiser, "multiple", GRID),
             same_size=self.same_size,
             progress=self.progress,
         )
