@@ -1,6 +1,6 @@
 """Methods of the package deepinv on our operators: plug-and-play with a denoiser (DPIR), and its own CSGM.
 
-deepinv comes with `pip install 'inverso[bench]'`, and is imported when such a method runs.
+deepinv comes with `pip install 'inverso-imaging[bench]'`, and is imported when such a method runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from inverso.stages.csgm import starting_latents
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
 """Maps noisy images `(n, C, H, W)` and the standard deviation of their noise to clean images."""
 
-NO_PACKAGE = "this method needs the package deepinv: pip install 'inverso[bench]'"
+NO_PACKAGE = "this method needs the package deepinv: pip install 'inverso-imaging[bench]'"
 ADDRESS = "https://huggingface.co/deepinv/drunet/resolve/main/"
 FILES: Mapping[int, str] = MappingProxyType(
     {1: "drunet_deepinv_gray_finetune_26k.pth", 3: "drunet_deepinv_color_finetune_22k.pth"}

@@ -8,14 +8,12 @@ import importlib.resources
 import inspect
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import inverso
 
-SOURCE = Path(inverso.__file__).parent
 PUBLIC_MODULES = (
     "inverso",
     "inverso.compression",
@@ -49,7 +47,7 @@ LIGHT = {"PIL", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 
 
 def test_version_is_that_of_the_metadata() -> None:
-    assert inverso.__version__ == importlib.metadata.version("inverso")
+    assert inverso.__version__ == importlib.metadata.version("inverso-imaging")
 
 
 def test_type_information_is_shipped() -> None:
@@ -93,6 +91,14 @@ def test_public_names_are_documented(name: str) -> None:
     assert [name for name, thing in documentable.items() if not thing.__doc__] == []
 
 
-def test_no_source_file_is_longer_than_400_lines() -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
-    assert {str(path.relative_to(SOURCE)): length for path, length in lengths.items() if length > 400} == {}
+@pytest.mark.parametrize("name", ["compression", "jobs", "training"])
+def test_rooms_come_when_they_are_asked_for(name: str) -> None:
+    script = f"import sys, inverso; assert 'inverso.{name}' not in sys.modules; print(inverso.{name}.__name__)"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == f"inverso.{name}"
+
+
+def test_other_names_do_not_exist() -> None:
+    with pytest.raises(AttributeError, match="module 'inverso' has no attribute 'trainings'"):
+        _ = inverso.trainings
+    assert "training" in dir(inverso)

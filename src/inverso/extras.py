@@ -9,19 +9,17 @@ from typing import Any
 
 from inverso.errors import InversoError
 
-DISTRIBUTION = "inverso"
+DISTRIBUTION = "inverso-imaging"
 
 EXTRAS = {
     "deepinv": "interop",
     "lightning_fabric": "train",
-    "lpips": "metrics",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
     "pillow_heif": "heif",
     "pylops": "interop",
-    "torch_fidelity": "metrics",
-    "torchvision": "train",
+    "ray": "ray",
 }
 """Which extra brings an optional package."""
 
@@ -44,7 +42,7 @@ def needing(what: str) -> Iterator[None]:
         >>> with needing("training"):
         ...     raise ModuleNotFoundError(name="lightning_fabric")
         Traceback (most recent call last):
-        inverso.extras.MissingPackageError: training needs the package lightning_fabric: pip install 'inverso[train]'
+        inverso.extras.MissingPackageError: training needs the package lightning_fabric: pip install ...
     """
     try:
         yield

@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-from importlib.metadata import version
 
 import pytest
 
+from inverso import __version__
 from inverso.cli import models as models_command
 
 BAD = {
@@ -116,4 +116,4 @@ def test_module_runs_as_a_program():
 
 def test_version_is_shown(inverso):
     result = inverso("--version")
-    assert (result.exit_code, result.stdout) == (0, f"inverso {version('inverso')}\n")
+    assert (result.exit_code, result.stdout) == (0, f"inverso {__version__}\n")

@@ -193,7 +193,7 @@ class TestExport:
         monkeypatch.setitem(sys.modules, "onnxscript", None)
         result = inverso("export", restorer, "-o", "tiny.onnx")
         assert result.exit_code == 2
-        assert "export needs the package onnxscript: pip install 'inverso[export]'" in result.stderr
+        assert "export needs the package onnxscript: pip install 'inverso-imaging[export]'" in result.stderr
 
 
 def test_only_the_named_layers_are_packed(inverso, restorer: Path, photos: Path) -> None:

@@ -152,7 +152,7 @@ def test_without_the_extra_it_says_what_to_install(inverso, picture, monkeypatch
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     result = inverso("single", "fit", picture, "-o", "m.safetensors")
     assert result.exit_code == 2
-    assert "pip install 'inverso[train]'" in result.stderr
+    assert "pip install 'inverso-imaging[train]'" in result.stderr
 
 
 def test_sample_draws_one(inverso, model, prior):

@@ -52,7 +52,7 @@ def test_without_the_extra_it_says_what_to_install(inverso, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     result = inverso("train", "prior", "--data", "photos", "--out", "run")
     assert result.exit_code == 2
-    assert "training needs the package lightning_fabric: pip install 'inverso[train]'" in result.stderr
+    assert "training needs the package lightning_fabric: pip install 'inverso-imaging[train]'" in result.stderr
 
 
 @pytest.mark.slow

@@ -216,7 +216,9 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, restorer: nn.Module, tmp_path: Path, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InversoError, match=rf"export needs the package {package}: pip install 'inverso\[export\]'"):
+    with pytest.raises(
+        InversoError, match=rf"export needs the package {package}: pip install 'inverso-imaging\[export\]'"
+    ):
         to_onnx(restorer, tmp_path / "tiny.onnx", size=16)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -78,12 +77,6 @@ def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(monkeypatch
     with pytest.raises(InversoError, match=r"fetch https://.*/vgg19-dcbb9e9d\.pth and put the file into") as caught:
         Perceptual("vgg19")
     assert str(folder) in str(caught.value)
-
-
-def test_without_torchvision_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision.models", None)
-    with pytest.raises(InversoError, match=r"needs the package torchvision: pip install 'inverso\[train\]'"):
-        Perceptual("squeezenet1_1", pretrained=False)
 
 
 def test_an_unknown_backbone_is_refused() -> None:

@@ -20,9 +20,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the value of --version
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415
+        from inverso import __version__  # noqa: PLC0415
 
-        typer.echo(f"inverso {version('inverso')}")
+        typer.echo(f"inverso {__version__}")
         raise typer.Exit
 
 

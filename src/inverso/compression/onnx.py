@@ -1,6 +1,6 @@
 """Restorers as ONNX files, which run without PyTorch: on phones, in browsers, in other languages.
 
-Needs the packages of `pip install 'inverso[export]'`.
+Needs the packages of `pip install 'inverso-imaging[export]'`.
 """
 
 from __future__ import annotations

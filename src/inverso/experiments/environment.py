@@ -22,7 +22,7 @@ PACKAGES = (
     "numpy",
     "scipy",
     "scikit-image",
-    "torchmetrics",
+    "kornia",
     "lpips",
     "deepinv",
     "matplotlib",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import fsspec
 
+from inverso.extras import need
 from inverso.images.folders import picture_suffixes, pictures_in
 
 Files: TypeAlias = "str | Path | Sequence[str | Path]"
@@ -187,11 +188,7 @@ def _rows(table: str) -> Iterator[dict[str, Any]]:
         with fsspec.open(table, "rt", newline="", encoding="utf-8") as stream:
             yield from csv.DictReader(stream)
         return
-    try:
-        from pyarrow import parquet  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"to read the table {table} takes the package pyarrow: pip install pyarrow, or give a CSV file"
-        raise ValueError(msg) from error
+    parquet = need("pyarrow.parquet", what=f"the table {table}")
     with fsspec.open(table, "rb") as stream:
         file = parquet.ParquetFile(stream)
         columns = [name for name in ("path", "name") if name in file.schema_arrow.names]

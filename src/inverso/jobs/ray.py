@@ -12,6 +12,7 @@ import numpy as np
 
 from inverso.checks import check_count, check_non_negative
 from inverso.errors import InversoError
+from inverso.extras import need
 from inverso.jobs.supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcomes, Result, Work, photos_together
 
@@ -64,7 +65,7 @@ class Ray:
         Raises:
             InversoError: The package ray is missing, or the cluster has no room for one actor.
         """
-        ray = _ray()
+        ray = need("ray", what="Ray()")
         ours = not ray.is_initialized()
         if ours:
             _connect(ray, self.address)
@@ -132,14 +133,6 @@ class _Actor(Generic[Item, Result]):
         for k, parcel in enumerate(batch["parcel"]):
             parcels[k] = _Parcel(self._supervisor.run(parcel.content))
         return {"parcel": parcels}
-
-
-def _ray() -> Any:  # noqa: ANN401 - a package that may be missing
-    try:
-        return import_module("ray")
-    except ModuleNotFoundError as error:
-        msg = "Ray() needs the package ray: pip install 'inverso[ray]'; Local() works without it"
-        raise InversoError(msg) from error
 
 
 def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401

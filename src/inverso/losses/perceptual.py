@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from inverso.checks import check_image
 from inverso.errors import InversoError
-from inverso.extras import need
 from inverso.losses.feature_matching import Reduction, layer_distance
 from inverso.random import fork_rng
 
@@ -130,7 +129,8 @@ class Perceptual(nn.Module):
 
 
 def _features(backbone: str, taps: Taps, *, pretrained: bool) -> nn.Sequential:
-    models = need("torchvision.models", what="the perceptual loss")
+    from torchvision import models  # noqa: PLC0415 - slow to import
+
     # The constructors draw random weights from the global state, also where others replace them.
     with fork_rng(0):
         try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from inverso.extras import need
 from inverso.metrics.inputs import as_pair, check_side, missing_weights
 from inverso.random import fork_rng
 
@@ -66,15 +65,16 @@ def lpips_network(
     """Load a network of LPIPS once, as a function of two batches in [0, 1]; gradients reach the images.
 
     Raises:
-        InversoError: The package lpips is missing, or the weights are neither stored nor to be had.
+        InversoError: The weights are neither stored nor to be had.
     """
-    package = need("lpips", what="LPIPS")
+    from lpips import LPIPS  # noqa: PLC0415 - slow to import
+
     file = TRUNKS[net][0]
     # Networks are born with random weights, here from a seed of their own and outside any caller's inference mode.
     with torch.inference_mode(mode=False), fork_rng(0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            network = package.LPIPS(net=net, pnet_rand=not pretrained, verbose=False)
+            network = LPIPS(net=net, pnet_rand=not pretrained, verbose=False)
         except OSError as error:
             raise missing_weights(f"LPIPS ({net})", _TRUNK_ADDRESS + file, error) from error
     network = network.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)

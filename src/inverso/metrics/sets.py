@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from inverso.checks import check_count, check_finite, check_image
-from inverso.extras import need
 from inverso.metrics.inputs import INCEPTION_WEIGHTS, missing_weights
 from inverso.random import fork_rng
 
@@ -110,10 +109,11 @@ def _fidelity(
     if weights is not None and not Path(weights).is_file():
         msg = f"there is no weights file {weights}; the default one is {INCEPTION_WEIGHTS}"
         raise FileNotFoundError(msg)
-    torch_fidelity = need("torch_fidelity", what=metric.upper())
+    from torch_fidelity import calculate_metrics  # noqa: PLC0415 - slow to import
+
     with torch.inference_mode(mode=False), fork_rng():
         try:
-            measured: dict[str, float] = torch_fidelity.calculate_metrics(
+            measured: dict[str, float] = calculate_metrics(
                 input1=_Pictures(first),
                 input2=_Pictures(second),
                 cuda=first.is_cuda,

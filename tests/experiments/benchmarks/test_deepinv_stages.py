@@ -215,7 +215,7 @@ class TestWithoutDeepinv:
 
     @pytest.mark.parametrize("method", [PlugAndPlay(), PlugAndPlay("download"), PlugAndPlay(denoiser=keep)], ids=repr)
     def test_plug_and_play_says_how_to_install_it(self, method) -> None:
-        with pytest.raises(InversoError, match=r"needs the package deepinv: pip install 'inverso\[bench\]'"):
+        with pytest.raises(InversoError, match=r"needs the package deepinv: pip install 'inverso-imaging\[bench\]'"):
             solve(torch.rand(1, 3, 16, 16), Identity(), method=method)
 
     def test_csgm_says_how_to_install_it(self) -> None:
