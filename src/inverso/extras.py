@@ -18,6 +18,7 @@ EXTRAS = {
     "onnxruntime": "export",
     "onnxscript": "export",
     "pillow_heif": "heif",
+    "pyarrow": "ray",
     "pylops": "interop",
     "ray": "ray",
 }

@@ -42,7 +42,7 @@ BAD = {
     "two to nowhere": ("solve photo.png copy.png -A identity -m pinv -o none/out", "the folder none does not exist"),
     "two of a name": (
         "solve photo.png sub/photo.jpg -A identity -m pinv -o out",
-        "would both be written to out/photo.png",
+        "photo.png and sub/photo.jpg would both be written as photo",
     ),
     "onto itself": ("solve photo.png -A identity -m pinv -o photo.png", "would be overwritten"),
     "empty folder": ("solve empty -A identity -m pinv -o out", "the folder empty holds neither pictures nor .npz"),

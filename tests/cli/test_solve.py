@@ -2,13 +2,13 @@
 
 import json
 import sys
-from types import ModuleType
 
 import pytest
 import torch
 
 from inverso import priors, solver, stages
 from inverso.images.io import load_image, load_measurement, photo, quantization_noise, save_image, save_measurement
+from inverso.jobs import networks, solving
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, RandomMask
 
@@ -106,8 +106,8 @@ def test_rounding_of_a_picture_counts_as_noise(inverso, picture, monkeypatch, gi
         seen.append(options["noise"])
         return original(*args, **options)
 
-    original = solver.solve
-    monkeypatch.setattr(solver, "solve", spy)
+    original = solving.solve
+    monkeypatch.setattr(solving, "solve", spy)
     assert inverso("solve", picture, "-A", "identity", "-m", "pinv", "--noise", given, "-o", "out.png").exit_code == 0
     assert seen == [quantization_noise(picture) if floor else given]
 
@@ -152,9 +152,8 @@ def test_ctrl_c_keeps_the_best_image_so_far(inverso, prior, y, monkeypatch, tmp_
 
 
 def test_restorers_are_loaded_by_name(inverso, picture, monkeypatch):
-    restorers = ModuleType("inverso.restorers")
-    restorers.load = lambda name: {"brighter": torch.nn.Hardtanh(0.9, 1.0)}[name]
-    monkeypatch.setitem(sys.modules, "inverso.restorers", restorers)
+    known = {"brighter": torch.nn.Hardtanh(0.9, 1.0)}
+    monkeypatch.setattr(networks, "load_restorer", known.__getitem__)
     result = inverso("solve", picture, "-m", "ff", "--restorer", "brighter", "-o", "out.png")
     assert result.exit_code == 0, result.output
     assert float(load_image("out.png").min()) >= 0.89
@@ -217,3 +216,43 @@ def test_diverged_answers_are_kept_too(inverso, prior, y, monkeypatch, tmp_path)
     assert "the best image so far is in out.png" in result.stderr
     assert "error: the loss of stage 'csgm' turned non-finite at step 7" in result.stderr
     assert (tmp_path / "out.png").is_file()
+
+
+def test_the_same_command_goes_on_and_another_one_is_refused(inverso, tmp_path):
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    for name in ("cat", "sub/coffee"):
+        save_image(photo(name.rpartition("/")[2], size=20), tmp_path / "photos" / f"{name}.png")
+    words = ("solve", "photos", "--simulate", "-A", "mask:0.5", "-m", "pinv", "-o", "photos/answers", "--workers", 1)
+    first, second = inverso(*words), inverso(*words)
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    assert (tmp_path / "photos" / "answers" / "sub" / "coffee.png").is_file()
+    assert "2 done" in first.stdout
+    assert "0 done; 2 were there already" in second.stdout
+    other = inverso(*words, "--noise", 0.1)
+    assert other.exit_code == 2
+    assert "noise (0.0 there, 0.1 now)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--on", "moon"), "--on must be local, ray or ray:ADDRESS, got 'moon'"),
+        (("--on", "ray:"), "got 'ray:'"),
+        (("--gpus", 1), "--on ray"),
+        (("--on", "ray", "--device", "cpu"), "leave out --device cpu"),
+        (("--time-limit", -1), "time_limit"),
+    ],
+    ids=str,
+)
+def test_places_that_are_none_are_refused(inverso, picture, words, said):
+    result = inverso("solve", ".", "-A", "identity", "-m", "pinv", "-o", "out", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "\n" not in result.stderr.strip()
+
+
+def test_without_ray_one_line_says_how_to_get_it(inverso, picture, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = inverso("solve", ".", "-A", "identity", "-m", "pinv", "-o", "out", "--on", "ray", "--json")
+    assert result.exit_code == 2
+    assert result.stderr == ("error: Ray() needs the package ray: pip install 'inverso-imaging[ray]'\n")

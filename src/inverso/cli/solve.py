@@ -3,142 +3,47 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.group import EXIT_BAD_INPUT, say_error
-from inverso.cli.inputs import collect, pair_outputs
+from inverso.cli.inputs import pair_outputs
+from inverso.cli.many import (
+    HOUR,
+    Again,
+    Gpus,
+    On,
+    TimeLimit,
+    Workers,
+    are_many,
+    end,
+    pick_executor,
+    print_many,
+    report_many,
+    run_many,
+)
 from inverso.cli.options import OPERATOR_HELP, AsJSON, Device, Noise, Prior, RandomSeed, Size, examples, pick_device
-from inverso.errors import InversoError
-from inverso.operators.spec import OperatorSpec, parse_operator
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from inverso.operators import LinearOperator
-    from inverso.priors import LatentPrior
-    from inverso.reconstruction import Reconstruction
-    from inverso.types import ImageShape
+    from inverso.jobs import Job
 
 EPILOG = examples(
     "inverso solve y.png -A bicubic:4 -o out.png",
     "inverso solve y.npz -A fft:0.3 --prior faces-64 -m csgm+bp -o out.png",
     "inverso solve photo.jpg --simulate -A fft:0.3 --noise 0.02 -o out.png",
     "inverso solve photos/ --simulate -A mask:0.4 -o answers/",
+    "inverso solve photos/ -A bicubic:4 -o answers/ --on ray",
     operators=True,
 )
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is done to every input.
-
-    Args:
-        method: Names of stages, joined by `+`.
-        schedule: Settings of the stages.
-        starts: How many answers are averaged.
-        spec: How y is, or will be, measured.
-        prior: The prior, if a stage needs one.
-        restorer: The restorer, if one was named.
-        noise: Standard deviation of the noise.
-        seed: Of noise and latents.
-        size: Side of the photos without a prior, if given.
-        simulate: Whether inputs are photos that have yet to be measured.
-        device: Where to compute.
-        progress: Whether to show bars.
-    """
-
-    method: str
-    schedule: str
-    starts: int
-    spec: OperatorSpec | None
-    prior: LatentPrior | None
-    restorer: nn.Module | None
-    noise: float
-    seed: int
-    size: int | None
-    simulate: bool
-    device: str
-    progress: bool
-
-    def __post_init__(self) -> None:
-        if self.simulate and self.spec is None:
-            msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
-            raise ValueError(msg)
-
-    def run(self, source: Path, target: Path) -> dict[str, Any]:
-        """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
-        from inverso.images.io import quantization_noise  # noqa: PLC0415
-        from inverso.metrics import psnr  # noqa: PLC0415
-        from inverso.solver import solve as reconstruct  # noqa: PLC0415
-        from inverso.stages import InterruptedStage, NonFiniteLossError  # noqa: PLC0415
-
-        x, y, A = self._read(source)
-        noise = self.noise if self.simulate else max(self.noise, quantization_noise(source))
-        try:
-            answer = reconstruct(
-                y,
-                A,
-                self.prior,
-                self.method,
-                restorer=self.restorer,
-                noise=noise,
-                schedule=self.schedule,
-                starts=self.starts,
-                seed=self.seed,
-                progress=self.progress,
-            )
-        except (InterruptedStage, NonFiniteLossError) as stop:
-            _keep(stop.reconstruction, target)
-            raise
-        except (ValueError, TypeError) as error:
-            msg = f"{source}: {error}"
-            raise ValueError(msg) from error
-        answer.save(target)
-        quality = None if x is None else float(psnr(answer.image.cpu(), x))
-        return {"input": str(source), "path": str(target), **_summary(answer), "psnr": _finite(quality)}
-
-    def try_to_run(self, source: Path, target: Path, *, debug: bool) -> dict[str, Any]:
-        """Do the same for one file of several, none of which stops the others: its error is said and reported."""
-        try:
-            return self.run(source, target)
-        except (ValueError, TypeError, OSError, InversoError) as error:
-            if debug:
-                raise
-            message = str(error) if str(source) in str(error) else f"{source}: {error}"
-            say_error(message)
-            return {"input": str(source), "error": message}
-
-    def _read(self, source: Path) -> tuple[Tensor | None, Tensor, LinearOperator | None]:
-        """Read a photo and measure it, or read a measurement."""
-        from inverso.images.io import load_image, load_measurement  # noqa: PLC0415
-
-        shape = self.image_shape
-        channels = 3 if shape is None else shape[0]
-        if not self.simulate:
-            y = load_measurement(source, channels=channels)
-            return None, y.to(self.device), None if self.spec is None else self.spec.build(shape)
-        x = load_image(source, size=None if shape is None else shape[1], channels=channels)
-        A = cast("OperatorSpec", self.spec).build((channels, *x.shape[2:]))
-        return x, A.measure(x.to(self.device), noise=self.noise, seed=self.seed), A
-
-    @property
-    def image_shape(self) -> ImageShape | None:
-        """Shape of the images, as far as prior or size tell."""
-        if self.prior is not None:
-            return self.prior.image_shape
-        return None if self.size is None else (3, self.size, self.size)
-
-
 def solve(  # noqa: PLR0913 - one argument per option
-    context: typer.Context,
-    inputs: Annotated[list[Path], typer.Argument(help="Measurements (or photos) or folders of them.", metavar="Y...")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Measurements or photos; folders, patterns, tables or URLs.", metavar="Y...")
+    ],
     *,
     operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
     prior: Prior = "faces-64",
@@ -161,67 +66,85 @@ def solve(  # noqa: PLR0913 - one argument per option
     size: Size = None,
     device: Device = None,
     as_json: AsJSON = False,
+    on: On = "local",
+    workers: Workers = None,
+    gpus: Gpus = None,
+    time_limit: TimeLimit = HOUR,
+    again: Again = False,
 ) -> None:
-    """Reconstruct photos from their measurements."""
-    files = collect(inputs)
-    several = len(files) > 1 or any(path.is_dir() for path in inputs)
-    outputs = pair_outputs(files, output, several=several, tag=method)
-    task = Task(
+    """Reconstruct photos from their measurements; of many, the same command goes on where it was stopped."""
+    from inverso.jobs import Job  # noqa: PLC0415
+
+    many = are_many(inputs)
+    outputs = [] if many else pair_outputs([Path(inputs[0])], output, several=False, tag=method)
+    if simulate and operator is None:
+        msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
+        raise ValueError(msg)
+    job = Job(
         method=method,
-        schedule=schedule,
-        starts=starts,
-        spec=None if operator is None else parse_operator(operator),
-        prior=_load_prior(prior, method, schedule, size),
-        restorer=None if restorer is None else _load_restorer(restorer),
+        operator=operator,
+        prior=_needed_prior(prior, method, schedule),
+        restorer=restorer,
         noise=noise,
         seed=seed,
+        schedule=schedule,
+        starts=starts,
         size=size,
         simulate=simulate,
-        device=pick_device(device),
-        progress=not as_json,
     )
-    if several:
-        outputs[0].parent.mkdir(exist_ok=True)
-    if not several:
-        report = task.run(files[0], outputs[0])
+    if many:
+        executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
+        summary = run_many(inputs, job, output, executor, again=again, progress=not as_json)
         if as_json:
-            typer.echo(json.dumps(report, indent=2))
+            typer.echo(json.dumps({"images": report_many(summary)}, indent=2))
         else:
-            _print_stages(report)
+            print_many(summary)
+        end(summary)
         return
-    debug = bool(context.find_root().params.get("debug"))
-    reports = [task.try_to_run(source, target, debug=debug) for source, target in zip(files, outputs, strict=True)]
+    report = _solve_one(job, Path(inputs[0]), outputs[0], device=pick_device(device), progress=not as_json)
     if as_json:
-        typer.echo(json.dumps({"images": reports}, indent=2))
+        typer.echo(json.dumps(report, indent=2))
     else:
-        _print_images([report for report in reports if "error" not in report])
-    if any("error" in report for report in reports):
-        raise typer.Exit(EXIT_BAD_INPUT)
+        _print_stages(report)
 
 
-def _load_prior(name: str, method: str, schedule: str, size: int | None) -> LatentPrior | None:
-    """Load the prior if a stage of the method needs one."""
+def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: bool) -> dict[str, Any]:
+    """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
+    from inverso.jobs.solving import finite, stages_told  # noqa: PLC0415
+    from inverso.metrics import psnr  # noqa: PLC0415
+    from inverso.stages import InterruptedStage, NonFiniteLossError  # noqa: PLC0415
+
+    solving = job.open(device)
+    measured = solving.measure(source, seed=job.seed)
+    try:
+        answer = solving.solve(measured, progress=progress)
+    except (InterruptedStage, NonFiniteLossError) as stop:
+        _keep(stop.reconstruction, target)
+        raise
+    except (ValueError, TypeError) as error:
+        msg = f"{source}: {error}"
+        raise ValueError(msg) from error
+    answer.save(target)
+    residual = None if answer.residual is None else finite(float(answer.residual.mean()))
+    quality = None if measured.x is None else finite(float(psnr(answer.image.cpu(), measured.x)))
+    return {
+        "input": str(source),
+        "path": str(target),
+        "stages": stages_told(answer),
+        "residual": residual,
+        "psnr": quality,
+    }
+
+
+def _needed_prior(names: str, method: str, schedule: str) -> str | tuple[str, str] | None:
+    """Read the prior's name, or two names with a comma, if a stage of the method needs it."""
     from inverso.methods import stages_of  # noqa: PLC0415
-    from inverso.priors import LatentPrior, load  # noqa: PLC0415
     from inverso.stages.base import Need, needs_of  # noqa: PLC0415
 
-    if Need.PRIOR not in needs_of(stages_of(method, schedule=schedule)):
+    if not {Need.PRIOR, Need.STYLES, Need.DENOISER} & needs_of(stages_of(method, schedule=schedule)):
         return None
-    prior = load(name, kind=LatentPrior)
-    channels, height, width = prior.image_shape
-    if height != width or channels not in {1, 3}:
-        msg = f"the prior {name!r} makes images of shape {prior.image_shape}; the command line takes square photos only"
-        raise ValueError(msg)
-    if size not in {None, height}:
-        msg = f"the prior {name!r} makes images of {height} pixels, so --size can only be {height}, got {size}"
-        raise ValueError(msg)
-    return prior
-
-
-def _load_restorer(name: str) -> nn.Module:
-    from inverso.restorers import load  # noqa: PLC0415
-
-    return load(name)
+    first, comma, second = names.partition(",")
+    return (first.strip(), second.strip()) if comma else first
 
 
 def _keep(answer: object, target: Path) -> None:
@@ -229,24 +152,6 @@ def _keep(answer: object, target: Path) -> None:
     if answer is not None:
         answer.save(target)  # type: ignore[attr-defined]
         typer.echo(f"the best image so far is in {target}", err=True)
-
-
-def _summary(answer: Reconstruction) -> dict[str, Any]:
-    stages = [
-        {
-            "name": record.name,
-            "seconds": round(record.seconds, 3),
-            "evaluations": record.evaluations,
-            **({"note": record.note} if record.note else {}),
-        }
-        for record in answer.stages
-    ]
-    residual = None if answer.residual is None else _finite(float(answer.residual.mean()))
-    return {"stages": stages, "residual": residual}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _print_stages(report: dict[str, Any]) -> None:
@@ -261,12 +166,3 @@ def _print_stages(report: dict[str, Any]) -> None:
         if report[name] is not None:
             typer.echo(f"{name} {report[name]:.4g}{unit}")
     typer.echo(f"wrote {report['path']}")
-
-
-def _print_images(reports: list[dict[str, Any]]) -> None:
-    table = Table("image", "seconds", "residual", "PSNR", box=None, pad_edge=False)
-    for report in reports:
-        seconds = sum(record["seconds"] for record in report["stages"])
-        numbers = ("–" if report[name] is None else f"{report[name]:.4g}" for name in ("residual", "psnr"))
-        table.add_row(report["path"], f"{seconds:.1f}", *numbers)
-    Console().print(table)

@@ -12,6 +12,7 @@ from inverso.jobs.photo_job import Described
 if TYPE_CHECKING:
     from inverso.jobs.networks import Networks
     from inverso.jobs.solving import Solving
+    from inverso.types import ImageShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,4 +130,16 @@ class Job:
             parse_operator(self.operator)
             has |= {Need.OPERATOR}
         check_needs(stages, has)
+        self._check_size(networks.image_shape)
         return networks
+
+    def _check_size(self, shape: ImageShape | None) -> None:
+        if shape is None:
+            return
+        channels, height, width = shape
+        if height != width or channels not in {1, 3}:
+            msg = f"the prior {self.prior!r} makes images of shape {shape}; photos are cropped to squares"
+            raise ValueError(msg)
+        if self.size not in {None, height}:
+            msg = f"the prior {self.prior!r} makes {height} pixels, so size can only be {height}, got {self.size}"
+            raise ValueError(msg)

@@ -73,6 +73,13 @@ def list_photos(files: Files) -> list[Photo]:
     return photos if len(seen) == len(photos) else list({photo.name: photo for photo in photos}.values())
 
 
+def is_file(given: str) -> bool:
+    """Tell a picture or measurement, there or missing, from what may stand for several."""
+    if given.lower().endswith(TABLES) or is_url(given) or Path(given).is_dir():
+        return False
+    return Path(given).exists() or not _MAGIC & set(given)
+
+
 def is_url(path: str) -> bool:
     """Tell a URL from a path."""
     return "://" in path

@@ -75,13 +75,13 @@ class _Worker:
         return [records[photo.name] for photo in photos]
 
     def _read(self, photo: Photo) -> _Read:
-        stamp, digest = stamp_of(photo), None
+        stamp, digest, file = stamp_of(photo), None, Path(photo.path)
         try:
             with _local(photo.path, self.work_.base) as file:
                 digest = _digest(file)
                 return _Read(photo, stamp, digest, self.opened.read(file, photo.name))
         except Exception as error:  # of a million photos, one may fail in any way
-            return _Read(photo, stamp, digest, reason=_reason(error))
+            return _Read(photo, stamp, digest, reason=_reason(error).replace(str(file), photo.path))
 
     def _answer(self, group: Sequence[_Read]) -> list[Record]:
         begin = time.perf_counter()

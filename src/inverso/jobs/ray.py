@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Generic
 
 import numpy as np
@@ -14,7 +15,7 @@ from inverso.checks import check_count, check_non_negative
 from inverso.errors import InversoError
 from inverso.extras import need
 from inverso.jobs.supervisor import Limits, Supervisor
-from inverso.jobs.work import Item, Outcomes, Result, Work, photos_together
+from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
 
 # Ray Data keeps a few hundred bytes per chunk in the driver, so that a million photos come in waves.
 WAVE = 10_000
@@ -63,7 +64,8 @@ class Ray:
         """Do the work; every chunk's results come as it ends, in any order.
 
         Raises:
-            InversoError: The package ray is missing, or the cluster has no room for one actor.
+            MissingPackageError: The package ray is missing.
+            InversoError: The cluster has no room for one actor, or is lost.
         """
         ray = need("ray", what="Ray()")
         ours = not ray.is_initialized()
@@ -74,12 +76,16 @@ class Ray:
             left = iter(chunks)
             while wave := list(itertools.islice(left, WAVE)):
                 yield from self._wave(work, wave, actors)
+        except ray.exceptions.RayError as error:
+            msg = f"Ray gave up: {str(error).strip().splitlines()[-1]}; what was done is kept"
+            raise InversoError(msg) from error
         finally:
             if ours:
                 ray.shutdown()
 
     def _wave(self, work: Work[Item, Result], chunks: Sequence[Sequence[Item]], actors: int) -> Outcomes[Item, Result]:
-        data = import_module("ray.data")
+        data = need("ray.data", what="Ray()")
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         data.DataContext.get_current().enable_progress_bars = False
         rows = data.from_items([{"parcel": _Parcel(list(chunk))} for chunk in chunks], override_num_blocks=len(chunks))
         answered = rows.map_batches(
@@ -93,6 +99,8 @@ class Ray:
         )
         for batch in answered.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
             for parcel in batch["parcel"]:
+                if isinstance(parcel.content, Exception):
+                    raise parcel.content
                 yield parcel.content
 
     def _actors(self, resources: dict[str, float]) -> int:
@@ -131,13 +139,18 @@ class _Actor(Generic[Item, Result]):
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         parcels = np.empty(len(batch["parcel"]), dtype=object)
         for k, parcel in enumerate(batch["parcel"]):
-            parcels[k] = _Parcel(self._supervisor.run(parcel.content))
+            parcels[k] = _Parcel(self._run(parcel.content))
         return {"parcel": parcels}
+
+    def _run(self, chunk: Sequence[Item]) -> Outcome[Item, Result] | Exception:
+        try:
+            return self._supervisor.run(chunk)
+        except Exception as error:
+            # As it is, and not in the wrappings of Ray: it ends the run, and the driver has to know it.
+            return error
 
 
 def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401
-    import os  # noqa: PLC0415
-
     quiet = {"log_to_driver": False, "logging_level": "error"}
     if address is not None or os.environ.get("RAY_ADDRESS"):
         ray.init(address=address, **quiet)

@@ -1,0 +1,150 @@
+"""Options and words of commands that do a job for many photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from inverso.cli.group import EXIT_BAD_INPUT, say_error
+from inverso.cli.options import pick_device
+
+if TYPE_CHECKING:
+    from inverso.jobs import Executor, PhotoJob, Record, Summary
+
+MOST_SHOWN = 20
+
+On: TypeAlias = Annotated[
+    str, typer.Option("--on", help="Many photos: local, ray, or ray:ADDRESS of a cluster.", metavar="PLACE")
+]
+Workers: TypeAlias = Annotated[
+    int | None, typer.Option("--workers", help="Many photos: how many processes; one per core or GPU.", min=1)
+]
+Gpus: TypeAlias = Annotated[
+    float | None, typer.Option("--gpus", help="On Ray: GPUs per worker, such as 1 or 0.5.", metavar="N")
+]
+TimeLimit: TypeAlias = Annotated[
+    float, typer.Option("--time-limit", help="Many photos: seconds that one may take.", metavar="SECONDS")
+]
+Again: TypeAlias = Annotated[
+    bool, typer.Option("--again", help="Many photos: try those again that failed or were set aside.")
+]
+HOUR = 3600.0
+
+
+def are_many(inputs: Sequence[str]) -> bool:
+    """Tell whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
+    from inverso.jobs.listing import is_file  # noqa: PLC0415
+
+    return len(inputs) > 1 or not is_file(inputs[0])
+
+
+def pick_executor(
+    on: str, *, workers: int | None, time_limit: float, device: str | None, gpus: float | None = None
+) -> Executor:
+    """Choose where a job is done.
+
+    Args:
+        on: "local", "ray" or "ray:ADDRESS".
+        workers: How many processes; None for one per core or GPU.
+        time_limit: Seconds that one photo may take.
+        device: Of local workers.
+        gpus: Per worker on Ray.
+
+    Raises:
+        ValueError: There is no such place, or an option that it does not have.
+        InversoError: The package ray is missing.
+    """
+    from inverso.jobs import Local, Ray  # noqa: PLC0415
+
+    place, colon, address = on.partition(":")
+    if place == "local" and not colon:
+        if gpus is not None:
+            msg = "--gpus is the share of every worker on Ray: add --on ray, or choose with --device"
+            raise ValueError(msg)
+        return Local(processes=workers, time_limit=time_limit, device=device and pick_device(device))
+    if place == "ray" and (address or not colon):
+        if device is not None:
+            msg = f"workers on Ray compute where Ray tells them: leave out --device {device}; --gpus gives them GPUs"
+            raise ValueError(msg)
+        return Ray(address=address or None, actors=workers, time_limit=time_limit, num_gpus=gpus or 0.0)
+    msg = f"--on must be local, ray or ray:ADDRESS, got {on!r}"
+    raise ValueError(msg)
+
+
+def run_many(
+    inputs: Sequence[str], job: PhotoJob, output: Path | None, executor: Executor, *, again: bool, progress: bool
+) -> Summary:
+    """Do a job for many photos, and say on stderr which of them failed.
+
+    Raises:
+        ValueError: There is no folder to write to.
+        FileNotFoundError: The one above it does not exist.
+    """
+    from inverso.jobs import run_folder  # noqa: PLC0415
+
+    if output is None or (output.exists() and not output.is_dir()) or (not output.exists() and output.suffix):
+        given = "none was given" if output is None else f"{output} is none"
+        msg = f"several inputs need a folder to write to, and {given}: add -o FOLDER"
+        raise ValueError(msg)
+    if not output.parent.is_dir():
+        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
+        raise FileNotFoundError(msg)
+    summary = run_folder(inputs, job, output, executor=executor, again=again, progress=progress)
+    faulty = (record for record in summary.records() if record.status != "done")
+    for record in islice(faulty, MOST_SHOWN):
+        reason = record.reason or record.status
+        say_error(reason if record.path in reason else f"{record.path}: {reason}")
+    if more := sum(1 for _ in faulty):
+        say_error(f"{more} more failed: {summary.folder / 'manifest.jsonl'} tells why")
+    return summary
+
+
+def print_many(summary: Summary) -> None:
+    """Show what was done: photo by photo if they are few, and in total."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    done = [record for record in islice(summary.records(), MOST_SHOWN + 1) if record.status == "done"]
+    if len(done) <= MOST_SHOWN:
+        table = Table("image", "seconds", "residual", "PSNR", box=None, pad_edge=False)
+        for record in sorted(done, key=lambda record: record.name):
+            numbers = (_number(value) for value in (record.details.get("residual"), record.psnr))
+            table.add_row(answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
+        Console().print(table)
+    faulty = f", {summary.failed} failed, {summary.set_aside} set aside" if summary.failed + summary.set_aside else ""
+    before = f"; {summary.before} were there already" if summary.before else ""
+    typer.echo(f"{summary.done} done{faulty}{before}: {summary.folder}")
+
+
+def answer_path(summary: Summary, record: Record) -> str:
+    """Say where an answer is."""
+    return str(summary.folder / f"{record.name}.png")
+
+
+def report_many(summary: Summary) -> list[dict[str, Any]]:
+    """Tell what became of every photo, as JSON holds it, by name."""
+    return [
+        {
+            "input": record.path,
+            **(
+                {"path": answer_path(summary, record), **record.details, "psnr": record.psnr}
+                if record.status == "done"
+                else {"error": record.reason, "status": record.status}
+            ),
+        }
+        for record in sorted(summary.records(), key=lambda record: record.name)
+    ]
+
+
+def end(summary: Summary) -> None:
+    """End with the exit code of bad input if a photo failed, now or before."""
+    if any(record.status != "done" for record in summary.records()):
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
