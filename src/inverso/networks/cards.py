@@ -31,6 +31,7 @@ class Card:
         damage: What it was trained to undo.
         url: Where its weights are downloaded from; None if they come with inverso.
         hash: What the hash of the file starts with; None if upstream publishes none.
+        file: What to call the file where its address ends in a name that many have; None for that name.
         note: What else to know before using it.
     """
 
@@ -49,4 +50,5 @@ class Card:
     damage: str = ""
     url: str | None = None
     hash: str | None = None
+    file: str | None = None
     note: str = ""

@@ -26,7 +26,14 @@ def cache_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def fetch(url: str, *, digest: str | None = None, folder: Path | None = None, progress: bool = True) -> Path:
+def fetch(
+    url: str,
+    *,
+    digest: str | None = None,
+    folder: Path | None = None,
+    name: str | None = None,
+    progress: bool = True,
+) -> Path:
     """Get a file from the cache, or download it into the cache.
 
     Args:
@@ -35,6 +42,7 @@ def fetch(url: str, *, digest: str | None = None, folder: Path | None = None, pr
             "git-blob-sha1:754ddb07be65". Without it, the hash seen at the first download is recorded beside the file,
             and later uses are checked against that.
         folder: The cache, `cache_folder()` by default.
+        name: What to call the file there; by default as its address does.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -45,7 +53,7 @@ def fetch(url: str, *, digest: str | None = None, folder: Path | None = None, pr
         InversoError: The file cannot be downloaded, arrives cut short or with another hash, or the one in the cache
             has another hash. A failed download leaves nothing behind.
     """
-    name = Path(unquote(urlsplit(url).path)).name
+    name = name or Path(unquote(urlsplit(url).path)).name
     if urlsplit(url).scheme not in ("https", "http", "file") or not name:
         msg = f"url must be an https, http or file address of a file, got {url!r}"
         raise ValueError(msg)

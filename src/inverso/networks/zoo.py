@@ -107,7 +107,7 @@ class Zoo(Generic[N]):
             with embedded(self.package, card.name) as path:
                 network = self.read(path)
         else:
-            network = self.read(fetch(card.url, digest=card.hash, progress=progress))
+            network = self.read(fetch(card.url, digest=card.hash, name=card.file, progress=progress))
         latent = None if card.latent_dim is None else (card.latent_dim,)
         expected = (card.family, card.image_shape, latent)
         found = (

@@ -12,6 +12,17 @@ from inverso.priors.base import Denoiser
 from inverso.types import ImageShape
 
 
+def errors_of(psnr: Mapping[float, float]) -> dict[float, float]:
+    """Turn published figures, decibels by gray levels of noise, into root mean square errors by noise in [0, 1].
+
+    Example:
+        >>> from inverso.priors.padding import errors_of
+        >>> errors_of({51: 20.0})
+        {0.2: 0.1}
+    """
+    return {level / 255: 10 ** (-decibels / 20) for level, decibels in psnr.items()}
+
+
 class PaddedDenoiser(Denoiser):
     """Base of denoisers with a network that others made.
 

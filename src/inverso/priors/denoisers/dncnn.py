@@ -11,12 +11,21 @@ from torch import Tensor, nn
 
 from inverso.checks import check_count, check_positive
 from inverso.networks.files import adopt
-from inverso.priors.padding import PaddedDenoiser
+from inverso.priors.padding import PaddedDenoiser, errors_of
 
 DILATIONS = (1, 2, 3, 4, 3, 2, 1)
 LEVELS = 25
 GREATEST_BLIND = 55 / 255
 GREATEST_FLEXIBLE = 75 / 255
+PUBLISHED_DNCNN = {
+    1: errors_of({15: 31.73, 25: 29.23, 50: 26.23}),
+    3: errors_of({5: 40.50, 10: 36.31, 15: 33.90, 25: 31.24, 50: 27.95}),
+}
+PUBLISHED_IRCNN = {
+    1: errors_of({15: 31.63, 25: 29.15, 50: 26.19}),
+    3: errors_of({15: 33.86, 25: 31.16, 50: 27.86}),
+}
+"""Errors of the published networks on BSD68 and CBSD68."""
 NORM = {"eps": 1e-4, "momentum": 0.9}
 
 
@@ -58,7 +67,7 @@ class DnCNN(PaddedDenoiser):
         sigma: float | None = None,
     ) -> None:
         known = (0.0, GREATEST_BLIND) if sigma is None else (check_positive(sigma, name="sigma"),) * 2
-        super().__init__(channels=channels, sigma_range=known)
+        super().__init__(channels=channels, sigma_range=known, errors=PUBLISHED_DNCNN.get(channels))
         self.model = row(channels, channels, width=width, depth=depth, batch_norm=batch_norm)
 
     @classmethod
@@ -162,7 +171,8 @@ class IRCNN(PaddedDenoiser):
     """
 
     def __init__(self, *, channels: int = 3, width: int = 64) -> None:
-        super().__init__(channels=channels, sigma_range=(2 / 255, 2 * LEVELS / 255))
+        known = (2 / 255, 2 * LEVELS / 255)
+        super().__init__(channels=channels, sigma_range=known, errors=PUBLISHED_IRCNN.get(channels))
         self.networks = nn.ModuleList(
             row(channels, channels, width=width, depth=len(DILATIONS), dilations=DILATIONS) for _ in range(LEVELS)
         )

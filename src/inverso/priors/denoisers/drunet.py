@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 from inverso.checks import check_count
 from inverso.networks.files import adopt
-from inverso.priors.padding import PaddedDenoiser
+from inverso.priors.padding import PaddedDenoiser, errors_of
 
 WIDTHS = (64, 128, 256, 512)
 GREATEST_SIGMA = 50 / 255
+PUBLISHED = {
+    1: errors_of({15: 31.91, 25: 29.48, 50: 26.59}),
+    3: errors_of({15: 34.30, 25: 31.69, 50: 28.51}),
+}
+"""Errors of the published networks on BSD68 and CBSD68."""
 
 
 class DRUNet(PaddedDenoiser):
@@ -46,7 +51,8 @@ class DRUNet(PaddedDenoiser):
     def __init__(
         self, *, channels: int = 3, widths: Sequence[int] = WIDTHS, blocks: int = 4, bias: bool = False
     ) -> None:
-        super().__init__(channels=channels, sigma_range=(0.0, GREATEST_SIGMA), multiple=8)
+        published = PUBLISHED.get(channels)
+        super().__init__(channels=channels, sigma_range=(0.0, GREATEST_SIGMA), errors=published, multiple=8)
         if len(widths) != 4:
             msg = f"widths must be four numbers, one for each scale, got {tuple(widths)}"
             raise ValueError(msg)

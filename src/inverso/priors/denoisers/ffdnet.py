@@ -9,9 +9,14 @@ from torch import Tensor, nn
 
 from inverso.networks.files import adopt
 from inverso.priors.denoisers.dncnn import GREATEST_FLEXIBLE, convolutions, row
-from inverso.priors.padding import PaddedDenoiser
+from inverso.priors.padding import PaddedDenoiser, errors_of
 
 CELL = 2
+PUBLISHED = {
+    1: errors_of({15: 31.63, 25: 29.19, 50: 26.29}),
+    3: errors_of({15: 33.87, 25: 31.21, 35: 29.58, 50: 27.96, 75: 26.24}),
+}
+"""Errors of the published networks on BSD68 and CBSD68."""
 
 
 class FFDNet(PaddedDenoiser):
@@ -39,7 +44,9 @@ class FFDNet(PaddedDenoiser):
     """
 
     def __init__(self, *, channels: int = 3, width: int | None = None, depth: int | None = None) -> None:
-        super().__init__(channels=channels, sigma_range=(0.0, GREATEST_FLEXIBLE), multiple=CELL)
+        super().__init__(
+            channels=channels, sigma_range=(0.0, GREATEST_FLEXIBLE), errors=PUBLISHED.get(channels), multiple=CELL
+        )
         usual_width, usual_depth = {1: (64, 15), 3: (96, 12)}[channels]
         self.model = row(
             channels * CELL**2 + 1,

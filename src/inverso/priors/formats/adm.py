@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def build_adm(
     heads: int | None = None,
     new_attention_order: bool = False,
     schedule: str = "linear",
+    side: int | None = None,
 ) -> DiffusionDenoiser:
     """Build the denoiser of a state dict.
 
@@ -34,6 +36,7 @@ def build_adm(
             the published networks, or there are four of them where 64 does not divide the widths.
         new_attention_order: As the network was made; the published ones have the old order.
         schedule: "linear", or "squaredcos_cap_v2" for one trained with the cosine schedule.
+        side: Of the images it was trained on; None to take images of any size.
 
     Raises:
         ValueError: The state dict is that of another network.
@@ -50,6 +53,7 @@ def build_adm(
         network,
         channels=sizes.channels,
         schedule=Schedule.named(schedule),
+        image_shape=None if side is None else (sizes.channels, side, side),
         multiple=2 ** (len(sizes.widths) - 1),
     ).eval()
 
@@ -83,7 +87,22 @@ def read_adm(
             heads=heads,
             new_attention_order=new_attention_order,
             schedule=schedule,
+            side=side_in(Path(path).stem),
         )
     except (TypeError, ValueError, RuntimeError) as error:
         msg = f"{path} cannot be used: {error}"
         raise ValueError(msg) from error
+
+
+def side_in(stem: str) -> int | None:
+    """Read the side of the images a network was trained on off the name of its file, where no shape tells it.
+
+    Example:
+        >>> from inverso.priors.formats.adm import side_in
+        >>> side_in("256x256_diffusion_uncond"), side_in("ddpm-celebahq-256"), side_in("model")
+        (256, 256, None)
+    """
+    if "ffhq_10m" in stem:
+        return 256
+    found = re.search(r"(?<!\d)(\d{2,4})x\1(?!\d)|-(\d{2,4})$", stem)
+    return int(found[1] or found[2]) if found else None

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from inverso.networks.files import adopt, read_file, tensors
-from inverso.priors.denoisers.diffusers import UNet2D, UNet2DSizes
+from inverso.priors.denoisers.diffusers import DOWN_BLOCKS, UP_BLOCKS, UNet2D, UNet2DSizes
 from inverso.priors.denoisers.diffusion import DiffusionDenoiser
 from inverso.priors.denoisers.schedule import Schedule
 from inverso.types import ImageShape
@@ -64,20 +65,88 @@ def read_diffusers(folder: Path) -> DiffusionDenoiser:
         schedule, prediction = read_scheduler({} if scheduler is None else _read_json(scheduler))
         sizes = _sizes(config)
         state = {_new_name(name): value for name, value in tensors(_read_weights(unet)).items()}
-        with torch.device("meta"):
-            network = UNet2D(sizes, mid_norm="mid_block.attentions.0.group_norm.weight" in state)
-        adopt(network, state)
-        return DiffusionDenoiser(
-            network.eval(),
-            channels=sizes.in_channels,
-            schedule=schedule,
-            prediction=prediction,
-            image_shape=_image_shape(config, sizes.in_channels),
-            multiple=2 ** (len(sizes.block_out_channels) - 1),
-        ).eval()
+        return _denoiser(sizes, state, schedule, prediction, _image_shape(config, sizes.in_channels))
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         msg = f"{folder} cannot be used: {error}"
         raise ValueError(msg) from error
+
+
+def is_unet(data: Mapping[str, Any]) -> bool:
+    """Tell the weights of a `UNet2DModel` without the folder they belong to."""
+    return "time_embedding.linear_1.weight" in data and "down_blocks.0.resnets.0.conv1.weight" in data
+
+
+def build_unet(data: Mapping[str, Any], side: int | None = None) -> DiffusionDenoiser:
+    """Build the denoiser of weights that come without settings: those of google's DDPM models are taken.
+
+    They are one head of attention, `norm_eps` 1e-6, 32 groups, sines before cosines with `freq_shift` 1, no padding in
+    front of what halves the resolution, noise predicted, beta linear.
+
+    Args:
+        data: The state dict.
+        side: Of the images it was trained on; None to take images of any size.
+
+    Raises:
+        ValueError: The state dict is that of another network.
+    """
+    state = {_new_name(name): value for name, value in tensors(data).items()}
+    scales = _count(state, r"down_blocks\.(\d+)\.")
+    widths = []
+    for k in range(scales):
+        kernel = state.get(f"down_blocks.{k}.resnets.0.conv1.weight")
+        if kernel is None or kernel.ndim != 4:
+            msg = f"expected a kernel down_blocks.{k}.resnets.0.conv1.weight"
+            raise ValueError(msg)
+        widths.append(kernel.shape[0])
+    first, last = state.get("conv_in.weight"), state.get("conv_out.weight")
+    if first is None or last is None or first.ndim != 4 or last.ndim != 4:
+        msg = "expected the kernels conv_in.weight and conv_out.weight"
+        raise ValueError(msg)
+    sizes = UNet2DSizes(
+        in_channels=first.shape[1],
+        out_channels=last.shape[0],
+        block_out_channels=tuple(widths),
+        down_block_types=tuple(_kind(state, "down_blocks", k, DOWN_BLOCKS) for k in range(scales)),
+        up_block_types=tuple(_kind(state, "up_blocks", k, UP_BLOCKS) for k in range(scales)),
+        layers_per_block=_count(state, r"down_blocks\.0\.resnets\.(\d+)\."),
+        attention_head_dim=None,
+        norm_eps=1e-6,
+        downsample_padding=0,
+        flip_sin_to_cos=False,
+        freq_shift=1,
+    )
+    return _denoiser(sizes, state, *read_scheduler({}), None if side is None else (sizes.in_channels, side, side))
+
+
+def _denoiser(
+    sizes: UNet2DSizes,
+    state: Mapping[str, Tensor],
+    schedule: Schedule,
+    prediction: Any,  # noqa: ANN401 - as the scheduler has it, and checked by the denoiser
+    image_shape: ImageShape | None,
+) -> DiffusionDenoiser:
+    if sizes.in_channels not in {1, 3} or sizes.out_channels not in {sizes.in_channels, 2 * sizes.in_channels}:
+        msg = f"it makes {sizes.out_channels} channels of {sizes.in_channels}: no denoiser of gray or color images"
+        raise ValueError(msg)
+    with torch.device("meta"):
+        network = UNet2D(sizes, mid_norm="mid_block.attentions.0.group_norm.weight" in state)
+    adopt(network, state)
+    return DiffusionDenoiser(
+        network,
+        channels=sizes.in_channels,
+        schedule=schedule,
+        prediction=prediction,
+        image_shape=image_shape,
+        multiple=2 ** (len(sizes.block_out_channels) - 1),
+    ).eval()
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    return len({match[1] for name in state if (match := re.match(pattern, name))})
+
+
+def _kind(state: Mapping[str, Tensor], blocks: str, k: int, kinds: tuple[str, ...]) -> str:
+    return kinds[1] if f"{blocks}.{k}.attentions.0.to_q.weight" in state else kinds[0]
 
 
 def read_scheduler(config: Mapping[str, Any]) -> tuple[Schedule, Any]:
@@ -158,11 +227,7 @@ def _sizes(config: Mapping[str, Any]) -> UNet2DSizes:
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config.items() if name in names
     }
-    sizes = UNet2DSizes(**given)
-    if sizes.in_channels not in {1, 3} or sizes.out_channels not in {sizes.in_channels, 2 * sizes.in_channels}:
-        msg = f"it makes {sizes.out_channels} channels of {sizes.in_channels}: no denoiser of gray or color images"
-        raise ValueError(msg)
-    return sizes
+    return UNet2DSizes(**given)
 
 
 def _image_shape(config: Mapping[str, Any], channels: int) -> ImageShape | None:

@@ -12,8 +12,8 @@ from inverso.networks.files import read_file, tensors
 from inverso.priors.base import Denoiser, LatentPrior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.formats import kair, stylegan2_rosinality
-from inverso.priors.formats.adm import build_adm, is_adm
-from inverso.priors.formats.diffusers import is_diffusers, read_diffusers
+from inverso.priors.formats.adm import build_adm, is_adm, side_in
+from inverso.priors.formats.diffusers import build_unet, is_diffusers, is_unet, read_diffusers
 from inverso.priors.formats.gan_zoo import BaseConfig, is_checkpoint, is_dcgan, read_dcgan, read_pgan
 from inverso.priors.formats.native import read_native
 from inverso.priors.formats.nvidia import read_nvidia
@@ -77,7 +77,12 @@ LAYOUTS = (
         lambda data, _: VAE.from_state_dict(tensors(data)),
     ),
     Layout("DRUNet of KAIR or deepinv", kair.is_drunet, lambda data, _: kair.read_drunet(data)),
-    Layout("diffusion model of guided-diffusion", is_adm, lambda data, _: build_adm(data)),
+    Layout("diffusion model of guided-diffusion", is_adm, lambda data, stem: build_adm(data, side=side_in(stem))),
+    Layout(
+        "U-Net of diffusers, in the settings of google/ddpm",
+        is_unet,
+        lambda data, stem: build_unet(data, side_in(stem)),
+    ),
     Layout("IRCNN of KAIR", kair.is_ircnn, lambda data, _: kair.read_ircnn(data)),
     Layout("DnCNN, FDnCNN or FFDNet of KAIR, or DnCNN of deepinv", kair.is_row, kair.read_row),
 )
