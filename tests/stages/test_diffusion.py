@@ -21,6 +21,7 @@ from inverso.stages import (
     PseudoInverse,
     Resume,
     State,
+    splitting,
 )
 from inverso.types import ImageShape
 
@@ -177,3 +178,22 @@ def test_a_denoiser_is_asked_for():
 def test_settings_out_of_range_are_refused(make, named):
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_a_large_image_is_shown_to_the_denoiser_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(splitting, "AT_ONCE", 100)
+    monkeypatch.setattr(splitting, "TILE", 12)
+    monkeypatch.setattr(splitting, "OVERLAP", 2)
+    seen = []
+
+    def blur(x: Tensor, _: Tensor) -> Tensor:
+        seen.append(x.shape[-2:])
+        return torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+    A, D = RandomMask(0.5), WrappedDenoiser(blur, channels=1, sigma_range=(0.001, 1.0))
+    y = A(torch.rand(1, 1, 20, 31, generator=torch.Generator().manual_seed(0)))
+    stage = PlugAndPlay(passes=3, ensemble=False)
+    pieces = inverso.solve(y, A, D, stage, progress=False).image
+    assert max(height * width for height, width in seen) <= 12 * 12
+    monkeypatch.setattr(splitting, "AT_ONCE", 10_000)
+    torch.testing.assert_close(pieces, inverso.solve(y, A, D, stage, progress=False).image)

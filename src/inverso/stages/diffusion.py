@@ -22,6 +22,7 @@ from inverso.stages.splitting import (
     Renoising,
     Splitting,
     Variance,
+    looks_of,
     start_of,
 )
 
@@ -184,5 +185,5 @@ class Diffusion(Stage):
         )
         with torch.no_grad():
             start = start_of(problem, state) + levels[0] * noise.image()
-            images = loop.run(start, problem.need(Need.DENOISER), noise)
+            images = loop.run(start, looks_of(problem), noise)
             return follow(self.name, problem, state, images, total=loop.looks)

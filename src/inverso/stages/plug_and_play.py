@@ -20,6 +20,7 @@ from inverso.stages.splitting import (
     Splitting,
     Variance,
     Way,
+    looks_of,
     start_of,
 )
 
@@ -140,5 +141,5 @@ class PlugAndPlay(Stage):
             ends_denoised=self.ends_denoised,
         )
         with torch.no_grad():
-            images = loop.run(start_of(problem, state), problem.need(Need.DENOISER), NoiseSource(problem))
+            images = loop.run(start_of(problem, state), looks_of(problem), NoiseSource(problem))
             return follow(self.name, problem, state, images, total=loop.looks)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inverso.checks import as_generator
 from inverso.operators.plans import real_dtype
+from inverso.priors import TiledDenoiser
 from inverso.stages.base import Need, Problem, State
 from inverso.stages.interpolation import Interpolation
 from inverso.stages.passes import refuse_non_finite
@@ -22,6 +23,11 @@ Project: TypeAlias = "Callable[[Tensor, float, float, NoiseSource], Tensor]"
 Renoise: TypeAlias = "Callable[[Tensor, Tensor, Tensor, float, float, NoiseSource], Tensor]"
 Variance: TypeAlias = Literal["error", "sigma"]
 Direction: TypeAlias = Literal["denoised", "projected"]
+
+
+AT_ONCE = 1 << 21
+"""Pixels of an image that a denoiser is shown at once; more would need gigabytes."""
+TILE, OVERLAP = 1024, 96
 
 
 @dataclass(frozen=True)
@@ -212,3 +218,12 @@ def start_of(problem: Problem, state: State) -> Tensor:
     if state.image is not None:
         return state.image
     return Interpolation().images(problem, state)
+
+
+def looks_of(problem: Problem) -> Denoise:
+    """Give the problem's denoiser, which is shown images of more than two megapixels piece by piece."""
+    denoiser = problem.need(Need.DENOISER)
+    _, height, width = problem.image_shape
+    if denoiser.image_shape is None and height * width > AT_ONCE:
+        return TiledDenoiser(denoiser, tile=TILE, overlap=OVERLAP)
+    return denoiser
