@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -103,7 +104,17 @@ def run_many(
     return summary
 
 
-def print_many(summary: Summary) -> None:
+def show_many(summary: Summary, *, as_json: bool) -> None:
+    """Show what became of many photos, and end with the exit code of bad input if one failed, now or before."""
+    if as_json:
+        typer.echo(json.dumps({"images": _report(summary)}, indent=2))
+    else:
+        _print(summary)
+    if any(record.status != "done" for record in summary.records()):
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _print(summary: Summary) -> None:
     """Show what was done: photo by photo if they are few, and in total."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -113,37 +124,31 @@ def print_many(summary: Summary) -> None:
         table = Table("image", "seconds", "residual", "PSNR", box=None, pad_edge=False)
         for record in sorted(done, key=lambda record: record.name):
             numbers = (_number(value) for value in (record.details.get("residual"), record.psnr))
-            table.add_row(answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
+            table.add_row(_answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
         Console().print(table)
     faulty = f", {summary.failed} failed, {summary.set_aside} set aside" if summary.failed + summary.set_aside else ""
     before = f"; {summary.before} were there already" if summary.before else ""
     typer.echo(f"{summary.done} done{faulty}{before}: {summary.folder}")
 
 
-def answer_path(summary: Summary, record: Record) -> str:
+def _answer_path(summary: Summary, record: Record) -> str:
     """Say where an answer is."""
     return str(summary.folder / f"{record.name}.png")
 
 
-def report_many(summary: Summary) -> list[dict[str, Any]]:
+def _report(summary: Summary) -> list[dict[str, Any]]:
     """Tell what became of every photo, as JSON holds it, by name."""
     return [
         {
             "input": record.path,
             **(
-                {"path": answer_path(summary, record), **record.details, "psnr": record.psnr}
+                {"path": _answer_path(summary, record), **record.details, "psnr": record.psnr}
                 if record.status == "done"
                 else {"error": record.reason, "status": record.status}
             ),
         }
         for record in sorted(summary.records(), key=lambda record: record.name)
     ]
-
-
-def end(summary: Summary) -> None:
-    """End with the exit code of bad input if a photo failed, now or before."""
-    if any(record.status != "done" for record in summary.records()):
-        raise typer.Exit(EXIT_BAD_INPUT)
 
 
 def _number(value: float | None) -> str:

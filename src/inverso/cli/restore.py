@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from tqdm import tqdm
 
-from inverso.cli.inputs import pair_outputs
+from inverso.cli.inputs import output_of
+from inverso.cli.many import (
+    HOUR,
+    Again,
+    Gpus,
+    On,
+    TimeLimit,
+    Workers,
+    are_many,
+    pick_executor,
+    run_many,
+    show_many,
+)
 from inverso.cli.options import AsJSON, Device, examples, pick_device
 
 if TYPE_CHECKING:
-    from inverso.priors import Denoiser
     from inverso.repair import Repair
 
 EPILOG = examples(
@@ -21,14 +32,19 @@ EPILOG = examples(
     "inverso restore photo.jpg --mask scratches.png -o whole.jpg",
     "inverso restore small.jpg --scale 2 -o large.png",
     "inverso restore print.jpg --old -o new.jpg",
+    "inverso restore album/ --old -o restored/",
 )
 
 
 def restore(  # noqa: PLR0913 - one argument per option
-    photo: Annotated[Path, typer.Argument(help="Photo of any size and kind.", metavar="PHOTO")],
+    photos: Annotated[
+        list[str],
+        typer.Argument(help="Photo of any size and kind, or many, in a folder, table or URL.", metavar="PHOTO"),
+    ],
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write; PHOTO-restored by default.", metavar="PATH")
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write; a folder for several.", metavar="PATH"),
     ] = None,
     mask: Annotated[
         Path | None,
@@ -48,14 +64,27 @@ def restore(  # noqa: PLR0913 - one argument per option
     large: Annotated[bool, typer.Option("--large", help="Read more than 100 megapixels.")] = False,
     device: Device = None,
     as_json: AsJSON = False,
+    on: On = "local",
+    workers: Workers = None,
+    gpus: Gpus = None,
+    time_limit: TimeLimit = HOUR,
+    again: Again = False,
 ) -> None:
     """Repair a photo: take off noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
+    from inverso.jobs.restore import Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415
 
-    target = pair_outputs(
-        [photo], output or photo.with_name(f"{photo.stem}-restored{photo.suffix}"), several=False, tag=""
-    )[0]
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old)
+    if are_many(photos):
+        if mask is not None:
+            msg = f"--mask {mask} is of one photo, and several were given: restore it by itself"
+            raise ValueError(msg)
+        executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
+        job = Restore(repair=settings, prior=prior, large=large)
+        show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
+        return
+    photo = Path(photos[0])
+    target = output_of(photo, output or photo.with_name(f"{photo.stem}-restored{photo.suffix}"))
     report = restore_file(photo, target, settings, prior=prior, mask=mask, large=large, device=device, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
@@ -79,6 +108,7 @@ def restore_file(
     """Restore one file, and report what was done."""
     from inverso.images import read_photo, write_photo  # noqa: PLC0415
     from inverso.images.marks import read_mask  # noqa: PLC0415
+    from inverso.jobs.restore import load_denoiser  # noqa: PLC0415
     from inverso.repair import repair  # noqa: PLC0415
 
     photo = read_photo(source, large=large)
@@ -100,21 +130,6 @@ def restore_file(
         "filled": answer.filled,
         "change": answer.change,
     }
-
-
-def load_denoiser(name: str) -> Denoiser:
-    """Load a denoiser by its name or from a file.
-
-    Raises:
-        ValueError: There is none of that name, or it is another kind of prior.
-    """
-    from inverso.priors import Denoiser, load  # noqa: PLC0415
-
-    prior = load(name)
-    if not isinstance(prior, Denoiser):
-        msg = f"--prior must name a denoiser here, such as photos, and {name!r} is a generator of images"
-        raise ValueError(msg)
-    return prior
 
 
 def _noise_level(text: str) -> float | Literal["auto"]:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.inputs import pair_outputs
+from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
     Again,
@@ -19,11 +19,9 @@ from inverso.cli.many import (
     TimeLimit,
     Workers,
     are_many,
-    end,
     pick_executor,
-    print_many,
-    report_many,
     run_many,
+    show_many,
 )
 from inverso.cli.options import OPERATOR_HELP, AsJSON, Device, Noise, Prior, RandomSeed, Size, examples, pick_device
 
@@ -76,7 +74,8 @@ def solve(  # noqa: PLR0913 - one argument per option
     from inverso.jobs import Job  # noqa: PLC0415
 
     many = are_many(inputs)
-    outputs = [] if many else pair_outputs([Path(inputs[0])], output, several=False, tag=method)
+    source = Path(inputs[0])
+    target = None if many else output_of(source, output or Path(f"{source.stem}-{method}.png"))
     if simulate and operator is None:
         msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
         raise ValueError(msg)
@@ -92,16 +91,11 @@ def solve(  # noqa: PLR0913 - one argument per option
         size=size,
         simulate=simulate,
     )
-    if many:
+    if target is None:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
-        summary = run_many(inputs, job, output, executor, again=again, progress=not as_json)
-        if as_json:
-            typer.echo(json.dumps({"images": report_many(summary)}, indent=2))
-        else:
-            print_many(summary)
-        end(summary)
+        show_many(run_many(inputs, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
-    report = _solve_one(job, Path(inputs[0]), outputs[0], device=pick_device(device), progress=not as_json)
+    report = _solve_one(job, source, target, device=pick_device(device), progress=not as_json)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:

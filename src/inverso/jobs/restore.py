@@ -1,0 +1,97 @@
+"""Repair of every photo of a folder, for which nobody has to know an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+from inverso import priors
+from inverso.images.photo import Photo, read_photo, write_photo
+from inverso.jobs.photo_job import Answer, Described, Input
+from inverso.networks.fingerprint import fingerprint
+from inverso.priors import Denoiser
+from inverso.repair import Repair, repair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore:
+    """`inverso.repair.repair` for every photo of a folder; answers keep size, depth and metadata, as PNG.
+
+    Args:
+        repair: What is to be done.
+        prior: Name or checkpoint of a denoiser.
+        large: Whether photos of more than 100 megapixels are meant.
+
+    Example:
+        >>> from inverso.jobs.restore import Restore
+        >>> from inverso.repair import Repair
+        >>> Restore(repair=Repair(old=True)).suffix
+        '.png'
+    """
+
+    repair: Repair = field(default_factory=Repair)
+    prior: str = "photos"
+    large: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the answers: of a format that keeps sixteen bits, transparency and metadata."""
+        return ".png"
+
+    def describe(self) -> Described:
+        """Say what answers depend on: the settings, and the weights of the denoiser.
+
+        Raises:
+            ValueError: There is no denoiser of that name.
+        """
+        weights = fingerprint(load_denoiser(self.prior))
+        return Described({"job": "restore", **asdict(self), "weights of the prior": weights})
+
+    def open(self, device: str) -> Restoring:
+        """Load the denoiser."""
+        return Restoring(self, load_denoiser(self.prior).to(device))
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """The job with its denoiser loaded.
+
+    Args:
+        job: What to do.
+        denoiser: On the device.
+    """
+
+    job: Restore
+    denoiser: Denoiser
+
+    def read(self, file: Path, name: str) -> Input:  # noqa: ARG002 - a repair draws nothing
+        """Read a photo with all that belongs to it; each is repaired by itself."""
+        return Input(read_photo(file, large=self.job.large))
+
+    def answer(self, inputs: Sequence[Input]) -> list[Answer]:
+        """Repair photos, one after the other."""
+        return [self._repair(each.value) for each in inputs]
+
+    def _repair(self, photo: Photo) -> Answer:
+        answer = repair(photo, self.job.repair, denoiser=self.denoiser)
+        told = {"said": [*photo.notes, *answer.said], "noise": answer.noise, "filled": answer.filled}
+        return Answer(partial(_write, answer.photo), details={**told, "change": answer.change})
+
+
+def load_denoiser(name: str) -> Denoiser:
+    """Load a denoiser by its name or from a file.
+
+    Raises:
+        ValueError: There is none of that name, or it is another kind of prior.
+    """
+    prior = priors.load(name)
+    if not isinstance(prior, Denoiser):
+        msg = f"--prior must name a denoiser here, such as photos, and {name!r} is a generator of images"
+        raise ValueError(msg)
+    return prior
+
+
+def _write(photo: Photo, path: Path) -> None:
+    write_photo(photo, path)
