@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from inverso.checks import check_count
-from inverso.jobs.machine import cores, free_memory
 from inverso.jobs.supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
+from inverso.machine import cores, free_memory
 
 SHARE_OF_MEMORY = 0.8
 

@@ -17,8 +17,8 @@ from typing import Any, Generic
 
 from inverso.checks import check_count, check_positive
 from inverso.errors import InversoError
-from inverso.jobs.machine import limit_memory, offer_to_be_killed
 from inverso.jobs.work import Item, Lost, Outcome, Result, Work
+from inverso.machine import limit_memory, offer_to_be_killed
 
 ATTEMPTS = 2
 STARTS = 4

@@ -25,6 +25,12 @@ class Restorer(nn.Module):
     smallest = 1
     """The smallest height and width that it takes."""
 
+    trained_size: int | None = None
+    """Side of the photos that it was trained on, if known: larger and smaller ones are other photos to it."""
+
+    reach: int | None = None
+    """How many pixels away it looks at most; None if it looks at the whole photo."""
+
     config: Mapping[str, Any]
 
     def forward(self, y: Tensor) -> Tensor:

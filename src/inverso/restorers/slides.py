@@ -51,6 +51,7 @@ class SlidesRestorer(Restorer):
     """
 
     smallest = 8
+    reach = 16
 
     def __init__(
         self, *, width: int = 256, channels: int = 1, pool: Pool = "max", shortcut: bool = False, seed: int = 0

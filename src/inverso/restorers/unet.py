@@ -61,7 +61,10 @@ class Attention(nn.Module):
         n, width, height, columns = x.shape
         centered = F.group_norm(x, 1)
         asked = self.queries(torch.cat([centered, _coordinates(x)], dim=1))
-        q, k, v = asked.reshape(n, 3, self.heads, width // self.heads, height * columns).transpose(-1, -2).unbind(1)
+        parts = asked.reshape(n, 3, self.heads, width // self.heads, height * columns).transpose(-1, -2)
+        # Only of contiguous parts is the product taken block by block, in memory that grows with the image and not with
+        # its square.
+        q, k, v = parts.contiguous().unbind(1)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(n, width, height, columns)
         answer: Tensor = x + self.out(mixed)
         return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inverso.networks.cards import Card
 from inverso.networks.zoo import Zoo
+from inverso.restorers.base import Restorer
 from inverso.restorers.files import read_restorer
 
 _BIAS = (
@@ -68,4 +69,16 @@ CARDS = (
         bias=f"{_BIAS} The colors of a gray print are guesses.",
     ),
 )
-ZOO = Zoo("restorer", "inverso.restorers", CARDS, read_restorer)
+
+
+class RestorerZoo(Zoo[Restorer]):
+    """Restorers that know what they were trained on."""
+
+    def load_card(self, card: Card, *, progress: bool = True) -> Restorer:
+        """Load the network that a card is about, and tell it the size of its photos."""
+        restorer = super().load_card(card, progress=progress)
+        restorer.trained_size = None if card.image_shape is None else card.image_shape[-1]
+        return restorer
+
+
+ZOO = RestorerZoo("restorer", "inverso.restorers", CARDS, read_restorer)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
 
-from inverso.stages.base import DirectStage, Need, Problem, State
+from inverso.restorers.limits import restore
+from inverso.stages.base import Need, Problem, Stage, StageRecord, State, no_losses
 
 
 @dataclass(frozen=True)
-class FeedForward(DirectStage):
+class FeedForward(Stage):
     """Let the restorer map y to an image in one pass; it needs no operator.
+
+    Photos of another size than it was trained on are restored at that size, and only what is damaged is put back; the
+    record's note says so (see `inverso.restorers.limits.restore`).
 
     Example:
         >>> import torch, inverso
@@ -24,7 +29,12 @@ class FeedForward(DirectStage):
     name = "ff"
     needs = frozenset({Need.RESTORER})
 
-    def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
-        """Restore all images at once."""
-        restored: Tensor = problem.need(Need.RESTORER)(problem.y)
-        return restored
+    def __call__(self, problem: Problem, state: State) -> State:
+        """Restore all images at once, within what the restorer was trained for."""
+        began = time.perf_counter()
+        with torch.no_grad():
+            restored = restore(problem.need(Need.RESTORER), problem.y)
+        record = StageRecord(
+            self.name, restored.image, no_losses(restored.image), time.perf_counter() - began, note=restored.note
+        )
+        return state.following(record)
