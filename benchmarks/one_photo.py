@@ -30,7 +30,7 @@ from inverso.priors import SinGAN
 from inverso.priors.singan.pyramid import plan_pyramid
 
 if TYPE_CHECKING:
-    from inverso.training import ScaleReport, SinGANRecipe
+    from inverso.training import SinGANRecipe
 
 METHOD = "singan"
 COLUMNS = ("height", "width", "scales", "fit_seconds", "seconds_per_100", "psnr", "sifid", "diversity")
@@ -222,19 +222,12 @@ def _run_photo(
     samples: int,
     features: PatchFeatures,
 ) -> dict[str, float]:
-    from inverso.training import fit_singan  # noqa: PLC0415
+    from inverso.training import Run, fit, read_rows  # noqa: PLC0415
 
-    reports: list[ScaleReport] = []
-    prior = fit_singan(
-        photo,
-        seed=options.seed,
-        progress=options.progress,
-        out=prior_folder(out, name),
-        resume=True,
-        recipe=recipe,
-        report=reports.append,
-        accelerator=torch.device(options.device).type,
-    ).to(options.device)
+    folder = prior_folder(out, name)
+    run = Run(resume=True, progress=options.progress, accelerator=torch.device(options.device).type)
+    prior = fit(replace(recipe, seed=options.seed), photo, out=folder, run=run).to(options.device)
+    rows = read_rows(folder / "losses.csv")
     quality = measure_quality(prior, prior.sample(samples, seed=options.seed), features=features)
     save_uses(prior, picture_file(out, name), seed=options.seed)
     height, width = prior.sizes[-1]
@@ -242,7 +235,7 @@ def _run_photo(
         "height": float(height),
         "width": float(width),
         "scales": float(len(prior.sizes)),
-        "fit_seconds": sum(report.seconds for report in reports),
+        "fit_seconds": sum(row["seconds"] for row in rows),
         "seconds_per_100": quality.seconds_per_100,
         "psnr": quality.psnr,
         "sifid": quality.sifid.mean,

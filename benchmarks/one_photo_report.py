@@ -135,7 +135,7 @@ def _picture(out: Path, photo: str) -> str:
 
 def _read_scales(folder: Path) -> list[tuple[str, float]]:
     """Read pixels and seconds of every scale; nothing where the prior is gone."""
-    path = folder / "scales.csv"
+    path = folder / "losses.csv"
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as stream:

@@ -35,7 +35,7 @@ from inverso.metrics import sifid
 from inverso.priors import SinGAN, load
 from inverso.priors.singan.pyramid import plan_pyramid
 from inverso.priors.singan.resize import resize
-from inverso.training import ScaleReport, SinGANRecipe, fit_singan
+from inverso.training import Run, SinGANRecipe, fit
 
 # Free photos that come inside scikit-image, so that nothing is downloaded; coins and cells lie scattered.
 PHOTOS = ("brick", "cell", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "moon", "rocket")
@@ -228,10 +228,10 @@ def _fit(task: Task, recipe: SinGANRecipe) -> Fitted:
     if recipe not in task.fits:
         ends = [time.process_time()]
 
-        def note(_: ScaleReport) -> None:
+        def note(_: Mapping[str, float]) -> None:
             ends.append(time.process_time())
 
-        prior = fit_singan(task.photo, seed=task.seed, recipe=recipe, progress=task.progress, report=note)
+        prior = fit(replace(recipe, seed=task.seed), task.photo, run=Run(progress=task.progress, report=note))
         task.fits[recipe] = Fitted(prior, [end - start for start, end in itertools.pairwise(ends)])
     return task.fits[recipe]
 

@@ -18,7 +18,7 @@ from inverso.metrics import psnr
 from inverso.priors import SinGAN, load, save_prior
 from inverso.priors.singan import save_animation
 from inverso.priors.singan.resize import resize
-from inverso.training import SinGANRecipe, fit_singan
+from inverso.training import SinGANRecipe, fit
 
 IMAGES = Path(__file__).parent / "images"
 DPI = 120
@@ -37,7 +37,7 @@ def fitted(folder: Path, name: str, size: int) -> SinGAN:
     """Load a prior, or fit it with the default recipe."""
     path = folder / f"{name}-{size}.safetensors"
     if not path.exists():
-        save_prior(fit_singan(read(name), recipe=SinGANRecipe(max_size=size)), path)
+        save_prior(fit(SinGANRecipe(max_size=size), read(name)), path)
     prior = load(path)
     if not isinstance(prior, SinGAN):
         msg = f"{path} holds a {type(prior).__name__}, not a SinGAN"

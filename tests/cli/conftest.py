@@ -28,15 +28,13 @@ def inverso() -> Callable:
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, object]]:
-    """Replace a training by one that does nothing, and hand back what a command asks of it."""
-
-    def record(fit: str) -> dict[str, object]:
-        calls: dict[str, object] = {}
-        monkeypatch.setattr(f"inverso.training.{fit}", lambda data, **options: calls.update(options, data=data))
-        return calls
-
-    return record
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Replace the training by one that does nothing, and hand back what a command asks of it."""
+    calls: dict[str, object] = {}
+    monkeypatch.setattr(
+        "inverso.training.fit", lambda recipe, data, **options: calls.update(options, recipe=recipe, data=data)
+    )
+    return calls
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from inverso.degradations.mixtures import Mixture, named
 from inverso.degradations.old_photo_corruption import ANY_AGE, Aging
 from inverso.images.io import photo, save_image
 from inverso.restorers import RepairRestorer, SlidesRestorer, load
-from inverso.training import LoopSettings, RestorerRecipe, Weights, fit_restorer
+from inverso.training import RestorerRecipe, Run, Weights, fit
 from inverso.training.discriminators import SlidesDiscriminator
 
 
@@ -115,7 +115,7 @@ FAMILIES = {"repair": RepairRestorer, "slides": SlidesRestorer}
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_training_scores_by_old_photos_alone(name: str, folder: Path, tmp_path: Path):
-    fit_restorer(folder, out=tmp_path, recipe=RUNS[name], settings=LoopSettings(2), progress=False, accelerator="cpu")
+    fit(RUNS[name], folder, out=tmp_path, run=Run(2, progress=False, accelerator="cpu"))
     header, row = (line.split(",") for line in (tmp_path / "measures.csv").read_text().splitlines())
     assert header == ["step", "score", "old-photo_db", "old-photo_ssim"]
     assert row[1] == row[2]

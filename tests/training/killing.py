@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 
 
-def train_and_kill(fit: str, recipe: object, *, photos: Path, out: Path) -> int:
+def train_and_kill(recipe: object, *, photos: Path, out: Path) -> int:
     """Run a training without end in a process of its own, kill it once it has a checkpoint, and give its step."""
     script = f"""
 import torch
 torch.set_num_threads({torch.get_num_threads()})
 from inverso.training import *
-settings = LoopSettings(10**6, 4, 6, 2)
-{fit}({str(photos)!r}, out={str(out)!r}, recipe={recipe!r}, settings=settings, accelerator="cpu")
+run = Run(10**6, 4, 6, 2, accelerator="cpu")
+fit({recipe!r}, {str(photos)!r}, out={str(out)!r}, run=run)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

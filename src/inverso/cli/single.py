@@ -12,18 +12,15 @@ from rich.table import Table
 
 from inverso.cli import single_uses
 from inverso.cli.options import RandomSeed, examples
-from inverso.extras import needing
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from inverso.training import ScaleReport
 
 app = typer.Typer(no_args_is_help=True, help="Fit a prior to a single photo (SinGAN), and use it.")
 
 SUFFIX = ".safetensors"
 RUN_SUFFIX = ".fit"
-RUN_FILES = ("checkpoint.pt", "model.safetensors", "recipe.json", "scales.csv")
+RUN_FILES = ("checkpoint.pt", "best.safetensors", "last.safetensors", "recipe.json", "losses.csv", "measures.csv")
 
 FIT_EPILOG = examples(
     "inverso single fit photo.png -o photo.safetensors",
@@ -78,9 +75,8 @@ def fit(  # noqa: PLR0913 - one argument per option
     """Fit a prior to one photo; the same command goes on where it was stopped."""
     from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.priors import save_prior  # noqa: PLC0415
-
-    with needing("training"):
-        from inverso.training import SinGANRecipe, fit_singan  # noqa: PLC0415
+    from inverso.training import Run, SinGANRecipe, read_rows  # noqa: PLC0415
+    from inverso.training import fit as fit_recipe  # noqa: PLC0415
 
     _check_output(output)
     given: dict[str, Any] = {
@@ -94,22 +90,16 @@ def fit(  # noqa: PLR0913 - one argument per option
         "batch_norm": batch_norm,
         "concurrent": concurrent,
     }
-    recipe = replace(SinGANRecipe(), **{name: value for name, value in given.items() if value is not None})
+    recipe = replace(SinGANRecipe(seed=seed), **{name: value for name, value in given.items() if value is not None})
     folder = output.with_suffix(RUN_SUFFIX) if run is None else run
-    reports: list[ScaleReport] = []
-    prior = fit_singan(
-        _without_gray_in_color(load_image(photo)),
-        seed=seed,
-        progress=not quiet,
-        out=folder,
-        resume=resume,
-        recipe=recipe,
-        report=reports.append,
+    prior = fit_recipe(
+        recipe, _without_gray_in_color(load_image(photo)), out=folder, run=Run(resume=resume, progress=not quiet)
     )
+    rows = read_rows(folder / "losses.csv")
     save_prior(prior, output)
     if run is None:
         _clear(folder)
-    _print(reports)
+    _print(rows)
     typer.echo(f"wrote {output}")
 
 
@@ -157,12 +147,12 @@ def _clear(folder: Path) -> None:
         folder.rmdir()
 
 
-def _print(reports: list[ScaleReport]) -> None:
+def _print(rows: list[dict[str, float]]) -> None:
     table = Table("scale", box=None, pad_edge=False)
     for title in ("pixels", "seconds", "noise", "reconstruction (dB)"):
         table.add_column(title, justify="right")
-    for row in reports:
-        size = f"{row.height} x {row.width}"
-        table.add_row(str(row.scale), size, f"{row.seconds:.1f}", f"{row.amplitude:.3f}", f"{row.psnr:.1f}")
-    table.add_row("all", "", f"{sum(row.seconds for row in reports):.1f}", "", "")
+    for scale, row in enumerate(rows):
+        size = f"{row['height']:.0f} x {row['width']:.0f}"
+        table.add_row(str(scale), size, f"{row['seconds']:.1f}", f"{row['amplitude']:.3f}", f"{row['psnr']:.1f}")
+    table.add_row("all", "", f"{sum(row['seconds'] for row in rows):.1f}", "", "")
     Console().print(table)

@@ -1,28 +1,36 @@
-"""Training of priors and restorers, on Lightning Fabric."""
+"""Training of priors, encoders and restorers: `fit(recipe, data, out=...)`.
 
-from inverso.training.loop import LoopSettings
-from inverso.training.recipes.dcgan import PriorRecipe, fit_prior
-from inverso.training.recipes.encoder import EncoderRecipe, fit_encoder
-from inverso.training.recipes.restorer import fit_restorer
-from inverso.training.recipes.restorer_recipe import RECIPES, RestorerRecipe, Weights
-from inverso.training.recipes.singan import ScaleReport, fit_singan
+One device needs nothing but PyTorch; several need the extra `train`, for Lightning Fabric.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from inverso.training.base import Recipe, Run, Training
+from inverso.training.loop import fit, read_rows
+from inverso.training.recipes.dcgan import DCGANRecipe
+from inverso.training.recipes.encoder import EncoderRecipe
+from inverso.training.recipes.restorer_recipe import RestorerRecipe, Weights
 from inverso.training.recipes.singan_recipe import SinGANRecipe
-from inverso.training.recipes.stylegan2 import fit_stylegan2
 from inverso.training.recipes.stylegan2_recipe import StyleGAN2Recipe
+
+RECIPES: Mapping[str, type[Recipe[Any, Any]]] = MappingProxyType(
+    {recipe.kind: recipe for recipe in (DCGANRecipe, EncoderRecipe, RestorerRecipe, SinGANRecipe, StyleGAN2Recipe)}
+)
+"""All kinds of training by name, as `inverso train` knows them."""
 
 __all__ = [
     "RECIPES",
+    "DCGANRecipe",
     "EncoderRecipe",
-    "LoopSettings",
-    "PriorRecipe",
+    "Recipe",
     "RestorerRecipe",
-    "ScaleReport",
+    "Run",
     "SinGANRecipe",
     "StyleGAN2Recipe",
+    "Training",
     "Weights",
-    "fit_encoder",
-    "fit_prior",
-    "fit_restorer",
-    "fit_singan",
-    "fit_stylegan2",
+    "fit",
+    "read_rows",
 ]

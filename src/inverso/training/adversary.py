@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from inverso.losses import adversarial
 from inverso.losses.feature_matching import feature_matching
+from inverso.training.base import Training
+from inverso.training.devices import inner
 from inverso.training.discriminators.patch import Features
-from inverso.training.recipes.restorer_recipe import RestorerRecipe
+
+if TYPE_CHECKING:
+    from inverso.training.recipes.restorer_recipe import RestorerRecipe
 
 Discriminating = Callable[[Tensor, Tensor], Tensor]
 Generating = Callable[[Tensor], Tensor]
@@ -25,13 +28,13 @@ CONTESTS: Mapping[str, tuple[Discriminating, Generating]] = {
 
 
 class Adversary:
-    """A discriminator, its optimizer, and what it asks of the restorer."""
+    """A discriminator, its optimizer, and what it asks of the restorer; both become parts of the training."""
 
-    def __init__(self, recipe: RestorerRecipe, fabric: Fabric) -> None:
-        self.recipe, self.fabric = recipe, fabric
+    def __init__(self, recipe: RestorerRecipe, training: Training) -> None:
+        self.recipe, self.devices = recipe, training.devices
         judge = recipe.build_judge().to(memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(judge.parameters(), lr=recipe.lr, betas=recipe.betas)
-        self.judge, self.optimizer = fabric.setup(judge, optimizer)
+        self.judge, self.optimizer = training.add("judge", judge, optimizer)
         self.discriminating, self.generating = CONTESTS[recipe.contest]
 
     def train(self, photos: Tensor, restored: Tensor, y: Tensor, *, rate: float) -> Tensor:
@@ -41,19 +44,19 @@ class Adversary:
         seen = zip(self.judge(photos, y), self.judge(restored.detach(), y), strict=True)
         loss = torch.stack([self.discriminating(real[-1], fake[-1]) for real, fake in seen]).sum()
         self.optimizer.zero_grad()
-        self.fabric.backward(loss)
+        self.devices.backward(loss)
         self.optimizer.step()
         return loss.detach()
 
     def ask(self, photos: Tensor, restored: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Compute what the restorer should lower: the adversarial loss and the features' distance."""
         # Past Fabric's wrapper: no gradient of the judge is wanted, so that there is none to exchange among devices.
-        judge = self.judge.module.requires_grad_(requires_grad=False)
-        with self.fabric.autocast():
+        judge = inner(self.judge).requires_grad_(requires_grad=False)
+        with self.devices.autocast():
             fake = _cast(judge(restored, y), restored)
         losses = {"adversarial": self._contest(fake)}
         if self.recipe.weights.features > 0:
-            with torch.no_grad(), self.fabric.autocast():
+            with torch.no_grad(), self.devices.autocast():
                 real = _cast(judge(photos, y), restored)
             # The last entry of a scale are the answers, which the adversarial loss sees to.
             pairs = ([scale[:-1] for scale in real], [scale[:-1] for scale in fake])
@@ -63,10 +66,6 @@ class Adversary:
 
     def _contest(self, fake: Features) -> Tensor:
         return adversarial.over_scales([self.generating(scale[-1]) for scale in fake], against=self.recipe.against)
-
-    def parts(self) -> dict[str, Any]:
-        """Give what has a state."""
-        return {"judge": self.judge, "judge_optimizer": self.optimizer}
 
 
 def _cast(seen: Features, like: Tensor) -> Features:

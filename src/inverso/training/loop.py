@@ -1,106 +1,182 @@
-"""The loop that every training shares: steps, checkpoints, losses as CSV, resume after a kill."""
+"""From a recipe and data to trained weights, in a folder that a killed run goes on from."""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from inverso.errors import InversoError
 from inverso.files import replacing
+from inverso.training.base import Recipe, Run, Training, recipe_json
+from inverso.training.devices import Devices, open_devices
 
-CHECKPOINT = "checkpoint.pt"
+Made = TypeVar("Made")
 
-
-class Task(Protocol):
-    """What is trained: it knows its networks and one step; the loop knows everything else."""
-
-    def step(self, step: int) -> Mapping[str, float]:
-        """Do optimizer step number `step` (from 0) and report losses."""
-
-    def evaluate(self, step: int, folder: Path) -> Mapping[str, float]:
-        """Measure and leave pictures in the folder; the entry `score` decides what is best (higher is better)."""
-
-    def export(self, path: Path) -> None:
-        """Write the weights a user would load."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give everything that a resumed run needs."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+CHECKPOINT, RECIPE, LOSSES, MEASURES = "checkpoint.pt", "recipe.json", "losses.csv", "measures.csv"
+BEST, LAST = "best.safetensors", "last.safetensors"
 
 
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long to train and how often to save, log and measure, in steps."""
+def fit(recipe: Recipe[Any, Made], data: Any, *, out: str | Path | None = None, run: Run | None = None) -> Made:  # noqa: ANN401
+    """Train what a recipe describes.
 
-    steps: int
-    checkpoint_every: int = 250
-    evaluate_every: int = 1000
-    log_every: int = 50
+    Args:
+        recipe: What is learned and how: `DCGANRecipe`, `StyleGAN2Recipe`, `EncoderRecipe`, `RestorerRecipe`,
+            `DetectorRecipe` or `SinGANRecipe`.
+        data: A folder of photos, searched with its subfolders; for a SinGAN one photo, as a file or a tensor
+            `(1, C, H, W)` in [0, 1].
+        out: Folder for `recipe.json`, `checkpoint.pt` (the whole state), `losses.csv`, `measures.csv` and pictures of
+            what the networks do with photos set aside, `best.safetensors` (highest score of `measures.csv` so far) and
+            `last.safetensors`. By default nothing is kept but the answer.
+        run: How long, how often to save, log and measure, whether to resume, and on which devices.
+
+    Returns:
+        The trained network, in evaluation mode: a prior, an encoder or a restorer. The best so far, where a run
+        measures quality.
+
+    Raises:
+        ValueError: The data cannot be used, a setting lies outside its range, or `resume` is set without `out`.
+        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; a loss turned non-finite;
+            or the disk is full. The last checkpoint is kept.
+
+    Example:
+        >>> from inverso.images.io import photo
+        >>> from inverso.training import Run, SinGANRecipe, fit
+        >>> recipe = SinGANRecipe(min_size=12, width=4, iterations=(2, 2))
+        >>> fit(recipe, photo("coffee", size=16), run=Run(progress=False)).sizes
+        ((12, 12), (14, 14), (16, 16))
+    """
+    run = Run() if run is None else run
+    if out is None and (run.resume or run.devices > 1):
+        msg = "resume and several devices need out, the folder of the run"
+        raise ValueError(msg)
+    recipe = recipe.settle(recipe.steps if run.steps is None else run.steps)
+    with _folder(out) as folder:
+        devices = open_devices(devices=run.devices, precision=run.precision, accelerator=run.accelerator)
+        _check_run(recipe, folder, resume=run.resume)
+        content = recipe.read(data, progress=run.progress)
+        training = recipe.training(content, devices)
+        _keep_recipe(recipe, folder, devices)
+        train(training, folder, recipe.pace(run, content))
+        return recipe.load(folder)
 
 
-def run(
-    task: Task, *, fabric: Fabric, folder: Path, settings: LoopSettings, resume: bool = False, progress: bool = True
-) -> None:
-    """Train a task in a folder.
-
-    The folder receives `checkpoint.pt` (the whole state, replaced atomically), `losses.csv`, `measures.csv`,
-    `best.safetensors` (highest score so far) and `last.safetensors`.
+def train(training: Training, folder: Path, run: Run) -> None:
+    """Do the steps of a training, from its checkpoint on if there is one, and write what `fit` promises.
 
     Raises:
         InversoError: A loss turned non-finite (the last checkpoint is kept), or the folder holds a run and
-            `resume` is false.
+            `run.resume` is false.
     """
-    checkpoint = folder / CHECKPOINT
-    start, best = 0, float("-inf")
-    if checkpoint.exists():
-        if not resume:
-            msg = f"{folder} already holds a run: resume it, or name an empty folder"
-            raise InversoError(msg)
-        state = torch.load(checkpoint, weights_only=True, map_location=fabric.device)
-        task.load_state_dict(state["task"])
-        start, best = state["step"], state["best"]
-        for name in ("losses.csv", "measures.csv"):
-            _drop_rows_after(folder / name, start)
+    devices, checkpoint, steps = training.devices, folder / CHECKPOINT, run.steps
+    if steps is None:
+        msg = "how many steps there are must be settled before they are done"
+        raise ValueError(msg)
+    start, best = _begin(training, folder, run)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, disable=not progress)
+    training.progress = run.progress
+    hidden = training.own_bar or not run.progress
+    bar = tqdm(range(start, steps), initial=start, total=steps, disable=hidden)
     for step in bar:
-        losses = task.step(step)
+        losses = training.step(step)
         done = step + 1
-        last = done == settings.steps
-        if done % settings.log_every == 0 or last:
+        last = done == steps
+        row: dict[str, float] | None = None
+        if done % run.log_every == 0 or last:
             _refuse_non_finite(losses, done)
             bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            seconds = (time.monotonic() - began) / (done - start)
-            _append_row(fabric, folder / "losses.csv", {"step": done, **losses, "seconds_per_step": seconds})
-        if done % settings.evaluate_every == 0 or last:
-            measures = task.evaluate(done, folder)
-            _append_row(fabric, folder / "measures.csv", {"step": done, **measures})
-            if fabric.is_global_zero and measures["score"] >= best:
+            row = {"step": done, **losses, "seconds_per_step": (time.monotonic() - began) / (done - start)}
+            _append_row(devices, folder / LOSSES, row)
+        if done % run.evaluate_every == 0 or last:
+            measures = training.evaluate(done, folder)
+            _append_row(devices, folder / MEASURES, {"step": done, **measures})
+            if devices.is_global_zero and measures["score"] >= best:
                 best = measures["score"]
-                task.export(folder / "best.safetensors")
-        if done % settings.checkpoint_every == 0 or last:
-            _save(fabric, checkpoint, {"task": task.state_dict(), "step": done, "best": best})
-    if fabric.is_global_zero:
-        task.export(folder / "last.safetensors")
+                training.export(folder / BEST)
+        if done % run.checkpoint_every == 0 or last:
+            _save(devices, checkpoint, {"task": training.state_dict(), "step": done, "best": best})
+        if row is not None:
+            _tell(run, row)
+    if devices.is_global_zero:
+        training.export(folder / LAST)
     # One process writes the weights, all read them.
-    fabric.barrier()
+    devices.barrier()
 
 
-def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
-    if fabric.is_global_zero:
+def _begin(training: Training, folder: Path, run: Run) -> tuple[int, float]:
+    """Take the checkpoint back if there is one, and give the step to go on from and the best score so far."""
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.exists():
+        return 0, float("-inf")
+    _refuse_begun(folder, resume=run.resume)
+    state = torch.load(checkpoint, weights_only=True, map_location=training.devices.device)
+    training.load_state_dict(state["task"])
+    for name in (LOSSES, MEASURES):
+        _drop_rows_after(folder / name, state["step"])
+    for row in read_rows(folder / LOSSES):
+        _tell(run, row)
+    return state["step"], state["best"]
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """Read `losses.csv` or `measures.csv`; a file that does not exist has no rows."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
+
+@contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    if out is not None:
+        yield Path(out)
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _check_run(recipe: object, folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless it is resumed with the recipe that it was begun with."""
+    path = folder / RECIPE
+    if not path.exists():
+        return
+    _refuse_begun(folder, resume=resume)
+    kept, given = json.loads(path.read_text()), recipe_json(recipe)
+    changed = [f"{name} was {kept.get(name)}, now {given[name]}" for name in given if kept.get(name) != given[name]]
+    if changed:
+        msg = f"{folder} holds a run with another recipe ({'; '.join(changed)}): resume with the same, or start anew"
+        raise InversoError(msg)
+
+
+def _refuse_begun(folder: Path, *, resume: bool) -> None:
+    if not resume:
+        msg = f"{folder} already holds a run: resume it, or name an empty folder"
+        raise InversoError(msg)
+
+
+def _keep_recipe(recipe: object, folder: Path, devices: Devices) -> None:
+    """Write the recipe down beside the weights; of several processes one does, when all have checked the folder."""
+    devices.barrier()
+    if not devices.is_global_zero:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / RECIPE) as temporary:
+        temporary.write_text(json.dumps(recipe_json(recipe), indent=2) + "\n")
+
+
+def _save(devices: Devices, path: Path, state: dict[str, Any]) -> None:
+    if devices.is_global_zero:
         try:
             with replacing(path) as temporary:
                 torch.save(state, temporary)
@@ -112,11 +188,11 @@ def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
                 "checkpoint before is kept, so make room and resume"
             )
             raise InversoError(msg) from error
-    fabric.barrier()
+    devices.barrier()
 
 
-def _append_row(fabric: Fabric, path: Path, row: Mapping[str, float]) -> None:
-    if not fabric.is_global_zero:
+def _append_row(devices: Devices, path: Path, row: Mapping[str, float]) -> None:
+    if not devices.is_global_zero:
         return
     fresh = not path.exists()
     with path.open("a", newline="") as stream:
@@ -132,7 +208,8 @@ def _drop_rows_after(path: Path, step: int) -> None:
         return
     header, *rows = path.read_text().splitlines()
     kept = [row for row in rows if float(row.split(",", 1)[0]) <= step]
-    path.write_text("\n".join([header, *kept]) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join([header, *kept]) + "\n")
 
 
 def _refuse_non_finite(losses: Mapping[str, float], step: int) -> None:
@@ -140,3 +217,8 @@ def _refuse_non_finite(losses: Mapping[str, float], step: int) -> None:
         if not math.isfinite(value):
             msg = f"the loss {name!r} is {value} at step {step}; the last checkpoint is kept"
             raise InversoError(msg)
+
+
+def _tell(run: Run, row: Mapping[str, float]) -> None:
+    if run.report is not None:
+        run.report(row)

@@ -18,7 +18,7 @@ from inverso.experiments import Options, find, mean_interval
 from inverso.images.io import load_image, photo, save_image
 from inverso.metrics import diversity, sifid
 from inverso.priors import SinGAN, load
-from inverso.training import SinGANRecipe, fit_singan
+from inverso.training import Run, SinGANRecipe, fit
 from scripts import script
 
 one_photo, uses = script("one_photo"), script("one_photo_uses")
@@ -64,7 +64,7 @@ def section(text: str, title: str) -> list[list[str]]:
 def test_a_row_is_what_a_fit_alone_gives(photos: Path, finished: Path) -> None:
     first, second = rows_of(finished)
     assert (first["photo"], second["photo"]) == ("coffee.png", "more photos/camera.png")
-    prior = fit_singan(load_image(photos / "coffee.png"), seed=3, recipe=RECIPE, progress=False, accelerator="cpu")
+    prior = fit(replace(RECIPE, seed=3), load_image(photos / "coffee.png"), run=Run(progress=False, accelerator="cpu"))
     samples = prior.sample(4, seed=3)
     features = json.loads((finished / "environment.json").read_text())["settings"]["features"]
     expected = {
@@ -81,9 +81,9 @@ def test_a_row_is_what_a_fit_alone_gives(photos: Path, finished: Path) -> None:
 
 
 def test_priors_and_pictures_are_kept(finished: Path) -> None:
-    prior = load(finished / "priors" / "coffee" / "model.safetensors")
+    prior = load(finished / "priors" / "coffee" / "last.safetensors")
     assert isinstance(prior, SinGAN)
-    gray = load(finished / "priors" / "more photos" / "camera" / "model.safetensors")
+    gray = load(finished / "priors" / "more photos" / "camera" / "last.safetensors")
     assert gray.image_shape == (1, 20, 20)
     for name in ("coffee.png", "more photos/camera.png"):
         with Image.open(finished / "pictures" / name) as sheet:
@@ -103,18 +103,18 @@ def test_a_stopped_run_goes_on_and_ends_at_the_same_numbers(
             run_one_photo(E10, photos, tmp_path, OPTIONS)
     stopped = (tmp_path / "results.csv").read_bytes()
     assert stopped.count(b"\n") == 2, "a header and the first photo"
-    scales = (tmp_path / "priors" / "more photos" / "camera" / "scales.csv").read_bytes()
+    scales = (tmp_path / "priors" / "more photos" / "camera" / "losses.csv").read_bytes()
     fitted: list[Path] = []
 
-    def note(image: torch.Tensor, *, out: Path, **options: object) -> SinGAN:
+    def note(recipe: SinGANRecipe, image: torch.Tensor, *, out: Path, run: Run) -> SinGAN:
         fitted.append(out)
-        return fit_singan(image, out=out, **options)
+        return fit(recipe, image, out=out, run=run)
 
-    monkeypatch.setattr(inverso.training, "fit_singan", note)
+    monkeypatch.setattr(inverso.training, "fit", note)
     run_one_photo(E10, photos, tmp_path, OPTIONS)
     folder = tmp_path / "priors" / "more photos" / "camera"
     assert fitted == [folder]
-    assert (folder / "scales.csv").read_bytes() == scales, "no scale was fitted again, or its seconds would differ"
+    assert (folder / "losses.csv").read_bytes() == scales, "no scale was fitted again, or its seconds would differ"
     assert (tmp_path / "results.csv").read_bytes().startswith(stopped)
     for row, unbroken in zip(rows_of(tmp_path), rows_of(finished), strict=True):
         assert [row[name] for name in DETERMINISTIC] == [unbroken[name] for name in DETERMINISTIC]
@@ -168,7 +168,7 @@ def test_the_table_has_the_figures_of_the_csv(finished: Path) -> None:
 
 def test_the_table_has_the_seconds_of_every_scale(finished: Path) -> None:
     head, _, first, _, mean = section((finished / "table.md").read_text(), "Seconds per scale")
-    with (finished / "priors" / "coffee" / "scales.csv").open(newline="") as stream:
+    with (finished / "priors" / "coffee" / "losses.csv").open(newline="") as stream:
         scales = list(csv.DictReader(stream))
     assert head[1:] == [f"scale {k}" for k in range(len(head) - 1)]
     expected = [f"{float(row['seconds']):.1f} ({row['height']} × {row['width']})" for row in scales]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from PIL import Image
 from inverso.errors import InversoError
 from inverso.images.io import load_image
 from inverso.priors import load
-from inverso.training import LoopSettings, PriorRecipe, fit_prior
+from inverso.training import DCGANRecipe, Run, fit
 from training.killing import train_and_kill
 
-RECIPE = PriorRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
-SETTINGS = LoopSettings(steps=12, checkpoint_every=4, evaluate_every=6, log_every=2)
+RECIPE = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
+RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, accelerator="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(photos: Path, out: Path, *, steps: int = 12, resume: bool = False, recipe: PriorRecipe = RECIPE):
-    settings = LoopSettings(steps, SETTINGS.checkpoint_every, SETTINGS.evaluate_every, SETTINGS.log_every)
-    return fit_prior(
-        photos, out=out, recipe=recipe, settings=settings, resume=resume, progress=False, accelerator="cpu"
-    )
+def train(photos: Path, out: Path, *, steps: int = 12, resume: bool = False, recipe: DCGANRecipe = RECIPE):
+    return fit(recipe, photos, out=out, run=replace(RUN, steps=steps, resume=resume))
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +81,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    done = train_and_kill("fit_prior", RECIPE, photos=photos, out=out)
-    if done > SETTINGS.steps:
+    done = train_and_kill(RECIPE, photos=photos, out=out)
+    if done > RUN.steps:
         pytest.skip(f"the run was at step {done} before it could be killed")
     train(photos, out, resume=True)
     torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
@@ -96,14 +94,14 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(photos: Path, unbroken: Pa
 
 
 def test_resuming_with_another_recipe_is_refused(photos: Path, unbroken: Path) -> None:
-    other = PriorRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3, lr=1e-2)
+    other = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3, lr=1e-2)
     with pytest.raises(InversoError, match=r"another recipe \(lr was 0.0003, now 0.01\)"):
         train(photos, unbroken, resume=True, recipe=other)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InversoError, match=r"is nan at step \d+; the last checkpoint is kept"):
-        train(photos, tmp_path / "run", recipe=PriorRecipe(size=16, latent_dim=8, width=4, batch=4, lr=1e30))
+        train(photos, tmp_path / "run", recipe=DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, lr=1e30))
 
 
 def test_no_global_random_state_is_moved(photos: Path, tmp_path: Path) -> None:
@@ -124,7 +122,7 @@ def test_no_global_random_state_is_moved(photos: Path, tmp_path: Path) -> None:
 )
 def test_bad_recipes_are_refused(setting: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PriorRecipe(**setting)
+        DCGANRecipe(**setting)
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from inverso.errors import InversoError
 from inverso.images.io import load_image
 from inverso.losses.perceptual import Perceptual
 from inverso.restorers import MobileRestorer, RepairRestorer, SlidesRestorer, UNetRestorer, XGANRestorer, load
-from inverso.training import RECIPES, LoopSettings, RestorerRecipe, Weights, fit_restorer
+from inverso.training import RestorerRecipe, Run, Weights, fit
 from training.killing import train_and_kill
 
 TINY = (("width", 8), ("middle", 8), ("deep", 8), ("refine", 8))
 RECIPE = RestorerRecipe(size=16, options=TINY, batch=4, warmup=2, anneal=12, keep_steps=6, held_out=4)
-SETTINGS = LoopSettings(steps=12, checkpoint_every=4, evaluate_every=6, log_every=2)
+RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, accelerator="cpu")
 
 
 def draw_photos(folder: Path, *, count: int = 24, side: int = 20) -> Path:
@@ -41,10 +41,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(photos: Path, out: Path, *, steps: int = 12, resume: bool = False, recipe: RestorerRecipe = RECIPE):
-    settings = replace(SETTINGS, steps=steps)
-    return fit_restorer(
-        photos, out=out, recipe=recipe, settings=settings, resume=resume, progress=False, accelerator="cpu"
-    )
+    return fit(recipe, photos, out=out, run=replace(RUN, steps=steps, resume=resume))
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +80,7 @@ def test_a_run_leaves_weights_recipe_curves_and_sample_sheets(unbroken: Path) ->
 
 def test_it_learns(photos: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, corruptions=(("white-noise", 1.0),), anneal=60, lr=5e-3)
-    fit_restorer(
-        photos, out=tmp_path, recipe=recipe, settings=LoopSettings(60, 60, 30, 1), progress=False, accelerator="cpu"
-    )
+    fit(recipe, photos, out=tmp_path, run=replace(RUN, steps=60, log_every=1, evaluate_every=30))
     rows = [row.split(",") for row in (tmp_path / "losses.csv").read_text().splitlines()]
     column = rows[0].index("mse_db")
     quality = [float(row[column]) for row in rows[1:]]
@@ -101,8 +96,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    done = train_and_kill("fit_restorer", RECIPE, photos=photos, out=out)
-    if done > SETTINGS.steps:
+    done = train_and_kill(RECIPE, photos=photos, out=out)
+    if done > RUN.steps:
         pytest.skip(f"the run was at step {done} before it could be killed")
     train(photos, out, resume=True)
     torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
@@ -113,7 +108,7 @@ class TestPaperRecipes:
 
     TINY: dict[str, dict[str, object]] = {  # noqa: RUF012
         "mobile": {"options": (("width", 4),)},
-        "x-gans": {"options": (("width", 4), ("blocks", 1), ("downsamplings", 2))},
+        "x_gans": {"options": (("width", 4), ("blocks", 1), ("downsamplings", 2))},
     }
 
     @pytest.fixture(autouse=True)
@@ -129,7 +124,7 @@ class TestPaperRecipes:
 
     @pytest.mark.parametrize("name", TINY)
     def test_a_resumed_run_ends_as_an_unbroken_one(self, photos: Path, tmp_path: Path, name: str) -> None:
-        recipe = RECIPES[name](size=16, batch=2, held_out=2, warmup=0, **self.TINY[name])
+        recipe = getattr(RestorerRecipe, name)(size=16, batch=2, held_out=2, warmup=0, **self.TINY[name])
         recipe = replace(recipe, weights=replace(recipe.weights, perceptual=0.0))
         train(photos, tmp_path / "one", steps=5, recipe=recipe)
         train(photos, tmp_path / "two", steps=4, recipe=recipe)
@@ -185,7 +180,9 @@ class TestRecipes:
         assert (x_gans.lr, x_gans.judge, x_gans.against, x_gans.point_norm) == (2e-4, "multiscale", "best", "l2")
 
     def test_networks_are_built_by_name(self) -> None:
-        built = [recipe(options=(("width", 8),)).build() for recipe in RECIPES.values()]
+        built = [
+            recipe(options=(("width", 8),)).build() for recipe in (RestorerRecipe, *RestorerRecipe.presets.values())
+        ]
         assert [type(network) for network in built] == [
             UNetRestorer,
             MobileRestorer,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from inverso.errors import InversoError
@@ -17,7 +17,9 @@ from inverso.images.io import photo
 from inverso.metrics import psnr
 from inverso.priors import SinGAN, load
 from inverso.priors.singan.networks import PatchCritic
-from inverso.training import ScaleReport, SinGANRecipe, fit_singan
+from inverso.training import Run, SinGANRecipe
+from inverso.training import fit as fit_recipe
+from inverso.training.devices import OneDevice
 from inverso.training.recipes.singan_scale import ScaleTraining
 
 RECIPE = SinGANRecipe(min_size=12, width=4, iterations=(8, 6), critic_steps=2, generator_steps=2)
@@ -25,8 +27,8 @@ PHOTO = photo("coffee", size=20)[..., :16, :]
 SIZES = ((12, 15), (14, 18), (16, 20))
 
 
-def fit(image: Tensor = PHOTO, *, recipe: SinGANRecipe = RECIPE, **options) -> SinGAN:
-    return fit_singan(image, recipe=recipe, progress=False, accelerator="cpu", **options)
+def fit(image: Tensor = PHOTO, *, recipe: SinGANRecipe = RECIPE, out: Path | None = None, **options) -> SinGAN:
+    return fit_recipe(recipe, image, out=out, run=Run(**{"progress": False, "accelerator": "cpu", **options}))
 
 
 def assert_same(one: SinGAN, other: SinGAN) -> None:
@@ -42,7 +44,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestFit:
     def test_the_prior_knows_photo_and_sizes(self, unbroken):
-        prior = load(unbroken / "model.safetensors")
+        prior = load(unbroken / "last.safetensors")
         assert isinstance(prior, SinGAN)
         assert prior.sizes == SIZES
         torch.testing.assert_close(prior.photo, PHOTO)
@@ -51,17 +53,17 @@ class TestFit:
 
     def test_the_photo_is_made_better_than_before(self):
         recipe = SinGANRecipe(min_size=12, width=8, iterations=(60, 20))
-        reports: list[ScaleReport] = []
+        reports: list[dict[str, float]] = []
         prior = fit(recipe=recipe, report=reports.append)
         untrained = psnr(torch.full_like(PHOTO, 0.5), PHOTO).item()
-        assert reports[0].psnr > untrained + 3
+        assert reports[0]["psnr"] > untrained + 3
         for scale, report in enumerate(reports):
-            assert psnr(prior.reconstruct(scale), prior.real(scale)).item() == pytest.approx(report.psnr, abs=1e-3)
+            assert psnr(prior.reconstruct(scale), prior.real(scale)).item() == pytest.approx(report["psnr"], abs=1e-3)
         samples = prior.sample(4)
         assert samples.std(dim=0).mean() > 0.01
 
     def test_noise_is_as_strong_as_what_is_missing(self, unbroken):
-        prior = load(unbroken / "model.safetensors")
+        prior = load(unbroken / "last.safetensors")
         assert isinstance(prior, SinGAN)
         assert prior.amplitudes[0] == 1
         below = torch.nn.functional.interpolate(prior.reconstruct(0), prior.sizes[1], mode="bicubic")
@@ -69,10 +71,10 @@ class TestFit:
         assert prior.amplitudes[1] == pytest.approx(0.1 * rmse.item(), rel=0.05)
 
     def test_same_seed_same_bits_another_seed_other_weights(self, unbroken):
-        prior = load(unbroken / "model.safetensors")
+        prior = load(unbroken / "last.safetensors")
         assert isinstance(prior, SinGAN)
         assert_same(fit(), prior)
-        assert not torch.equal(fit(seed=1).fixed_noise, prior.fixed_noise)
+        assert not torch.equal(fit(recipe=replace(RECIPE, seed=1)).fixed_noise, prior.fixed_noise)
 
     def test_no_global_random_state_is_moved(self):
         before = torch.random.get_rng_state()
@@ -144,7 +146,7 @@ class TestScale:
             iterations=10,
             recipe=SinGANRecipe(min_size=12, width=4, **options),
             generator=generator,
-            fabric=Fabric(accelerator="cpu"),
+            devices=OneDevice("cpu"),
         )
 
     @pytest.mark.parametrize(("concurrent", "moving"), [(1, {2}), (2, {1, 2}), (3, {0, 1, 2})])
@@ -178,11 +180,12 @@ class TestScale:
 class TestResume:
     def test_a_run_leaves_weights_recipe_and_a_table(self, unbroken):
         files = {path.name for path in unbroken.iterdir()}
-        assert files == {"checkpoint.pt", "model.safetensors", "recipe.json", "scales.csv"}
-        rows = (unbroken / "scales.csv").read_text().splitlines()
-        assert rows[0] == "scale,scales,height,width,seconds,amplitude,psnr"
-        assert [row.split(",")[:4] for row in rows[1:]] == [
-            [str(k), "3", str(height), str(width)] for k, (height, width) in enumerate(SIZES)
+        written = {"best.safetensors", "checkpoint.pt", "last.safetensors", "losses.csv", "measures.csv", "recipe.json"}
+        assert files == written
+        rows = (unbroken / "losses.csv").read_text().splitlines()
+        assert rows[0] == "step,height,width,seconds,amplitude,psnr,seconds_per_step"
+        assert [row.split(",")[:3] for row in rows[1:]] == [
+            [str(k), str(height), str(width)] for k, (height, width) in enumerate(SIZES, start=1)
         ]
 
     def test_finished_scales_are_told_again_and_not_trained_again(self, unbroken, monkeypatch):
@@ -190,10 +193,10 @@ class TestResume:
             pytest.fail("a finished scale was trained again")
 
         monkeypatch.setattr(ScaleTraining, "step", fail)
-        reports: list[ScaleReport] = []
+        reports: list[dict[str, float]] = []
         prior = fit(out=unbroken, resume=True, report=reports.append)
-        assert [report.scale for report in reports] == [0, 1, 2]
-        assert_same(prior, load(unbroken / "model.safetensors"))  # type: ignore[arg-type]
+        assert [report["step"] for report in reports] == [1, 2, 3]
+        assert_same(prior, load(unbroken / "last.safetensors"))  # type: ignore[arg-type]
 
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
     @pytest.mark.parametrize("concurrent", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -210,13 +213,13 @@ def die(self, iteration):
     return step(self, iteration)
 ScaleTraining.step = die
 from inverso.images.io import photo
-from inverso.training import SinGANRecipe, fit_singan
+from inverso.training import Run, SinGANRecipe, fit
 image = photo("coffee", size=20)[..., :16, :]
-fit_singan(image, recipe={recipe!r}, out={str(tmp_path)!r}, accelerator="cpu", progress=False)
+fit({recipe!r}, image, out={str(tmp_path)!r}, run=Run(accelerator="cpu", progress=False))
 """
         ended = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, check=False, timeout=120)
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-        assert not (tmp_path / "model.safetensors").exists()
+        assert not (tmp_path / "last.safetensors").exists()
         trained: list[int] = []
         step = ScaleTraining.step
 
@@ -238,12 +241,12 @@ fit_singan(image, recipe={recipe!r}, out={str(tmp_path)!r}, accelerator="cpu", p
         with pytest.raises(InversoError, match=r"another recipe \(lr was 0.0005, now 0.001\)"):
             fit(out=unbroken, resume=True, recipe=other)
         with pytest.raises(InversoError, match=r"another recipe \(seed was 0, now 1\)"):
-            fit(out=unbroken, resume=True, seed=1)
+            fit(out=unbroken, resume=True, recipe=replace(RECIPE, seed=1))
         with pytest.raises(InversoError, match="holds a run on another photo: resume with the same"):
             fit(1 - PHOTO, out=unbroken, resume=True)
 
     def test_resuming_needs_a_folder(self):
-        with pytest.raises(ValueError, match="resume needs out, the folder of the run to go on with"):
+        with pytest.raises(ValueError, match="need out, the folder of the run"):
             fit(resume=True)
 
     def test_a_loss_that_is_not_finite_stops_the_fit(self):
@@ -252,9 +255,9 @@ fit_singan(image, recipe={recipe!r}, out={str(tmp_path)!r}, accelerator="cpu", p
 
     def test_progress_says_seconds_and_quality_of_each_scale(self, capsys):
         recipe = SinGANRecipe(min_size=12, width=2, iterations=(1, 1))
-        fit_singan(PHOTO, recipe=recipe, accelerator="cpu")
+        fit(recipe=recipe, progress=True)
         lines = capsys.readouterr().err
-        assert "scale 2 of 3, 14 x 18 pixels: 0 s, reconstruction" in lines
+        assert "scale 2 of 3, 14 x 18 pixels: 0 s, " in lines
 
 
 class TestRecipe:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import csv
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 from PIL import Image
 from torch.nn.functional import softplus
 
@@ -19,13 +19,14 @@ from inverso.images.folders import PhotoFolder
 from inverso.images.io import load_image
 from inverso.metrics import sliced_wasserstein
 from inverso.priors import StyleGAN2, load
-from inverso.training import LoopSettings, StyleGAN2Recipe, fit_stylegan2
+from inverso.training import Run, StyleGAN2Recipe, fit
+from inverso.training.devices import OneDevice
 from inverso.training.recipes import stylegan2
 from inverso.training.recipes.stylegan2 import MixedStyles, StyleGAN2Training
 from training.killing import train_and_kill
 
 RECIPE = StyleGAN2Recipe(size=8, latent_dim=8, channel_max=6, batch=4, r1_every=3, path_every=4, shift=1)
-SETTINGS = LoopSettings(steps=12, checkpoint_every=4, evaluate_every=6, log_every=2)
+RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, accelerator="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +39,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(photos: Path, out: Path, *, steps: int = 12, recipe: StyleGAN2Recipe = RECIPE, **options) -> StyleGAN2:
-    settings = LoopSettings(steps, SETTINGS.checkpoint_every, SETTINGS.evaluate_every, SETTINGS.log_every)
-    return fit_stylegan2(
-        photos, out=out, recipe=recipe, settings=settings, progress=False, accelerator="cpu", **options
-    )
+    return fit(recipe, photos, out=out, run=replace(RUN, steps=steps, **options))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_task(photos: Path, **changes) -> StyleGAN2Training:
     settings = {"size": 8, "latent_dim": 8, "channel_max": 6, "batch": 4, **changes}
     recipe = StyleGAN2Recipe(**settings)
-    return StyleGAN2Training(PhotoFolder.read(photos, size=8, progress=False), recipe, Fabric(accelerator="cpu"))
+    return StyleGAN2Training(PhotoFolder.read(photos, size=8, progress=False), recipe, OneDevice("cpu"))
 
 
 def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
@@ -128,8 +126,8 @@ class TestResume:
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
     def test_kill_9_loses_nothing(self, photos, unbroken, tmp_path):
         out = tmp_path / "run"
-        done = train_and_kill("fit_stylegan2", RECIPE, photos=photos, out=out)
-        if done > SETTINGS.steps:
+        done = train_and_kill(RECIPE, photos=photos, out=out)
+        if done > RUN.steps:
             pytest.skip(f"the run was at step {done} before it could be killed")
         train(photos, out, resume=True)
         torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
@@ -150,7 +148,7 @@ class TestStep:
         generator, critic = copy.deepcopy(task.generator.module), copy.deepcopy(task.critic.module)
         losses = task.step(0)
         z, crossover = task._latents(0, 4, stylegan2.LATENTS)
-        fake, _ = generator(z, crossover, task._random(0, stylegan2.NOISE))
+        fake, _ = generator(z, crossover, task.random(0, stylegan2.NOISE))
         real = (2 * task.photos.batch(0, size=4, seed=0) - 1).requires_grad_()
         answers = critic(real)
         expected = softplus(-answers).mean() + softplus(critic(fake)).mean()
@@ -202,7 +200,7 @@ class TestStep:
         for step in range(3):
             losses = task.step(step)
             z, crossover = task._latents(step, 2, stylegan2.PATH_LATENTS)
-            noise, directions = task._random(step, stylegan2.PATH_NOISE), task._random(step, stylegan2.DIRECTIONS)
+            noise, directions = task.random(step, stylegan2.PATH_NOISE), task.random(step, stylegan2.DIRECTIONS)
             images, styles = task.generator.module(z, crossover, noise)
             y = torch.randn(images.shape, generator=directions)
             (gradient,) = torch.autograd.grad((images * y).sum() / 8, styles)

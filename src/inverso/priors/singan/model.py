@@ -24,7 +24,7 @@ class SinGAN(LatentPrior):
 
     Scale 0, the coarsest, makes an image of noise alone; each further scale upsamples the image below and adds details
     in a patch's reach: `x_n = G_n(a_n z_n, up(x_{n-1}))`. The latent are all noise maps, flattened and concatenated,
-    coarsest first: one channel at scale 0, as many as the image has above. `inverso.training.fit_singan` fits a prior
+    coarsest first: one channel at scale 0, as many as the image has above. `inverso.training.fit` fits a prior
     to a photo; made directly, it has fresh weights and a black photo.
 
     Args:

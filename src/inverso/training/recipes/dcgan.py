@@ -8,14 +8,12 @@ solver can recover.
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import ClassVar, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
@@ -29,21 +27,22 @@ from inverso.losses.adversarial import (
 from inverso.metrics import psnr
 from inverso.operators import Identity
 from inverso.priors import DCGAN, load, save_prior
-from inverso.random import step_generator
 from inverso.solver import solve
 from inverso.stages import CSGM
 from inverso.training.augmentation import random_shift
-from inverso.training.averaging import update_average
+from inverso.training.base import PhotoRecipe, Training, update_average
+from inverso.training.devices import Devices, inner
 from inverso.training.discriminators.strided import Critic
-from inverso.training.fitting import Run
-from inverso.training.loop import LoopSettings
+from inverso.training.loop import BEST
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
 
 
 @dataclass(frozen=True)
-class PriorRecipe:
-    """Everything that decides what a training gives, saved beside the weights.
+class DCGANRecipe(PhotoRecipe[DCGAN]):
+    """A DCGAN with an adversary and an encoder.
+
+    The best weights are those whose CSGM search reconstructs photos set aside with the highest PSNR.
 
     Args:
         size: Side of the images, 4 times a power of two.
@@ -61,6 +60,9 @@ class PriorRecipe:
         held_out: Photos set aside for measuring.
         seed: Of weights, batches and latents.
     """
+
+    kind: ClassVar[str] = "dcgan"
+    makes: ClassVar[str] = "a generative prior, a DCGAN"
 
     size: int = 64
     latent_dim: int = 256
@@ -91,58 +93,21 @@ class PriorRecipe:
             check_non_negative(getattr(self, name), name=name)
         check_seed(self.seed)
 
+    def training(self, data: PhotoFolder, devices: Devices) -> DCGANTraining:
+        """Build generator, adversary and encoder."""
+        return DCGANTraining(data, self, devices)
 
-def fit_prior(
-    data: str | Path,
-    *,
-    out: str | Path,
-    recipe: PriorRecipe | None = None,
-    steps: int = 20_000,
-    settings: LoopSettings | None = None,
-    resume: bool = False,
-    progress: bool = True,
-    devices: int = 1,
-    precision: str = "32-true",
-    accelerator: str = "auto",
-) -> DCGAN:
-    """Train a generator on a folder of photos.
-
-    Args:
-        data: Folder of photos, searched with its subfolders; each is cropped square and resized.
-        out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv`, sample sheets, `best.safetensors`
-            (highest PSNR of CSGM on photos set aside) and `last.safetensors`.
-        recipe: What decides the result.
-        steps: Optimizer steps in all.
-        settings: How often to save, log and measure; takes the place of `steps`.
-        resume: Go on from the checkpoint in `out`, if there is one. The weights become those of an unbroken run, bit
-            for bit on one machine.
-        progress: Show a progress bar.
-        devices: Devices to train on, each with a batch of its own.
-        precision: Of Lightning Fabric, "32-true" or "bf16-mixed".
-        accelerator: Of Lightning Fabric, "auto", "cpu" or "cuda".
-
-    Returns:
-        The best prior so far, in evaluation mode.
-
-    Raises:
-        ValueError: The folder holds no photos, or a setting lies outside its range.
-        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; or a loss turned
-            non-finite.
-    """
-    recipe = PriorRecipe() if recipe is None else recipe
-    settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
-    folder = Path(out)
-    how = Run(folder, settings, resume, progress, devices, precision, accelerator)
-    how.carry_out(recipe, data, lambda photos, fabric: PriorTraining(photos, recipe, fabric))
-    prior = load(str(folder / "best.safetensors"))
-    return cast(DCGAN, prior)
+    def load(self, folder: Path) -> DCGAN:
+        """Load the best generator."""
+        return cast("DCGAN", load(str(folder / BEST)))
 
 
-class PriorTraining:
+class DCGANTraining(Training):
     """One generator, its adversary and its encoder, and the step that trains the three."""
 
-    def __init__(self, photos: PhotoFolder, recipe: PriorRecipe, fabric: Fabric) -> None:
-        self.recipe, self.fabric = recipe, fabric
+    def __init__(self, photos: PhotoFolder, recipe: DCGANRecipe, devices: Devices) -> None:
+        super().__init__(devices, seed=recipe.seed)
+        self.recipe = recipe
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
         depth = int(math.log2(recipe.size // 4))
         generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=depth, seed=recipe.seed)
@@ -150,32 +115,26 @@ class PriorTraining:
             torch.default_generator.manual_seed(recipe.seed)
             critic = Critic(size=recipe.size, width=recipe.width, outputs=1, minibatch_deviation=True)
             encoder = Critic(size=recipe.size, width=recipe.width, outputs=2 * recipe.latent_dim, normalize=True)
-        self.average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
-        fabric.to_device(self.average)
-        self.generator, self.generator_optimizer = self._setup(generator)
-        self.critic, self.critic_optimizer = self._setup(critic)
-        self.encoder, self.encoder_optimizer = self._setup(encoder)
+        self.average = self.add_average(generator)
+        self.generator, self.generator_optimizer = self._add("generator", generator)
+        self.critic, self.critic_optimizer = self._add("critic", critic)
+        self.encoder, self.encoder_optimizer = self._add("encoder", encoder)
 
-    def _setup(self, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
+    def _add(self, name: str, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
         module = module.to(memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.lr, betas=self.recipe.betas)
-        wrapped, wrapped_optimizer = self.fabric.setup(module, optimizer)
-        return wrapped, wrapped_optimizer
-
-    def _generator(self, step: int, stream: int) -> torch.Generator:
-        return step_generator(self.recipe.seed + 7919 * self.fabric.global_rank, step, stream=stream)
+        return self.add(name, module, optimizer)
 
     def step(self, step: int) -> dict[str, float]:
         """Train the three networks on one batch."""
         recipe = self.recipe
-        shard = recipe.seed + self.fabric.global_rank
-        real = self.photos.batch(step, size=recipe.batch, seed=shard).to(self.fabric.device)
+        real = self.photos.batch(step, size=recipe.batch, seed=self.seed).to(self.devices.device)
         real = real.contiguous(memory_format=torch.channels_last)
         n = len(real)
         mean, log_variance = self.encoder(real).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=self._generator(step, NOISE)).to(mean)
+        noise = torch.randn(mean.shape, generator=self.random(step, NOISE)).to(mean)
         posterior = mean + (log_variance / 2).exp() * noise
-        prior = torch.randn(mean.shape, generator=self._generator(step, LATENTS)).to(mean)
+        prior = torch.randn(mean.shape, generator=self.random(step, LATENTS)).to(mean)
         images = self.generator(torch.cat([posterior, prior]))
         restored, fake = images[:n], images[n:]
 
@@ -193,7 +152,7 @@ class PriorTraining:
         surrogate = (images * torch.cat([towards_photo, strength * towards_real])).sum()
         self.generator_optimizer.zero_grad()
         self.encoder_optimizer.zero_grad()
-        self.fabric.backward(surrogate + recipe.kl * divergence / pixels)
+        self.devices.backward(surrogate + recipe.kl * divergence / pixels)
         self.generator_optimizer.step()
         self.encoder_optimizer.step()
         update_average(self.average, self.generator, decay=self.recipe.ema, step=step)
@@ -207,16 +166,16 @@ class PriorTraining:
     def _adversarial(self, step: int, fake: Tensor) -> tuple[float, Tensor]:
         """Return the generator's loss and its gradient on the images."""
         fake.requires_grad_()
-        shifted = random_shift(fake, self.recipe.shift, generator=self._generator(step, SHIFT_FAKE))
-        with self.fabric.autocast():
-            loss = non_saturating_generator(_inside(self.critic)(shifted).float())
+        shifted = random_shift(fake, self.recipe.shift, generator=self.random(step, SHIFT_FAKE))
+        with self.devices.autocast():
+            loss = non_saturating_generator(inner(self.critic)(shifted).float())
         (gradient,) = torch.autograd.grad(loss, fake)
         return float(loss.detach()), gradient
 
     def _train_critic(self, step: int, real: Tensor, fake: Tensor) -> dict[str, float]:
         recipe = self.recipe
-        real = random_shift(real, recipe.shift, generator=self._generator(step, SHIFT_REAL))
-        fake = random_shift(fake, recipe.shift, generator=self._generator(step, SHIFT_FAKE))
+        real = random_shift(real, recipe.shift, generator=self.random(step, SHIFT_REAL))
+        fake = random_shift(fake, recipe.shift, generator=self.random(step, SHIFT_FAKE))
         penalized = step % recipe.r1_every == 0
         real_logits, fake_logits = self.critic(real), self.critic(fake)
         loss = non_saturating_discriminator(real_logits, fake_logits)
@@ -224,17 +183,17 @@ class PriorTraining:
         if penalized:
             real.requires_grad_()
             # In full precision, since it differentiates twice.
-            penalty = gradient_penalty_r1(real, _inside(self.critic)(real))
+            penalty = gradient_penalty_r1(real, inner(self.critic)(real))
             total = loss + recipe.r1 * recipe.r1_every * penalty
         self.critic_optimizer.zero_grad()
-        self.fabric.backward(total)
+        self.devices.backward(total)
         self.critic_optimizer.step()
         margin = float((real_logits.mean() - fake_logits.mean()).detach())
         return {"critic": float(loss.detach()), "margin": margin}
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Reconstruct held-out photos by CSGM and draw a sheet of samples."""
-        photos = (self.held_out.photos[:32].float() / 255).to(self.fabric.device)
+        photos = (self.held_out.photos[:32].float() / 255).to(self.devices.device)
         # Adam from one start, whatever the default search is, so that scores of one run can be compared.
         search = CSGM(steps=100, lr=0.1, restarts=1, latent_weight=0.0, candidates=1)
         images = solve(photos, Identity(), self.average, search, progress=False).image
@@ -243,7 +202,7 @@ class PriorTraining:
             encoded = self.average(self.encoder(photos).chunk(2, dim=1)[0])
             samples = self.average(self.average.sample_latent(48, seed=1))
         self.encoder.train()
-        if self.fabric.is_global_zero:
+        if self.devices.is_global_zero:
             sheet = torch.cat([samples, photos[:8], encoded[:8], images[:8]])
             save_image(sheet, folder / f"samples-{step:06d}.png", columns=8)
         return {"score": float(psnr(images, photos).mean()), "encoder_db": float(psnr(encoded, photos).mean())}
@@ -251,29 +210,3 @@ class PriorTraining:
     def export(self, path: Path) -> None:
         """Write the averaged generator."""
         save_prior(self.average, path)
-
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator,
-            "critic": self.critic,
-            "encoder": self.encoder,
-            "average": self.average,
-            "generator_optimizer": self.generator_optimizer,
-            "critic_optimizer": self.critic_optimizer,
-            "encoder_optimizer": self.encoder_optimizer,
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give weights and optimizers; random numbers need no state, since each step has its own generator."""
-        return {"recipe": asdict(self.recipe), **{name: part.state_dict() for name, part in self._parts().items()}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them back."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-
-def _inside(network: nn.Module) -> nn.Module:
-    """Return the network inside Fabric's wrapper, whose outputs can be differentiated without a step of training."""
-    inner = network.module
-    return cast(nn.Module, inner)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+import warnings
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
 
+import torch
+from PIL import Image
 from torch import nn
 
 from inverso.checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
 from inverso.degradations.mixtures import Curriculum, Mixture, named
+from inverso.images.folders import PhotoFolder
 from inverso.losses.adversarial import Against
 from inverso.losses.data import Norm
 from inverso.losses.feature_matching import Reduction
@@ -21,10 +26,15 @@ from inverso.restorers import (
     SlidesRestorer,
     UNetRestorer,
     XGANRestorer,
+    load,
 )
 from inverso.restorers.base import Restorer
+from inverso.training.base import PhotoRecipe, check_anneal
+from inverso.training.devices import Devices
 from inverso.training.discriminators import MultiscaleDiscriminator, PlainDiscriminator, SlidesDiscriminator
 from inverso.training.discriminators.slides import SMALLEST_JUDGED
+from inverso.training.loop import BEST
+from inverso.training.recipes.restorer import OLD_PHOTO, RestorerTraining
 
 Network = Literal["unet", "mobile", "x-gan", "repair", "slides"]
 Judge = Literal["plain", "multiscale", "slides"]
@@ -61,7 +71,7 @@ EXTREME = (
     ("white-block", 1.0),
     ("cluttered-block", 1.0),
 )
-OLD_PHOTO = "old-photo"
+FEWEST_PHOTOS = 4
 
 
 @dataclass(frozen=True)
@@ -101,8 +111,12 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class RestorerRecipe:
-    """Everything that decides what a training gives, saved beside the weights.
+class RestorerRecipe(PhotoRecipe[Restorer]):
+    """A network that restores damaged photos in one pass, not knowing which pixels are wrong.
+
+    The best weights are those of the highest mean PSNR over white noise, RGB noise and the central white block, or
+    over old photos where they are all that is trained on; `measures.csv` has PSNR and SSIM for every corruption. A
+    sheet of a run has rows of damaged and restored photos, at last the photos.
 
     The default trains inverso's own network, `RestorerRecipe.repair()` the one for old photos;
     `RestorerRecipe.mobile()`, `RestorerRecipe.x_gans()` and `RestorerRecipe.slides()` are the papers'.
@@ -118,7 +132,7 @@ class RestorerRecipe:
         lr: Adam's largest step size, of restorer and discriminator.
         betas: Adam's moments.
         warmup: Steps over which the step size grows from zero.
-        anneal: Step at which it has fallen to a hundredth, along a cosine; 0 keeps it.
+        anneal: Step at which it has fallen to a hundredth, along a cosine; 0 keeps it, None is the end of the run.
         clip: Largest norm of the restorer's gradient; 0 for any.
         weights: How much each loss counts.
         pixel: `"log"` error, or `"l2"` or `"l1"`, summed over an image.
@@ -141,6 +155,9 @@ class RestorerRecipe:
         1e-05
     """
 
+    kind: ClassVar[str] = "restorer"
+    makes: ClassVar[str] = "a network that restores damaged photos in one pass"
+
     size: int = 64
     network: Network = "unet"
     options: tuple[Setting, ...] = ()
@@ -151,7 +168,7 @@ class RestorerRecipe:
     lr: float = 8e-4
     betas: tuple[float, float] = (0.9, 0.99)
     warmup: int = 200
-    anneal: int = 0
+    anneal: int | None = None
     clip: float = 10.0
     weights: Weights = field(default_factory=lambda: Weights(guess=0.5, mask=0.5))
     pixel: Pixel = "log"
@@ -240,8 +257,9 @@ class RestorerRecipe:
             check_fraction(share, name="keep")
         for name in ("batch", "held_out"):
             check_count(getattr(self, name), name=name, minimum=2)
-        for name in ("keep_steps", "warmup", "anneal"):
+        for name in ("keep_steps", "warmup"):
             check_count(getattr(self, name), name=name, minimum=0)
+        check_anneal(self.anneal)
         check_positive(self.lr, name="lr")
         for name in ("clip", "ema"):
             check_non_negative(getattr(self, name), name=name)
@@ -270,6 +288,46 @@ class RestorerRecipe:
         if self.weights.points:
             msg = "the loss 'points' compares with known pixels of the input, and those of old photos have faded"
             raise ValueError(msg)
+
+    def settle(self, steps: int) -> RestorerRecipe:
+        """Let the step size fall to the end of the run."""
+        return replace(self, anneal=steps) if self.anneal is None else self
+
+    def read(self, data: str | Path, *, progress: bool) -> PhotoFolder:
+        """Read every picture below the folder, and leave out those that would have to be enlarged.
+
+        What they lack would be learned as what to restore.
+
+        Raises:
+            ValueError: Fewer than four photos are left.
+        """
+        photos = super().read(data, progress=progress)
+        kept: list[int] = []
+        small: list[int] = []
+        for index, path in enumerate(photos.files):
+            with Image.open(path) as opened:
+                (kept if min(opened.size) >= self.size else small).append(index)
+        if small:
+            first = photos.files[small[0]]
+            message = (
+                f"skipped {len(small)} of {len(photos)} photos with a side under {self.size} pixels, the first: {first}"
+            )
+            warnings.warn(message, stacklevel=3)
+        if len(kept) < FEWEST_PHOTOS:
+            msg = (
+                f"{data} holds {len(kept)} photos of at least {self.size} × {self.size} pixels, and a training needs "
+                f"{FEWEST_PHOTOS}: give more photos, or a smaller size"
+            )
+            raise ValueError(msg)
+        return photos.subset(torch.tensor(kept)) if small else photos
+
+    def training(self, data: PhotoFolder, devices: Devices) -> RestorerTraining:
+        """Build the network, and a discriminator if a loss needs one."""
+        return RestorerTraining(data, self, devices)
+
+    def load(self, folder: Path) -> Restorer:
+        """Load the best restorer."""
+        return load(folder / BEST)
 
     def mixture(self, step: int) -> Mixture:
         """Give the corruptions of a step."""
@@ -313,13 +371,15 @@ CHOICES = {
     "reduction": Reduction,
     "backbone": Backbone,
 }
-RECIPES: Mapping[str, Callable[..., RestorerRecipe]] = {
-    "unet": RestorerRecipe,
-    "mobile": RestorerRecipe.mobile,
-    "x-gans": RestorerRecipe.x_gans,
-    "repair": RestorerRecipe.repair,
-    "slides": RestorerRecipe.slides,
-}
+
+RestorerRecipe.presets = MappingProxyType(
+    {
+        "mobile": RestorerRecipe.mobile,
+        "x-gans": RestorerRecipe.x_gans,
+        "repair": RestorerRecipe.repair,
+        "slides": RestorerRecipe.slides,
+    }
+)
 
 
 def _shallow(recipe: RestorerRecipe) -> dict[str, Any]:

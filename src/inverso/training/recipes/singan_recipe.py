@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, cast
 
-from inverso.checks import check_count, check_fraction, check_non_negative, check_number, check_positive, check_seed
+from torch import Tensor
+
+from inverso.checks import (
+    check_count,
+    check_finite,
+    check_fraction,
+    check_image,
+    check_non_negative,
+    check_number,
+    check_positive,
+    check_seed,
+)
+from inverso.images.io import load_image
+from inverso.priors import SinGAN, load
+from inverso.priors.singan.pyramid import Pyramid, plan_pyramid
+from inverso.training.base import Recipe, Run
+from inverso.training.devices import Devices
+from inverso.training.loop import LAST
+from inverso.training.recipes.singan import SinGANTraining
 
 
 @dataclass(frozen=True)
-class SinGANRecipe:
-    """Everything that decides what a fit gives, saved beside the weights.
+class SinGANRecipe(Recipe[Tensor, SinGAN]):
+    """A SinGAN, a pyramid of generators fitted to a single photo (Rott Shaham et al. 2019).
+
+    At every scale a generator learns to add details to upsampled images of the scales below, which are frozen, so that
+    a critic cannot tell 11x11 patches of its images from those of the photo (WGAN-GP), and so that a fixed noise gives
+    the photo back. A step of its run is a scale: checkpoints come after each, and `losses.csv` has for each its size,
+    seconds, amplitude of the noise and the PSNR of the photo made from the fixed noise. It runs on one device.
 
     The default fits a photo of 100 pixels in minutes on a processor: coarse scales, which decide what a sample shows
     and cost little, get most of the iterations. `SinGANRecipe.singan()` and `SinGANRecipe.dissertation()` are those of
@@ -37,11 +63,15 @@ class SinGANRecipe:
         noise: Noise amplitude of a scale over the RMSE of the upsampled reconstruction below.
         concurrent: Scales trained together, the finest and those below it, each with a tenth of the step size of
             the next (ConSinGAN, Hinz et al. 2021); 1 trains one scale after the other.
+        seed: Of weights and noise.
 
     Raises:
         TypeError: A number is of the wrong type.
         ValueError: A number lies outside its range.
     """
+
+    kind: ClassVar[str] = "singan"
+    makes: ClassVar[str] = "a prior of a single photo"
 
     min_size: int = 25
     max_size: int = 250
@@ -62,6 +92,7 @@ class SinGANRecipe:
     reconstruction: float = 10.0
     noise: float = 0.1
     concurrent: int = 1
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("width", "max_width", "critic_steps", "generator_steps", "concurrent"):
@@ -83,6 +114,7 @@ class SinGANRecipe:
         check_fraction(self.decay, name="decay")
         for name in ("penalty", "reconstruction", "noise"):
             check_non_negative(getattr(self, name), name=name)
+        check_seed(self.seed)
 
     @classmethod
     def singan(cls) -> SinGANRecipe:
@@ -93,6 +125,37 @@ class SinGANRecipe:
     def dissertation(cls) -> SinGANRecipe:
         """Give the settings of the dissertation of Huang: SinGAN's, with 32 channels at every scale."""
         return cls(iterations=(2000, 2000), critic_steps=3, generator_steps=3)
+
+    def read(self, data: Tensor | str | Path, *, progress: bool) -> Tensor:  # noqa: ARG002 - one photo is read at once
+        """Read the photo, or check a tensor `(1, C, H, W)` in [0, 1] of one channel or three.
+
+        Raises:
+            TypeError: The tensor has no floating-point numbers.
+            ValueError: It has another shape or number of channels, values outside [0, 1], or is too small or too long
+                for the recipe.
+        """
+        photo = load_image(data) if isinstance(data, str | Path) else _check_photo(data)
+        self.plan(photo)
+        return photo
+
+    def training(self, data: Tensor, devices: Devices) -> SinGANTraining:
+        """Plan the scales, and draw fresh weights."""
+        return SinGANTraining(data, self, devices)
+
+    def pace(self, run: Run, data: Tensor) -> Run:
+        """Let every scale be a step, with a checkpoint and a row after each."""
+        return replace(run, steps=len(self.plan(data).sizes), checkpoint_every=1, log_every=1)
+
+    def load(self, folder: Path) -> SinGAN:
+        """Load the finished prior."""
+        return cast("SinGAN", load(folder / LAST))
+
+    def plan(self, photo: Tensor) -> Pyramid:
+        """Plan the scales of a photo."""
+        height, width = photo.shape[-2:]
+        return plan_pyramid(
+            (height, width), min_size=self.min_size, max_size=self.max_size, scale_factor=self.scale_factor
+        )
 
     def width_at(self, scale: int) -> int:
         """Compute the channels between the layers of a scale, the coarsest being 0."""
@@ -108,12 +171,27 @@ class SinGANRecipe:
         return round(between)
 
 
-@dataclass(frozen=True)
-class SeededRecipe(SinGANRecipe):
-    """A recipe together with the seed, which is what a run is resumed by."""
+SinGANRecipe.presets = MappingProxyType({"singan": SinGANRecipe.singan, "dissertation": SinGANRecipe.dissertation})
 
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_seed(self.seed)
+def _check_photo(image: object) -> Tensor:
+    photo = check_image(image, name="image")
+    if photo.ndim != 4 or len(photo) != 1:
+        msg = f"image must be one photo (1, C, H, W), got shape {tuple(photo.shape)}"
+        raise ValueError(msg)
+    channels = photo.shape[1]
+    if channels in {2, 4}:
+        msg = (
+            f"image has {channels} channels, the last of which seems to be transparency: lay it over a color first, as "
+            "inverso.images.io.load_image does over white, or drop it with image[:, :-1]"
+        )
+        raise ValueError(msg)
+    if channels not in {1, 3}:
+        msg = f"image must have 1 channel (gray) or 3 (color), got {channels}"
+        raise ValueError(msg)
+    check_finite(photo, name="image")
+    low, high = photo.min().item(), photo.max().item()
+    if low < 0 or high > 1:
+        msg = f"image must have values in [0, 1], got {low:.3g} to {high:.3g}"
+        raise ValueError(msg)
+    return photo.detach().cpu().float()

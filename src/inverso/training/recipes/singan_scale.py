@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from inverso.losses.wasserstein import gradient_penalty_per_position, wasserstein_critic, wasserstein_generator
 from inverso.priors import SinGAN
 from inverso.priors.singan.resize import resize
-from inverso.training.recipes.singan_recipe import SinGANRecipe
+from inverso.training.devices import Devices
+
+if TYPE_CHECKING:
+    from inverso.training.recipes.singan_recipe import SinGANRecipe
 
 _DRAWN_AT_ONCE = 16
 
@@ -30,7 +33,7 @@ class ScaleTraining:
         iterations: How many there will be.
         recipe: What decides the result.
         generator: Of all random numbers.
-        fabric: Device and precision.
+        devices: Device and precision.
     """
 
     def __init__(
@@ -42,9 +45,9 @@ class ScaleTraining:
         iterations: int,
         recipe: SinGANRecipe,
         generator: torch.Generator,
-        fabric: Fabric,
+        devices: Devices,
     ) -> None:
-        self.prior, self.critic, self.recipe, self.generator, self.fabric = prior, critic, recipe, generator, fabric
+        self.prior, self.critic, self.recipe, self.generator, self.devices = prior, critic, recipe, generator, devices
         self.scale, self.first = scale, max(0, scale - recipe.concurrent + 1)
         self.drop = int(recipe.decay_at * iterations)
         prior.eval().requires_grad_(requires_grad=False)
@@ -82,7 +85,7 @@ class ScaleTraining:
         return {"critic": float(critic_loss), "reconstruction": float(rec_loss)}
 
     def _train_critic(self, noises: list[Tensor], below: Tensor | None) -> Tensor:
-        with self.fabric.autocast():
+        with self.devices.autocast():
             with torch.no_grad():
                 fake = self.prior.run_scales(noises, start=self.first, below=below).float()
             loss = wasserstein_critic(self.critic(self.real).float(), self.critic(fake).float())
@@ -98,7 +101,7 @@ class ScaleTraining:
         """Lower the critic's loss of a random image and the error of the photo, both made in one pass."""
         both = [torch.cat(pair) for pair in zip(noises, self.fixed[self.first :], strict=True)]
         start = None if below is None or self.below is None else torch.cat([below, self.below])
-        with self.fabric.autocast():
+        with self.devices.autocast():
             fake, rebuilt = self.prior.run_scales(both, start=self.first, below=start).float().split(1)
             error: Tensor = (rebuilt - self.real).square().mean()
             loss = wasserstein_generator(self.critic(fake).float()) + self.recipe.reconstruction * error
@@ -128,7 +131,7 @@ class ScaleTraining:
         """Draw images of the frozen scales, several at a time, since small images are mostly overhead."""
         while True:
             noises = [self._draw(torch.Size([_DRAWN_AT_ONCE, *map_.shape[1:]])) for map_ in self.fixed[: self.first]]
-            with torch.no_grad(), self.fabric.autocast():
+            with torch.no_grad(), self.devices.autocast():
                 images = self._upsampled(noises, self.first)
             for k in range(_DRAWN_AT_ONCE):
                 yield None if images is None else images[k : k + 1].float()

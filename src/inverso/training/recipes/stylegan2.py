@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from inverso.checks import check_count
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
 from inverso.losses.adversarial import (
@@ -21,68 +18,17 @@ from inverso.losses.adversarial import (
 )
 from inverso.losses.path_length import path_length_penalty, path_lengths
 from inverso.metrics import sliced_wasserstein
-from inverso.priors import StyleGAN2, load, save_prior
-from inverso.random import step_generator
+from inverso.priors import StyleGAN2, save_prior
 from inverso.training.augmentation import random_shift
-from inverso.training.averaging import update_average
-from inverso.training.fitting import Run
-from inverso.training.loop import LoopSettings
-from inverso.training.recipes.stylegan2_recipe import StyleGAN2Recipe
+from inverso.training.base import Training, update_average
+from inverso.training.devices import Devices, inner
+
+if TYPE_CHECKING:
+    from inverso.training.recipes.stylegan2_recipe import StyleGAN2Recipe
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE, PATH_LATENTS, PATH_NOISE, DIRECTIONS = range(2, 9)
 LENGTH_RATE = 0.01
 SHOWN = 48
-
-
-def fit_stylegan2(
-    data: str | Path,
-    *,
-    out: str | Path,
-    recipe: StyleGAN2Recipe | None = None,
-    steps: int = 40_000,
-    settings: LoopSettings | None = None,
-    resume: bool = False,
-    progress: bool = True,
-    devices: int = 1,
-    precision: str = "32-true",
-    accelerator: str = "auto",
-) -> StyleGAN2:
-    """Train a StyleGAN2 on a folder of photos.
-
-    Generator and residual discriminator play the non-saturating game with a lazy R1 penalty, the generator with style
-    mixing, fresh noise and a lazy path-length penalty (Karras et al. 2020). What comes out are averaged weights, with
-    the mean of their styles in `mean_w`.
-
-    Args:
-        data: Folder of photos, searched with its subfolders; each is cropped square and resized, half of them are
-            mirrored.
-        out: Folder for `recipe.json`, `checkpoint.pt`, `losses.csv`, `measures.csv`, sample sheets and
-            `last.safetensors`, of which `best.safetensors` is a copy made at the last measurement. A sheet shows
-            samples, the first eight of them truncated with psi 0.5, and photos.
-        recipe: What decides the result.
-        steps: Optimizer steps in all.
-        settings: How often to save, log and measure; takes the place of `steps`.
-        resume: Go on from the checkpoint in `out`, if there is one. The weights become those of an unbroken run, bit
-            for bit on one machine.
-        progress: Show a progress bar.
-        devices: Devices to train on, each with a batch of its own.
-        precision: Of Lightning Fabric, "32-true" or "bf16-mixed"; penalties are computed in float32 with either.
-        accelerator: Of Lightning Fabric, "auto", "cpu" or "cuda".
-
-    Returns:
-        The prior, in evaluation mode.
-
-    Raises:
-        ValueError: The folder holds no photos, or a setting lies outside its range.
-        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; or a loss turned
-            non-finite.
-    """
-    recipe = StyleGAN2Recipe() if recipe is None else recipe
-    settings = LoopSettings(steps=check_count(steps, name="steps")) if settings is None else settings
-    folder = Path(out)
-    how = Run(folder, settings, resume, progress, devices, precision, accelerator)
-    how.carry_out(recipe, data, lambda photos, fabric: StyleGAN2Training(photos, recipe, fabric))
-    return cast(StyleGAN2, load(folder / "last.safetensors"))
 
 
 class MixedStyles(nn.Module):
@@ -109,48 +55,43 @@ class MixedStyles(nn.Module):
         return 2 * self.prior.synthesize(styles, noise="random", generator=generator) - 1, styles
 
 
-class StyleGAN2Training:
+class StyleGAN2Training(Training):
     """A generator and its discriminator, and the step that trains the two."""
 
-    def __init__(self, photos: PhotoFolder, recipe: StyleGAN2Recipe, fabric: Fabric) -> None:
-        self.recipe, self.fabric = recipe, fabric
+    def __init__(self, photos: PhotoFolder, recipe: StyleGAN2Recipe, devices: Devices) -> None:
+        super().__init__(devices, seed=recipe.seed)
+        self.recipe = recipe
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
         prior = recipe.build_prior()
-        self.average = copy.deepcopy(prior).eval().requires_grad_(requires_grad=False)
-        fabric.to_device(self.average)
-        self.generator, self.generator_optimizer = self._setup(MixedStyles(prior))
-        self.critic, self.critic_optimizer = self._setup(recipe.build_critic())
-        self.mean_length = torch.zeros((), device=fabric.device)
+        self.average = self.add_average(prior)
+        self.generator, self.generator_optimizer = self._add("generator", MixedStyles(prior))
+        self.critic, self.critic_optimizer = self._add("critic", recipe.build_critic())
+        self.mean_length = torch.zeros((), device=devices.device)
         # The penalties are not computed in every step: between, their last values are reported.
-        self.penalties = {"r1": torch.zeros((), device=fabric.device), "path": torch.zeros((), device=fabric.device)}
+        self.penalties = {"r1": torch.zeros((), device=devices.device), "path": torch.zeros((), device=devices.device)}
 
-    def _setup(self, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
+    def _add(self, name: str, module: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
         optimizer = torch.optim.Adam(module.parameters(), lr=self.recipe.lr, betas=self.recipe.betas)
-        wrapped, wrapped_optimizer = self.fabric.setup(module, optimizer)
-        return wrapped, wrapped_optimizer
-
-    def _random(self, step: int, stream: int) -> torch.Generator:
-        return step_generator(self.recipe.seed + 7919 * self.fabric.global_rank, step, stream=stream)
+        return self.add(name, module, optimizer)
 
     def _random_there(self, step: int, stream: int) -> torch.Generator:
         """Give a generator on the device: noise for all layers would take long to bring there."""
-        seed = self._random(step, stream).initial_seed()
-        return torch.Generator(self.fabric.device).manual_seed(seed)
+        seed = self.random(step, stream).initial_seed()
+        return torch.Generator(self.devices.device).manual_seed(seed)
 
     def _latents(self, step: int, n: int, stream: int) -> tuple[Tensor, Tensor]:
         """Draw pairs of latents, and the rows at which the second of each takes over."""
-        generator, rows = self._random(step, stream), self.average.num_ws
+        generator, rows = self.random(step, stream), self.average.num_ws
         z = torch.randn(2, n, self.recipe.latent_dim, generator=generator)
         crossover = torch.randint(1, rows, (n,), generator=generator)
         mixed = torch.rand(n, generator=generator) < self.recipe.mixing
         crossover = crossover.where(mixed, torch.full_like(crossover, rows))
-        return z.to(self.fabric.device), crossover.to(self.fabric.device)
+        return z.to(self.devices.device), crossover.to(self.devices.device)
 
     def step(self, step: int) -> dict[str, float]:
         """Train the two networks on one batch."""
         recipe = self.recipe
-        shard = recipe.seed + self.fabric.global_rank
-        real = 2 * self.photos.batch(step, size=recipe.batch, seed=shard).to(self.fabric.device) - 1
+        real = 2 * self.photos.batch(step, size=recipe.batch, seed=self.seed).to(self.devices.device) - 1
         z, crossover = self._latents(step, len(real), LATENTS)
         fake, _ = self.generator(z, crossover, self._random_there(step, NOISE))
         losses = self._train_critic(step, real, fake.detach())
@@ -162,33 +103,33 @@ class StyleGAN2Training:
 
     def _train_critic(self, step: int, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         recipe = self.recipe
-        real = random_shift(real, recipe.shift, generator=self._random(step, SHIFT_REAL))
-        fake = random_shift(fake, recipe.shift, generator=self._random(step, SHIFT_FAKE))
+        real = random_shift(real, recipe.shift, generator=self.random(step, SHIFT_REAL))
+        fake = random_shift(fake, recipe.shift, generator=self.random(step, SHIFT_FAKE))
         real_logits, fake_logits = self.critic(real), self.critic(fake)
         total = loss = non_saturating_discriminator(real_logits, fake_logits)
         if recipe.r1 > 0 and step % recipe.r1_every == 0:
             real.requires_grad_()
             # In full precision, since it differentiates twice.
-            penalty = gradient_penalty_r1(real, _inside(self.critic)(real))
+            penalty = gradient_penalty_r1(real, inner(self.critic)(real))
             total = loss + recipe.r1 * recipe.r1_every * penalty
             self.penalties["r1"] = penalty.detach()
         self.critic_optimizer.zero_grad()
-        self.fabric.backward(total)
+        self.devices.backward(total)
         self.critic_optimizer.step()
         return {"critic": loss.detach(), "margin": (real_logits.mean() - fake_logits.mean()).detach()}
 
     def _train_generator(self, step: int, fake: Tensor) -> Tensor:
         recipe = self.recipe
         # Past Fabric's wrapper: no gradient of the critic is wanted, so that there is none to exchange among devices.
-        critic = _inside(self.critic).requires_grad_(requires_grad=False)
-        shifted = random_shift(fake, recipe.shift, generator=self._random(step, SHIFT_FAKE))
-        with self.fabric.autocast():
+        critic = inner(self.critic).requires_grad_(requires_grad=False)
+        shifted = random_shift(fake, recipe.shift, generator=self.random(step, SHIFT_FAKE))
+        with self.devices.autocast():
             logits = critic(shifted)
         total = loss = non_saturating_generator(logits.float())
         if recipe.path_length > 0 and step % recipe.path_every == 0:
             total = loss + recipe.path_length * recipe.path_every * self._path_penalty(step)
         self.generator_optimizer.zero_grad()
-        self.fabric.backward(total)
+        self.devices.backward(total)
         self.generator_optimizer.step()
         critic.requires_grad_(requires_grad=True)
         return loss.detach()
@@ -196,8 +137,8 @@ class StyleGAN2Training:
     def _path_penalty(self, step: int) -> Tensor:
         """Penalize path lengths of half a batch, in full precision, and move their mean."""
         z, crossover = self._latents(step, max(1, self.recipe.batch // 2), PATH_LATENTS)
-        images, styles = _inside(self.generator)(z, crossover, self._random_there(step, PATH_NOISE))
-        directions = torch.randn(images.shape, generator=self._random(step, DIRECTIONS)).to(images)
+        images, styles = inner(self.generator)(z, crossover, self._random_there(step, PATH_NOISE))
+        directions = torch.randn(images.shape, generator=self.random(step, DIRECTIONS)).to(images)
         lengths = path_lengths(images, styles, directions)
         self.mean_length.lerp_(lengths.detach().mean(), LENGTH_RATE)
         penalty = path_length_penalty(lengths, target=self.mean_length)
@@ -206,7 +147,7 @@ class StyleGAN2Training:
 
     @torch.no_grad()
     def _update_average(self, step: int, z: Tensor) -> None:
-        trained = cast(MixedStyles, _inside(self.generator)).prior
+        trained = cast(MixedStyles, inner(self.generator)).prior
         for averaged, source in ((self.average.mapping, trained.mapping), (self.average.synthesis, trained.synthesis)):
             update_average(averaged, source, decay=self.recipe.ema, step=step)
         # Of the averaged mapping, whose styles truncation will draw towards it.
@@ -216,11 +157,11 @@ class StyleGAN2Training:
     @torch.no_grad()
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Compare samples with held-out photos, and draw a sheet of them."""
-        photos = self.held_out.photos.to(self.fabric.device).float() / 255
+        photos = self.held_out.photos.to(self.devices.device).float() / 255
         latents = self.average.sample_latent(max(SHOWN, len(photos)), seed=1)
         samples = torch.cat([self.average(some) for some in latents.split(64)])
         distance = sliced_wasserstein(samples[: len(photos)], photos)
-        if self.fabric.is_global_zero:
+        if self.devices.is_global_zero:
             truncated = self.average.in_space("z", psi=0.5)(latents[:8])
             sheet = torch.cat([samples[:SHOWN], truncated, photos[:8]])
             save_image(sheet, folder / f"samples-{step:06d}.png", columns=8)
@@ -231,31 +172,11 @@ class StyleGAN2Training:
         """Write the averaged generator."""
         save_prior(self.average, path)
 
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator,
-            "critic": self.critic,
-            "average": self.average,
-            "generator_optimizer": self.generator_optimizer,
-            "critic_optimizer": self.critic_optimizer,
-        }
-
     def state_dict(self) -> dict[str, Any]:
-        """Give weights, optimizers and running means; random numbers need no state: each step has its own."""
-        return {
-            "recipe": asdict(self.recipe),
-            "mean_length": self.mean_length,
-            "penalties": dict(self.penalties),
-            **{name: part.state_dict() for name, part in self._parts().items()},
-        }
+        """Give the state of the parts, and the running means."""
+        return {**super().state_dict(), "mean_length": self.mean_length, "penalties": dict(self.penalties)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
+        super().load_state_dict(state)
         self.mean_length, self.penalties = state["mean_length"], state["penalties"]
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-
-def _inside(network: nn.Module) -> nn.Module:
-    """Return the network inside Fabric's wrapper, whose outputs can be differentiated without a step of training."""
-    return cast(nn.Module, network.module)

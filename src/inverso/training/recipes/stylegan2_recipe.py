@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
 
 from inverso.checks import check_count, check_non_negative, check_number, check_positive, check_seed
-from inverso.priors import StyleGAN2
+from inverso.images.folders import PhotoFolder
+from inverso.priors import StyleGAN2, load
 from inverso.priors.stylegan2.sizes import check_widths
 from inverso.random import step_generator
+from inverso.training.base import PhotoRecipe
+from inverso.training.devices import Devices
 from inverso.training.discriminators.residual import ResidualCritic
+from inverso.training.loop import LAST
+from inverso.training.recipes.stylegan2 import StyleGAN2Training
 
 CRITIC = 6
 
 
 @dataclass(frozen=True)
-class StyleGAN2Recipe:
-    """Everything that decides what a training gives, saved beside the weights.
+class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
+    """A StyleGAN2.
+
+    Generator and residual discriminator play the non-saturating game with a lazy R1 penalty, the generator with style
+    mixing, fresh noise and a lazy path-length penalty (Karras et al. 2020). What comes out are averaged weights, with
+    the mean of their styles in `mean_w`. The latest weights count as the best. A sheet of a run shows samples, the
+    first eight of them truncated with psi 0.5, and photos.
 
     The default network makes images of 64 px with 4.4 million parameters, 8.8 MB in half precision: 256 channels up to
     16 px, 128 at 32 px and 64 at 64 px. Its mapping network has two layers, as Karras et al. 2020 (ADA) take for sets
@@ -46,6 +58,10 @@ class StyleGAN2Recipe:
         TypeError: A number is of the wrong type.
         ValueError: A number lies outside its range.
     """
+
+    kind: ClassVar[str] = "stylegan2"
+    makes: ClassVar[str] = "a generative prior, a StyleGAN2"
+    steps: ClassVar[int] = 40_000
 
     size: int = 64
     latent_dim: int = 256
@@ -81,6 +97,14 @@ class StyleGAN2Recipe:
                 msg = f"{name} must lie between 0 and 1, got {getattr(self, name)}"
                 raise ValueError(msg)
         check_seed(self.seed)
+
+    def training(self, data: PhotoFolder, devices: Devices) -> StyleGAN2Training:
+        """Build generator and discriminator."""
+        return StyleGAN2Training(data, self, devices)
+
+    def load(self, folder: Path) -> StyleGAN2:
+        """Load the last averaged generator."""
+        return cast("StyleGAN2", load(folder / LAST))
 
     def build_prior(self) -> StyleGAN2:
         """Make the generator with fresh weights."""
