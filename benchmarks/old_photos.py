@@ -23,25 +23,26 @@ class AgedPhotos(Toning):
         gain: As of `Toning`.
         degradation: How they were made old.
         offset: What is added to `A x`, `(n, C, H, W)`.
+        seeds: One per photo.
     """
 
     degradation: OldPhoto = field(default_factory=OldPhoto, kw_only=True)
     offset: Tensor = field(kw_only=True)
+    seeds: tuple[int, ...] = field(kw_only=True)
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
         """Make the photos old, as they were when this operator was made of them."""
         level = check_non_negative(noise, name="noise")
         generator = as_generator(seed)
-        y = self.degradation.damage(x).y
+        y = self.degradation(x, seed=self.seeds).y
         draw = torch.randn(y.shape, dtype=y.dtype, generator=generator, device=generator.device)
         return y + level * draw.to(y.device) if level > 0 else y
 
     def for_image(self, index: int) -> AgedPhotos:
         """Return the operator of one photo of the batch."""
         one = slice(index, index + 1)
-        seeds = self.degradation.seed
-        alone = replace(self.degradation, seed=seeds[one] if isinstance(seeds, tuple) else seeds)
-        return AgedPhotos(self.matrix[one], self.gain[one], degradation=alone, offset=self.offset[one])
+        kept = {"degradation": self.degradation, "offset": self.offset[one], "seeds": self.seeds[one]}
+        return AgedPhotos(self.matrix[one], self.gain[one], **kept)
 
     def __repr__(self) -> str:
         return f"AgedPhotos({self.degradation!r})"
@@ -71,9 +72,11 @@ class OldPhotos:
 
     def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
         """Age the photos, and keep what is known about it."""
-        degradation = OldPhoto.preset(self.preset, seed=tuple(seeds))
-        old = degradation.damage(photos)
-        return AgedPhotos(old.A.matrix, old.A.gain, degradation=degradation, offset=old.offset)
+        degradation = OldPhoto.preset(self.preset)
+        old = degradation(photos, seed=seeds)
+        # Of photos that age, the operator is always a toning.
+        A = cast("Toning", old.A)
+        return AgedPhotos(A.matrix, A.gain, degradation=degradation, offset=old.offset, seeds=tuple(seeds))
 
 
 @dataclass(frozen=True)

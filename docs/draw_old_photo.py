@@ -23,7 +23,7 @@ def parts() -> None:
     columns = {"photo": x.expand(2, -1, -1, -1)}
     for part in PARTS:
         olds = [
-            OldPhoto.only(**{part: strength}, tone=tone, seed=SEEDS[0]).damage(x).y
+            OldPhoto.only(**{part: strength}, tone=tone)(x, seed=SEEDS[0]).y
             for strength, tone in ((0.5, "sepia"), (1.0, "gray"))
         ]
         columns[part] = torch.cat(olds)
@@ -35,9 +35,9 @@ def presets() -> None:
     """Every preset at two sizes, and its mask."""
     columns = {}
     for preset in PRESETS:
-        olds = [OldPhoto.preset(preset, seed=SEEDS[1]).damage(photo("astronaut", size=size)) for size in (256, 64)]
+        olds = [OldPhoto.preset(preset)(photo("astronaut", size=size), seed=SEEDS[1]) for size in (256, 64)]
         enlarged = [torch.nn.functional.interpolate(old.y, 256, mode="nearest") for old in olds]
-        masks = [torch.nn.functional.interpolate(1 - old.damaged.float(), 256, mode="nearest") for old in olds]
+        masks = [torch.nn.functional.interpolate(old.known.float(), 256, mode="nearest") for old in olds]
         columns[preset] = torch.cat(enlarged)
         columns[f"{preset}: mask"] = torch.cat(masks).expand(-1, 3, -1, -1)
     grid(columns, cell=1.7).savefig(IMAGES / "old-photo-presets.png", dpi=DPI)
@@ -46,14 +46,14 @@ def presets() -> None:
 def repaired() -> None:
     """What the embedded restorer makes of four old photos."""
     x = photo("astronaut", size=64).expand(4, -1, -1, -1)
-    old = OldPhoto(seed=(1, 2, 3, 12)).damage(x)
+    old = OldPhoto()(x, seed=(1, 2, 3, 12))
     with torch.no_grad():
         told = load("faces-64-repair").explain(old.y)
     columns = {
         "old": old.y,
         "repaired": told.image,
         "photo": x,
-        "covered": old.damaged.float(),
+        "covered": 1 - old.known.float(),
         "found": (told.logits < 0).float(),
     }
     captions = {}

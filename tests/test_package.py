@@ -20,8 +20,6 @@ PUBLIC_MODULES = (
     "inverso.compression.finetune",
     "inverso.compression.onnx",
     "inverso.degradations",
-    "inverso.degradations.corruptions",
-    "inverso.degradations.mixtures",
     "inverso.experiments",
     "inverso.images",
     "inverso.interop",

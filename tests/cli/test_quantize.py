@@ -114,7 +114,7 @@ def test_other_corruptions_can_be_measured(inverso, restorer: Path, photos: Path
     [
         (("--bits", "8,x"), "--bits must be numbers joined by commas, as in 8,6,4, got '8,x'"),
         (("--bits", "9"), "bits must be 1 to 8, or 16 for float16, got 9"),
-        (("--corruptions", "rain"), "no corruption is called 'rain'; known ones: white-noise"),
+        (("--corruptions", "rain"), "no degradation is called 'rain'; known ones: white-noise"),
         (("--n", "0"), "--n must be an integer of at least 1, got 0"),
         (("--fine-tune", "-1"), "--fine-tune must be an integer of at least 0, got -1"),
         (("--keep", "1.5"), "keep must lie in (0, 1], got 1.5"),

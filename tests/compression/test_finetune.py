@@ -15,7 +15,7 @@ pytest.importorskip("lightning_fabric")
 
 from inverso.compression import clip_model, load_quantized, round_model, save_quantized, weight_axes
 from inverso.compression.finetune import corrupted_batches, decibel_error, fine_tune, measure, pixel_error
-from inverso.degradations.corruptions import WhiteBox, WhiteNoise
+from inverso.degradations import WhiteBox, WhiteNoise
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.metrics import psnr

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inverso.cli.options import RandomSeed, examples
-from inverso.extras import needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,12 +53,11 @@ def export(
 
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
     """Spoil photos in the ways that the paper's restorer was made for."""
-    with needing("--data"):
-        from inverso.degradations.mixtures import Mixture, named  # noqa: PLC0415
-        from inverso.images.folders import PhotoFolder  # noqa: PLC0415
-        from inverso.random import step_generator  # noqa: PLC0415
+    from inverso.degradations import Mixture, named  # noqa: PLC0415
+    from inverso.images.folders import PhotoFolder  # noqa: PLC0415
+    from inverso.random import step_generator  # noqa: PLC0415
 
     photos = PhotoFolder.read(data, size=size, progress=False)
     chosen = photos.split(n)[1] if n < len(photos) else photos
     mixture = Mixture(tuple(named(name) for name in ("white-noise", "rgb-noise", "white-box")))
-    return mixture(chosen.photos.float() / 255, generator=step_generator(seed, 0, stream=0)).image
+    return mixture(chosen.photos.float() / 255, seed=step_generator(seed, 0, stream=0)).y

@@ -15,13 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso.cli.options import AsJSON, Device, RandomSeed, examples, pick_device
-from inverso.extras import needing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from inverso.compression.finetune import Precision, Quality
-    from inverso.degradations.corruptions import Corruption
+    from inverso.degradations import Degradation
     from inverso.images.folders import PhotoFolder
 
 EPILOG = examples(
@@ -62,12 +61,12 @@ class Plan:
     precision: Precision
     progress: bool
 
-    def prepare(self, model: nn.Module, bits: int, corruptions: Mapping[str, Corruption]) -> nn.Module:
+    def prepare(self, model: nn.Module, bits: int, corruptions: Mapping[str, Degradation]) -> nn.Module:
         """Give the network that is to be rounded."""
         from inverso.compression import clip_model  # noqa: PLC0415
         from inverso.compression.finetune import corrupted_batches, decibel_error, fine_tune  # noqa: PLC0415
         from inverso.compression.rounding import FLOAT16_BITS  # noqa: PLC0415
-        from inverso.degradations.mixtures import Mixture  # noqa: PLC0415
+        from inverso.degradations import Mixture  # noqa: PLC0415
 
         if self.training is not None and bits != FLOAT16_BITS:
             mixture = Mixture(tuple(corruptions.values()))
@@ -154,10 +153,9 @@ def quantize(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
-    with needing("measuring a restorer"):
-        from inverso.degradations.mixtures import named  # noqa: PLC0415
     from inverso.checks import check_count  # noqa: PLC0415
     from inverso.compression.finetune import check_precision  # noqa: PLC0415
+    from inverso.degradations import named  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
 
     widths = _read_bits(bits)
@@ -200,7 +198,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
 def _rows(
     model: nn.Module,
     photos: Tensor,
-    corruptions: Mapping[str, Corruption],
+    corruptions: Mapping[str, Degradation],
     widths: Sequence[int],
     plan: Plan,
     out: Path,

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from inverso.checks import check_count, check_positive
 from inverso.compression import clip_model, round_model, round_parameters, weight_axes
 from inverso.compression.rounding import FLOAT16_BITS, check_bits
-from inverso.degradations.corruptions import Corruption
+from inverso.degradations import Degradation
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.losses.data import log_error
@@ -157,7 +157,7 @@ def fine_tune(
 
 
 def corrupted_batches(
-    photos: PhotoFolder, corruption: Corruption, *, batch: int = 16, seed: int = 0, device: str = "cpu"
+    photos: PhotoFolder, corruption: Degradation, *, batch: int = 16, seed: int = 0, device: str = "cpu"
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Draw pairs of degraded and clean images without end; the same seed draws the same.
 
@@ -172,7 +172,7 @@ def corrupted_batches(
     while True:
         clean = photos.batch(step, size=batch, seed=seed)
         generator = step_generator(seed, step, stream=_CORRUPTION_STREAM)
-        degraded = corruption(clean, generator=generator).image
+        degraded = corruption(clean, seed=generator).y
         yield degraded.to(device), clean.to(device)
         step += 1
 
@@ -198,7 +198,7 @@ class Quality:
 def measure(
     restore: Restore,
     photos: Tensor,
-    corruptions: Mapping[str, Corruption],
+    corruptions: Mapping[str, Degradation],
     *,
     seed: int = 0,
     batch: int = 32,
@@ -223,7 +223,7 @@ def measure(
         raise ValueError(msg)
     values, examples = {}, {}
     for k, (name, corruption) in enumerate(corruptions.items()):
-        degraded = corruption(photos, generator=step_generator(seed, k, stream=_CORRUPTION_STREAM)).image
+        degraded = corruption(photos, seed=step_generator(seed, k, stream=_CORRUPTION_STREAM)).y
         with torch.no_grad():
             restored = torch.cat([restore(part) for part in degraded.split(batch)])
         values[name] = float(psnr(restored, photos).mean())

@@ -1,5 +1,23 @@
-"""Degradations: what happened to a photo, drawn at random from a seed."""
+"""Degradations: what happened to a photo, drawn at random from a seed, and what is known about it."""
 
-from inverso.degradations.old_photo import OldPhoto, OldPhotograph
+from inverso.degradations.base import Degradation, Degraded
+from inverso.degradations.jpeg import JPEG
+from inverso.degradations.masks import ClutteredBlock, DiscretePoints, Masked, RGBNoise, WhiteBox, WhiteNoise
+from inverso.degradations.mixtures import Curriculum, Mixture, named
+from inverso.degradations.old_photo import OldPhoto
 
-__all__ = ["OldPhoto", "OldPhotograph"]
+__all__ = [
+    "JPEG",
+    "ClutteredBlock",
+    "Curriculum",
+    "Degradation",
+    "Degraded",
+    "DiscretePoints",
+    "Masked",
+    "Mixture",
+    "OldPhoto",
+    "RGBNoise",
+    "WhiteBox",
+    "WhiteNoise",
+    "named",
+]

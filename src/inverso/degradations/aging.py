@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.degradations.damages import Canvas, between, smooth_field, spread_out
+from inverso.degradations.damages import Canvas, between, field_at, spread_out
 from inverso.images.gray import LUMA
 
 SEPIA = (1.0, 0.88, 0.68)
@@ -39,9 +39,10 @@ class Fading:
     @classmethod
     def draw(cls, u: Tensor, strength: Tensor, canvas: Canvas) -> Fading:
         """Lift black by up to 0.48 of the range and lower white by up to 0.29."""
-        one, other = (smooth_field(half, canvas.size) for half in u.chunk(2, dim=1))
-        height, width = (length / canvas.side for length in canvas.size)
+        one, other = (field_at(half, canvas) for half in u.chunk(2, dim=1))
+        height, width = canvas.extent
         edge = torch.maximum((2 * canvas.rows / height - 1).abs(), (2 * canvas.columns / width - 1).abs()) ** 3
+        edge = edge[:, None] if edge.ndim == 3 else edge
         amount = strength[:, None, None, None]
         black = amount * (0.14 + 0.26 * one + 0.08 * edge)
         white = 1 - amount * (0.05 + 0.16 * other + 0.08 * edge)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,40 +21,67 @@ TEA = (0.66, 0.46, 0.24)
 
 @dataclass(frozen=True)
 class Canvas:
-    """Where the pixels of `(n, C, H, W)` lie, in units of the shorter side.
+    """Where the pixels of `(n, C, H, W)` lie on a photo, in units of its shorter side.
+
+    The picture is the whole photo, or a window of it at a place of its own for every image.
 
     Args:
-        size: `(H, W)`.
+        size: `(H, W)` of the picture.
         channels: C.
+        unit: Pixels that are the unit; the shorter side by default.
+        window: Share of what is left over above and to the left of the picture, `(n, 2)` in [0, 1], if the unit is
+            longer than a side.
     """
 
     size: tuple[int, int]
     channels: int
+    unit: int | None = None
+    window: Tensor | None = None
 
     @property
     def side(self) -> int:
-        """The shorter side in pixels."""
-        return min(self.size)
+        """The unit in pixels."""
+        return min(self.size) if self.unit is None else self.unit
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Height and width of the photo in units; neither is smaller than the picture's."""
+        height, width = (length / self.side for length in self.size)
+        larger = max(1.0, 1.0 / min(height, width))
+        return height * larger, width * larger
 
     @property
     def rows(self) -> Tensor:
-        """Row of every pixel, `(H, 1)`."""
-        return ((torch.arange(self.size[0]) + 0.5) / self.side)[:, None]
+        """Row of every pixel, `(H, 1)`, or `(n, H, 1)` for windows."""
+        return (self._along(0) + self._start(0))[..., None] if self.windowed else self._along(0)[:, None]
 
     @property
     def columns(self) -> Tensor:
-        """Column of every pixel, `(1, W)`."""
-        return ((torch.arange(self.size[1]) + 0.5) / self.side)[None]
+        """Column of every pixel, `(1, W)`, or `(n, 1, W)` for windows."""
+        return (self._along(1) + self._start(1))[:, None] if self.windowed else self._along(1)[None]
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the picture is a part of the photo, or the unit is not its own."""
+        return self.window is not None
 
     def place(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn uniform numbers `(n,)` into a row and a column on the picture, `(n, 1, 1)` each."""
-        height, width = (length / self.side for length in self.size)
+        """Turn uniform numbers `(n,)` into a row and a column on the photo, `(n, 1, 1)` each."""
+        height, width = self.extent
         return spread_out(u * height), spread_out(v * width)
 
     def colored(self, color: tuple[float, float, float]) -> Tensor:
         """Give a color `(C, 1, 1)`; a gray picture gets its mean."""
         values = torch.tensor(color)
         return (values if self.channels > 1 else values.mean()[None])[:, None, None]
+
+    def _along(self, axis: int) -> Tensor:
+        return (torch.arange(self.size[axis]) + 0.5) / self.side
+
+    def _start(self, axis: int) -> Tensor:
+        """Give where the window begins, `(n, 1)`."""
+        spare = self.extent[axis] - self.size[axis] / self.side
+        return torch.zeros(1, 1) if self.window is None else self.window[:, axis, None] * spare
 
 
 def spread_out(values: Tensor) -> Tensor:
@@ -72,6 +99,20 @@ def smooth_field(u: Tensor, size: tuple[int, int]) -> Tensor:
     side = math.isqrt(u.shape[1])
     grid = u.reshape(-1, 1, side, side)
     return F.interpolate(grid, size, mode="bicubic", align_corners=True).clamp(0, 1)
+
+
+def field_at(u: Tensor, canvas: Canvas) -> Tensor:
+    """Turn `(n, k^2)` numbers into smooth fields over the photo, and read them where the picture is: `(n, 1, H, W)`."""
+    if not canvas.windowed:
+        return smooth_field(u, canvas.size)
+    side = math.isqrt(u.shape[1])
+    height, width = canvas.extent
+    n = len(u)
+    down = (2 * canvas.rows / height - 1).expand(n, *canvas.size)
+    right = (2 * canvas.columns / width - 1).expand(n, *canvas.size)
+    places = torch.stack([right, down], dim=-1)
+    grid = u.reshape(n, 1, side, side)
+    return F.grid_sample(grid, places, mode="bicubic", padding_mode="border", align_corners=True).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -104,6 +145,16 @@ class Layer:
         return self.paint(covers[0], canvas.colored(PAPER)).paint(covers[1], canvas.colored(DIRT))
 
 
+class Cover(Protocol):
+    """One kind of thing that lies over a photo."""
+
+    numbers: ClassVar[int]
+
+    @classmethod
+    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
+        """Lay it over a batch: u are `numbers` uniform numbers per image, strength `(n,)` in [0, 1]."""
+
+
 def _sides(dark: Tensor, there: Tensor) -> Tensor:
     """Say of one thing per image whether it is light or dark, `(2, n, 1, 1)`, and neither if it is not there."""
     return torch.stack([~dark & there, dark & there])[..., None, None]
@@ -123,7 +174,7 @@ class Stains:
         for k, own in enumerate(u.chunk(cls.most, dim=1)):
             there = (strength * cls.most > k) & (strength > 0)
             row, column = canvas.place(own[:, 0], own[:, 1])
-            warp = smooth_field(own[:, cls.each :], canvas.size)[:, 0]
+            warp = field_at(own[:, cls.each :], canvas)[:, 0]
             radius = spread_out(between(own[:, 2], 0.08, 0.2) * (0.4 + strength))
             squeeze = spread_out(between(own[:, 3], 0.75, 1.3))
             distance = torch.hypot((canvas.rows - row) * squeeze, (canvas.columns - column) / squeeze)

@@ -1,4 +1,4 @@
-"""Corruptions by name, mixtures of them, and how they get harder while training."""
+"""Degradations by name, mixtures of them, and how they get harder while training."""
 
 from __future__ import annotations
 
@@ -7,26 +7,38 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso.checks import check_positive
-from inverso.degradations.corruptions import (
+from inverso.checks import as_generator, check_positive
+from inverso.degradations.base import Degradation, Degraded, join
+from inverso.degradations.jpeg import JPEG
+from inverso.degradations.masks import (
     ClutteredBlock,
-    Corrupted,
-    Corruption,
     DiscretePoints,
     Range,
     RGBNoise,
     WhiteBox,
     WhiteNoise,
 )
-from inverso.degradations.old_photo_corruption import Aging
+from inverso.degradations.old_photo import OldPhoto
+from inverso.types import Seed
+
+ANY_AGE = OldPhoto(
+    scratches=(0.0, 0.9),
+    stains=(0.0, 0.9),
+    dust=(0.0, 0.9),
+    fading=(0.1, 1.0),
+    exposure=(0.0, 0.8),
+    toning=(0.0, 1.0),
+    texture=(0.0, 0.9),
+)
+"""From nearly new to severely damaged, so that a restorer learns to leave alone what needs no repair."""
 
 
 @dataclass(frozen=True)
-class Mixture(Corruption):
-    """Draw for every image which of several corruptions spoils it.
+class Mixture(Degradation):
+    """Draw for every image which of several degradations it meets; `Degraded.kind` tells.
 
     Args:
-        parts: The corruptions.
+        parts: The degradations, each of which acts on single pixels.
         weights: How often each is drawn, relative to the others; equally often by default.
 
     Raises:
@@ -34,14 +46,13 @@ class Mixture(Corruption):
 
     Example:
         >>> import torch
-        >>> from inverso.degradations.corruptions import RGBNoise, WhiteBox
-        >>> from inverso.degradations.mixtures import Mixture
+        >>> from inverso.degradations import Mixture, RGBNoise, WhiteBox
         >>> spoil = Mixture((RGBNoise(0.4), WhiteBox()), weights=(2, 1))
-        >>> spoil(torch.rand(6, 3, 8, 8), generator=torch.Generator().manual_seed(0)).kind
+        >>> spoil(torch.rand(6, 3, 8, 8), seed=0).kind
         tensor([1, 1, 0, 1, 0, 1])
     """
 
-    parts: tuple[Corruption, ...]
+    parts: tuple[Degradation, ...]
     weights: tuple[float, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -53,14 +64,13 @@ class Mixture(Corruption):
             check_positive(weight, name="each weight of a mixture")
         object.__setattr__(self, "weights", tuple(weights))
 
-    def __call__(self, images: Tensor, *, generator: torch.Generator, pool: Tensor | None = None) -> Corrupted:
-        """Spoil every image by the part that is drawn for it."""
-        kind = torch.multinomial(
-            torch.tensor(self.weights, dtype=torch.float64), len(images), replacement=True, generator=generator
-        )
+    def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:
+        """Degrade every image by the part that is drawn for it."""
+        generator = as_generator(seed)
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        kind = torch.multinomial(weights, len(images), replacement=True, generator=generator)
         pool = images if pool is None else pool
-        image = images.clone()
-        known = torch.ones(len(images), 1, *images.shape[-2:], dtype=torch.bool, device=images.device)
+        met, drawn = [], []
         for k, part in enumerate(self.parts):
             chosen = (kind == k).nonzero().flatten()
             if len(chosen) == 0:
@@ -69,13 +79,10 @@ class Mixture(Corruption):
             rest = torch.ones(len(pool), dtype=torch.bool)
             rest[chosen] = False
             others = pool[torch.cat([chosen, rest.nonzero().flatten()])]
-            drawn = part(images[chosen], generator=generator, pool=others)
-            image[chosen], known[chosen] = drawn.image, drawn.known
-        return Corrupted(image, known, kind)
-
-    def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the masks alone."""
-        return self(images, generator=generator).known
+            met.append(chosen)
+            drawn.append(part.degrade(images[chosen], generator, others))
+        whole = join(drawn, torch.cat(met).argsort())
+        return Degraded(whole.y, whole.A, whole.offset, whole.known, kind)
 
 
 @dataclass(frozen=True)
@@ -116,16 +123,19 @@ NAMES = (
     "edge-points",
     "canny-points",
     "old-photo",
+    "jpeg",
 )
 
 
-def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
-    """Make a corruption by its name.
+def named(name: str, *, keep: float | Range = 0.4) -> Degradation:
+    """Make a degradation by its name.
 
     Args:
         name: One of `NAMES`. The noises, boxes and points of the papers; a "block" is the central one of half the
             sides, a "box" has random corners; "extreme" noise keeps 5 to 15 %. "old-photo" is
-            `inverso.degradations.OldPhoto`, from nearly new to severely damaged.
+            `inverso.degradations.OldPhoto`, from nearly new to severely damaged, and "old-photo:light",
+            "old-photo:default", "old-photo:severe" and "old-photo:battered" are its presets. "jpeg" has a quality from
+            20 to 90.
         keep: Share kept by `"white-noise"` and `"rgb-noise"`.
 
     Raises:
@@ -136,7 +146,7 @@ def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
         >>> named("white-block")
         WhiteBox(central=True)
     """
-    made: dict[str, Corruption] = {
+    made: dict[str, Degradation] = {
         "white-noise": WhiteNoise(keep),
         "rgb-noise": RGBNoise(keep),
         "rgb-noise-extreme": RGBNoise((0.05, 0.15)),
@@ -147,9 +157,13 @@ def named(name: str, *, keep: float | Range = 0.4) -> Corruption:
         "points": DiscretePoints(),
         "edge-points": DiscretePoints(edges="sobel"),
         "canny-points": DiscretePoints(edges="canny"),
-        "old-photo": Aging(),
+        "old-photo": ANY_AGE,
+        "jpeg": JPEG(),
     }
+    kind, found, preset = name.partition(":")
+    if found and kind == "old-photo":
+        return OldPhoto.preset(preset)
     if name not in made:
-        msg = f"no corruption is called {name!r}; known ones: {', '.join(NAMES)}"
+        msg = f"no degradation is called {name!r}; known ones: {', '.join(NAMES)}"
         raise ValueError(msg)
     return made[name]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image, check_number
+from inverso.checks import check_count, check_number, check_seed
 from inverso.degradations.aging import Exposure, Fading, Texture, toning_matrix
-from inverso.degradations.damages import Canvas, Dust, Layer, Scratches, Stains
-from inverso.operators.sampling import Seeds, as_seeds, each_seed, pattern_generator
-from inverso.operators.toning import Toning, mix
+from inverso.degradations.base import Degradation, Degraded, check_seeds
+from inverso.degradations.breaks import Cracks, Folds, Tears
+from inverso.degradations.damages import Canvas, Cover, Dust, Layer, Scratches, Stains
+from inverso.operators import Toning
+from inverso.operators.sampling import pattern_generator
+from inverso.operators.toning import mix
 from inverso.types import Seed
 
 Strength: TypeAlias = "float | tuple[float, float]"
@@ -23,7 +26,25 @@ Strength: TypeAlias = "float | tuple[float, float]"
 Tone = Literal["gray", "sepia", "random"]
 TONES = ("gray", "sepia", "random")
 CHANNELS = (1, 3)
-PARTS = ("scratches", "stains", "dust", "fading", "exposure", "toning", "texture")
+AGING = ("scratches", "stains", "dust", "fading", "exposure", "toning", "texture")
+BREAKS = ("cracks", "folds", "tears")
+STREAMS = (*AGING, *BREAKS, "window")
+"""Names of the streams that parts are drawn from; the order decides what a seed gives."""
+
+COVERS: Mapping[str, type[Cover]] = MappingProxyType(
+    {
+        "stains": Stains,
+        "cracks": Cracks,
+        "folds": Folds,
+        "dust": Dust,
+        "scratches": Scratches,
+        "tears": Tears,
+    }
+)
+"""What lies over the print, from the bottom to the top."""
+
+STRENGTHS = STREAMS[:-1]
+"""Settings that say how strong a part is."""
 
 PRESETS: Mapping[str, Mapping[str, Strength]] = MappingProxyType(
     {
@@ -54,50 +75,21 @@ PRESETS: Mapping[str, Mapping[str, Strength]] = MappingProxyType(
             "toning": (0.8, 1.0),
             "texture": (0.5, 1.0),
         },
+        "battered": {
+            "scratches": (0.3, 1.0),
+            "stains": (0.1, 0.9),
+            "dust": (0.3, 1.0),
+            "fading": (0.4, 1.0),
+            "exposure": (0.0, 0.6),
+            "toning": (0.6, 1.0),
+            "texture": (0.3, 0.9),
+            "cracks": (0.2, 0.9),
+            "folds": (0.0, 1.0),
+            "tears": (0.0, 0.8),
+        },
     }
 )
 """Strengths by name. Aligned faces of 64 pixels have 14 to 18 dB after the default ones."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class OldPhotograph:
-    """Damaged photos, and what is known about the damage.
-
-    Where nothing covers them, `y = A x + offset` to rounding; elsewhere A measures nothing. So `y - offset` is what
-    `solve` takes, and what covers the photos is ignored:
-
-        inverso.solve(old.y - old.offset, A=old.A, prior=prior, method="ia+bp")
-
-    Args:
-        y: The old photos, shaped as what they were made of, in [0, 1].
-        A: Toning, over-exposure, fading and paper as an operator, with a gain of zero at damaged pixels.
-        offset: What black has become, shaped as y.
-        damaged: True where scratches, stains or dust cover the photo, or too much light has turned it white:
-            `(n, 1, H, W)` or `(1, H, W)`.
-    """
-
-    y: Tensor
-    A: Toning
-    offset: Tensor
-    damaged: Tensor
-
-    @property
-    def linear(self) -> Tensor:
-        """`y - offset`, zero at damaged pixels: what A measures of the photos."""
-        return torch.where(self.damaged, 0, self.y - self.offset)
-
-    def for_image(self, index: int) -> OldPhotograph:
-        """Return one photo of a batch, as a batch of one."""
-        if self.y.ndim == 3:
-            return self
-        one = slice(index, index + 1)
-        A = self.A.for_image(index)
-        alone = Toning(A.matrix[None], A.gain[None])
-        return OldPhotograph(self.y[one], alone, self.offset[one], self.damaged[one])
-
-    def __repr__(self) -> str:
-        share = 100 * float(self.damaged.double().mean())
-        return f"OldPhotograph(y=<{'x'.join(map(str, self.y.shape))}, {share:.1f} % damaged>)"
 
 
 class _Print(NamedTuple):
@@ -111,16 +103,17 @@ class _Print(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OldPhoto:
-    """Make photos old: scratches, stains, dust, fading, over-exposure, sepia or gray, paper texture.
+class OldPhoto(Degradation):
+    """Make photos old: scratches, stains, dust, fading, over-exposure, sepia or gray, paper texture; cracks and tears.
 
     A photo x is exposed with a factor e >= 1 and clipped at white, mixed to gray by P, printed between a black b and a
-    white w in a tint T on paper t, and then covered by stains, dust and scratches:
+    white w in a tint T on paper t, and then covered by stains, cracks, folds, dust, scratches and tears:
 
         y = t T (b + (w - b) min(e P x, 1))
 
-    Apart from what is clipped or covered this is affine in x, and `damage` gives it as an operator, its offset and
-    the mask of the damaged pixels. The parts are drawn from the seed one by one: taking one away leaves the others as
+    Apart from what is clipped or covered this is affine in x, and the answer gives it as an operator, its offset and
+    the mask of the pixels that are known. A single seed ages all photos alike; a generator, or one seed per photo, each
+    in its own way. The parts are drawn from the seed one by one: taking one away leaves the others as
     they were, and so does the size of the photo, up to the grain of the paper.
 
     Args:
@@ -131,12 +124,16 @@ class OldPhoto:
         exposure: Likewise: too much light.
         toning: Likewise: loss of color; 1 leaves none.
         texture: Likewise: grain and fibers of the paper.
+        cracks: Likewise: cracks of the emulsion in some places.
+        folds: Likewise: up to three creases.
+        tears: Likewise: torn edges and corners.
         tone: `"gray"`, `"sepia"`, or one of them at `"random"`.
-        seed: One for all images, which then age alike, or a tuple with one per image of the batch.
+        unit: Pixels that the sizes of all damage are shares of; the shorter side by default. A smaller unit gives finer
+            damage; with a larger one the picture is a piece of a photo whose shorter side is so long.
 
     Raises:
         TypeError: A strength is no number.
-        ValueError: A strength lies outside [0, 1], low exceeds high, or the tone is unknown.
+        ValueError: A strength lies outside [0, 1], low exceeds high, the unit is below 8, or the tone is unknown.
 
     Source:
         The damages of Trpceski & Gleason, "Image repair using deep convolutional generative adversarial networks"
@@ -146,7 +143,7 @@ class OldPhoto:
         >>> import torch
         >>> from inverso.degradations import OldPhoto
         >>> x = torch.rand(2, 3, 32, 32)
-        >>> old = OldPhoto(seed=(3, 4)).damage(x)
+        >>> old = OldPhoto()(x, seed=(3, 4))
         >>> torch.allclose(old.A(x), old.linear, atol=1e-6)
         True
     """
@@ -158,20 +155,24 @@ class OldPhoto:
     exposure: Strength = field(default=PRESETS["default"]["exposure"], kw_only=True)
     toning: Strength = field(default=PRESETS["default"]["toning"], kw_only=True)
     texture: Strength = field(default=PRESETS["default"]["texture"], kw_only=True)
+    cracks: Strength = field(default=0.0, kw_only=True)
+    folds: Strength = field(default=0.0, kw_only=True)
+    tears: Strength = field(default=0.0, kw_only=True)
     tone: Tone = field(default="random", kw_only=True)
-    seed: Seeds | Seed = field(default=0, kw_only=True)
+    unit: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in PARTS:
+        for name in STRENGTHS:
             object.__setattr__(self, name, _as_strength(getattr(self, name), name=name))
         if self.tone not in TONES:
             msg = f"tone must be one of {', '.join(TONES)}, got {self.tone!r}"
             raise ValueError(msg)
-        object.__setattr__(self, "seed", as_seeds(self.seed))
+        if self.unit is not None:
+            check_count(self.unit, name="unit", minimum=8)
 
     @classmethod
-    def preset(cls, name: str, *, tone: Tone = "random", seed: Seeds | Seed = 0) -> OldPhoto:
-        """Take the strengths from `PRESETS`: `"light"`, `"default"` or `"severe"`.
+    def preset(cls, name: str, **changes: Any) -> OldPhoto:  # noqa: ANN401 - any argument of the class
+        """Take the strengths from `PRESETS`: `"light"`, `"default"`, `"severe"` or `"battered"`.
 
         Raises:
             ValueError: There is no such preset.
@@ -179,66 +180,48 @@ class OldPhoto:
         if name not in PRESETS:
             msg = f"there is no preset {name!r}; known are {', '.join(PRESETS)}"
             raise ValueError(msg)
-        return cls(**PRESETS[name], tone=tone, seed=seed)
+        return cls(**{**PRESETS[name], **changes})
 
     @classmethod
-    def only(
-        cls,
-        *,
-        scratches: Strength = 0.0,
-        stains: Strength = 0.0,
-        dust: Strength = 0.0,
-        fading: Strength = 0.0,
-        exposure: Strength = 0.0,
-        toning: Strength = 0.0,
-        texture: Strength = 0.0,
-        tone: Tone = "random",
-        seed: Seeds | Seed = 0,
-    ) -> OldPhoto:
+    def only(cls, **parts: Any) -> OldPhoto:  # noqa: ANN401 - any argument of the class
         """Leave out every part that is not named.
 
         Example:
             >>> import torch
             >>> from inverso.degradations import OldPhoto
             >>> x = torch.rand(1, 3, 32, 32)
-            >>> torch.equal(OldPhoto.only().damage(x).y, x)
+            >>> torch.equal(OldPhoto.only()(x).y, x)
             True
         """
-        return cls(
-            scratches=scratches,
-            stains=stains,
-            dust=dust,
-            fading=fading,
-            exposure=exposure,
-            toning=toning,
-            texture=texture,
-            tone=tone,
-            seed=seed,
-        )
+        return cls(**{**dict.fromkeys(STRENGTHS, 0.0), **parts})
 
-    def damage(self, x: Tensor) -> OldPhotograph:
-        """Make photos old.
+    def print_alone(self) -> OldPhoto:
+        """Leave out what lies over the print: the same seed gives the same photo without scratches, stains and so on.
 
-        Args:
-            x: Photos `(n, C, H, W)` or one `(C, H, W)` in [0, 1], in color or with one channel.
-
-        Returns:
-            The old photos and what is known about them, on the device of x.
-
-        Raises:
-            TypeError: x is no floating-point image.
-            ValueError: x has another shape or is not finite, or there are more or fewer seeds than images.
+        Example:
+            >>> from inverso.degradations import OldPhoto
+            >>> OldPhoto().print_alone().scratches
+            (0.0, 0.0)
         """
-        check_finite(check_image(x), name="x")
-        if x.ndim not in {3, 4} or x.shape[-3] not in CHANNELS:
-            msg = f"x must have shape (C, H, W) or (n, C, H, W) with one or three channels, got {tuple(x.shape)}"
+        return replace(self, **dict.fromkeys(COVERS, 0.0))
+
+    def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:  # noqa: ARG002 - needs no others
+        """Age all photos alike from a number, and each in its own way from a generator."""
+        if not isinstance(seed, torch.Generator):
+            return self._age(images, (seed,))
+        return self._age(images, tuple(torch.randint(2**32, (len(images),), generator=seed).tolist()))
+
+    def _one_by_one(self, images: Tensor, seeds: tuple[int, ...], pool: Tensor | None) -> Degraded:  # noqa: ARG002
+        check_seeds(seeds, images)
+        return self._age(images, tuple(check_seed(seed) for seed in seeds))
+
+    def _age(self, images: Tensor, seeds: tuple[int, ...]) -> Degraded:
+        n, channels, height, width = images.shape
+        if channels not in CHANNELS:
+            msg = f"x must have shape (C, H, W) or (n, C, H, W) with one or three channels, got {tuple(images.shape)}"
             raise ValueError(msg)
-        images = x[None] if x.ndim == 3 else x
-        seeds = each_seed(as_seeds(self.seed))
-        if isinstance(self.seed, tuple) and len(seeds) != len(images):
-            msg = f"there must be one seed per image, got {len(seeds)} seeds for {len(images)} images"
-            raise ValueError(msg)
-        canvas = Canvas((x.shape[-2], x.shape[-1]), x.shape[-3])
+        window = None if self.unit is None else self._draw_numbers("window", seeds, 2)
+        canvas = Canvas((height, width), channels, self.unit, window)
         made = _Print(*(part.to(images) for part in self._print(seeds, canvas)))
         matrix, gain, offset = _affine(made)
         exposed = made.exposure * mix(made.mixing, images)
@@ -246,13 +229,8 @@ class OldPhoto:
         affine = torch.where(exposed > 1, made.tint * made.contrast, gain * mix(matrix, images))
         base = Layer(affine + offset, (exposed > 1).any(dim=1, keepdim=True))
         layer = self._cover(base, seeds, canvas)
-        n = len(images)
-        known = gain.expand(n, 1, *canvas.size) * ~layer.covered
-        A = Toning(matrix.expand(n, -1, -1), known)
-        offset = offset.expand_as(images).contiguous()
-        if x.ndim == 3:
-            return OldPhotograph(layer.image[0], A.for_image(0), offset[0], layer.covered[0])
-        return OldPhotograph(layer.image, A, offset, layer.covered)
+        A = Toning(matrix.expand(n, -1, -1), gain.expand(n, 1, height, width) * ~layer.covered)
+        return Degraded(layer.image, A, offset.expand_as(images).contiguous(), ~layer.covered)
 
     def _print(self, seeds: tuple[int, ...], canvas: Canvas) -> _Print:
         """Draw fields and matrices of the print, for one image or one per seed."""
@@ -274,7 +252,7 @@ class OldPhoto:
         device = layer.image.device
         n = len(layer.image)
         drawn = layer if device.type == "cpu" else Layer(layer.image.cpu(), layer.covered.cpu())
-        for name, kind in (("stains", Stains), ("dust", Dust), ("scratches", Scratches)):
+        for name, kind in COVERS.items():
             strength, u = self._draw(name, seeds, kind.numbers)
             if float(strength.max()) > 0:
                 drawn = kind.paint(drawn, u.expand(n, -1), strength.expand(n), canvas)
@@ -286,6 +264,11 @@ class OldPhoto:
         strength = self._strengths(name, generators)
         return strength, torch.stack([torch.rand(count, generator=each, device="cpu") for each in generators])
 
+    @staticmethod
+    def _draw_numbers(name: str, seeds: tuple[int, ...], count: int) -> Tensor:
+        """Draw uniform numbers `(n, count)` from a stream of their own."""
+        return torch.stack([torch.rand(count, generator=_generator(seed, name), device="cpu") for seed in seeds])
+
     def _strengths(self, name: str, generators: list[torch.Generator]) -> Tensor:
         low, high = _as_strength(getattr(self, name), name=name)
         u = torch.stack([torch.rand((), generator=each, device="cpu") for each in generators])
@@ -294,7 +277,7 @@ class OldPhoto:
 
 def _generator(seed: int, name: str) -> torch.Generator:
     """Give every part its own stream; torch reads the lower 32 bits of a seed only."""
-    return pattern_generator((seed + 0x9E3779B9 * (1 + PARTS.index(name))) & 0xFFFFFFFF)
+    return pattern_generator((seed + 0x9E3779B9 * (1 + STREAMS.index(name))) & 0xFFFFFFFF)
 
 
 def _affine(made: _Print) -> tuple[Tensor, Tensor, Tensor]:

@@ -53,11 +53,14 @@ def random_order(log_weight: Tensor, seed: int) -> Tensor:
     return _random_keys(log_weight, seed).argsort(descending=True, stable=True)
 
 
-def _random_keys(log_weight: Tensor, seed: int) -> Tensor:
-    """Add Gumbel noise to the weights: the places of the largest sums are a draw without replacement."""
-    generator = pattern_generator(seed)
+def gumbel_keys(log_weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Add Gumbel noise to logarithms of weights: the places of the largest sums are a draw without replacement."""
     uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=generator, device="cpu")
-    return (log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()).flatten()
+    return log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
+
+
+def _random_keys(log_weight: Tensor, seed: int) -> Tensor:
+    return gumbel_keys(log_weight, pattern_generator(seed)).flatten()
 
 
 def pattern_generator(seed: int) -> torch.Generator:

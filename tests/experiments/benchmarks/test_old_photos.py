@@ -39,7 +39,7 @@ def tiny_prior() -> WrappedPrior:
 class TestOperator:
     def test_it_measures_the_damage_of_every_photo_from_its_seed(self, x):
         A = OldPhotos().for_photos(x, (3, 4))
-        old = OldPhoto(seed=(3, 4)).damage(x)
+        old = OldPhoto()(x, seed=(3, 4))
         assert torch.equal(A.measure(x), old.y)
         torch.testing.assert_close(A(x), old.linear)
         for k in range(2):
@@ -70,7 +70,7 @@ class TestStages:
     def test_what_is_known_is_brought_back(self, x):
         old = OldPhotos("light").for_photos(x, (3, 4))
         answer = solve(old.measure(x), old, tiny_prior(), DamageKnown((PseudoInverse(),)), progress=False)
-        known = ~OldPhoto.preset("light", seed=(3, 4)).damage(x).damaged
+        known = OldPhoto.preset("light")(x, seed=(3, 4)).known
         torch.testing.assert_close(answer.image * known, x * known, rtol=0, atol=1e-4)
         assert [record.name for record in answer.stages] == ["pinv"]
 

@@ -206,7 +206,7 @@ class TestRecipes:
         [
             ({"size": 8}, "size must be an integer of at least 16"),
             ({"network": "mlp"}, "network must be one of unet, mobile, x-gan, repair, slides, got 'mlp'"),
-            ({"corruptions": (("snow", 1.0),)}, "no corruption is called 'snow'"),
+            ({"corruptions": (("snow", 1.0),)}, "no degradation is called 'snow'"),
             ({"corruptions": ()}, "a mixture needs parts"),
             ({"keep": (0.5, 0.0)}, "keep must lie in"),
             ({"batch": 1}, "batch must be an integer of at least 2"),

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.degradations.mixtures import named
+from inverso.degradations import named
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
 from inverso.losses.data import (
@@ -84,10 +84,10 @@ class RestorerTraining(Training):
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Draw photos, spoil them, and say which pixels are left."""
         photos = self.photos.batch(step, size=self.recipe.batch, seed=self.seed)
-        spoilt = self.recipe.mixture(step)(photos, generator=self.random(step, CORRUPTION))
+        spoilt = self.recipe.mixture(step)(photos, seed=self.random(step, CORRUPTION))
         target, y, known = (
             part.to(self.devices.device).contiguous(memory_format=torch.channels_last)
-            for part in (photos, spoilt.image, spoilt.known.to(photos))
+            for part in (photos, spoilt.y, spoilt.known.to(photos))
         )
         return target, y, known
 
@@ -132,7 +132,7 @@ class RestorerTraining(Training):
         scored = (OLD_PHOTO,) if names == [OLD_PHOTO] else SCORED
         measured = scored if scored != SCORED else (*MEASURED, *(name for name in names if name == OLD_PHOTO))
         for name in measured:
-            spoilt = named(name)(photos, generator=torch.Generator().manual_seed(0)).image
+            spoilt = named(name)(photos, seed=0).y
             with torch.no_grad():
                 restored = torch.cat([self.average(part.to(self.devices.device)) for part in spoilt.split(32)]).cpu()
             measures[f"{name}_db"] = float(psnr(restored, photos).mean())

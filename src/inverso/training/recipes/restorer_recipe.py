@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from inverso.checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
-from inverso.degradations.mixtures import Curriculum, Mixture, named
+from inverso.degradations import Curriculum, Mixture, named
 from inverso.images.folders import PhotoFolder
 from inverso.losses.adversarial import Against
 from inverso.losses.data import Norm

@@ -1,74 +1,47 @@
-"""Corruptions drawn afresh for every image of a batch, on all images at once.
+"""Masks as degradations: pixels that are lost, drawn afresh for every image of a batch, and what is painted there.
 
-They show what the masks of `inverso.operators` with their fills record, and give the mask away, so that a training
-knows which pixels are wrong while the restorer does not.
+They show what the masks of `inverso.operators` with their fills record.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 
-from inverso.checks import check_fraction, check_image
+from inverso.checks import as_generator, check_fraction
+from inverso.degradations.base import Degradation, Degraded
+from inverso.operators import Fill, Mask, RandomColor, White
 from inverso.operators.edges import Detector, edge_strength
+from inverso.operators.sampling import gumbel_keys
+from inverso.types import Seed
 
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Corrupted:
-    """What became of a batch.
+class Masked(Degradation):
+    """Something that covers a part of an image: which pixels it leaves, and what it paints over the others."""
 
-    Args:
-        image: Degraded images `(n, C, H, W)` in [0, 1].
-        known: `(n, 1, H, W)`, True where a pixel still is the photo's; in old photos, where it is faded but not
-            covered.
-        kind: For every image the index of the part of a `Mixture` that drew it; zeros without one.
-    """
+    fill: ClassVar[Fill] = White()
 
-    image: Tensor
-    known: Tensor
-    kind: Tensor
-
-
-class Corruption(ABC):
-    """Something that spoils most of an image: which pixels it leaves, and what it paints over the others."""
-
-    def __call__(self, images: Tensor, *, generator: torch.Generator, pool: Tensor | None = None) -> Corrupted:
-        """Spoil every image of a batch in its own way.
-
-        Args:
-            images: `(n, C, H, W)` in [0, 1].
-            generator: Decides everything; on the CPU, so that all devices see the same.
-            pool: Photos `(m, C, H, W)` that clutter is cut from; image i may get a piece of any photo of the pool but
-                number i. The batch itself by default.
-
-        Returns:
-            Degraded images and masks, on the device of the images.
-
-        Raises:
-            ValueError: The images are no batch, or clutter has no other photo to be cut from.
-        """
-        check_image(images, name="images")
-        if images.ndim != 4:
-            msg = f"images must be a batch (n, C, H, W), got shape {tuple(images.shape)}"
-            raise ValueError(msg)
+    def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:
+        """Draw a mask for every image, and paint over what it loses."""
+        generator = as_generator(seed)
         known = self.draw_mask(images, generator).to(images.device)
         paint = self.paint(images if pool is None else pool, known, generator).to(images)
-        kind = torch.zeros(len(images), dtype=torch.long)
-        return Corrupted(torch.where(known, images, paint), known, kind)
+        return Degraded(torch.where(known, images, paint), Mask(known), images.new_zeros(()), known)
 
     @abstractmethod
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw `(n, 1, H, W)`, True where a pixel stays."""
 
-    def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """Give what covers the lost pixels, broadcastable against the images: white."""
-        return torch.ones(1, pool.shape[1], 1, 1)
+    def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
+        """Give what covers the lost pixels, broadcastable against the images."""
+        n, _, height, width = known.shape
+        return self.fill.paint(torch.empty(n, pool.shape[1], height, width), generator=generator)
 
 
 def _uniform(count: int, bounds: Range, generator: torch.Generator) -> Tensor:
@@ -87,15 +60,14 @@ def _as_range(value: float | Range, *, name: str) -> Range:
 def _keep_points(weight: Tensor, keep: Tensor, generator: torch.Generator) -> Tensor:
     """Keep exactly `round(keep H W)` pixels per image, likelier where the weight is larger (Gumbel top-k)."""
     n, _, height, width = weight.shape
-    uniform = torch.rand(n, height * width, generator=generator, dtype=torch.float64)
-    keys = weight.flatten(1).double().log() - (-uniform.clamp_min(1e-300).log()).log()
+    keys = gumbel_keys(weight.flatten(1).double().log(), generator)
     counts = (keep.double() * height * width).round().long().clamp_min(1)
     threshold = keys.sort(dim=1, descending=True).values.gather(1, counts[:, None] - 1)
     return (keys >= threshold).view(n, 1, height, width)
 
 
 @dataclass(frozen=True)
-class WhiteNoise(Corruption):
+class WhiteNoise(Masked):
     """Keep a share of the pixels, drawn at random, and paint the others white.
 
     Args:
@@ -107,9 +79,9 @@ class WhiteNoise(Corruption):
 
     Example:
         >>> import torch
-        >>> from inverso.degradations.corruptions import WhiteNoise
-        >>> spoilt = WhiteNoise(0.25)(torch.zeros(1, 3, 8, 8), generator=torch.Generator().manual_seed(0))
-        >>> int(spoilt.known.sum()), float(spoilt.image.mean())
+        >>> from inverso.degradations.masks import WhiteNoise
+        >>> spoilt = WhiteNoise(0.25)(torch.zeros(1, 3, 8, 8), seed=0)
+        >>> int(spoilt.known.sum()), float(spoilt.y.mean())
         (16, 0.75)
     """
 
@@ -136,10 +108,7 @@ class RGBNoise(WhiteNoise):
         Deng, Looi & Tsun, section 4, type 2; `inverso.operators.ColorNoise`.
     """
 
-    def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the colors."""
-        n, _, height, width = known.shape
-        return torch.rand(n, pool.shape[1], height, width, generator=generator)
+    fill: ClassVar[Fill] = RandomColor()
 
 
 @dataclass(frozen=True)
@@ -173,7 +142,7 @@ class DiscretePoints(WhiteNoise):
 
 
 @dataclass(frozen=True)
-class WhiteBox(Corruption):
+class WhiteBox(Masked):
     """Paint a rectangle white.
 
     Args:
@@ -185,8 +154,8 @@ class WhiteBox(Corruption):
 
     Example:
         >>> import torch
-        >>> from inverso.degradations.corruptions import WhiteBox
-        >>> spoilt = WhiteBox(central=True)(torch.zeros(1, 3, 8, 8), generator=torch.Generator())
+        >>> from inverso.degradations.masks import WhiteBox
+        >>> spoilt = WhiteBox(central=True)(torch.zeros(1, 3, 8, 8))
         >>> float(spoilt.known.float().mean())
         0.75
     """

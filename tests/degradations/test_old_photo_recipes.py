@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso.degradations import OldPhoto
-from inverso.degradations.mixtures import Mixture, named
-from inverso.degradations.old_photo_corruption import ANY_AGE, Aging
+from inverso.degradations.mixtures import ANY_AGE, Mixture, named
 from inverso.images.io import photo, save_image
 from inverso.restorers import RepairRestorer, SlidesRestorer, load
 from inverso.training import RestorerRecipe, Run, Weights, fit
@@ -26,40 +25,28 @@ def photos(n: int = 4, side: int = 16) -> Tensor:
     return torch.rand(n, 3, side, side, generator=rng(7))
 
 
-class TestAging:
-    def test_it_is_what_the_operator_makes_with_seeds_that_the_generator_draws(self):
+class TestInTraining:
+    def test_a_generator_draws_a_seed_for_every_photo(self):
         x = photos()
-        spoilt = Aging()(x, generator=rng(3))
-        seeds = torch.randint(2**32, (4,), generator=rng(3)).tolist()
-        old = replace(ANY_AGE, seed=tuple(seeds)).damage(x)
-        assert torch.equal(spoilt.image, old.y)
-        assert torch.equal(spoilt.known, ~old.damaged)
-        assert torch.equal(Aging().draw_mask(x, rng(3)), spoilt.known)
-        assert spoilt.kind.tolist() == [0] * 4
+        spoilt = ANY_AGE(x, seed=rng(3))
+        old = ANY_AGE(x, seed=torch.randint(2**32, (4,), generator=rng(3)).tolist())
+        assert torch.equal(spoilt.y, old.y)
+        assert torch.equal(spoilt.known, old.known)
+        assert not torch.equal(spoilt.y, ANY_AGE(x, seed=rng(4)).y)
 
-    def test_every_photo_ages_in_its_own_way_and_anew_with_another_generator(self):
-        x = photos(1).expand(3, -1, -1, -1)
-        spoilt, other = (Aging()(x, generator=rng(seed)).image for seed in (0, 1))
-        assert not torch.equal(spoilt[0], spoilt[1])
-        assert not torch.equal(spoilt, other)
-
-    def test_strengths_can_be_others(self):
-        x = photos()
-        spoilt = Aging(OldPhoto.only(fading=0.5))(x, generator=rng())
-        assert bool(spoilt.known.all())
-        assert not torch.equal(spoilt.image, x)
+    def test_every_photo_ages_in_its_own_way(self):
+        spoilt = ANY_AGE(photos(1).expand(2, -1, -1, -1), seed=rng())
+        assert not torch.equal(spoilt.y[0], spoilt.y[1])
 
     def test_it_goes_by_name_and_into_mixtures(self):
-        assert named("old-photo") == Aging()
-        mixed = Mixture((named("old-photo"), named("white-box")))(photos(8), generator=rng())
+        x = photos(8)
+        assert named("old-photo") == ANY_AGE
+        assert named("old-photo:severe") == OldPhoto.preset("severe")
+        with pytest.raises(ValueError, match="there is no preset 'worse'"):
+            named("old-photo:worse")
+        mixed = Mixture((named("old-photo"), named("white-box")))(x, seed=0)
         assert set(mixed.kind.tolist()) == {0, 1}
-        assert 0 <= float(mixed.image.min()) <= float(mixed.image.max()) <= 1
-
-    def test_images_must_be_a_batch(self):
-        with pytest.raises(ValueError, match=r"images must be a batch \(n, C, H, W\), got shape \(3, 8, 8\)"):
-            Aging()(torch.rand(3, 8, 8), generator=rng())
-        with pytest.raises(TypeError, match="images must be a floating-point image"):
-            Aging()(torch.ones(1, 3, 8, 8, dtype=torch.uint8), generator=rng())
+        torch.testing.assert_close(mixed.A(x), mixed.linear, rtol=0, atol=1e-6)
 
 
 class TestRecipes:

@@ -1,0 +1,83 @@
+"""Cracks, folds and torn edges: where they are, and damage in other sizes and in pieces of a photo."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inverso.degradations import OldPhoto
+from inverso.degradations.breaks import profile
+from inverso.images.io import photo
+
+SEEDS = (1, 2, 3, 4)
+
+
+def covered(size: int = 64, *, unit: int | None = None, **parts: float) -> torch.Tensor:
+    x = photo("cat", size=size).expand(len(SEEDS), -1, -1, -1)
+    return ~OldPhoto.only(unit=unit, **parts)(x, seed=SEEDS).known[:, 0]
+
+
+class TestParts:
+    def test_folds_cross_the_whole_picture(self) -> None:
+        lost = covered(folds=1.0)
+        crossed = torch.maximum(lost.any(dim=2).float().mean(dim=1), lost.any(dim=1).float().mean(dim=1))
+        assert float(crossed.min()) > 0.9
+
+    def test_tears_are_at_the_edges_alone(self) -> None:
+        lost = covered(tears=1.0)
+        assert bool(lost[:, [0, -1]].any())
+        assert not bool(lost[:, 24:40, 24:40].any())
+
+    def test_cracks_are_thin(self) -> None:
+        lost = covered(128, cracks=1.0)
+        assert bool(lost.flatten(1).any(dim=1).all())
+        inner = -torch.nn.functional.max_pool2d(-lost.float(), 5, stride=1)
+        assert float(inner.mean()) < 0.01
+
+    @pytest.mark.parametrize("part", ["cracks", "folds", "tears"])
+    def test_more_of_it_covers_more(self, part: str) -> None:
+        shares = [float(covered(**{part: strength}).float().mean()) for strength in (0.0, 0.4, 0.8)]
+        assert shares == sorted(shares)
+        assert shares[0] == 0
+
+    def test_old_presets_have_none_of_them(self) -> None:
+        for name in ("light", "default", "severe"):
+            old = OldPhoto.preset(name)
+            assert old.cracks == old.folds == old.tears == (0.0, 0.0)
+
+
+class TestUnit:
+    def test_the_unit_that_the_picture_has_changes_nothing(self) -> None:
+        x = photo("cat", size=48)
+        own, given = (OldPhoto.preset("battered", unit=unit)(x, seed=3) for unit in (None, 48))
+        torch.testing.assert_close(own.y, given.y, rtol=0, atol=1e-5)
+
+    def test_a_small_unit_gives_finer_lines(self) -> None:
+        shares = [float(covered(128, unit=unit, scratches=1.0).float().mean()) for unit in (32, 128)]
+        assert 0 < shares[0] < shares[1]
+
+    def test_a_large_unit_shows_a_piece_of_a_photo(self) -> None:
+        x = photo("cat", size=32).expand(200, -1, -1, -1)
+        lost = ~OldPhoto.only(unit=256, dust=1.0)(x, seed=range(200)).known
+        # A piece has a 64th of the specks, each 8 times as wide.
+        whole = ~OldPhoto.only(dust=1.0)(x, seed=range(200)).known
+        assert float(lost.float().mean()) == pytest.approx(float(whole.float().mean()), rel=0.5)
+        assert float(lost.flatten(1).any(dim=1).float().mean()) < 0.9
+
+    def test_what_is_known_is_measured_in_pieces_too(self) -> None:
+        x = photo("cat", size=32).expand(3, -1, -1, -1)
+        old = OldPhoto.preset("battered", unit=100)(x, seed=(1, 2, 3))
+        torch.testing.assert_close(old.A(x), old.linear, rtol=0, atol=1e-6)
+
+    def test_the_print_alone_is_the_photo_below_what_covers_it(self) -> None:
+        x = photo("cat", size=48).expand(3, -1, -1, -1)
+        old = OldPhoto.preset("battered", exposure=0.0)
+        aged, bare = old(x, seed=(1, 2, 3)), old.print_alone()(x, seed=(1, 2, 3))
+        assert bool(bare.known.all())
+        assert torch.equal(aged.y * aged.known, bare.y * aged.known)
+
+
+def test_a_profile_is_straight_between_its_knots() -> None:
+    knots = torch.tensor([[0.0, 1.0, 0.5], [1.0, 0.0, 0.0]])
+    places = torch.tensor([[-1.0, 0.25, 0.75, 2.0], [0.0, 0.5, 0.25, 1.0]])
+    assert profile(knots, places).tolist() == [[0.0, 0.5, 0.75, 0.5], [1.0, 0.0, 0.5, 0.0]]
