@@ -325,7 +325,7 @@ def _settings(
         "seed": options.seed,
         "fast": options.fast,
         # One by one, so that a refusal can name what differs.
-        **asdict(recipe),
+        **asdict(replace(recipe, seed=options.seed)),
     }
 
 

@@ -32,7 +32,7 @@ class TestParts:
         lost = covered(128, cracks=1.0)
         assert bool(lost.flatten(1).any(dim=1).all())
         inner = -torch.nn.functional.max_pool2d(-lost.float(), 5, stride=1)
-        assert float(inner.mean()) < 0.01
+        assert float(inner.mean()) < 0.03
 
     @pytest.mark.parametrize("part", ["cracks", "folds", "tears"])
     def test_more_of_it_covers_more(self, part: str) -> None:

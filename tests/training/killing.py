@@ -22,7 +22,7 @@ run = Run(10**6, 4, 6, 2, accelerator="cpu")
 fit({recipe!r}, {str(photos)!r}, out={str(out)!r}, run=run)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)

@@ -98,10 +98,12 @@ class Training(ABC):
         self.seed = rank_seed(seed, devices.global_rank)
         self.parts: dict[str, HasState] = {}
 
-    def add(self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, torch.optim.Optimizer]:
+    def add(
+        self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer, *, optimizer_name: str | None = None
+    ) -> tuple[Any, torch.optim.Optimizer]:
         """Set a network and its optimizer up on the device; checkpoints keep both."""
         wrapped, its_optimizer = self.devices.setup(network, optimizer)
-        self.parts |= {name: wrapped, f"{name}_optimizer": its_optimizer}
+        self.parts |= {name: wrapped, optimizer_name or f"{name}_optimizer": its_optimizer}
         return wrapped, its_optimizer
 
     def add_average(self, network: Network) -> Network:
@@ -150,7 +152,7 @@ class Recipe(ABC, Generic[Data, Made]):
     makes: ClassVar[str]
     """What comes out, in a few words."""
 
-    steps: ClassVar[int] = 20_000
+    usual_steps: ClassVar[int] = 20_000
     """Optimizer steps where none are asked for."""
 
     presets: ClassVar[Mapping[str, Callable[[], Recipe[Any, Any]]]] = MappingProxyType({})
@@ -174,7 +176,7 @@ class Recipe(ABC, Generic[Data, Made]):
 
     def pace(self, run: Run, data: Data) -> Run:  # noqa: ARG002 - a recipe may count its steps by the data
         """Say how many steps there are and how often they are saved, logged and measured."""
-        return run if run.steps is not None else replace(run, steps=self.steps)
+        return run if run.steps is not None else replace(run, steps=self.usual_steps)
 
 
 class PhotoRecipe(Recipe[PhotoFolder, Made]):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from inverso.checks import check_count
 from inverso.errors import InversoError
+
+Movable = TypeVar("Movable", Tensor, nn.Module)
 
 PRECISIONS = ("32-true", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
@@ -34,8 +36,8 @@ class Devices(Protocol):
     def setup(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, torch.optim.Optimizer]:
         """Move a network to the device and wrap it, so that it computes in the precision of the run."""
 
-    def to_device(self, obj: nn.Module) -> nn.Module:
-        """Move a network that is not trained."""
+    def to_device(self, obj: Movable) -> Movable:
+        """Move a tensor, or a network that is not trained."""
 
     def backward(self, tensor: Tensor) -> None:
         """Compute gradients."""
@@ -84,8 +86,8 @@ class OneDevice:
         """Move a network to the device, and wrap it."""
         return Wrapped(module.to(self.device), self), optimizer
 
-    def to_device(self, obj: nn.Module) -> nn.Module:
-        """Move a network that is not trained."""
+    def to_device(self, obj: Movable) -> Movable:
+        """Move a tensor, or a network that is not trained."""
         return obj.to(self.device)
 
     def backward(self, tensor: Tensor) -> None:

@@ -60,7 +60,7 @@ def fit(recipe: Recipe[Any, Made], data: Any, *, out: str | Path | None = None, 
     if out is None and (run.resume or run.devices > 1):
         msg = "resume and several devices need out, the folder of the run"
         raise ValueError(msg)
-    recipe = recipe.settle(recipe.steps if run.steps is None else run.steps)
+    recipe = recipe.settle(recipe.usual_steps if run.steps is None else run.steps)
     with _folder(out) as folder:
         devices = open_devices(devices=run.devices, precision=run.precision, accelerator=run.accelerator)
         _check_run(recipe, folder, resume=run.resume)
@@ -196,7 +196,7 @@ def _append_row(devices: Devices, path: Path, row: Mapping[str, float]) -> None:
         return
     fresh = not path.exists()
     with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row))
+        writer = csv.DictWriter(stream, fieldnames=list(row), lineterminator="\n")
         if fresh:
             writer.writeheader()
         writer.writerow({name: f"{value:.6g}" for name, value in row.items()})

@@ -124,7 +124,7 @@ class TestPaperRecipes:
 
     @pytest.mark.parametrize("name", TINY)
     def test_a_resumed_run_ends_as_an_unbroken_one(self, photos: Path, tmp_path: Path, name: str) -> None:
-        recipe = getattr(RestorerRecipe, name)(size=16, batch=2, held_out=2, warmup=0, **self.TINY[name])
+        recipe = getattr(RestorerRecipe, name)(size=16, batch=2, held_out=2, warmup=0, anneal=0, **self.TINY[name])
         recipe = replace(recipe, weights=replace(recipe.weights, perceptual=0.0))
         train(photos, tmp_path / "one", steps=5, recipe=recipe)
         train(photos, tmp_path / "two", steps=4, recipe=recipe)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
 from inverso.images import save_image
 from inverso.images.patches import PhotoPatches
-from inverso.priors import save_prior
-from inverso.priors.denoisers import PhotoDenoiser
+from inverso.priors.denoisers import PhotoDenoiser, save_denoiser
+from inverso.priors.denoisers.files import read_denoiser
 from inverso.priors.denoisers.network import MULTIPLE
 from inverso.random import step_generator
-from inverso.training.averaging import update_average
+from inverso.training.base import Recipe, Run, Training, update_average
+from inverso.training.devices import Devices, inner
+from inverso.training.loop import BEST
 
 NOISE, GRAY, VALIDATION = 4, 5, 6
 BINS = 24
@@ -30,8 +31,10 @@ MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
 
 
 @dataclass(frozen=True)
-class DenoiserRecipe:
-    """What decides a denoiser, beside the photos.
+class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
+    """A denoiser of photos of any size, which learns from random patches at all noise levels.
+
+    The best weights are those of the highest PSNR over noises of 15, 25 and 50 of 255 on photos set aside.
 
     Args:
         widths: Channels at half, a quarter and an eighth of the resolution.
@@ -53,6 +56,9 @@ class DenoiserRecipe:
         held_out: Photos set aside for measuring.
         seed: Of weights, patches and noise.
     """
+
+    kind: ClassVar[str] = "denoiser"
+    makes: ClassVar[str] = "a prior that removes noise, for photos of any size"
 
     widths: tuple[int, int, int] = (64, 128, 192)
     blocks: tuple[int, int, int, int, int] = (1, 2, 2, 2, 2)
@@ -86,6 +92,22 @@ class DenoiserRecipe:
             raise ValueError(msg)
         check_seed(self.seed)
 
+    def read(self, data: str | Path, *, progress: bool) -> PhotoPatches:
+        """Read every picture below the folder at every scale."""
+        return PhotoPatches.read(data, smallest=self.patch, scales=self.scales, progress=progress)
+
+    def training(self, data: PhotoPatches, devices: Devices) -> DenoiserTraining:
+        """Build the network."""
+        return DenoiserTraining(data, self, devices)
+
+    def pace(self, run: Run, data: PhotoPatches) -> Run:  # noqa: ARG002 - the recipe knows its steps
+        """Do the recipe's steps, unless the run is stopped before."""
+        return replace(run, steps=self.steps if run.steps is None else run.steps)
+
+    def load(self, folder: Path) -> PhotoDenoiser:
+        """Load the best denoiser."""
+        return read_denoiser(folder / BEST)
+
     def lr_at(self, step: int) -> float:
         """Give the step size of a step, counted from 0."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
@@ -100,15 +122,16 @@ class DenoiserRecipe:
         return torch.exp(low + (high - low) * place)
 
 
-class DenoiserTraining:
+class DenoiserTraining(Training):
     """A denoiser and the step that trains it.
 
     The loss is the mean over patches of `log mse(sigma)`: a decibel is worth the same at every noise. The mean squared
     error at each noise, whose inverse is the weight, is a running one over logarithmic bins.
     """
 
-    def __init__(self, photos: PhotoPatches, recipe: DenoiserRecipe, fabric: Fabric) -> None:
-        self.recipe, self.fabric = recipe, fabric
+    def __init__(self, photos: PhotoPatches, recipe: DenoiserRecipe, devices: Devices) -> None:
+        super().__init__(devices, seed=recipe.seed)
+        self.recipe = recipe
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
         network = PhotoDenoiser(
             widths=recipe.widths,
@@ -116,30 +139,29 @@ class DenoiserTraining:
             sigma_range=(recipe.smallest, recipe.largest),
             seed=recipe.seed,
         ).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-        fabric.to_device(self.average)
+        self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
-        self.network, self.optimizer = fabric.setup(network, optimizer)
-        self.errors = torch.zeros(BINS, device=fabric.device)
+        self.network, self.optimizer = self.add("network", network, optimizer, optimizer_name="optimizer")
+        self.errors = torch.zeros(BINS, device=devices.device)
 
     def step(self, step: int) -> dict[str, float]:
         """Train on one batch."""
-        recipe, shard = self.recipe, self.recipe.seed + self.fabric.global_rank
-        x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=recipe.turn, seed=shard)
-        x = _some_gray(x, recipe.gray, step_generator(shard, step, stream=GRAY))
-        generator = step_generator(shard, step, stream=NOISE)
+        recipe = self.recipe
+        x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=recipe.turn, seed=self.seed)
+        x = _some_gray(x, recipe.gray, self.random(step, GRAY))
+        generator = self.random(step, NOISE)
         sigma = recipe.noise(len(x), generator)
         noisy = x + sigma[:, None, None, None] * torch.randn(x.shape, generator=generator)
-        x, noisy, sigma = (self.fabric.to_device(t) for t in (x, noisy, sigma))
+        x, noisy, sigma = (self.devices.to_device(t) for t in (x, noisy, sigma))
         errors = (self.network(noisy.to(memory_format=torch.channels_last), sigma) - x).square().mean(dim=(1, 2, 3))
         loss = (errors / self._usual_error(sigma, errors.detach())).mean()
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.lr_at(step)
         self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.devices.backward(loss)
+        self.devices.clip_gradients(self.network, self.optimizer, max_norm=1.0, error_if_nonfinite=False)
         self.optimizer.step()
-        update_average(self.average, self.network.module, decay=recipe.ema, step=step)
+        update_average(self.average, inner(self.network), decay=recipe.ema, step=step)
         relative = errors.detach() / sigma.square()
         return {"loss": float(loss.detach()), "left_of_noise_db": 10 * math.log10(float(relative.log().mean().exp()))}
 
@@ -161,7 +183,7 @@ class DenoiserTraining:
             generator = step_generator(0, 0, stream=VALIDATION)
             squares = []
             for crop in crops:
-                noisy = self.fabric.to_device(crop + level * torch.randn(crop.shape, generator=generator))
+                noisy = self.devices.to_device(crop + level * torch.randn(crop.shape, generator=generator))
                 clean = self.average(noisy.to(memory_format=torch.channels_last), level).cpu()
                 squares.append(float((clean - crop).square().mean()))
                 if level == 50 / 255:
@@ -170,7 +192,7 @@ class DenoiserTraining:
         self.average.errors = {
             level: math.sqrt(sum(each) / len(each)) for level, each in zip(MEASURED, rms, strict=True)
         }
-        if self.fabric.is_global_zero and all(row.shape == rows[0].shape for row in rows):
+        if self.devices.is_global_zero and all(row.shape == rows[0].shape for row in rows):
             save_image(torch.cat(rows), folder / f"denoised-{step:06d}.png", columns=3)
         quality = {
             f"psnr_{round(255 * level)}": sum(-10 * math.log10(each) for each in squares) / len(squares)
@@ -182,18 +204,18 @@ class DenoiserTraining:
         """Write the averaged network."""
         save_prior(self.average, path)
 
-    def _parts(self) -> dict[str, Any]:
-        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
-
     def state_dict(self) -> dict[str, Any]:
-        """Give everything that a resumed run needs."""
-        parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {"recipe": asdict(self.recipe), "errors": self.errors, **parts}
+        """Give the state of the parts, and the running errors."""
+        return {**super().state_dict(), "errors": self.errors}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take them back."""
+        known = self.average.state_dict().keys()
+        # The first runs kept the measured errors as a buffer of the network.
+        networks = {
+            name: {key: value for key, value in state[name].items() if key in known} for name in ("network", "average")
+        }
+        super().load_state_dict({**state, **networks})
         self.errors = cast("Tensor", state["errors"]).to(self.errors)
 
 

@@ -64,7 +64,7 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
 
     kind: ClassVar[str] = "encoder"
     makes: ClassVar[str] = "an encoder, the learned start of a search"
-    steps: ClassVar[int] = 5_000
+    usual_steps: ClassVar[int] = 5_000
 
     prior: str | LatentPrior = "faces-64"
     width: int = 24
@@ -142,7 +142,7 @@ class EncoderTraining(Training):
         with torch.no_grad():
             encoder.learn(first_image(self.prior, here))
         optimizer = torch.optim.Adam(encoder.parameters(), lr=recipe.lr)
-        self.encoder, self.optimizer = self.add("encoder", encoder, optimizer)
+        self.encoder, self.optimizer = self.add("encoder", encoder, optimizer, optimizer_name="optimizer")
 
     def step(self, step: int) -> dict[str, float]:
         """Train on one batch."""

@@ -57,7 +57,7 @@ class RestorerTraining(Training):
             devices.to_device(self.perceptual)
         self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=recipe.betas, fused=True)
-        self.network, self.optimizer = self.add("network", network, optimizer)
+        self.network, self.optimizer = self.add("network", network, optimizer, optimizer_name="optimizer")
         if self.explains:
             self.network.mark_forward_method("explain")
 

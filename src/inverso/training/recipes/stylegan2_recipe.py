@@ -61,7 +61,7 @@ class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
 
     kind: ClassVar[str] = "stylegan2"
     makes: ClassVar[str] = "a generative prior, a StyleGAN2"
-    steps: ClassVar[int] = 40_000
+    usual_steps: ClassVar[int] = 40_000
 
     size: int = 64
     latent_dim: int = 256
