@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from inverso.checks import check_fraction
+from inverso.degradations import WhiteBox
 from inverso.images.io import photo
-from inverso.operators import BoxMask, Clutter, EdgeMask, LinearOperator, Mask, RandomMask, White
+from inverso.operators import BoxMask, Clutter, EdgeMask, LinearOperator, RandomMask, White
 from inverso.types import ImageShape
 
 Detector = Literal["random", "sobel", "canny"]
@@ -77,19 +77,7 @@ class RandomBox:
 
     def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
         """Place the boxes."""
-        return Mask(torch.stack([_box_mask(photos.shape[-2], photos.shape[-1], seed) for seed in seeds])[:, None])
-
-
-def _box_mask(height: int, width: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.ones(height, width, dtype=torch.bool)
-    while True:
-        (top, bottom), (left, right) = (
-            sorted(torch.randint(side, (2,), generator=generator).tolist()) for side in (height, width)
-        )
-        if (bottom - top + 1) * (right - left + 1) < height * width:
-            mask[top : bottom + 1, left : right + 1] = False
-            return mask
+        return WhiteBox()(photos, seed=seeds).A
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """`inverso degrade`: what it writes is what the operator measures."""
 
+import pytest
 import torch
 
+from inverso.degradations import OldPhoto
 from inverso.images.io import load_image, load_measurement
 from inverso.operators import Bicubic, FFTMask, RandomGaussian, RandomMask
 
@@ -36,3 +38,28 @@ def test_size_and_gray_change_what_is_measured(inverso, picture):
 def test_random_projections_get_the_size_of_the_photo(inverso, picture):
     assert inverso("degrade", picture, "-A", "gaussian:40", "-o", "y.npz").exit_code == 0
     torch.testing.assert_close(load_measurement("y.npz"), RandomGaussian(40, (3, 24, 24))(load_image(picture)))
+
+
+def test_damage_by_name_and_what_it_does_not_cover(inverso, picture):
+    x = load_image(picture)
+    words = ("degrade", picture, "--damage", "old-photo:severe", "--seed", 3, "-o", "old.png", "--known", "known.png")
+    result = inverso(*words)
+    assert result.exit_code == 0, result.output
+    old = OldPhoto.preset("severe")(x, seed=3)
+    torch.testing.assert_close(load_image("old.png"), old.y, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert torch.equal(load_image("known.png")[:, :1] > 0.5, old.known)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((), ["-A", "--damage"]),
+        (("-A", "identity", "--damage", "jpeg"), ["-A", "--damage"]),
+        (("-A", "identity", "--known", "k.png"), ["--known", "--damage"]),
+        (("--damage", "rain"), ["rain", "old-photo"]),
+    ],
+)
+def test_damage_that_cannot_be_done_is_one_line(inverso, picture, words, named):
+    result = inverso("degrade", picture, "-o", "y.png", *words)
+    assert result.exit_code == 2
+    assert all(word in result.stderr for word in named), result.stderr

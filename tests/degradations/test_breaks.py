@@ -49,8 +49,10 @@ class TestParts:
 class TestUnit:
     def test_the_unit_that_the_picture_has_changes_nothing(self) -> None:
         x = photo("cat", size=48)
-        own, given = (OldPhoto.preset("battered", unit=unit)(x, seed=3) for unit in (None, 48))
-        torch.testing.assert_close(own.y, given.y, rtol=0, atol=1e-5)
+        own, given = (OldPhoto.preset("severe", unit=unit, stains=0.0)(x, seed=3) for unit in (None, 48))
+        # Smooth fields are read by another interpolation.
+        torch.testing.assert_close(own.y, given.y, rtol=0, atol=0.02)
+        assert float((own.known == given.known).double().mean()) > 0.99
 
     def test_a_small_unit_gives_finer_lines(self) -> None:
         shares = [float(covered(128, unit=unit, scratches=1.0).float().mean()) for unit in (32, 128)]
@@ -59,10 +61,10 @@ class TestUnit:
     def test_a_large_unit_shows_a_piece_of_a_photo(self) -> None:
         x = photo("cat", size=32).expand(200, -1, -1, -1)
         lost = ~OldPhoto.only(unit=256, dust=1.0)(x, seed=range(200)).known
-        # A piece has a 64th of the specks, each 8 times as wide.
-        whole = ~OldPhoto.only(dust=1.0)(x, seed=range(200)).known
-        assert float(lost.float().mean()) == pytest.approx(float(whole.float().mean()), rel=0.5)
-        assert float(lost.flatten(1).any(dim=1).float().mean()) < 0.9
+        # Sixty specks of 1 to 3 pixels in radius lie on a photo of 64 such pieces.
+        hit = float(lost.flatten(1).any(dim=1).float().mean())
+        assert 0.4 < hit < 0.9
+        assert float(lost.float().mean()) < 0.06
 
     def test_what_is_known_is_measured_in_pieces_too(self) -> None:
         x = photo("cat", size=32).expand(3, -1, -1, -1)

@@ -122,7 +122,7 @@ class TestParts:
     def test_each_part_does_something_and_more_of_it_does_more(self, part):
         x = photos()
         quality = [float(psnr(only(part, strength)(x, seed=(1, 2)).y, x).mean()) for strength in (0.3, 0.9)]
-        assert quality[1] < quality[0] < 45
+        assert quality[1] < quality[0] < 60
 
     @pytest.mark.parametrize("part", COVERS)
     def test_what_is_not_covered_is_not_touched(self, part):
@@ -250,7 +250,7 @@ class TestRefusals:
         ("x", "error", "message"),
         [
             (torch.ones(3, 8, 8, dtype=torch.uint8), TypeError, "x must be a floating-point image"),
-            (torch.ones(2, 8, 8), ValueError, r"x must have shape .* one or three channels, got \(2, 8, 8\)"),
+            (torch.ones(2, 2, 8, 8), ValueError, r"x must have shape .* one or three channels, got \(2, 2, 8, 8\)"),
             (torch.ones(1, 1, 3, 8, 8), ValueError, r"x must have shape .* got \(1, 1, 3, 8, 8\)"),
             (torch.full((3, 8, 8), torch.inf), ValueError, "x must be finite"),
             (torch.ones(1, 3, 8, 8), ValueError, "there must be one seed per image, got 2 seeds for 1 images"),

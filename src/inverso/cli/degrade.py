@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inverso.cli.options import OPERATOR_HELP, Noise, RandomSeed, Size, examples
 from inverso.operators.spec import parse_operator
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 EPILOG = examples(
     "inverso degrade photo.jpg -A bicubic:4 --noise 0.02 -o y.png",
     "inverso degrade photo.jpg --size 64 -A fft:0.3 -o y.npz",
+    "inverso degrade photo.jpg --damage old-photo:severe --seed 3 -o old.png --known known.png",
     operators=True,
 )
 
@@ -20,20 +24,54 @@ EPILOG = examples(
 def degrade(
     photo: Annotated[Path, typer.Argument(help="Picture of any format.", metavar="PHOTO")],
     *,
-    operator: Annotated[str, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")],
+    operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
+    damage: Annotated[
+        str | None,
+        typer.Option("--damage", help="What happens to it: old-photo:severe, jpeg, rgb-noise, ...", metavar="NAME"),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture, or .npz where y is none.", metavar="PATH")],
     noise: Noise = 0.0,
     seed: RandomSeed = 0,
     size: Size = None,
     gray: Annotated[bool, typer.Option("--gray", help="Measure one gray channel.")] = False,
+    known: Annotated[
+        Path | None, typer.Option("--known", help="Picture of what --damage does not cover, in white.", metavar="PATH")
+    ] = None,
 ) -> None:
-    """Measure a photo: blur it, shrink it, hide parts of it, add noise."""
+    """Measure a photo: blur it, shrink it, hide parts of it, add noise; or let time damage it."""
     from inverso.images.io import load_image, save_measurement  # noqa: PLC0415
 
+    if (operator is None) == (damage is None):
+        msg = "give either -A, how the photo is measured, or --damage, what happens to it"
+        raise ValueError(msg)
+    if known is not None and damage is None:
+        msg = "--known shows what --damage does not cover: add --damage"
+        raise ValueError(msg)
     x = load_image(photo, size=size, channels=1 if gray else 3)
     channels, height, width = x.shape[1:]
-    A = parse_operator(operator).build((channels, height, width))
+    if damage is not None:
+        _damage(x, damage, output, known, noise=noise, seed=seed)
+        return
+    A = parse_operator(operator or "").build((channels, height, width))
     y = A.measure(x, noise=noise, seed=seed)
     save_measurement(y, output)
     kind = "complex" if y.is_complex() else "real"
     typer.echo(f"{output}: {' × '.join(map(str, y.shape[1:]))} {kind} numbers by {A!r}, noise {noise:g}")
+
+
+def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: float, seed: int) -> None:
+    import torch  # noqa: PLC0415
+
+    from inverso.degradations import named  # noqa: PLC0415
+    from inverso.images.io import save_image, save_measurement  # noqa: PLC0415
+
+    generator = torch.Generator().manual_seed(seed)
+    degraded = named(damage)(x, seed=seed)
+    y = degraded.y
+    if noise > 0:
+        y = y + noise * torch.randn(y.shape, generator=generator)
+    save_measurement(y, output)
+    if known is not None:
+        save_image(degraded.known.float(), known)
+    share = 100 * float((~degraded.known).double().mean())
+    typer.echo(f"{output}: {' × '.join(map(str, y.shape[1:]))} numbers after {damage}, {share:.1f} % covered")

@@ -108,8 +108,8 @@ class Tears:
         """Tear off up to 6 % of the side along every edge, and up to 25 % at every corner."""
         height, width = canvas.extent
         rows, columns = canvas.rows, canvas.columns
-        edges = ((rows, columns / width), (height - rows, columns / width))
-        edges += ((columns, rows / height), (width - columns, rows / height))
+        beside, below = columns / width, rows / height
+        edges = ((rows, beside), (height - rows, beside), (columns, below), (width - columns, below))
         # What lies inwards of the outline, in pixels; negative where the paper is gone.
         inside = torch.full((len(u), *canvas.size), torch.inf)
         parts = u[:, 1:].chunk(cls.sides + cls.corners, dim=1)

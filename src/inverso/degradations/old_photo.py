@@ -203,7 +203,8 @@ class OldPhoto(Degradation):
             >>> OldPhoto().print_alone().scratches
             (0.0, 0.0)
         """
-        return replace(self, **dict.fromkeys(COVERS, 0.0))
+        nothing: dict[str, Any] = dict.fromkeys(COVERS, 0.0)
+        return replace(self, **nothing)
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:  # noqa: ARG002 - needs no others
         """Age all photos alike from a number, and each in its own way from a generator."""

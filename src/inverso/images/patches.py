@@ -99,3 +99,10 @@ class PhotoPatches:
             part = part.flip(-1) if mirror else part
             patches.append(torch.rot90(part, quarter, (1, 2)) if turn else part)
         return torch.stack(patches).float() / 255
+
+
+def middle(photo: Tensor, side: int) -> Tensor:
+    """Cut the middle out of a photo of bytes `(3, H, W)`: `(1, 3, h, w)` in [0, 1], sides at most `side`."""
+    height, width = (min(length, side) for length in photo.shape[1:])
+    top, left = (photo.shape[1] - height) // 2, (photo.shape[2] - width) // 2
+    return photo[None, :, top : top + height, left : left + width].float() / 255

@@ -2,6 +2,7 @@
 
 from inverso.networks.cards import Card
 from inverso.restorers.base import Restorer, parameter_count
+from inverso.restorers.detector import DamageDetector, load_detector, save_detector
 from inverso.restorers.files import save_restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
@@ -13,6 +14,7 @@ available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
     "Card",
+    "DamageDetector",
     "MobileRestorer",
     "RepairRestorer",
     "Restorer",
@@ -22,6 +24,8 @@ __all__ = [
     "available",
     "card",
     "load",
+    "load_detector",
     "parameter_count",
+    "save_detector",
     "save_restorer",
 ]

@@ -11,6 +11,7 @@ from inverso.training.base import Recipe, Run, Training
 from inverso.training.loop import fit, read_rows
 from inverso.training.recipes.dcgan import DCGANRecipe
 from inverso.training.recipes.denoiser import DenoiserRecipe
+from inverso.training.recipes.detector import DetectorRecipe
 from inverso.training.recipes.encoder import EncoderRecipe
 from inverso.training.recipes.restorer_recipe import RestorerRecipe, Weights
 from inverso.training.recipes.singan_recipe import SinGANRecipe
@@ -19,6 +20,7 @@ from inverso.training.recipes.stylegan2_recipe import StyleGAN2Recipe
 _FAMILIES: tuple[type[Recipe[Any, Any]], ...] = (
     DCGANRecipe,
     DenoiserRecipe,
+    DetectorRecipe,
     EncoderRecipe,
     RestorerRecipe,
     SinGANRecipe,
@@ -31,6 +33,7 @@ __all__ = [
     "RECIPES",
     "DCGANRecipe",
     "DenoiserRecipe",
+    "DetectorRecipe",
     "EncoderRecipe",
     "Recipe",
     "RestorerRecipe",

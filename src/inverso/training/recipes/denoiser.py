@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
 from inverso.images import save_image
-from inverso.images.patches import PhotoPatches
+from inverso.images.patches import PhotoPatches, middle
 from inverso.priors.denoisers import PhotoDenoiser, save_denoiser
 from inverso.priors.denoisers.files import read_denoiser
 from inverso.priors.denoisers.network import MULTIPLE
@@ -177,7 +177,7 @@ class DenoiserTraining(Training):
     @torch.no_grad()
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Denoise photos set aside at several noise levels, and draw one of them."""
-        crops = [_middle(photos[0]) for photos in zip(*self.held_out.photos, strict=True)]
+        crops = [middle(photos[0], CROP) for photos in zip(*self.held_out.photos, strict=True)]
         rms, rows = [], []
         for level in MEASURED:
             generator = step_generator(0, 0, stream=VALIDATION)
@@ -223,10 +223,3 @@ def _some_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
     chosen = torch.rand(len(x), generator=generator) < share
     gray = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None].expand_as(x)
     return torch.where(chosen[:, None, None, None], gray, x)
-
-
-def _middle(photo: Tensor) -> Tensor:
-    """Cut the middle out of a photo `(3, H, W)`: `(1, 3, h, w)` in [0, 1], sides at most 256."""
-    height, width = (min(side, CROP) for side in photo.shape[1:])
-    top, left = (photo.shape[1] - height) // 2, (photo.shape[2] - width) // 2
-    return photo[None, :, top : top + height, left : left + width].float() / 255

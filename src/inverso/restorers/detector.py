@@ -1,0 +1,157 @@
+"""Where a photograph is damaged: a network that tells scratches, cracks, dust and stains from what was photographed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inverso.checks import check_count, check_seed
+from inverso.networks.files import read_file, tensors, write_network
+from inverso.random import fork_rng
+from inverso.restorers.base import CHANNELS, initialize
+from inverso.restorers.unet import ResidualBlock
+
+CELL = 2
+MULTIPLE = 8
+FINE = 8
+SEES = 80
+"""Pixels in every direction that the default network looks at."""
+FAMILY = "DamageDetector"
+LARGEST_SETTING = 1 << 12
+
+
+class DamageDetector(nn.Module):
+    """Say for every pixel of a photo how likely something covers it that was not photographed.
+
+    A U-Net on cells of 2 x 2 pixels, at half, a quarter and an eighth of the resolution; its finest features and the
+    photo itself decide about the single pixels. It is fully convolutional: photos of any size are padded by their
+    border to a multiple of 8, and what it says about a pixel depends on the 80 pixels around it.
+
+    Args:
+        widths: Channels at half, a quarter and an eighth of the resolution.
+        blocks: Residual blocks at each of them on the way down; there is one at each on the way up.
+        seed: Of the first weights.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: There are not three widths, or one is below 1.
+
+    Example:
+        >>> import torch
+        >>> from inverso.restorers import DamageDetector
+        >>> DamageDetector(widths=(8, 8, 8)).probability(torch.rand(1, 3, 30, 45)).shape
+        torch.Size([1, 1, 30, 45])
+    """
+
+    def __init__(self, *, widths: Sequence[int] = (32, 64, 96), blocks: int = 2, seed: int = 0) -> None:
+        super().__init__()
+        if len(widths) != 3:
+            msg = f"widths must be three numbers of channels, got {tuple(widths)}"
+            raise ValueError(msg)
+        for width in widths:
+            check_count(width, name="each of widths")
+        check_count(blocks, name="blocks")
+        self.config = {"widths": list(widths), "blocks": blocks}
+        half, quarter, eighth = widths
+        with fork_rng():
+            self.enter = nn.Conv2d(CHANNELS * CELL**2, half, 3, padding=1)
+            self.down = nn.ModuleList(nn.Sequential(*(ResidualBlock(width) for _ in range(blocks))) for width in widths)
+            self.shrink = nn.ModuleList(
+                nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in ((half, quarter), (quarter, eighth))
+            )
+            self.grow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((quarter, half), (eighth, quarter)))
+            self.up = nn.ModuleList(ResidualBlock(width) for width in (half, quarter))
+            self.leave = nn.Conv2d(half, FINE * CELL**2, 3, padding=1)
+            self.fine = nn.Conv2d(FINE + CHANNELS, FINE, 3, padding=1)
+            self.answer = nn.Conv2d(FINE, 1, 3, padding=1)
+        initialize(self, check_seed(seed))
+        if not self.answer.weight.is_meta:
+            # Damage is rare: begin by expecting none.
+            nn.init.constant_(cast("Tensor", self.answer.bias), -2.0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map photos `(n, 3, H, W)`, or gray ones `(n, 1, H, W)`, in [0, 1] to logits `(n, 1, H, W)`.
+
+        Raises:
+            ValueError: The images have another shape or kind of numbers.
+        """
+        if images.ndim != 4 or not images.is_floating_point() or images.shape[1] not in {1, CHANNELS}:
+            msg = (
+                "a detector takes floating-point photos (n, 3, H, W) or (n, 1, H, W), got "
+                f"{images.dtype} of shape {tuple(images.shape)}"
+            )
+            raise ValueError(msg)
+        height, width = images.shape[-2:]
+        x = 2 * images.expand(-1, CHANNELS, -1, -1) - 1
+        x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        half = self.down[0](self.enter(F.pixel_unshuffle(x, CELL)))
+        quarter = self.down[1](self.shrink[0](half))
+        eighth = self.down[2](self.shrink[1](quarter))
+        quarter = self.up[1](quarter + F.interpolate(self.grow[1](eighth), scale_factor=2.0))
+        half = self.up[0](half + F.interpolate(self.grow[0](quarter), scale_factor=2.0))
+        features = F.relu(F.pixel_shuffle(self.leave(F.relu(half)), CELL))
+        logits: Tensor = self.answer(F.relu(self.fine(torch.cat([features, x], dim=1))))
+        return logits[..., :height, :width]
+
+    @torch.no_grad()
+    def probability(self, images: Tensor, *, tile: int = 768, overlap: int = SEES) -> Tensor:
+        """Compute the probability that each pixel is covered, piece by piece: memory does not grow with the photo.
+
+        Args:
+            images: Photos `(n, 3, H, W)` or `(n, 1, H, W)` in [0, 1] of any size.
+            tile: Side of the pieces in pixels, a multiple of 8.
+            overlap: Pixels around each that are looked at, too, a multiple of 8.
+
+        Returns:
+            `(n, 1, H, W)` in [0, 1].
+        """
+        for value, name in ((tile, "tile"), (overlap, "overlap")):
+            if check_count(value, name=name) % MULTIPLE:
+                msg = f"{name} must be a multiple of {MULTIPLE}, got {value}"
+                raise ValueError(msg)
+        height, width = images.shape[-2:]
+        answer = images.new_zeros(len(images), 1, height, width)
+        for top in range(0, height, tile):
+            for left in range(0, width, tile):
+                first, before = max(0, top - overlap), max(0, left - overlap)
+                piece = images[..., first : top + tile + overlap, before : left + tile + overlap]
+                inner = torch.sigmoid(self(piece))[..., top - first :, left - before :][..., :tile, :tile]
+                answer[..., top : top + tile, left : left + tile] = inner
+        return answer
+
+
+def save_detector(detector: DamageDetector, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    """Write a detector to a safetensors file that `load_detector` reads."""
+    metadata = {"family": FAMILY, "config": json.dumps(detector.config)}
+    write_network(detector.state_dict(), path, metadata=metadata, dtype=dtype)
+
+
+def load_detector(path: str | Path) -> DamageDetector:
+    """Read what `save_detector` wrote; nothing in the file is executed.
+
+    Raises:
+        ValueError: The file cannot be read, or holds no detector.
+    """
+    contents = read_file(Path(path))
+    try:
+        if contents.metadata.get("family") != FAMILY:
+            msg = f"it holds {contents.metadata.get('family') or 'no named network'}"
+            raise ValueError(msg)
+        config = json.loads(contents.metadata["config"])
+        if any(value > LARGEST_SETTING for value in (*config["widths"], config["blocks"])):
+            msg = f"its sizes are larger than any network's: {config}"
+            raise ValueError(msg)
+        # Without memory: sizes that the tensors do not confirm must not be able to use it up.
+        with torch.device("meta"):
+            detector = DamageDetector(**config)
+        detector.load_state_dict(tensors(contents.data), assign=True)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        msg = f"{path} cannot be used as a detector: {error}"
+        raise ValueError(msg) from error
+    return detector.eval()

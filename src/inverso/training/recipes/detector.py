@@ -1,0 +1,282 @@
+"""Training of a detector of damage on free photos, which are made old in every size and strength."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.checks import check_count, check_non_negative, check_number, check_positive, check_seed
+from inverso.degradations import JPEG, OldPhoto
+from inverso.images import save_image
+from inverso.images.gray import to_gray
+from inverso.images.patches import PhotoPatches, middle
+from inverso.restorers.base import CHANNELS
+from inverso.restorers.detector import MULTIPLE, DamageDetector, load_detector, save_detector
+from inverso.training.base import Recipe, Training, check_anneal, update_average
+from inverso.training.devices import Devices, inner
+from inverso.training.loop import BEST
+
+DAMAGE, SCAN = 2, 3
+SEEN, UNSEEN = 0.05, 0.015
+"""From such a change of a channel a pixel counts as damaged, up to such a one as whole; between does not matter."""
+
+ANY_DAMAGE = OldPhoto(
+    scratches=(0.0, 1.0),
+    stains=(0.0, 0.8),
+    dust=(0.0, 1.0),
+    fading=(0.0, 1.0),
+    exposure=(0.0, 0.5),
+    toning=(0.0, 1.0),
+    texture=(0.0, 0.9),
+    cracks=(0.0, 1.0),
+    folds=(0.0, 0.8),
+    tears=(0.0, 0.4),
+)
+THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
+MIXED = OldPhoto.preset("battered")
+SHOWN = 4
+CROP = 256
+
+
+@dataclass(frozen=True)
+class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
+    """A detector of what lies over old photos: scratches, cracks, folds, dust, stains and torn edges.
+
+    Patches of photos are made old with damage of all sizes, from hairs of a pixel to stains that fill them; what the
+    network shall find is where the covered print differs visibly from the same print without covers. Some patches have
+    no damage, some are gray; all go through a scan that blurs, adds noise and saves as JPEG. The best weights are those
+    of the highest F1 on photos set aside; `measures.csv` has precision, recall and F1 over mixed damage and over thin
+    scratches alone, and the share of pixels of whole photos that raise a false alarm. A sheet of a run has rows of an
+    old photo, what was found, and what is there.
+
+    Args:
+        widths: Channels of the network, see `DamageDetector`.
+        blocks: Its residual blocks.
+        patch: Side of the patches, a multiple of 8.
+        batch: Patches per step.
+        groups: Parts of a batch, each with damage of another size.
+        units: Smallest and largest side of the photo that a patch may be a piece of, in pixels, drawn evenly in its
+            logarithm; it decides how large damage is.
+        scales: Sizes at which every photo is seen.
+        whole: Share of patches without damage.
+        gray: Share of patches that are made gray.
+        caution: Weight of pixels that are whole over those that are damaged: more for fewer false alarms.
+        lr: Step size of Adam; it rises over `warmup` steps and falls along half a cosine to zero at `anneal`.
+        warmup: Steps of the rise.
+        anneal: Steps until the end of the fall; 0 for none, None for the steps of the run.
+        ema: Decay of the averaged weights.
+        held_out: Photos set aside for measuring.
+        seed: Of weights, patches and damage.
+
+    Raises:
+        TypeError: A number is of the wrong type.
+        ValueError: A number lies outside its range.
+    """
+
+    kind: ClassVar[str] = "detector"
+    makes: ClassVar[str] = "a network that finds the damage of old photos"
+    usual_steps: ClassVar[int] = 6_000
+
+    widths: tuple[int, int, int] = (32, 64, 96)
+    blocks: int = 2
+    patch: int = 128
+    batch: int = 8
+    groups: int = 4
+    units: tuple[float, float] = (64.0, 1024.0)
+    scales: tuple[float, ...] = (1.0, 0.5)
+    whole: float = 0.2
+    gray: float = 0.5
+    caution: float = 1.5
+    lr: float = 1e-3
+    warmup: int = 100
+    anneal: int | None = None
+    ema: float = 0.998
+    held_out: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("patch", "batch", "groups", "held_out"):
+            check_count(getattr(self, name), name=name)
+        check_count(self.warmup, name="warmup", minimum=0)
+        check_anneal(self.anneal)
+        if self.patch % MULTIPLE:
+            msg = f"patch must be a multiple of {MULTIPLE}, got {self.patch}"
+            raise ValueError(msg)
+        low, high = self.units
+        if not MULTIPLE <= low <= high:
+            msg = f"units must be (low, high) with {MULTIPLE} <= low <= high, got {self.units}"
+            raise ValueError(msg)
+        for name in ("lr", "caution"):
+            check_positive(getattr(self, name), name=name)
+        check_non_negative(self.ema, name="ema")
+        for name in ("whole", "gray"):
+            if not 0 <= check_number(getattr(self, name), name=name, expected="a share in [0, 1]") <= 1:
+                msg = f"{name} must be a share in [0, 1], got {getattr(self, name)}"
+                raise ValueError(msg)
+        check_seed(self.seed)
+
+    def settle(self, steps: int) -> DetectorRecipe:
+        """Let the step size fall to the end of the run."""
+        return replace(self, anneal=steps) if self.anneal is None else self
+
+    def read(self, data: str | Path, *, progress: bool) -> PhotoPatches:
+        """Read every picture below the folder at every scale."""
+        return PhotoPatches.read(data, smallest=self.patch, scales=self.scales, progress=progress)
+
+    def training(self, data: PhotoPatches, devices: Devices) -> DetectorTraining:
+        """Build the network."""
+        return DetectorTraining(data, self, devices)
+
+    def load(self, folder: Path) -> DamageDetector:
+        """Load the best detector."""
+        return load_detector(folder / BEST)
+
+    def lr_at(self, step: int) -> float:
+        """Give the step size of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.anneal)) if self.anneal else 1.0
+        return self.lr * rise * fall
+
+
+class DetectorTraining(Training):
+    """A detector and the step that trains it."""
+
+    def __init__(self, photos: PhotoPatches, recipe: DetectorRecipe, devices: Devices) -> None:
+        super().__init__(devices, seed=recipe.seed)
+        self.recipe = recipe
+        self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
+        network = DamageDetector(widths=recipe.widths, blocks=recipe.blocks, seed=recipe.seed)
+        network = network.to(memory_format=torch.channels_last)
+        self.average = self.add_average(network)
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
+        self.network, self.optimizer = self.add("network", network, optimizer)
+
+    def step(self, step: int) -> dict[str, float]:
+        """Train on one batch."""
+        recipe = self.recipe
+        x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=True, seed=self.seed)
+        y, change = make_pairs(x, recipe, self.random(step, DAMAGE))
+        y = scan(y, self.random(step, SCAN))
+        y, change = (self.devices.to_device(part) for part in (y, change))
+        logits = self.network(y.to(memory_format=torch.channels_last))
+        loss = detection_loss(logits, change, caution=recipe.caution)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.lr_at(step)
+        self.optimizer.zero_grad()
+        self.devices.backward(loss)
+        self.devices.clip_gradients(self.network, self.optimizer, max_norm=1.0, error_if_nonfinite=False)
+        self.optimizer.step()
+        update_average(self.average, inner(self.network), decay=recipe.ema, step=step)
+        with torch.no_grad():
+            quality = found(logits > 0, change)
+        return {"loss": float(loss.detach()), **quality}
+
+    @torch.no_grad()
+    def evaluate(self, step: int, folder: Path) -> dict[str, float]:
+        """Look for damage in photos set aside, and for false alarms in the same photos as they are."""
+        measures: dict[str, float] = {}
+        for name, degradation in (("mixed", MIXED), ("thin", THIN)):
+            masks, changes, rows = [], [], []
+            for k, photo in enumerate(self.held_out.photos[0]):
+                y, change = _damage(middle(photo, CROP), degradation, (k,))
+                mask = self.average.probability(self.devices.to_device(y)).cpu() > 0.5
+                masks.append(mask.flatten())
+                changes.append(change.flatten())
+                rows.append([y, *(part.float().expand(-1, CHANNELS, -1, -1) for part in (mask, change > SEEN))])
+            measures |= {f"{name}_{key}": value for key, value in found(torch.cat(masks), torch.cat(changes)).items()}
+            alike = [row for row in rows if row[0].shape == rows[0][0].shape][:SHOWN]
+            if name == "mixed" and self.devices.is_global_zero:
+                save_image(torch.cat([torch.cat(row) for row in alike]), folder / f"found-{step:06d}.png", columns=3)
+        alarms = [
+            float((self.average.probability(self.devices.to_device(middle(photo, CROP))) > 0.5).float().mean())
+            for photo in self.held_out.photos[0]
+        ]
+        return {"score": measures["mixed_f1"], **measures, "false_alarms": sum(alarms) / len(alarms)}
+
+    def export(self, path: Path) -> None:
+        """Write the averaged detector."""
+        save_detector(self.average, path)
+
+
+def make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Make patches old, each group with damage of another size, some without any and some gray.
+
+    Args:
+        x: Patches `(n, 3, H, W)` in [0, 1].
+        recipe: Sizes and shares.
+        generator: Of all random numbers.
+
+    Returns:
+        The old patches, and by how much their covers have changed each pixel, `(n, 1, H, W)`.
+    """
+    low, high = (math.log(unit) for unit in recipe.units)
+    gray, whole = torch.rand(2, len(x), generator=generator)
+    x = torch.where((gray < recipe.gray)[:, None, None, None], to_gray(x).expand_as(x), x)
+    olds, changes = [], []
+    for part, spared in zip(x.chunk(recipe.groups), (whole < recipe.whole).chunk(recipe.groups), strict=True):
+        unit = round(math.exp(low + (high - low) * float(torch.rand((), generator=generator))))
+        seeds = tuple(torch.randint(2**32, (len(part),), generator=generator).tolist())
+        y, change = _damage(part, replace(ANY_DAMAGE, unit=unit), seeds, spared=spared)
+        olds.append(y)
+        changes.append(change)
+    return torch.cat(olds), torch.cat(changes)
+
+
+def scan(y: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur every image a little, add noise of up to 0.03, and save half of them as JPEG."""
+    blur, level, saved = torch.rand(3, len(y), generator=generator)[..., None, None, None]
+    weights = torch.tensor([1.0, 2.0, 1.0]) / 4
+    kernel = (weights[:, None] * weights).expand(y.shape[1], 1, 3, 3)
+    soft = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), kernel, groups=y.shape[1])
+    y = torch.lerp(y, soft, blur)
+    y = (y + 0.03 * level.square() * torch.randn(y.shape, generator=generator)).clamp(0, 1)
+    return torch.where(saved < 0.5, JPEG((40, 95))(y, seed=generator).y, y)
+
+
+def detection_loss(logits: Tensor, change: Tensor, *, caution: float) -> Tensor:
+    """Compute the cross-entropy over pixels that are clearly damaged or clearly whole; the latter count `caution`.
+
+    Args:
+        logits: `(n, 1, H, W)`.
+        change: By how much covers have changed each pixel.
+        caution: Weight of whole pixels.
+    """
+    damaged, whole = (change > SEEN).to(logits), (change < UNSEEN).to(logits)
+    each = F.binary_cross_entropy_with_logits(logits, damaged, reduction="none")
+    weight = damaged + caution * whole
+    return (weight * each).sum() / weight.sum().clamp_min(1)
+
+
+def found(mask: Tensor, change: Tensor) -> dict[str, float]:
+    """Compute precision, recall and F1 of what was found, over pixels that are clearly damaged or clearly whole.
+
+    Example:
+        >>> import torch
+        >>> from inverso.training.recipes.detector import found
+        >>> found(torch.tensor([True, True, False]), torch.tensor([0.5, 0.0, 0.5]))
+        {'precision': 0.5, 'recall': 0.5, 'f1': 0.5}
+    """
+    damaged, whole = change > SEEN, change < UNSEEN
+    hits, alarms = float((mask & damaged).sum()), float((mask & whole).sum())
+    there = float(damaged.sum())
+    precision = hits / (hits + alarms) if hits + alarms else 1.0
+    recall = hits / there if there else 1.0
+    both = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return {"precision": precision, "recall": recall, "f1": both}
+
+
+def _damage(
+    x: Tensor, degradation: OldPhoto, seeds: tuple[int, ...], *, spared: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Make photos old, and say by how much what lies over them has changed each pixel of the print."""
+    bare = degradation.print_alone()(x, seed=seeds).y
+    y = degradation(x, seed=seeds).y
+    if spared is not None:
+        y = torch.where(spared[:, None, None, None], bare, y)
+    return y, (y - bare).abs().amax(dim=1, keepdim=True)
