@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso.checks import check_count
-from inverso.errors import InversoError
+from inverso.extras import need
 
 Movable = TypeVar("Movable", Tensor, nn.Module)
 
@@ -164,12 +164,8 @@ def open_devices(*, devices: int = 1, precision: str = "32-true", accelerator: s
             raise ValueError(msg)
     if check_count(devices, name="devices") == 1:
         return OneDevice(accelerator, precision)
-    try:
-        import lightning_fabric  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"training on several devices needs the package {error.name}: pip install 'inverso[train]'"
-        raise InversoError(msg) from error
-    fabric = lightning_fabric.Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    lightning_fabric = need("lightning_fabric", what="training on several devices")
+    fabric = lightning_fabric.Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
     return cast("Devices", fabric)
 

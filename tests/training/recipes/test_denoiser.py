@@ -10,8 +10,8 @@ import torch
 
 from inverso.images import save_image
 from inverso.images.io import photo
+from inverso.priors import load
 from inverso.priors.denoisers import PhotoDenoiser
-from inverso.priors.denoisers.files import read_denoiser
 from inverso.training import DenoiserRecipe, Run, fit, read_rows
 
 RECIPE = DenoiserRecipe(
@@ -47,7 +47,7 @@ def test_the_recipe_counts_its_steps_and_a_run_is_measured(unbroken: Path) -> No
     assert [row["step"] for row in read_rows(unbroken / "losses.csv")] == list(range(1, 9))
     measures = read_rows(unbroken / "measures.csv")[-1]
     assert measures["score"] == pytest.approx(sum(measures[f"psnr_{level}"] for level in (15, 25, 50)) / 3, abs=1e-3)
-    denoiser = read_denoiser(unbroken / "best.safetensors")
+    denoiser = load(unbroken / "best.safetensors")
     assert isinstance(denoiser, PhotoDenoiser)
     assert denoiser.error(25 / 255) > 0
 
@@ -55,7 +55,7 @@ def test_the_recipe_counts_its_steps_and_a_run_is_measured(unbroken: Path) -> No
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     fit(RECIPE, photos, out=tmp_path, run=replace(RUN, steps=5))
     fit(RECIPE, photos, out=tmp_path, run=replace(RUN, resume=True))
-    one, other = (read_denoiser(folder / "last.safetensors").state_dict() for folder in (tmp_path, unbroken))
+    one, other = (load(folder / "last.safetensors").state_dict() for folder in (tmp_path, unbroken))
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
 from inverso.images import save_image
 from inverso.images.patches import PhotoPatches, middle
-from inverso.priors.denoisers import PhotoDenoiser, save_denoiser
-from inverso.priors.denoisers.files import read_denoiser
+from inverso.priors import load, save_prior
+from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.denoisers.network import MULTIPLE
 from inverso.random import step_generator
 from inverso.training.base import Recipe, Run, Training, update_average
@@ -106,7 +106,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
 
     def load(self, folder: Path) -> PhotoDenoiser:
         """Load the best denoiser."""
-        return read_denoiser(folder / BEST)
+        return cast("PhotoDenoiser", load(folder / BEST, kind=PhotoDenoiser))
 
     def lr_at(self, step: int) -> float:
         """Give the step size of a step, counted from 0."""
