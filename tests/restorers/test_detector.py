@@ -34,9 +34,9 @@ def test_pieces_give_what_the_whole_gives() -> None:
     with torch.no_grad():
         for parameter in detector.parameters():
             parameter.mul_(1.5)
-    x = torch.rand(1, 3, 150, 203, dtype=torch.float64)
+    x = torch.rand(1, 3, 210, 283, dtype=torch.float64)
     whole = torch.sigmoid(detector(x))
-    torch.testing.assert_close(detector.probability(x, tile=64), whole, rtol=0, atol=1e-10)
+    torch.testing.assert_close(detector.probability(x, tile=200), whole, rtol=0, atol=1e-10)
 
 
 def test_it_sees_as_far_as_it_says() -> None:
@@ -57,7 +57,7 @@ def test_files(tmp_path: Path) -> None:
     write_network(
         nn.Linear(1, 1).state_dict(), tmp_path / "other.safetensors", metadata={"family": "Linear"}, dtype=None
     )
-    with pytest.raises(ValueError, match=r"other\.safetensors cannot be used as a detector: it holds Linear"):
+    with pytest.raises(ValueError, match=r"other\.safetensors cannot be used as a detector: it holds a Linear"):
         load_detector(tmp_path / "other.safetensors")
 
 
@@ -67,8 +67,6 @@ def test_what_is_no_photo_is_refused(x: torch.Tensor) -> None:
         DamageDetector(**TINY)(x)
 
 
-def test_pieces_off_the_grid_are_refused() -> None:
-    with pytest.raises(ValueError, match="tile must be a multiple of 8, got 50"):
-        DamageDetector(**TINY).probability(torch.rand(1, 3, 8, 8), tile=50)
+def test_two_widths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"widths must be three numbers of channels, got \(8, 8\)"):
         DamageDetector(widths=(8, 8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -12,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.checks import check_count, check_seed
-from inverso.networks.files import read_file, tensors, write_network
+from inverso.images.tiling import in_tiles
+from inverso.networks.files import read_file
+from inverso.networks.native import build_from, save_network
 from inverso.random import fork_rng
 from inverso.restorers.base import CHANNELS, initialize
 from inverso.restorers.unet import ResidualBlock
@@ -22,8 +23,7 @@ MULTIPLE = 8
 FINE = 8
 SEES = 80
 """Pixels in every direction that the default network looks at."""
-FAMILY = "DamageDetector"
-LARGEST_SETTING = 1 << 12
+KIND = "detector"
 
 
 class DamageDetector(nn.Module):
@@ -100,36 +100,25 @@ class DamageDetector(nn.Module):
         return logits[..., :height, :width]
 
     @torch.no_grad()
-    def probability(self, images: Tensor, *, tile: int = 768, overlap: int = SEES) -> Tensor:
+    def probability(self, images: Tensor, *, tile: int = 768) -> Tensor:
         """Compute the probability that each pixel is covered, piece by piece: memory does not grow with the photo.
 
         Args:
             images: Photos `(n, 3, H, W)` or `(n, 1, H, W)` in [0, 1] of any size.
-            tile: Side of the pieces in pixels, a multiple of 8.
-            overlap: Pixels around each that are looked at, too, a multiple of 8.
+            tile: Side of what is looked at, in pixels; more than 160.
 
         Returns:
             `(n, 1, H, W)` in [0, 1].
         """
-        for value, name in ((tile, "tile"), (overlap, "overlap")):
-            if check_count(value, name=name) % MULTIPLE:
-                msg = f"{name} must be a multiple of {MULTIPLE}, got {value}"
-                raise ValueError(msg)
-        height, width = images.shape[-2:]
-        answer = images.new_zeros(len(images), 1, height, width)
-        for top in range(0, height, tile):
-            for left in range(0, width, tile):
-                first, before = max(0, top - overlap), max(0, left - overlap)
-                piece = images[..., first : top + tile + overlap, before : left + tile + overlap]
-                inner = torch.sigmoid(self(piece))[..., top - first :, left - before :][..., :tile, :tile]
-                answer[..., top : top + tile, left : left + tile] = inner
-        return answer
+        return torch.sigmoid(in_tiles(self, images, side=tile, margin=SEES, multiple=MULTIPLE))
+
+
+FAMILIES = {DamageDetector.__name__: DamageDetector}
 
 
 def save_detector(detector: DamageDetector, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write a detector to a safetensors file that `load_detector` reads."""
-    metadata = {"family": FAMILY, "config": json.dumps(detector.config)}
-    write_network(detector.state_dict(), path, metadata=metadata, dtype=dtype)
+    """Write a detector to a safetensors file that `load_detector` reads; `dtype` is as of `save_restorer`."""
+    save_network(detector, path, kind=KIND, families=FAMILIES, dtype=dtype)
 
 
 def load_detector(path: str | Path) -> DamageDetector:
@@ -140,18 +129,7 @@ def load_detector(path: str | Path) -> DamageDetector:
     """
     contents = read_file(Path(path))
     try:
-        if contents.metadata.get("family") != FAMILY:
-            msg = f"it holds {contents.metadata.get('family') or 'no named network'}"
-            raise ValueError(msg)
-        config = json.loads(contents.metadata["config"])
-        if any(value > LARGEST_SETTING for value in (*config["widths"], config["blocks"])):
-            msg = f"its sizes are larger than any network's: {config}"
-            raise ValueError(msg)
-        # Without memory: sizes that the tensors do not confirm must not be able to use it up.
-        with torch.device("meta"):
-            detector = DamageDetector(**config)
-        detector.load_state_dict(tensors(contents.data), assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        return build_from(contents, kind=KIND, families=FAMILIES)
+    except ValueError as error:
         msg = f"{path} cannot be used as a detector: {error}"
         raise ValueError(msg) from error
-    return detector.eval()

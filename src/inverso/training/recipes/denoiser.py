@@ -106,7 +106,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
 
     def load(self, folder: Path) -> PhotoDenoiser:
         """Load the best denoiser."""
-        return cast("PhotoDenoiser", load(folder / BEST, kind=PhotoDenoiser))
+        return load(folder / BEST, kind=PhotoDenoiser)
 
     def lr_at(self, step: int) -> float:
         """Give the step size of a step, counted from 0."""
