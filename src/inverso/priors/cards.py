@@ -93,7 +93,7 @@ CARDS = (
         "faces-64",
         family="DCGAN",
         latent_dim=256,
-        recipe="`inverso train prior` with its default recipe, 8,000 steps",
+        recipe="`inverso train dcgan` with its default recipe, 8,000 steps",
         quality="CSGM on 100 fully observed test photos: 26.8 dB",
     ),
     _embedded(

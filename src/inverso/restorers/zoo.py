@@ -61,7 +61,7 @@ CARDS = (
         damage="Old photos, as `inverso.degradations.OldPhoto` makes them: scratches, stains, dust, fading, "
         "over-exposure, gray and sepia, paper.",
         recipe=(
-            "`inverso train restorer --corruption old-photo`, 2,900 steps of 16 photos; see its card "
+            "`inverso train restorer --preset repair`, 2,900 steps of 16 photos; see its card "
             "beside the weights."
         ),
         seed=0,
