@@ -60,10 +60,7 @@ CARDS = (
         data=_FACES,
         damage="Old photos, as `inverso.degradations.OldPhoto` makes them: scratches, stains, dust, fading, "
         "over-exposure, gray and sepia, paper.",
-        recipe=(
-            "`inverso train restorer --preset repair`, 2,900 steps of 16 photos; see its card "
-            "beside the weights."
-        ),
+        recipe=("`inverso train restorer --preset repair`, 2,900 steps of 16 photos; see its card beside the weights."),
         seed=0,
         quality="On 100 held-out photos at the default damage: 22.4 dB and SSIM 0.87, from 16.8 dB and 0.68.",
         bias=f"{_BIAS} The colors of a gray print are guesses.",
