@@ -20,7 +20,7 @@ BAD = {
     "indivisible size": ("degrade photo.png -A bicubic:5 -o y.png", "24"),
     "folder missing": ("degrade photo.png -A bicubic:4 -o none/y.png", "the folder none does not exist"),
     "unknown suffix": ("degrade photo.png -A bicubic:4 -o y.tensor", "suffix of a picture format"),
-    "no operator": ("degrade photo.png -o y.png", "Missing option '--operator'"),
+    "no operator": ("degrade photo.png -o y.png", "-A"),
     "noise no number": ("degrade photo.png -A bicubic:4 --noise much -o y.png", "Invalid value for '--noise'"),
     "missing y": ("solve none.png -A bicubic:4 --prior {prior} -o out.png", "there is no file none.png"),
     "text as npz": ("solve text.npz -A fft:0.3 --prior {prior} -o out.png", "text.npz cannot be read as an .npz"),
