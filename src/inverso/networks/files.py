@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NoReturn
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +20,10 @@ from inverso.errors import InversoError
 from inverso.files import replacing
 
 PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
+# Files of a few networks share tensors, small ones of tests many; beyond that it is a trap.
+MAX_SHARED = 1 << 26
+MAX_SHARING = 4
+MAX_NAME = 80
 STORED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -98,8 +103,10 @@ def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
     """Take the entries for a state dict, floating-point ones as float32.
 
     Raises:
-        ValueError: An entry is no plain tensor, or not finite.
+        ValueError: An entry is no plain tensor, or not finite, or the entries are views that take much more memory
+            than the numbers that are there.
     """
+    _refuse_swelling(data)
     state = {}
     for name, value in data.items():
         plain = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
@@ -112,6 +119,17 @@ def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
             msg = f"its tensor {name!r} holds NaN or infinity"
             raise ValueError(msg)
     return state
+
+
+def _refuse_swelling(data: Mapping[str, Any]) -> None:
+    """Refuse tensors that repeat a few numbers, or each other's, until they fill the memory."""
+    views = [value for value in data.values() if isinstance(value, Tensor) and value.layout == torch.strided]
+    views = [value for value in views if value.device.type == "cpu"]
+    stored = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in views}
+    taken = sum(value.numel() * value.element_size() for value in views)
+    if taken > max(MAX_SHARED, MAX_SHARING * sum(stored.values())):
+        msg = f"its tensors take {taken} bytes of memory, of {sum(stored.values())} that are there"
+        raise ValueError(msg)
 
 
 def adopt(network: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -135,7 +153,7 @@ def adopt(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         for name, value in expected.items()
         if name in complete and complete[name].shape != value.shape
     ]
-    problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + misfits
+    problems = [f"missing {name}" for name in missing] + [f"unknown {name[:MAX_NAME]}" for name in unknown] + misfits
     if problems:
         more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
         msg = f"the weights do not fit {type(network).__name__}: {'; '.join(problems[:4])}{more}"
@@ -200,6 +218,7 @@ def _read_safetensors(path: Path) -> Contents:
 
 
 def _read_torch(path: Path, classes: Sequence[type]) -> Mapping[str, Any]:
+    _refuse_bomb(path)
     try:
         with torch.serialization.safe_globals(list(classes)):
             data: object = torch.load(path, map_location="cpu", weights_only=True)
@@ -209,6 +228,21 @@ def _read_torch(path: Path, classes: Sequence[type]) -> Mapping[str, Any]:
     if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
         _refuse(path, f"it holds a {type(data).__name__} in place of tensors by name")
     return data
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse archives that grow when unpacked; those of torch are not compressed."""
+    if not is_zipfile(path):
+        return
+    try:
+        with ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        msg = f"{path} cannot be read as a checkpoint, it is damaged: {error}"
+        raise ValueError(msg) from error
+    if unpacked > path.stat().st_size:
+        msg = f"{path} is refused: its {path.stat().st_size} bytes would grow to {unpacked} when unpacked"
+        raise ValueError(msg)
 
 
 def _explain(path: Path, error: Exception) -> str:

@@ -123,7 +123,7 @@ def test_networks_of_others_are_refused(tmp_path):
         pass
 
     for prior in (WrappedPrior(nn.Unflatten(1, (1, 2, 2)), 4), nn.Linear(2, 2), Mine(4, width=2, depth=1)):
-        with pytest.raises(TypeError, match=r"prior must be one of DCGAN, PGGAN, SinGAN, StyleGAN2, VAE, got"):
+        with pytest.raises(TypeError, match=r"one of DCGAN, PGGAN, PhotoDenoiser, SinGAN, StyleGAN2, VAE, got"):
             save_prior(prior, tmp_path / "p")
 
 

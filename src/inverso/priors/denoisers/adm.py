@@ -20,6 +20,7 @@ GROUPS = 32
 USUAL_HEAD = 64
 USUAL_HEADS = 4
 MAX_LEVELS = 10
+MAX_BLOCKS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,9 @@ class ADMSizes:
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "width", "blocks", "heads"):
             check_count(getattr(self, name), name=name)
+        if self.blocks > MAX_BLOCKS:
+            msg = f"blocks must be at most {MAX_BLOCKS}, got {self.blocks}"
+            raise ValueError(msg)
         if not 1 <= len(self.widths) <= MAX_LEVELS or len(self.attention) != len(self.widths):
             msg = f"widths and attention must have one entry for each of 1 to {MAX_LEVELS} scales, got {self.widths}"
             raise ValueError(msg)

@@ -25,6 +25,7 @@ WEIGHTS = (
     "diffusion_pytorch_model.fp16.safetensors",
 )
 MAX_JSON = 1 << 20
+MAX_MESSAGE = 400
 MAX_SIDE = 1 << 14
 
 # Settings whose other values make another network than the one computed here.
@@ -67,7 +68,8 @@ def read_diffusers(folder: Path) -> DiffusionDenoiser:
         state = {_new_name(name): value for name, value in tensors(_read_weights(unet)).items()}
         return _denoiser(sizes, state, schedule, prediction, _image_shape(config, sizes.in_channels))
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        msg = f"{folder} cannot be used: {error}"
+        # Settings may be long.
+        msg = f"{folder} cannot be used: {str(error)[:MAX_MESSAGE]}"
         raise ValueError(msg) from error
 
 

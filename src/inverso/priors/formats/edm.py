@@ -26,6 +26,8 @@ DHARIWAL_DEFAULTS: Mapping[str, Any] = {
 # Settings of the wrapper, and those that concern training alone.
 OWN = ("img_resolution", "img_channels", "label_dim", "use_fp16", "sigma_min", "sigma_max", "sigma_data", "model_type")
 TRAINING = ("dropout", "label_dropout")
+PLAIN = frozenset({int, float, bool, str, type(None)})
+MAX_ROW = 32
 NUMBERS = ("beta_d", "beta_min", "M", "epsilon_t", "C_1", "C_2")
 
 
@@ -53,12 +55,22 @@ def build_edm(data: Mapping[str, Any], *, max_bytes: int) -> EDMDenoiser:
     if type(settings) is not dict or wrapper.attributes.get("_init_args", ()) not in ((), []):
         msg = "its network does not tell the settings it was made with"
         raise ValueError(msg)
+    _check_plain(settings)
     state = tensors(wrapper.state_dict(max_bytes=max_bytes))
     with torch.device("meta"):
         network = _network(wrapper.kind, settings)
     denoiser = EDMDenoiser(network, _preconditioning(wrapper.kind, settings))
     adopt(denoiser, {f"preconditioning.{name}" if name == "u" else name: value for name, value in state.items()})
     return denoiser.eval()
+
+
+def _check_plain(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that are no numbers, text or short rows of them, before anything is done with them."""
+    for name, value in settings.items():
+        entries = list(value) if type(value) in {list, tuple} else [value]
+        if len(entries) > MAX_ROW or not all(type(entry) in PLAIN for entry in entries):
+            msg = f"its setting {str(name)[:40]} is {_shown(value)}, where a number, a word or a short row was expected"
+            raise ValueError(msg)
 
 
 def _network(wrapper: str, settings: Mapping[str, Any]) -> SongUNet | DhariwalUNet:

@@ -40,9 +40,12 @@ def layers_of(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         >>> [list(layer) for layer in layers_of(data)]
         [['epoch', 'netG'], ['main.0.weight']]
     """
-    waiting = [(0, data)]
+    waiting, seen = [(0, data)], set()
     while waiting:
         depth, entries = waiting.pop(0)
+        if id(entries) in seen:
+            continue
+        seen.add(id(entries))
         named = {plain_name(name): value for name, value in entries.items() if isinstance(name, str)}
         yield named
         if depth < MAX_DEPTH and not any(isinstance(value, Tensor) for value in named.values()):
