@@ -4,8 +4,9 @@ from inverso.experiments.files import find, read_experiments
 from inverso.experiments.groups import Groups
 from inverso.experiments.photos import Photos
 from inverso.experiments.report import write_report
-from inverso.experiments.runner import Finished, Options, run
+from inverso.experiments.runner import Finished, run
 from inverso.experiments.scores import Metric
+from inverso.experiments.settings import Options
 from inverso.experiments.statistics import (
     Interval,
     difference_interval,

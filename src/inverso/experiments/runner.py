@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-import inverso
-from inverso.checks import check_count, check_seed
 from inverso.experiments.environment import describe_run, own_code
 from inverso.experiments.measuring import measure
 from inverso.experiments.networks import (
     Networks,
-    fingerprint_of_prior,
     load_own_priors,
     load_restorers,
-    nested,
-    own_fingerprints,
     photo_shape,
     without_missing,
 )
-from inverso.experiments.photos import TUNING_PHOTOS, Photos, Size
+from inverso.experiments.photos import TUNING_PHOTOS, Photos
 from inverso.experiments.pictures import save_pictures
-from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
+from inverso.experiments.results import Results, Row, check_settings, record_run
 from inverso.experiments.scores import LPIPS_SIDE, as_metric, available
-from inverso.experiments.table import Case, Entry, Experiment, Tuned, Using, stages_in
+from inverso.experiments.settings import Options, hurried_entry, parts_of, settings_of, size_of
+from inverso.experiments.table import Case, Experiment, Tuned, stages_in
 from inverso.jobs.settings import read_json, write_json
 from inverso.metrics import psnr
-from inverso.networks.fingerprint import fingerprint
 from inverso.operators import LinearOperator
 from inverso.operators.plans import image_shape_of
 from inverso.priors import AnyPrior, load
@@ -45,46 +38,6 @@ from inverso.stages import Resume, Stage
 
 COSTS = ("seconds", "evaluations", "bytes")
 TUNING_SEED = 500_000_000
-FAST_STEPS = 5
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an experiment is run.
-
-    Args:
-        n: Photos to measure.
-        batch: Photos at once; a kill loses no more than one batch.
-        prior: Name or checkpoint of the prior; by default the experiment's.
-        restorers: Name -> name or checkpoint of a restorer, for experiments that need one.
-        size: Side of the squares that are cropped from photos; by default the experiment decides.
-        tuning: Folder of photos that choose settings; by default the last of those to measure.
-        seed: Of the masks, the noise and the starting latents; photo k has masks and noise of its own.
-        fast: Take a handful of steps wherever a method iterates: a rehearsal, whose numbers mean nothing.
-        pictures: Photos per case whose reconstructions are kept for the picture grids.
-        device: Where to compute.
-        progress: Show a progress bar on standard error.
-    """
-
-    n: int = 20
-    batch: int = 5
-    prior: str | None = None
-    restorers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    size: int | None = None
-    tuning: Path | None = None
-    seed: int = 0
-    fast: bool = False
-    pictures: int = 4
-    device: str = "cpu"
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        check_count(self.n, name="n")
-        check_count(self.batch, name="batch")
-        check_count(self.pictures, name="pictures", minimum=0)
-        check_seed(self.seed)
-        if self.size is not None:
-            check_count(self.size, name="size")
 
 
 @dataclass(frozen=True)
@@ -154,12 +107,12 @@ class _Session:
         name = options.prior or experiment.prior
         prior = None if name is None else load(name)
         networks = Networks(prior, load_own_priors(experiment), restorers)
-        shape = photo_shape(_size(experiment, options), prior)
+        shape = photo_shape(size_of(experiment, options), prior)
         experiment = without_missing(experiment, networks, shape)
         side = shape.resized or shape.cropped or LPIPS_SIDE
         experiment = replace(experiment, metrics=available(experiment.metrics, side=side))
         if options.fast:
-            experiment = replace(experiment, methods={name: _fast(e) for name, e in experiment.methods.items()})
+            experiment = replace(experiment, methods={name: hurried_entry(e) for name, e in experiment.methods.items()})
         tuned = any(isinstance(entry, Tuned) for entry in experiment.methods.values())
         photos = Photos.read(
             data,
@@ -169,12 +122,14 @@ class _Session:
             tune_on=options.tuning if tuned else None,
         )
         out.mkdir(parents=True, exist_ok=True)
-        settings = _settings(experiment, options, photos, networks)
+        settings = settings_of(experiment, options, photos, networks)
         check_settings(out, settings)
         columns = (*(as_metric(metric).name for metric in experiment.metrics), *COSTS)
         results = Results.open(out / "results.csv", columns, methods=list(experiment.methods))
         left = len(experiment.cases) * options.n - len(results.finished)
-        record_run(out, settings, describe_run(command, options.device) | own_code(_parts(experiment)) | {"left": left})
+        record_run(
+            out, settings, describe_run(command, options.device) | own_code(parts_of(experiment)) | {"left": left}
+        )
         return cls(experiment, options, photos, networks, out, results)
 
     def run(self) -> None:
@@ -310,67 +265,3 @@ class _Session:
             answers = [self._solve(y, A, noise, [stage], self.networks.prior) for stage in entry.candidates]
             means += torch.stack([psnr(answer.image, x).sum().cpu() for answer in answers])
         return int(means.argmax())
-
-
-def _size(experiment: Experiment, options: Options) -> Size:
-    """Say what becomes of photos.
-
-    Raises:
-        ValueError: A side is given, and the experiment resizes photos to its prior's.
-    """
-    if options.size is None:
-        return experiment.size
-    if experiment.size == "prior":
-        msg = f"{experiment.name} resizes photos to its prior's size: leave out --size"
-        raise ValueError(msg)
-    return options.size
-
-
-def _fast(entry: Entry) -> Entry:
-    if isinstance(entry, Tuned):
-        return Tuned(tuple(_hurried(stage) for stage in entry.candidates[:2]))
-    stages = [_hurried(stage) for stage in stages_in(entry)]
-    return replace(entry, method=stages) if isinstance(entry, Using) else stages
-
-
-def _hurried(stage: Stage) -> Stage:
-    inner = getattr(stage, "stages", None)
-    if isinstance(inner, tuple):
-        return cast("Stage", replace(cast("Any", stage), stages=tuple(_hurried(each) for each in inner)))
-    numbers = {name: getattr(stage, name, None) for name in ("steps", "samples", "passes", "starts")}
-    fewer = {name: min(FAST_STEPS, number) for name, number in numbers.items() if isinstance(number, int)}
-    return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage
-
-
-def _parts(experiment: Experiment) -> Iterator[object]:
-    """Give what an experiment is made of, as far as it may be written outside the package."""
-    yield from (case.operator for case in experiment.cases)
-    for entry in experiment.methods.values():
-        yield from nested(stages_in(entry))
-
-
-def _settings(
-    experiment: Experiment,
-    options: Options,
-    photos: Photos,
-    networks: Networks,
-) -> dict[str, Any]:
-    """Say everything that the numbers depend on."""
-    prior = networks.prior
-    return {
-        "inverso": inverso.__version__,
-        "experiment": experiment.name,
-        "cases": {case.title: repr(case) for case in experiment.cases},
-        "methods": {name: repr(stages_in(entry)) for name, entry in experiment.methods.items()},
-        "metrics": [as_metric(metric).name for metric in experiment.metrics],
-        "size": _size(experiment, options),
-        PHOTOS: photos.digests,
-        "tuning photos": photos.tuning_digest,
-        "prior": options.prior or experiment.prior,
-        "weights": None if prior is None else fingerprint_of_prior(prior),
-        "methods' own networks": own_fingerprints(experiment, networks),
-        "restorers": {name: fingerprint(network) for name, network in networks.restorers.items()},
-        "seed": options.seed,
-        "fast": options.fast,
-        "pictures": options.pictures,
-    }

@@ -22,7 +22,8 @@ from inverso.priors import AnyPrior
 from inverso.stages import Need, Stage
 
 if TYPE_CHECKING:
-    from inverso.experiments.runner import Finished, Options
+    from inverso.experiments.runner import Finished
+    from inverso.experiments.settings import Options
 
 
 @runtime_checkable
