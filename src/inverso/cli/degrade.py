@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inverso.cli.options import OPERATOR_HELP, Noise, RandomSeed, Size, examples
+from inverso.cli.options import OPERATOR_HELP, Crop, Large, Noise, RandomSeed, Size, examples
 from inverso.operators.spec import parse_operator
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ EPILOG = examples(
 )
 
 
-def degrade(
+def degrade(  # noqa: PLR0913 - one argument per option
     photo: Annotated[Path, typer.Argument(help="Picture of any format.", metavar="PHOTO")],
     *,
     operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
@@ -33,13 +33,17 @@ def degrade(
     noise: Noise = 0.0,
     seed: RandomSeed = 0,
     size: Size = None,
+    crop: Crop = False,
+    large: Large = False,
     gray: Annotated[bool, typer.Option("--gray", help="Measure one gray channel.")] = False,
     known: Annotated[
         Path | None, typer.Option("--known", help="Picture of what --damage does not cover, in white.", metavar="PATH")
     ] = None,
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise; or let time damage it."""
+    from inverso.images.decode import size_of  # noqa: PLC0415
     from inverso.images.io import load_image, save_measurement  # noqa: PLC0415
+    from inverso.jobs.fitting import fit, squared  # noqa: PLC0415
 
     if (operator is None) == (damage is None):
         msg = "give either -A, how the photo is measured, or --damage, what happens to it"
@@ -47,12 +51,19 @@ def degrade(
     if known is not None and damage is None:
         msg = "--known shows what --damage does not cover: add --damage"
         raise ValueError(msg)
-    x = load_image(photo, size=size, channels=1 if gray else 3)
-    channels, height, width = x.shape[1:]
+    x = load_image(photo, size=size, channels=1 if gray else 3, large=large)
+    for note in () if size is None else squared(size_of(photo), size):
+        typer.echo(f"{photo}: {note}")
     if damage is not None:
         _damage(x, damage, output, known, noise=noise, seed=seed)
         return
-    A = parse_operator(operator or "").build((channels, height, width))
+    spec = parse_operator(operator or "")
+    fitted = fit(x, spec, crop=crop, file=photo)
+    for note in fitted.notes:
+        typer.echo(f"{photo}: {note}")
+    x = fitted.image
+    channels, height, width = x.shape[1:]
+    A = spec.build((channels, height, width))
     y = A.measure(x, noise=noise, seed=seed)
     save_measurement(y, output)
     kind = "complex" if y.is_complex() else "real"

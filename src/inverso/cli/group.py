@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from inverso.cli.wording import in_options
 from inverso.errors import InversoError
 
 EXIT_BAD_INPUT = 2
@@ -73,4 +74,4 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def say_error(message: str) -> None:
     """Write an error to stderr, as one line."""
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    typer.echo(f"error: {' '.join(in_options(message).split())}", err=True)

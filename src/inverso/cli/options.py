@@ -23,6 +23,8 @@ Prior: TypeAlias = Annotated[
 Device: TypeAlias = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, ...; a GPU by default where there is one.")
 ]
+Crop: TypeAlias = Annotated[bool, typer.Option("--crop", help="Cut photos to sides that the operator's scale divides.")]
+Large: TypeAlias = Annotated[bool, typer.Option("--large", help="Read more than 100 megapixels.")]
 AsJSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else, on stdout.")]
 
 

@@ -22,7 +22,7 @@ from inverso.cli.many import (
     run_many,
     show_many,
 )
-from inverso.cli.options import AsJSON, Device, examples, pick_device
+from inverso.cli.options import AsJSON, Device, Large, examples, pick_device
 
 if TYPE_CHECKING:
     from inverso.repair import Repair
@@ -61,7 +61,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     prior: Annotated[
         str, typer.Option("--prior", help="A denoiser: its name, or a checkpoint file.", metavar="NAME")
     ] = "photos",
-    large: Annotated[bool, typer.Option("--large", help="Read more than 100 megapixels.")] = False,
+    large: Large = False,
     device: Device = None,
     as_json: AsJSON = False,
     on: On = "local",

@@ -23,7 +23,19 @@ from inverso.cli.many import (
     run_many,
     show_many,
 )
-from inverso.cli.options import OPERATOR_HELP, AsJSON, Device, Noise, Prior, RandomSeed, Size, examples, pick_device
+from inverso.cli.options import (
+    OPERATOR_HELP,
+    AsJSON,
+    Crop,
+    Device,
+    Large,
+    Noise,
+    Prior,
+    RandomSeed,
+    Size,
+    examples,
+    pick_device,
+)
 
 if TYPE_CHECKING:
     from inverso.jobs import Job
@@ -62,6 +74,11 @@ def solve(  # noqa: PLR0913 - one argument per option
     starts: Annotated[int, typer.Option("--starts", help="Average the answers from so many starts.", min=1)] = 1,
     seed: RandomSeed = 0,
     size: Size = None,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", help="Short for -A mask:PICTURE; white is damaged.", metavar="PICTURE")
+    ] = None,
+    crop: Crop = False,
+    large: Large = False,
     device: Device = None,
     as_json: AsJSON = False,
     on: On = "local",
@@ -74,6 +91,9 @@ def solve(  # noqa: PLR0913 - one argument per option
     from inverso.jobs import Job  # noqa: PLC0415
 
     many = are_many(inputs)
+    if mask is not None:
+        # What was measured is damaged last.
+        operator = f"mask:file={mask}" if operator is None else f"mask:file={mask}@{operator}"
     source = Path(inputs[0])
     target = None if many else output_of(source, output or Path(f"{source.stem}-{method}.png"))
     if simulate and operator is None:
@@ -90,6 +110,8 @@ def solve(  # noqa: PLR0913 - one argument per option
         starts=starts,
         size=size,
         simulate=simulate,
+        crop=crop,
+        large=large,
     )
     if target is None:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
@@ -104,6 +126,7 @@ def solve(  # noqa: PLR0913 - one argument per option
 
 def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: bool) -> dict[str, Any]:
     """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
+    from inverso.images.io import save_answer  # noqa: PLC0415
     from inverso.jobs.solving import finite, stages_told  # noqa: PLC0415
     from inverso.metrics import psnr  # noqa: PLC0415
     from inverso.stages import InterruptedStage, NonFiniteLossError  # noqa: PLC0415
@@ -118,12 +141,13 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
     except (ValueError, TypeError) as error:
         msg = f"{source}: {error}"
         raise ValueError(msg) from error
-    answer.save(target)
+    save_answer(answer.image, target, source=source)
     residual = None if answer.residual is None else finite(float(answer.residual.mean()))
     quality = None if measured.x is None else finite(float(psnr(answer.image.cpu(), measured.x)))
     return {
         "input": str(source),
         "path": str(target),
+        "notes": list(measured.notes),
         "stages": stages_told(answer),
         "residual": residual,
         "psnr": quality,
@@ -152,6 +176,8 @@ def _print_stages(report: dict[str, Any]) -> None:
     table = Table("stage", "seconds", "evaluations", box=None, pad_edge=False)
     for record in report["stages"]:
         table.add_row(record["name"], f"{record['seconds']:.1f}", str(record["evaluations"]))
+    for note in report["notes"]:
+        typer.echo(note)
     Console().print(table)
     for record in report["stages"]:
         if "note" in record:

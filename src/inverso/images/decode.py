@@ -6,6 +6,8 @@ import math
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,13 +72,19 @@ def decode(path: Path, *, large: bool = False) -> Decoded:
     Raises:
         ValueError: It holds no picture, a broken one, or a larger one than is meant.
     """
+    with _readable(path), opened(path, large=large) as picture:
+        # Decoding may fail, and may still change the header's claims, so that it comes first.
+        deep = _deep_color(path, picture)
+        if deep is None:
+            picture.load()
+        return _decode(picture, deep)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one way that a file cannot be read, whatever its reader raises."""
     try:
-        with opened(path, large=large) as picture:
-            # Decoding may fail, and may still change the header's claims, so that it comes first.
-            deep = _deep_color(path, picture)
-            if deep is None:
-                picture.load()
-            return _decode(picture, deep)
+        yield
     except PermissionError:
         raise
     except _UNREADABLE as error:
@@ -112,22 +120,35 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
     return picture
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Give width and height of a picture as it is seen, without decoding it.
+
+    Raises:
+        ValueError: It holds no picture.
+    """
+    with _readable(path), opened(path, large=True) as picture:
+        width, height = picture.size
+        return (height, width) if picture.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
+
+
+def metadata_of(path: Path) -> tuple[bytes, tuple[float, float] | None]:
+    """Give the metadata of a picture without its orientation, and its dots per inch, without decoding it.
+
+    Raises:
+        ValueError: It holds no picture.
+    """
+    with _readable(path), opened(path, large=True) as picture:
+        return read_exif(picture), read_resolution(picture)
+
+
 def noise_of(path: Path) -> float:
     """Give the standard deviation of what rounding, or JPEG, has left in a file, without converting its pixels.
 
     Raises:
         ValueError: It holds no picture.
     """
-    try:
-        with opened(path) as picture:
-            return _noise(picture, depth=_depth(path, picture))
-    except PermissionError:
-        raise
-    except _UNREADABLE as error:
-        if isinstance(error, ValueError) and str(path) in str(error):
-            raise
-        msg = f"{path} cannot be read as a picture: {reason(error)}"
-        raise ValueError(msg) from error
+    with _readable(path), opened(path, large=True) as picture:
+        return _noise(picture, depth=_depth(path, picture))
 
 
 def reason(error: BaseException) -> str:

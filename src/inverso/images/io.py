@@ -15,7 +15,7 @@ from torch import Tensor
 
 from inverso.checks import check_count, check_finite, check_image, check_measurement
 from inverso.files import replacing
-from inverso.images.decode import decode, noise_of, reason
+from inverso.images.decode import decode, metadata_of, noise_of, reason
 from inverso.images.photo import Photo, existing, luminance, write_photo
 
 if TYPE_CHECKING:
@@ -108,6 +108,26 @@ def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -
     write_photo(Photo(sheet[None]), path)
 
 
+def save_answer(image: Tensor, path: str | Path, *, source: str | Path) -> None:
+    """Write an answer as `save_image` does, with the metadata of the picture that it was made from.
+
+    Args:
+        image: `(n, C, H, W)`; several images are tiled, and have no metadata.
+        path: Where to write.
+        source: The picture or `.npz` that was reconstructed.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: The suffix names no picture format, or the image has another shape or non-finite values.
+    """
+    source = Path(source)
+    if len(image) != 1 or source.suffix.lower() == ".npz":
+        save_image(image, path)
+        return
+    exif, dpi = metadata_of(source)
+    write_photo(Photo(_as_batch(image), exif=exif, dpi=dpi), path)
+
+
 def save_measurement(y: Tensor, path: str | Path) -> None:
     """Write a measurement: exactly as `.npz`, or as an 8-bit picture where it is one.
 
@@ -149,12 +169,13 @@ def _as_array(y: Tensor) -> NDArray[Any]:
     return array
 
 
-def load_measurement(path: str | Path, *, channels: int = 3) -> Tensor:
+def load_measurement(path: str | Path, *, channels: int = 3, large: bool = False) -> Tensor:
     """Read a measurement that `save_measurement` wrote, or any picture.
 
     Args:
         path: `.npz` with one array, or a picture.
         channels: Of a picture: 3 or 1. An array is returned as it was saved.
+        large: Whether pictures of more than 100 megapixels are meant.
 
     Returns:
         The array as a tensor of its own shape and dtype; a picture as `(1, channels, H, W)`, float32, in [0, 1].
@@ -165,7 +186,7 @@ def load_measurement(path: str | Path, *, channels: int = 3) -> Tensor:
     """
     path = existing(path)
     if path.suffix.lower() != ".npz":
-        return load_image(path, channels=channels)
+        return load_image(path, channels=channels, large=large)
     try:
         # A zip by content, not by name: np.load would take a bare array, and hand back something else.
         with zipfile.ZipFile(path):

@@ -31,6 +31,8 @@ class Job:
         starts: Over how many starts answers are averaged.
         size: Without a prior: side of the central square that is cut out of photos; None leaves them as they are.
         simulate: Whether the files are photos that have yet to be measured, so that answers can be scored.
+        crop: Whether photos may be cut to a size that the operator's scale divides.
+        large: Whether photos of more than 100 megapixels are meant.
 
     Example:
         >>> from inverso.jobs import Job
@@ -49,6 +51,8 @@ class Job:
     starts: int = 1
     size: int | None = None
     simulate: bool = False
+    crop: bool = False
+    large: bool = False
 
     def __post_init__(self) -> None:
         check_non_negative(self.noise, name="noise")

@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from inverso.images import load_image, load_measurement, quantization_noise, save_image
+from inverso.images.decode import size_of
+from inverso.images.io import save_answer
+from inverso.jobs.fitting import Fitted, check_size, fit, squared
 from inverso.jobs.networks import Networks
 from inverso.jobs.photo_job import Answer, Input
 from inverso.metrics import psnr
@@ -36,12 +39,16 @@ class Measured:
         A: The operator.
         noise: Standard deviation of its noise.
         x: The photo, if the measurement was simulated.
+        notes: What was done to the photo before it was measured, a line each.
+        source: The file.
     """
 
     y: Tensor
     A: LinearOperator | None
     noise: float
     x: Tensor | None
+    notes: tuple[str, ...] = ()
+    source: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,12 +82,35 @@ class Solving:
         shape = self.image_shape
         channels = 3 if shape is None else shape[0]
         if not self.job.simulate:
-            y = load_measurement(file, channels=channels).to(self.device)
-            A = None if self.spec is None else self.spec.build(shape)
-            return Measured(y, A, max(self.job.noise, quantization_noise(file)), None)
-        x = load_image(file, size=None if shape is None else shape[1], channels=channels)
-        A = cast("OperatorSpec", self.spec).build((channels, *x.shape[2:]))
-        return Measured(A.measure(x.to(self.device), noise=self.job.noise, seed=seed), A, self.job.noise, x)
+            return self._read(file, shape, channels)
+        spec = cast("OperatorSpec", self.spec)
+        if shape is None:
+            fitted = fit(load_image(file, channels=channels, large=self.job.large), spec, crop=self.job.crop, file=file)
+        else:
+            x = load_image(file, size=shape[1], channels=channels, large=self.job.large)
+            fitted = Fitted(x, squared(size_of(file), shape[1]))
+        x = fitted.image
+        A = spec.build((channels, *x.shape[2:]))
+        y = A.measure(x.to(self.device), noise=self.job.noise, seed=seed)
+        return Measured(y, A, self.job.noise, x, fitted.notes, file)
+
+    def _read(self, file: Path, shape: ImageShape | None, channels: int) -> Measured:
+        """Read a measurement."""
+        if self.job.size is not None and file.suffix.lower() != ".npz":
+            msg = (
+                f"{file}: only photos that are yet to be measured (simulate=True) are cut to a size, measurements never"
+            )
+            raise ValueError(msg)
+        y = load_measurement(file, channels=channels, large=self.job.large).to(self.device)
+        A = None if self.spec is None else self.spec.build(self._shape_for(y) if shape is None else shape)
+        check_size(y, A, self.networks.image_shape, file=file)
+        return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, (), file)
+
+    def _shape_for(self, y: Tensor) -> ImageShape | None:
+        """Read the image's shape off a picture that an operator of one part measured; files are checked against it."""
+        if self.spec is None or len(self.spec.terms) > 1 or self.spec.multiple > 1 or y.ndim != 4:
+            return None
+        return (y.shape[1], y.shape[2], y.shape[3])
 
     @property
     def image_shape(self) -> ImageShape | None:
@@ -125,9 +155,19 @@ class Solving:
     def _answer(self, found: Reconstruction, begin: int, n: int, measured: Measured) -> Answer:
         image = found.image[begin : begin + n].cpu()
         residual = None if found.residual is None else float(found.residual[begin : begin + n].mean())
-        details = {"residual": finite(residual), "stages": stages_told(found)}
+        details: dict[str, Any] = {"residual": finite(residual), "stages": stages_told(found)}
+        if measured.notes:
+            details["notes"] = list(measured.notes)
         quality = None if measured.x is None else finite(float(psnr(image, measured.x)))
-        return Answer(partial(save_image, image), quality, details)
+        return Answer(partial(save_from, image, measured.source), quality, details)
+
+
+def save_from(image: Tensor, source: Path | None, path: Path) -> None:
+    """Write an answer, with the metadata of its source if that is known."""
+    if source is None:
+        save_image(image, path)
+    else:
+        save_answer(image, path, source=source)
 
 
 def stages_told(answer: Reconstruction) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ of a point, or an `.npy`) and `fft:mask.npy` (what was sampled).
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -231,6 +232,11 @@ class OperatorSpec:
 
     def __str__(self) -> str:
         return "@".join(map(str, self.terms))
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of an image have to be divisible by."""
+        return math.prod(int(str(term.arguments["scale"])) for term in self.terms if term.name == "bicubic")
 
     def build(self, image_shape: ImageShape | None = None) -> LinearOperator:
         """Make the operator.
