@@ -17,7 +17,7 @@ SHORTER = awk '/Downloading .* MB\)/ { print "  " $$2, $$3, $$4 } /^Installing c
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png.
+demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png and demo-whole.png.
 	@$(BIN)/inverso demo -o demo.png
 
 test: lint ## Lint, check types and run the tests.
@@ -38,7 +38,7 @@ pictures: $(VENV)/.dev-stamp ## Draw the README's picture and run the notebooks 
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False examples/*.ipynb
 
 clean: ## Remove what was built; the virtual environment stays.
-	rm -rf build dist docs/_build docs/api/generated docs/examples docs/jupyter_execute demo.png
+	rm -rf build dist docs/_build docs/api/generated docs/examples docs/jupyter_execute demo.png demo-whole.png
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

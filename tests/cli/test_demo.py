@@ -10,7 +10,7 @@ from inverso.operators import FFTMask
 
 
 def test_demo_prints_a_table_and_draws_a_picture(inverso, prior):
-    result = inverso("demo", "--prior", prior)
+    result = inverso("demo", "--prior", prior, "--no-whole")
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line}
     assert set(demo.METHODS) < set(rows)
@@ -34,7 +34,9 @@ def test_shared_stages_give_what_each_method_gives_alone(prior):
 @pytest.mark.parametrize("operator", ["bicubic:2", "gaussian:90"])
 def test_demo_takes_other_operators_photos_and_formats(inverso, prior, operator, monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "METHODS", ("pinv",))
-    result = inverso("demo", "--prior", prior, "-A", operator, "--photo", "cat", "--noise", 0.02, "-o", "demo.svg")
+    result = inverso(
+        "demo", "--prior", prior, "-A", operator, "--photo", "cat", "--noise", 0.02, "-o", "demo.svg", "--no-whole"
+    )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "demo.svg").read_text().startswith("<?xml")
 
@@ -44,3 +46,16 @@ def test_demo_refuses_a_gray_prior(inverso, tmp_path):
     result = inverso("demo", "--prior", "gray.safetensors")
     assert result.exit_code == 2
     assert "the demo needs a prior of square color images, and this one makes (1, 16, 16)" in result.stderr
+
+
+def test_demo_shows_a_whole_photo_at_its_own_size(inverso, prior, monkeypatch):
+    monkeypatch.setattr(demo, "METHODS", ("pinv",))
+    monkeypatch.setattr(demo, "WHOLE_METHODS", ("interpolation", "zero-filled"))
+    result = inverso("demo", "--prior", prior)
+    assert result.exit_code == 0, result.output
+    assert "20% of the points of a photo of 512 x 512 pixels" in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines() if line]
+    scores = {row[0]: float(row[1]) for row in rows if row[0] in demo.WHOLE_METHODS}
+    assert scores["interpolation"] > scores["zero-filled"] + 10
+    with Image.open("demo-whole.png") as drawn:
+        assert drawn.width > 3 * drawn.height

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EPILOG = examples("inverso demo", "inverso demo -A bicubic:4 --noise 0.02 -o demo.png")
 
 METHODS = ("pinv", "csgm", "csgm+bp", "ia", "ia+bp")
+WHOLE_METHODS = ("interpolation", "tv", "pnp")
+KEPT = 0.2
 FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
 
 
@@ -49,10 +51,13 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")] = Path(
         "demo.png"
     ),
+    whole: Annotated[
+        bool, typer.Option("--whole/--no-whole", help="Also reconstruct a whole photo at its own size.")
+    ] = True,
     seed: RandomSeed = 0,
     device: Device = None,
 ) -> None:
-    """Measure a free photo and reconstruct it by every method."""
+    """Measure a free photo and reconstruct it by every method: a face, and a whole photo at its own size."""
     from inverso.priors import LatentPrior, load  # noqa: PLC0415
 
     spec = parse_operator(operator)
@@ -65,6 +70,26 @@ def demo(
     scores = {method: _score(answer, x) for method, answer in answers.items()}
     _print(scores)
     _draw(x, y, A, {method: (answers[method], scores[method]) for method in METHODS}, output)
+    typer.echo(f"wrote {output}")
+    if whole:
+        _whole(output.with_stem(f"{output.stem}-whole"), seed=seed, device=device)
+
+
+def _whole(output: Path, *, seed: int, device: str | None) -> None:
+    """Fill in the missing points of a whole photo, at its own size."""
+    from inverso.images import photo  # noqa: PLC0415
+    from inverso.operators import RandomMask  # noqa: PLC0415
+    from inverso.priors import Denoiser, load  # noqa: PLC0415
+    from inverso.solver import solve  # noqa: PLC0415
+
+    x, A, denoiser = photo("astronaut", size=None), RandomMask(KEPT, seed=seed), load("photos", kind=Denoiser)
+    y = A.measure(x.to(pick_device(device)), seed=seed)
+    answers = {method: solve(y, A, denoiser, method, seed=seed) for method in WHOLE_METHODS}
+    scores = {method: _score(answer, x) for method, answer in answers.items()}
+    _, _, height, width = x.shape
+    typer.echo(f"\n{KEPT:.0%} of the points of a photo of {width} x {height} pixels, by the denoiser 'photos':")
+    _print(scores)
+    _draw(x, y, A, {method: (answers[method], scores[method]) for method in WHOLE_METHODS}, output)
     typer.echo(f"wrote {output}")
 
 
