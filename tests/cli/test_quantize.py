@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-pytest.importorskip("lightning_fabric")
 
 from inverso.compression import read_quantized, round_model
 from inverso.images.io import load_image, photo, save_image
@@ -213,3 +212,19 @@ def test_unknown_layers_and_precisions_are_refused(inverso, restorer: Path, phot
     assert result.exit_code == 2
     assert message in result.output
     assert not Path("small").exists()
+
+
+def test_a_plain_install_quantizes_and_fits_a_photo(restorer: Path, photos: Path, tmp_path: Path) -> None:
+    script = f"""
+import sys
+from inverso.extras import EXTRAS
+sys.modules.update(dict.fromkeys(EXTRAS))
+from inverso.cli.app import app
+quantize = "quantize {restorer} --data {photos} -o small --bits 4 --fine-tune 1 --batch 1 --n 2 --size 16 -q"
+fit = "single fit {photos}/cat.png -o m.safetensors --min-size 12 --width 2 --iterations 1 -q"
+for words in (quantize, fit):
+    app(words.split(), standalone_mode=False)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"small", "m.safetensors"} <= {path.name for path in tmp_path.iterdir()}

@@ -12,9 +12,6 @@ from typer.testing import CliRunner
 from inverso.cli.app import app
 from inverso.images.io import load_image, photo, save_image
 from inverso.priors import SinGAN, load
-
-pytest.importorskip("lightning_fabric")
-
 from inverso.training import SinGANRecipe, fit
 
 SIDES = (20, 24)

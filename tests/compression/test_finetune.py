@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-pytest.importorskip("lightning_fabric")
-
 from inverso.compression import clip_model, load_quantized, round_model, save_quantized, weight_axes
 from inverso.compression.finetune import corrupted_batches, decibel_error, fine_tune, measure, pixel_error
 from inverso.degradations import WhiteBox, WhiteNoise

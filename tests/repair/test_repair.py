@@ -7,8 +7,9 @@ from inverso.images import Photo, photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, GaussianBlur
 from inverso.priors import WrappedDenoiser
-from inverso.repair import Repair, estimate_noise, find_defects, find_fading, repair
+from inverso.repair import Repair, detect_defects, estimate_noise, find_defects, find_fading, repair
 from inverso.repair.filling import fill_in
+from inverso.restorers import DamageDetector
 
 
 def smoothing(channels: int = 3) -> WrappedDenoiser:
@@ -160,3 +161,26 @@ def test_bad_input_is_refused(cat):
             Repair(**wrong)
     with pytest.raises(ValueError, match=r"\(2, 3, 8, 8\)"):
         estimate_noise(torch.rand(2, 3, 8, 8))
+
+
+class Finding(DamageDetector):
+    """What a perfect detector would say of white lines."""
+
+    def probability(self, images, *, tile=768):  # noqa: ARG002
+        return (images > 0.95).all(dim=1, keepdim=True).float()
+
+
+def test_a_detector_takes_the_place_of_the_shape(cat):
+    y = 0.8 * cat
+    y[..., 10:110, 60] = 1.0
+    y[..., 20:22, 100:102] = 1.0
+    found = detect_defects(y, Finding(widths=(8, 8, 8)))
+    assert (found.lines, found.specks) == (1, 1)
+    # One pixel around is taken for damaged, too.
+    assert bool(found.mask[..., 50, 59:62].all())
+    assert not bool(found.mask[..., 50, 70])
+    answer = repair(Photo(y), Repair(old=True, noise=0), denoiser=smoothing(), detector=Finding(widths=(8, 8, 8)))
+    assert answer.filled == pytest.approx(found.share)
+    filled = answer.photo.pixels[..., 10:110, :]
+    assert float((filled[..., 60] - filled[..., [57, 63]].mean(dim=-1)).mean()) < 0.05
+    assert "by a network" in " ".join(answer.said)

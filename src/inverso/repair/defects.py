@@ -1,4 +1,4 @@
-"""Cracks, scratches and dust of a print, found by their shape: thin, and brighter or darker than all around."""
+"""Cracks, scratches and dust of a print, found by their shape or by a network that has learned what they look like."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso.checks import check_positive
+from inverso.checks import check_fraction, check_positive
 from inverso.images.photo import luminance
+from inverso.restorers import DamageDetector
 
 LONG = 6.0
 """A defect's length over its thickness, from which it counts as a line."""
@@ -32,6 +33,33 @@ class Defects:
     share: float
     lines: int
     specks: int
+
+
+def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5) -> Defects:
+    """Find what covers a photo by a network that was trained to tell it from what was photographed.
+
+    Args:
+        image: `(1, C, H, W)` in [0, 1], in color or with one channel.
+        detector: The network, such as `inverso.restorers.load_detector` reads.
+        sure: Probability from which a pixel counts as damaged.
+
+    Example:
+        >>> import torch
+        >>> from inverso.repair import detect_defects
+        >>> from inverso.restorers import DamageDetector
+        >>> found = detect_defects(torch.rand(1, 3, 20, 30), DamageDetector(widths=(8, 8, 8)), sure=1.0)
+        >>> found.share
+        0.0
+    """
+    from scipy import ndimage  # noqa: PLC0415
+    from skimage.measure import label, regionprops  # noqa: PLC0415
+
+    mask = (detector.probability(image) >= check_fraction(sure, name="sure"))[0, 0].cpu().numpy()
+    regions = regionprops(label(mask, connectivity=2))
+    lines = sum(region.axis_major_length > LONG * max(region.axis_minor_length, 1) for region in regions)
+    # What surrounds a crack is neither crack nor photo.
+    mask = ndimage.binary_dilation(mask)
+    return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), int(lines), len(regions) - int(lines))
 
 
 def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -> Defects:

@@ -15,10 +15,11 @@ from inverso.images.tiling import Tile, tiles
 from inverso.methods import stages_of
 from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
-from inverso.repair.defects import find_defects
+from inverso.repair.defects import detect_defects, find_defects
 from inverso.repair.fading import find_fading
 from inverso.repair.filling import fill_in
 from inverso.repair.noise import estimate_noise
+from inverso.restorers import DamageDetector
 from inverso.solver import solve
 from inverso.stages import Resume, State
 
@@ -95,6 +96,7 @@ def repair(
     *,
     denoiser: Denoiser,
     mask: Tensor | None = None,
+    detector: DamageDetector | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
     """Repair a photo of any size: take off noise, fill damage, undo blur, enlarge.
@@ -107,6 +109,7 @@ def repair(
         settings: What is to be done.
         denoiser: What photos look like, such as `inverso.priors.load("photos")`.
         mask: `(1, 1, H, W)`, True where the photo is damaged, as a painter marks it.
+        detector: What finds the damage of old photos, in the place of its shape alone.
         progress: Called with the number of windows done and their total.
 
     Raises:
@@ -130,9 +133,10 @@ def repair(
     device = next((weight.device for weight in denoiser.parameters()), photo.pixels.device)
     pixels = (luminance(photo.pixels) if denoiser.channels == 1 else photo.color()).to(device)
     if settings.old:
-        found = find_defects(pixels, noise=noise)
+        found = find_defects(pixels, noise=noise) if detector is None else detect_defects(pixels, detector)
+        by = "their shape" if detector is None else "a network"
         said.append(
-            f"{found.lines} cracks or scratches and {found.specks} specks were found by their shape, on "
+            f"{found.lines} cracks or scratches and {found.specks} specks were found by {by}, on "
             f"{100 * found.share:.2f} % of the photo: look whether thin bright things are "
             "gone; a mask that you paint is surer"
         )
