@@ -13,7 +13,7 @@ from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOp
 from inverso.testing import OperatorErrors, check_operator, operator_errors
 
 SHAPE = (3, 8, 12)
-LAWS = [field.name for field in dataclasses.fields(OperatorErrors)]
+LAWS = [field.name for field in dataclasses.fields(OperatorErrors) if field.name != "unreached"]
 
 
 class Affine(Identity):
@@ -141,7 +141,7 @@ def test_a_good_operator_passes_with_its_errors_handed_back():
 
 
 def test_worst_is_the_largest():
-    assert OperatorErrors(*(float(value) for value in range(7))).worst == 6
+    assert OperatorErrors(*(float(value) for value in range(8)), unreached=9.0).worst == 7
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_worst_is_the_largest():
     [
         (Identity(), torch.float64, "1.0e-10"),
         (Identity(), torch.float32, "1.0e-04"),
-        (Shade(), torch.float64, "1.0e-06"),
-        (Shade(), torch.float32, "1.0e-03"),
+        (Shade(), torch.float64, "1.0e-09"),
+        (Shade(), torch.float32, "1.0e-04"),
     ],
     ids=repr,
 )

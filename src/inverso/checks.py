@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 MIN_IMAGE_DIMS = 3
+HALF = (torch.float16, torch.bfloat16, torch.complex32)
 
 
 def as_generator(seed: int | torch.Generator) -> torch.Generator:
@@ -91,6 +92,14 @@ def check_finite(values: Tensor, *, name: str) -> None:
         bad = int((~values.detach().isfinite()).sum())
         msg = f"{name} must be finite, but {bad} of its {values.numel()} entries are NaN or infinite"
         raise ValueError(msg)
+
+
+def check_digits(values: Tensor, *, name: str, to: str) -> None:
+    """Refuse half precision where its few digits cannot do what is asked, such as "invert Bicubic(scale=2)"."""
+    if values.dtype in HALF:
+        precise = f"{name}.to(torch.complex64)" if values.is_complex() else f"{name}.float()"
+        msg = f"to {to} takes the digits of float32 or float64, got {name} in {values.dtype}: pass {precise}"
+        raise TypeError(msg)
 
 
 def check_number(value: object, *, name: str, expected: str) -> float:

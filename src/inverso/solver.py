@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inverso.checks import as_seed, check_count, check_measurement, check_non_negative
+from inverso.checks import as_seed, check_count, check_digits, check_measurement, check_non_negative
 from inverso.errors import InversoError
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
@@ -25,7 +25,6 @@ from inverso.types import ImageShape, Seed
 
 BATCHED_IMAGE = 4
 _Network = TypeVar("_Network", bound=nn.Module)
-HALF = (torch.float16, torch.bfloat16)
 
 
 def solve(
@@ -246,10 +245,8 @@ def _check_y(problem: Problem) -> None:
 def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
     """Refuse a y of another kind than A gives, a batch for which A has another number of masks, and an affine A."""
     dtype = real_dtype(y.dtype)
-    if dtype in HALF:
-        precise = "y.to(torch.complex64)" if y.is_complex() else "y.float()"
-        msg = f"to invert {A!r} takes the digits of float32 or float64, got y in {y.dtype}: pass {precise}"
-        raise TypeError(msg)
+    check_digits(y, name="y", to=f"invert {A!r}")
+    A.check(y, image_shape=image_shape)
     nothing = torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device)
     with torch.no_grad():
         measured = A(nothing)

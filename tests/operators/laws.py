@@ -64,7 +64,7 @@ def tolerance(A: LinearOperator, setting: Setting, dtype: torch.dtype = torch.fl
     """Bound relative errors by 1e-10 or 1e-4, by what the condition allows, or by what conjugate gradients promise."""
     plan = A.plan(setting.image_shape, dtype)
     if plan is None:
-        return 1e-6 if dtype == torch.float64 else 1e-3
+        return 1e-9 if dtype == torch.float64 else 1e-4
     return max(1e-10 if dtype == torch.float64 else 1e-4, 100 * torch.finfo(dtype).eps * plan.condition)
 
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.operators import FFTMask
+from inverso import solve
+from inverso.operators import FFTMask, FrequencyMask, Identity, stack
 from inverso.operators.fourier import FourierPlan, mirror
 from inverso.testing import check_operator, operator_errors
 from operators.laws import few
@@ -182,3 +183,28 @@ def test_mirror_exchanges_a_frequency_and_its_negative():
     x = torch.rand(7, 6, dtype=torch.float64)
     spectrum = torch.fft.fft2(x)
     torch.testing.assert_close(mirror(spectrum).conj(), spectrum)
+
+
+class TestCheck:
+    """What `solve` asks before it begins."""
+
+    x = torch.rand(2, 3, 16, 12, dtype=torch.float64)
+    scanner = FrequencyMask(FFTMask(0.3).mask((3, 16, 12)))
+
+    @pytest.mark.parametrize("A", [FFTMask(0.3), scanner, FFTMask(0.3) @ Identity()], ids=repr)
+    def test_measurements_pass_with_noise_and_with_more_than_was_asked_for(self, A):
+        A.check(A.measure(self.x, noise=0.1))
+        A.check(torch.fft.fft2(self.x, norm="ortho"))
+
+    @pytest.mark.parametrize("A", [FFTMask(0.3, seed=1), scanner], ids=repr)
+    def test_a_shifted_one_is_refused(self, A):
+        shifted = torch.fft.fftshift(torch.fft.fft2(self.x, norm="ortho"), dim=(-2, -1))
+        assert not bool(A.mask((3, 16, 12))[0, 8, 6])
+        with pytest.raises(ValueError, match=r"9\d % of the energy of y lies off the mask of .*ifftshift"):
+            A.check(shifted)
+        with pytest.raises(ValueError, match="off the mask"):
+            stack(Identity(), A).check(
+                torch.cat([self.x.flatten(1), torch.view_as_real(shifted).flatten(1)], dim=1), image_shape=(3, 16, 12)
+            )
+        with pytest.raises(ValueError, match="off the mask"):
+            solve(shifted, A, method="pinv", progress=False)

@@ -10,7 +10,7 @@ import torch
 
 from cases import EvenRows, Fold, Setting, Shade
 from inverso import ConvergenceWarning
-from inverso.operators import LinearOperator, RandomMask, stack
+from inverso.operators import FFTMask, LinearOperator, RandomMask, stack
 from inverso.testing import check_operator
 
 
@@ -42,9 +42,58 @@ def test_with_complex_measurements():
     assert A.measured_count((2, 1, 2, 6)) == 48
 
 
-def test_restrict_is_the_identity():
+def test_restrict_is_the_identity_where_all_is_measured():
     y = torch.rand(1, 1, 4, 4)
-    assert Shade().restrict(y) is y
+    assert Fold().restrict(y) is y
+
+
+class TestMasksInside:
+    """A user masks in `forward` and overrides nothing else."""
+
+    def test_entries_that_no_image_reaches_are_found(self):
+        mask = FFTMask(0.3)
+
+        class Scanner(LinearOperator):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return torch.fft.fft2(x, norm="ortho") * mask.mask((3, 8, 8)).to(x)
+
+        shape = (2, 3, 8, 8)
+        y = torch.randn(shape, dtype=torch.complex128)
+        torch.testing.assert_close(Scanner().restrict(y), mask.restrict(y))
+        torch.testing.assert_close(Scanner().noise_profile(y), mask.noise_profile(y))
+        assert Scanner().measured_count(shape) == mask.measured_count(shape)
+        assert check_operator(Scanner(), (3, 8, 8)).unreached == pytest.approx(0.7, abs=0.01)
+        noisy = Scanner().measure(torch.zeros(2, 3, 8, 8), noise=0.1)
+        torch.testing.assert_close(mask.restrict(noisy), noisy)
+
+    def test_every_image_of_a_batch_may_have_its_own(self):
+        masks = torch.tensor([[1.0, 0, 1, 1], [0, 0, 1, 0]], dtype=torch.float64)[:, None, None, :]
+
+        class Gaps(LinearOperator):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return x * masks
+
+        y = torch.ones(3, 2, 1, 2, 4, dtype=torch.float64)
+        torch.testing.assert_close(Gaps().restrict(y), y * masks)
+        assert Gaps().measured_count(tuple(y.shape)) == 3 * 8
+
+    def test_compositions_know_what_the_inner_one_loses(self):
+        A = RandomMask(0.5) @ Shade()
+        y = torch.ones(1, 1, 4, 4, dtype=torch.float64)
+        expected = RandomMask(0.5).restrict(y)
+        expected[..., -1] = 0
+        torch.testing.assert_close(A.restrict(y), expected)
+        torch.testing.assert_close(A.noise_profile(y), expected)
+        assert A.measured_count(tuple(y.shape)) == int(expected.sum())
+        both = RandomMask(0.5) @ RandomMask(0.5, seed=1)
+        assert both.measured_count((1, 1, 8, 8)) == 64 * both.known_fraction((1, 8, 8))
+
+    def test_small_numbers_are_reached(self):
+        class Faint(LinearOperator):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return x * torch.logspace(0, -30, x.shape[-1], dtype=x.dtype)
+
+        assert Faint().measured_count((1, 1, 4, 50)) == 200
 
 
 def test_it_may_hold_tensors_in_double_precision():

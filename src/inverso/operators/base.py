@@ -13,13 +13,23 @@ from torch import Tensor
 from inverso.checks import (
     MIN_IMAGE_DIMS,
     as_generator,
+    check_digits,
     check_finite,
     check_image,
     check_measurement,
     check_non_negative,
 )
 from inverso.operators.iterative import LeastSquares
-from inverso.operators.plans import CACHE, Plan, Ridge, image_shape_of, in_a_transform, real_dtype
+from inverso.operators.plans import (
+    CACHE,
+    Plan,
+    Ridge,
+    image_shape_of,
+    in_a_transform,
+    real_dtype,
+    undisturbed,
+    without_autocast,
+)
 from inverso.types import ImageShape, Seed
 
 if TYPE_CHECKING:
@@ -73,12 +83,16 @@ class LinearOperator(ABC):
         return tuple(self._probe(image_shape).shape[1:])
 
     def _probe(self, image_shape: ImageShape) -> Tensor:
-        """Measure a black image, in whatever precision and wherever the operator's own tensors allow it."""
+        """Measure a black image."""
+        return self._try_everywhere(torch.zeros(1, *image_shape, device="cpu"))
+
+    def _try_everywhere(self, x: Tensor) -> Tensor:
+        """Measure images in whatever precision and wherever the operator's own tensors allow it."""
         failure: RuntimeError | None = None
         for device, dtype in product(("cpu", "cuda")[: 1 + torch.cuda.is_available()], (torch.float32, torch.float64)):
             try:
                 with torch.no_grad():
-                    return self.forward(torch.zeros(1, *image_shape, dtype=dtype, device=device))
+                    return self.forward(x.to(device, dtype))
             except RuntimeError as error:  # noqa: PERF203 - torch says so where precisions or devices do not match
                 failure = failure or error
         raise failure or RuntimeError
@@ -108,6 +122,8 @@ class LinearOperator(ABC):
 
         def make() -> Plan | None:
             made = self._make_plan(image_shape, torch.finfo(dtype).eps)
+            if made is not None and not made.takes_half:
+                check_digits(torch.empty(0, dtype=dtype), name="x", to=f"transform frequencies in {self!r}")
             return None if made is None else made.to(dtype, device)
 
         return CACHE.get((self, image_shape, dtype, device), make)
@@ -133,7 +149,8 @@ class LinearOperator(ABC):
             TypeError: x is no floating-point tensor.
             ValueError: x has fewer than three dimensions or none this operator can measure.
         """
-        return self.forward(check_image(x))
+        with without_autocast(check_image(x).device):
+            return self.forward(x)
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
         """Record images as a sensor does: `A x`, noise on the measured entries, and the fill of the missing places.
@@ -173,7 +190,8 @@ class LinearOperator(ABC):
         """
         shape = self._check_y(y, image_shape)
         plan = self._plan(shape, real_dtype(y.dtype), y.device)
-        return self._adjoint(y, shape) if plan is None else plan.adjoint(y)
+        with without_autocast(y.device):
+            return self._adjoint(y, shape) if plan is None else plan.adjoint(y)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
         leading = y.shape[: y.ndim - len(self.output_shape(image_shape))]
@@ -195,24 +213,63 @@ class LinearOperator(ABC):
             Images `(..., C, H, W)`: of all that explain y best, the smallest.
 
         Raises:
+            TypeError: y is in half precision.
             ValueError: y contains NaN or infinity, is no measurement of an image of that shape, or a ridge is negative.
 
         Warns:
             ConvergenceWarning: Conjugate gradients stopped above their tolerance (operators without an exact plan).
         """
         shape = self._check_y(y, image_shape)
+        check_digits(y, name="y", to=f"invert {self!r}")
         check_finite(y, name="y")
         trailing = len(self.output_shape(shape))
         ridge = _check_ridge(ridge, y, trailing)
         plan = self._plan(shape, real_dtype(y.dtype), y.device)
-        if plan is not None and plan.exact:
-            return plan.pinv(y, ridge.reshape(*ridge.shape, *(1,) * trailing) if isinstance(ridge, Tensor) else ridge)
-        adjoint = (lambda v: self._adjoint(v, shape)) if plan is None else plan.adjoint
-        return LeastSquares(self.forward, adjoint, trailing, name=repr(self)).solve(y, ridge)
+        with without_autocast(y.device):
+            if plan is not None and plan.exact:
+                over = (1,) * trailing
+                return plan.pinv(y, ridge.reshape(*ridge.shape, *over) if isinstance(ridge, Tensor) else ridge)
+            adjoint = (lambda v: self._adjoint(v, shape)) if plan is None else plan.adjoint
+            return LeastSquares(self.forward, adjoint, trailing, name=repr(self)).solve(y, ridge)
 
-    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:  # noqa: ARG002
-        """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero."""
-        return y
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero.
+
+        An operator of your own need not override it: entries that are zero in the measurements of two random images
+        are taken for those that no image reaches.
+        """
+        shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
+        reached = self._reached(y, shape)
+        return y if bool(reached.all()) else torch.where(reached, y, 0)
+
+    def _reached(self, y: Tensor, image_shape: ImageShape) -> Tensor:
+        """Say which entries of y depend on the image: of one measurement, or of all where images differ in that."""
+        trailing = len(self.output_shape(image_shape))
+        leading = tuple(y.shape[: y.ndim - trailing])
+        try:
+            reached = self._measure_noise((1, *image_shape)).to(y.device) != 0
+            if tuple(reached.shape) == (1, *y.shape[y.ndim - trailing :]):
+                return reached[0]
+        except (RuntimeError, ValueError, IndexError):
+            if leading in {(), (1,)}:
+                raise
+        # The operator has something of its own for every image of a batch.
+        return self._measure_noise((*leading, *image_shape)).to(y.device) != 0
+
+    def _measure_noise(self, shape: tuple[int, ...]) -> Tensor:
+        """Sum the magnitudes of the measurements of two random images."""
+        with undisturbed():
+            generator = torch.Generator().manual_seed(0)
+            images = torch.randn(2, *shape, dtype=torch.float64, generator=generator, device="cpu")
+        first, second = (self._try_everywhere(image).abs() for image in images)
+        return first + second
+
+    def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:  # noqa: B027
+        """Refuse a y that this operator cannot well have measured; `solve` asks, and most operators have no objection.
+
+        Raises:
+            ValueError: It is one.
+        """
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Return the standard deviation of unit noise on each entry: 1 where something is measured, 0 elsewhere."""
@@ -307,6 +364,10 @@ class PlannedOperator(LinearOperator):
             msg = f"{self!r} made no plan"
             raise NotImplementedError(msg)
         return plan
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:  # noqa: ARG002
+        """Return y: every entry is measured, unless overridden."""
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute `A x` by the plan."""

@@ -42,6 +42,11 @@ class FramedPlan(Plan):
         """Never: pseudo-inverses are found by iterations."""
         return False
 
+    @property
+    def takes_half(self) -> bool:
+        """Where the blur does."""
+        return self.whole.takes_half
+
     def forward(self, x: Tensor) -> Tensor:
         """Blur and crop."""
         return crop(self.whole.forward(x), self.margins)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverso.operators.base import LinearOperator
+from inverso.operators.base import LinearOperator, PlannedOperator
+from inverso.operators.cosine import both_axes, dct2, inverse_dct2
 from inverso.operators.diagonal import Identity
-from inverso.operators.plans import Basis, Plan, Ridge, image_shape_of
+from inverso.operators.plans import Basis, Plan, Ridge, image_shape_of, real_dtype
 from inverso.types import ImageShape
 
 
@@ -19,8 +20,9 @@ from inverso.types import ImageShape
 class Composition(LinearOperator):
     """Apply one operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
 
-    The pseudo-inverse is exact where the composition stays diagonal (masks of masks, sampled frequencies of a
-    circular blur), separable (a shrunk Gaussian blur) or dense; otherwise it is computed by conjugate gradients.
+    The pseudo-inverse is exact where the composition stays diagonal (masks of masks, masked tonings, sampled
+    frequencies of a circular blur), separable (a shrunk Gaussian blur of up to 191 pixels) or dense; otherwise it is
+    computed by conjugate gradients.
 
     Args:
         outer: Operator applied last; only it fills missing places when measuring.
@@ -82,16 +84,22 @@ class Composition(LinearOperator):
         return self.inner.adjoint(between, image_shape=image_shape)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Restrict as the outer operator does."""
-        return self.outer.restrict(y, image_shape=self._between(image_shape) if image_shape else None)
+        """Restrict as the outer operator does, and to what the inner one reaches."""
+        kept = self.outer.restrict(y, image_shape=self._between(image_shape) if image_shape else None)
+        if type(self.inner).restrict is PlannedOperator.restrict:
+            return kept
+        shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
+        plan = self._plan(shape, real_dtype(y.dtype), y.device)
+        return super().restrict(kept, image_shape=shape) if plan is None else plan.restrict(kept)
+
+    def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
+        """Check as the outer operator does."""
+        self.outer.check(y, image_shape=self._between(image_shape) if image_shape else None)
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Return the outer operator's profile."""
-        return self.outer.noise_profile(y, image_shape=self._between(image_shape) if image_shape else None)
-
-    def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
-        """Count as the outer operator does."""
-        return self.outer.measured_count(y_shape, image_shape=self._between(image_shape) if image_shape else None)
+        """Return the outer operator's profile, where something is measured."""
+        profile = self.outer.noise_profile(y, image_shape=self._between(image_shape) if image_shape else None)
+        return torch.where(self.restrict(torch.ones_like(y), image_shape=image_shape) != 0, profile, 0)
 
     def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:
         return self.outer._fill(y, generator)
@@ -140,11 +148,17 @@ class StackedPlan(Plan):
     condition: float
     basis: Basis | None
 
+    @property
+    def takes_half(self) -> bool:
+        """Where all parts do."""
+        return all(part.takes_half for part in self.parts)
+
     @classmethod
     def build(cls, parts: tuple[Plan, ...], layout: tuple[Segment, ...], image_shape: ImageShape) -> StackedPlan | None:
         """Add the diagonals up, if all parts have them in one basis."""
         bases = {part.basis for part in parts}
-        if len(bases) != 1 or None in bases:
+        known = bases - {"any"}
+        if len(known) > 1 or None in bases:
             return None
         energy = torch.zeros(1, dtype=torch.float64)
         for part in parts:
@@ -153,7 +167,7 @@ class StackedPlan(Plan):
         kept = energy[energy > 0]
         shared = math.prod(image_shape) / math.prod(energy.shape)
         condition = float((kept.max() / kept.min()).sqrt())
-        return cls(parts, layout, energy, float(len(kept)) * shared, condition, bases.pop())
+        return cls(parts, layout, energy, float(len(kept)) * shared, condition, known.pop() if known else "pixel")
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure with every part and join the results."""
@@ -176,6 +190,8 @@ class StackedPlan(Plan):
         back = self.adjoint(y)
         if self.basis == "pixel":
             return back * weight
+        if self.basis == "cosine":
+            return both_axes(inverse_dct2, both_axes(dct2, back) * weight)
         image: Tensor = torch.fft.ifft2(torch.fft.fft2(back) * weight).real
         return image
 
@@ -211,7 +227,8 @@ class Stack(LinearOperator):
 
     y is one real vector `(..., m)` per image: the parts' measurements flattened one after the other, complex ones as
     real and imaginary parts. `split(y, image_shape=...)` takes it apart. The pseudo-inverse is exact where all parts
-    are masks, or all are diagonal in the Fourier plane; otherwise it is computed by conjugate gradients.
+    are masks, or all are diagonal in the Fourier plane (sampled frequencies, circular blurs) or in cosines (blurs at a
+    mirror), each with or without `Identity`; otherwise it is computed by conjugate gradients.
 
     Args:
         parts: At least one operator.
@@ -271,6 +288,12 @@ class Stack(LinearOperator):
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Restrict the measurement of every part."""
         return self._map(y, image_shape, lambda part, piece, shape: part.restrict(piece, image_shape=shape))
+
+    def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
+        """Check the measurement of every part."""
+        shape = self._check_y(y, image_shape)
+        for part, piece in zip(self.parts, split(y, self._layout(shape)), strict=True):
+            part.check(piece, image_shape=shape)
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Return the profiles of the parts; real and imaginary parts share the noise of a complex entry."""

@@ -67,7 +67,7 @@ class DiagonalPlan(Plan):
         if self.mask is None:
             return inner
         if not isinstance(inner, DiagonalPlan):
-            return None
+            return inner.masked(self.mask)
         mask = self.mask if inner.mask is None else self.mask * inner.mask
         shared = self.rank / _kept_per_image(self.mask) if mask.shape[-3] == 1 else 1
         return DiagonalPlan(mask, _kept_per_image(mask) * shared)
@@ -94,7 +94,7 @@ class Identity(PlannedOperator):
     """
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
-        return DiagonalPlan(None, float(torch.Size(image_shape).numel()))
+        return DiagonalPlan(None, float(torch.Size(image_shape).numel()), basis="any")
 
 
 class MaskOperator(PlannedOperator):

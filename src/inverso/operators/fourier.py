@@ -87,6 +87,11 @@ class FourierPlan(Plan):
         _check_batch(self.weight, y)
         return y * (self.weight != 0)
 
+    @property
+    def takes_half(self) -> bool:
+        """No: there is no Fourier transform in it."""
+        return False
+
     def after(self, inner: Plan) -> Plan | None:
         """Multiply with the spectrum of a circular blur."""
         if not isinstance(inner, CirculantPlan):
@@ -172,6 +177,11 @@ class CirculantPlan(Plan):
         filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * spectrum, s=x.shape[-2:])
         return filtered
 
+    @property
+    def takes_half(self) -> bool:
+        """No: there is no Fourier transform in it."""
+        return False
+
     def after(self, inner: Plan) -> Plan | None:
         """Multiply the spectra of two circular blurs, or the matrices of two separable ones."""
         if not isinstance(inner, CirculantPlan):
@@ -200,8 +210,42 @@ def _check_batch(weight: Tensor, x: Tensor) -> None:
         raise ValueError(msg)
 
 
+class FrequencySampling(PlannedOperator):
+    """Base of operators that sample frequencies: a subclass says which."""
+
+    _complex = True
+
+    def mask(self, image_shape: ImageShape) -> Tensor:
+        """Return the sampled frequencies, unshifted: `(1, H, W)`, or `(B, 1, H, W)` with a mask per image."""
+        raise NotImplementedError
+
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
+        return FourierPlan.build(self.mask(image_shape).double(), channels=image_shape[0], eps=eps)
+
+    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
+        """Set the frequencies off the mask to zero."""
+        return self._planned(self._check_y(y, image_shape), y).restrict(y)
+
+    def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
+        """Refuse measurements most of whose energy lies off the mask, as it does where one of the two is shifted.
+
+        Raises:
+            ValueError: It does.
+        """
+        total = float(y.detach().abs().square().sum())
+        inside = float(self.restrict(y.detach(), image_shape=image_shape).abs().square().sum())
+        if inside < total / 2:
+            share = 100 * (1 - inside / total)
+            msg = (
+                f"{share:.0f} % of the energy of y lies off the mask of {self!r}: give the mask that "
+                "it was sampled with, and y unshifted, its zero frequency at [..., 0, 0] (torch.fft.ifftshift(y, "
+                "dim=(-2, -1)) brings it there)"
+            )
+            raise ValueError(msg)
+
+
 @dataclass(frozen=True)
-class FFTMask(PlannedOperator):
+class FFTMask(FrequencySampling):
     """Sample the Fourier plane of an image at random (compressed sensing as in magnetic resonance imaging).
 
     `y = M F x` with the orthonormal 2-D Fourier transform per channel, unshifted: complex, image-sized, zero off the
@@ -237,8 +281,6 @@ class FFTMask(PlannedOperator):
     density: Density = field(default="uniform", kw_only=True)
     symmetric: bool = field(default=False, kw_only=True)
     seed: Seeds | Seed = field(default=0, kw_only=True)
-
-    _complex = True
 
     def __post_init__(self) -> None:
         check_fraction(self.ratio, name="ratio")
@@ -279,10 +321,3 @@ class FFTMask(PlannedOperator):
         chosen = torch.zeros(weight.shape, dtype=torch.bool, device="cpu")
         chosen.view(-1)[order[taken <= max(count, 1)]] = True
         return chosen | mirror(chosen)
-
-    def _make_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
-        return FourierPlan.build(self.mask(image_shape).double(), channels=image_shape[0], eps=eps)
-
-    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Set the frequencies off the mask to zero."""
-        return self._planned(self._check_y(y, image_shape), y).restrict(y)

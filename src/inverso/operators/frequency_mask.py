@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso.operators.base import PlannedOperator
 from inverso.operators.diagonal import check_mask
-from inverso.operators.fourier import FourierPlan
+from inverso.operators.fourier import FrequencySampling
 from inverso.types import ImageShape
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class FrequencyMask(PlannedOperator):
+class FrequencyMask(FrequencySampling):
     """Sample the frequencies of an image where a given mask is one: `y = M F x`, as a scanner's pattern says.
 
     F is the orthonormal 2-D Fourier transform per channel, unshifted; y is complex, image-sized, zero off the mask.
@@ -41,8 +40,6 @@ class FrequencyMask(PlannedOperator):
 
     pattern: Tensor = field()
 
-    _complex = True
-
     def __init__(self, mask: Tensor, *, shifted: bool = False) -> None:
         pattern = check_mask(mask)
         if pattern.ndim > 3 or len(pattern) != 1:
@@ -56,13 +53,6 @@ class FrequencyMask(PlannedOperator):
             msg = f"{self!r} does not fit images of shape {image_shape}"
             raise ValueError(msg)
         return self.pattern
-
-    def _make_plan(self, image_shape: ImageShape, eps: float) -> FourierPlan:
-        return FourierPlan.build(self.mask(image_shape).double(), channels=image_shape[0], eps=eps)
-
-    def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Set the frequencies off the mask to zero."""
-        return self._planned(self._check_y(y, image_shape), y).restrict(y)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.pattern.shape))

@@ -87,6 +87,11 @@ class Plan(TensorFields, ABC):
         return True
 
     @property
+    def takes_half(self) -> bool:
+        """Whether `forward` and `adjoint` work in half precision, which Fourier transforms do not."""
+        return True
+
+    @property
     def per_image(self) -> bool:
         """Whether every image of a batch is measured in its own way."""
         return False
@@ -111,6 +116,10 @@ class Plan(TensorFields, ABC):
         """Give the exact plan of `self(inner(x))`, where one exists."""
         return None
 
+    def masked(self, mask: Tensor) -> Plan | None:  # noqa: ARG002 - subclasses look at it
+        """Give the exact plan of this operator followed by a mask, where one exists."""
+        return None
+
     def axes(self) -> tuple[Tensor, Tensor] | None:
         """Give the matrices of rows and columns, `A x = D_h x D_w^T`, where the operator is separable and small."""
         return None
@@ -119,6 +128,16 @@ class Plan(TensorFields, ABC):
         """Give the diagonal of `A^T A` in `basis`, broadcastable against an image."""
         msg = f"{type(self).__name__} has no diagonal Gram operator"
         raise NotImplementedError(msg)
+
+
+@contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """Leave autocast, whose few digits would spoil what an operator computes."""
+    if not torch.is_autocast_enabled(device.type):
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield
 
 
 @contextmanager

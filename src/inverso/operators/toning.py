@@ -9,7 +9,8 @@ from torch import Tensor
 
 from inverso.checks import check_finite
 from inverso.operators.base import PlannedOperator
-from inverso.operators.plans import Plan, Ridge
+from inverso.operators.diagonal import DiagonalPlan
+from inverso.operators.plans import Plan, Ridge, cutoff
 from inverso.types import ImageShape
 
 MATRIX_DIMS = (2, 3)
@@ -36,6 +37,18 @@ class ToningPlan(Plan):
     singular: Tensor
     rank: float
     condition: float
+    eps: float
+
+    @classmethod
+    def build(cls, matrix: Tensor, gain: Tensor, *, eps: float) -> ToningPlan:
+        """Decompose the matrix, and cut what rounding made of zero."""
+        left, values, right = torch.linalg.svd(matrix)
+        singular = gain * values[..., None, None]
+        singular = singular * (singular > cutoff(eps, singular.shape[-3:]) * singular.max())
+        kept = singular[singular > 0]
+        images = len(singular) if singular.ndim == BATCHED else 1
+        condition = float(kept.max() / kept.min()) if len(kept) else 1.0
+        return cls(matrix, gain, left, right, singular, len(kept) / images, condition, eps)
 
     @property
     def per_image(self) -> bool:
@@ -68,6 +81,18 @@ class ToningPlan(Plan):
         """Set the pixels of gain zero to zero."""
         self._check(y)
         return y * (self.gain > 0)
+
+    def after(self, inner: Plan) -> Plan | None:
+        """Lose the pixels that a mask loses before."""
+        if not isinstance(inner, DiagonalPlan):
+            return None
+        return self if inner.mask is None else self.masked(inner.mask)
+
+    def masked(self, mask: Tensor) -> ToningPlan | None:
+        """Lose pixels in all channels; a mask of single channels does not commute with colors."""
+        if mask.shape[-3] != 1:
+            return None
+        return ToningPlan.build(self.matrix, self.gain * mask, eps=self.eps)
 
 
 def mix(matrix: Tensor, x: Tensor) -> Tensor:
@@ -126,14 +151,7 @@ class Toning(PlannedOperator):
             msg = f"{self!r} does not fit images of shape {image_shape}"
             raise ValueError(msg)
         # Copies, since the operator may have been born in inference mode.
-        matrix, gain = self.matrix.clone(), self.gain.clone()
-        left, values, right = torch.linalg.svd(matrix)
-        singular = gain * values[..., None, None]
-        singular = singular * (singular > eps * max(image_shape) * singular.max())
-        kept = singular[singular > 0]
-        images = len(singular) if singular.ndim == BATCHED else 1
-        condition = float(kept.max() / kept.min()) if len(kept) else 1.0
-        return ToningPlan(matrix, gain, left, right, singular, len(kept) / images, condition)
+        return ToningPlan.build(self.matrix.clone(), self.gain.clone(), eps=eps)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the lost pixels to zero, whatever covers them."""
