@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from inverso.networks.files import read_file
-from inverso.priors import DCGAN
+from inverso.priors import DCGAN, load, save_prior
 from inverso.priors.formats.gan_zoo import BaseConfig, read_dcgan
 from inverso.priors.formats.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_gradient, assert_same_images, full_size, shapes
@@ -134,13 +135,88 @@ class TestFreshNetwork:
             DCGAN(depth=11)
 
 
-def test_other_width_patterns_are_refused_by_name():
+def test_layers_that_do_not_fit_each_other_are_refused_by_name():
     state = DCGAN(8, width=4, depth=2).state_dict()
     state["main.0.weight"] = torch.zeros(8, 12, 4, 4)
-    with pytest.raises(ValueError, match=r"main.0.weight has shape \(8, 12, 4, 4\), expected \(8, 8, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"main.1.weight has shape \(8,\), expected \(12,\)"):
         DCGAN.from_state_dict(state)
 
 
 def test_foreign_weights_are_refused():
     with pytest.raises(ValueError, match="the weights do not fit DCGAN: expected two or more transposed convolutions"):
         DCGAN.from_state_dict({"conv.weight": torch.zeros(1, 1, 4, 4)})
+
+
+def tutorial(*, bias=False, last="deconvolution", widths=(16, 8, 4), outputs=3):
+    """Generators as public tutorials have them, with running statistics that are not those of a fresh network."""
+    layers, before = [], 6
+    for k, width in enumerate(widths):
+        stride = {"stride": 1, "padding": 0} if k == 0 else {"stride": 2, "padding": 1}
+        layers += [nn.ConvTranspose2d(before, width, 4, bias=bias, **stride), nn.BatchNorm2d(width), nn.ReLU()]
+        before = width
+    head = {
+        "deconvolution": lambda: nn.ConvTranspose2d(before, outputs, 4, stride=2, padding=1, bias=bias),
+        "1 x 1 deconvolution": lambda: nn.ConvTranspose2d(before, outputs, 1, bias=bias),
+        "1 x 1 convolution": lambda: nn.Conv2d(before, outputs, 1, bias=bias),
+    }
+    main = nn.Sequential(*layers, head[last](), nn.Tanh())
+    for module in main:
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return main.eval()
+
+
+@pytest.mark.parametrize("wrap", ["alone", "netG", "state_dict", "module", "compiled"])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("last", ["deconvolution", "1 x 1 deconvolution", "1 x 1 convolution"])
+def test_generators_of_tutorials(tmp_path, bias, last, wrap):
+    main = tutorial(bias=bias, last=last)
+    state = {f"main.{name}": value for name, value in main.state_dict().items()}
+    wrapped = {
+        "alone": state,
+        "netG": {"netG": state, "netD": {"main.0.weight": torch.zeros(1)}, "epoch": 5},
+        "state_dict": {"state_dict": state},
+        "module": {f"module.{name}": value for name, value in state.items()},
+        "compiled": {"generator": {f"_orig_mod.{name}": value for name, value in state.items()}},
+    }
+    torch.save(wrapped[wrap], tmp_path / "generator.pth")
+    prior = load(tmp_path / "generator.pth", kind=DCGAN)
+    z = prior.sample_latent(2)
+    torch.testing.assert_close(prior(z), (main(z[:, :, None, None]) + 1) / 2)
+    assert prior.image_shape == ((3, 32, 32) if last == "deconvolution" else (3, 16, 16))
+    save_prior(prior, tmp_path / "own.safetensors")
+    torch.testing.assert_close(load(tmp_path / "own.safetensors", kind=DCGAN)(z), prior(z))
+
+
+def test_offsets_in_the_last_layer_alone_and_other_widths():
+    main = tutorial(widths=(12, 10, 7))
+    main[-2] = nn.ConvTranspose2d(7, 3, 4, stride=2, padding=1)
+    prior = DCGAN.from_state_dict({f"main.{name}": value for name, value in main.state_dict().items()})
+    assert prior.config["widths"] == [12, 10, 7]
+    z = prior.sample_latent(1)
+    torch.testing.assert_close(prior(z), (main(z[:, :, None, None]) + 1) / 2)
+
+
+def test_usual_networks_keep_their_settings():
+    assert DCGAN(8, width=4, depth=2).config == {"latent_dim": 8, "width": 4, "channels": 3, "depth": 2}
+    assert DCGAN(8, width=4, depth=2, last=1, bias=True)(torch.zeros(1, 8)).shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"last": 3}, "last must be 4 or 1.* got 3"),
+        ({"widths": (4, 4)}, r"widths must have 4 entries .* got \[4, 4\]"),
+        ({"widths": (4, 4, 4, 0)}, "each of widths .* 0"),
+    ],
+)
+def test_other_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        DCGAN(8, width=4, **settings)
+
+
+def test_an_unknown_generator_is_not_taken_for_another(tmp_path):
+    torch.save({"netG": {"layers.0.weight": torch.zeros(2, 2)}, "netD": {}}, tmp_path / "generator.pth")
+    with pytest.raises(ValueError, match=r"generator\.pth holds no known network \(its entries: layers\.0\.weight"):
+        load(tmp_path / "generator.pth")

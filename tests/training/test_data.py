@@ -56,6 +56,10 @@ def test_held_out_photos_are_not_trained_on(folder: Path) -> None:
     assert not set(training.files) & set(held_out.files)
     with pytest.raises(ValueError, match="held_out must lie between 1 and 5"):
         PhotoFolder.read(folder, size=8, progress=False).split(6)
+    for photo in sorted(folder.rglob("*.png"))[1:]:
+        photo.unlink()
+    with pytest.raises(ValueError, match=r"holds 1 photo, .* two or more"):
+        PhotoFolder.read(folder, size=8, progress=False).split(1)
 
 
 def test_step_generators_of_different_steps_and_streams_differ() -> None:

@@ -87,9 +87,7 @@ class PhotoFolder:
 
     def split(self, held_out: int) -> tuple[PhotoFolder, PhotoFolder]:
         """Set `held_out` photos aside, evenly spaced over the sorted files: `(training, validation)`."""
-        if not 0 < held_out < len(self):
-            msg = f"held_out must lie between 1 and {len(self) - 1} for {len(self)} photos, got {held_out}"
-            raise ValueError(msg)
+        check_held_out(held_out, len(self))
         picked = torch.linspace(0, len(self) - 1, held_out).round().long()
         rest = torch.ones(len(self), dtype=torch.bool)
         rest[picked] = False
@@ -111,3 +109,17 @@ class PhotoFolder:
         mirrored = torch.rand(len(chosen), generator=step_generator(seed, step, stream=1)) < 0.5
         chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
         return chosen.float() / 255
+
+
+def check_held_out(held_out: int, photos: int) -> None:
+    """Refuse to set all photos aside, or the only one.
+
+    Raises:
+        ValueError: There is a single photo, or other than 1 to all but one of them would be set aside.
+    """
+    if photos < 2:
+        msg = f"the folder holds {photos} photo, and some are set aside for measuring: training needs two or more"
+        raise ValueError(msg)
+    if not 0 < held_out < photos:
+        msg = f"held_out must lie between 1 and {photos - 1} for {photos} photos, got {held_out}"
+        raise ValueError(msg)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from inverso.images.folders import pictures_in
+from inverso.images.folders import check_held_out, pictures_in
 from inverso.random import step_generator
 
 CHOOSING = 7
@@ -65,9 +65,7 @@ class PhotoPatches:
 
     def split(self, held_out: int) -> tuple[PhotoPatches, PhotoPatches]:
         """Set `held_out` photos aside, evenly spaced over the sorted files: `(training, validation)`."""
-        if not 0 < held_out < len(self):
-            msg = f"held_out must lie between 1 and {len(self) - 1} for {len(self)} photos, got {held_out}"
-            raise ValueError(msg)
+        check_held_out(held_out, len(self))
         picked = torch.linspace(0, len(self) - 1, held_out).round().long().tolist()
         rest = [index for index in range(len(self)) if index not in picked]
         return self._subset(rest), self._subset(picked)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +29,17 @@ class DCGAN(LatentPrior):
         width: Channels before the last layer; each earlier layer has twice as many as the next.
         channels: Channels of the image.
         depth: Number of stride-2 layers, 1 to 10.
+        widths: Channels after each layer but the last, from the coarsest on, in the place of powers of two of `width`;
+            one entry for each of `depth` layers, or one more if the last layer is 1 x 1.
+        bias: Whether convolutions have offsets, zero at first.
+        last: Side of the last kernel: 4 for one that doubles the resolution as the others do, 1 for one behind `depth`
+            doublings that only turns features into colors, as in some tutorials.
         seed: Of the fresh weights.
 
     Raises:
         TypeError: A size is not an integer.
-        ValueError: A size is not positive, or the depth above 10.
+        ValueError: A size is not positive, the depth above 10, the last kernel neither 4 nor 1, or the widths are of
+            another number.
 
     Example:
         >>> from inverso.priors import DCGAN
@@ -49,23 +57,40 @@ class DCGAN(LatentPrior):
         width: int = 64,
         channels: int = 3,
         depth: int = 4,
+        widths: Sequence[int] | None = None,
+        bias: bool = False,
+        last: int = 4,
         seed: Seed = 0,
     ) -> None:
-        sizes = {"latent_dim": latent_dim, "width": width, "channels": channels, "depth": depth}
+        sizes: dict[str, Any] = {"latent_dim": latent_dim, "width": width, "channels": channels, "depth": depth}
         for name, size in sizes.items():
             check_count(size, name=name)
         if depth > 10:
             msg = f"depth must be at most 10 (images of side 4096), got {depth}"
             raise ValueError(msg)
+        if last not in {1, 4}:
+            msg = f"last must be 4 or 1, the side of the last kernel, got {last}"
+            raise ValueError(msg)
+        count = depth if last == 4 else depth + 1
+        usual = [width * 2**k for k in reversed(range(count))]
+        chosen = usual if widths is None else [check_count(value, name="each of widths") for value in widths]
+        if len(chosen) != count:
+            msg = f"widths must have {count} entries for depth {depth} and a last kernel of {last}, got {chosen}"
+            raise ValueError(msg)
         side = 4 * 2**depth
         super().__init__(latent_shape=(latent_dim,), image_shape=(channels, side, side))
-        self.config = sizes
+        # Files name what is unusual alone, so that those of earlier versions have the same settings.
+        unusual = {"widths": chosen, "bias": bias, "last": last}
+        usually = {"widths": usual, "bias": False, "last": 4}
+        self.config = {**sizes, **{name: value for name, value in unusual.items() if value != usually[name]}}
         generator = as_generator(seed)
-        widths = [width * 2**k for k in reversed(range(depth))]
-        layers: list[nn.Module] = [_Deconvolution(latent_dim, widths[0], generator, stride=1, padding=0)]
-        for wide, narrow in zip(widths, [*widths[1:], channels], strict=True):
-            layers += [_batch_norm(wide, generator), nn.ReLU(), _Deconvolution(wide, narrow, generator)]
-        self.main = nn.Sequential(*layers, nn.Tanh())
+        layers: list[nn.Module] = [_Deconvolution(latent_dim, chosen[0], generator, stride=1, padding=0, bias=bias)]
+        for wide, narrow in pairwise(chosen):
+            layers += [_batch_norm(wide, generator), nn.ReLU(), _Deconvolution(wide, narrow, generator, bias=bias)]
+        shape = {"stride": 1, "padding": 0, "size": 1} if last == 1 else {}
+        layers += [_batch_norm(chosen[-1], generator), nn.ReLU()]
+        layers += [_Deconvolution(chosen[-1], channels, generator, bias=bias, **shape), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> DCGAN:
@@ -84,13 +109,27 @@ class DCGAN(LatentPrior):
         state = {name.removeprefix("module."): value for name, value in state.items()}
         if "formatLayer.weight" in state:
             state = _rename_zoo_keys(state)
-        kernels = [value for _, value in sorted(_convolutions(state).items())]
-        if len(kernels) < 2:
+        places = sorted(_convolutions(state))
+        if len(places) < 2:
             msg = "the weights do not fit DCGAN: expected two or more transposed convolutions, main.0.weight, ..."
             raise ValueError(msg)
-        first, last = kernels[0].shape, kernels[-1].shape
+        state = _as_transposed(state, places)
+        shapes = [state[f"main.{place}.weight"].shape for place in places]
+        bias = any(f"main.{place}.bias" in state for place in places)
+        if bias:
+            offsets = {f"main.{place}.bias": shape[1] for place, shape in zip(places, shapes, strict=True)}
+            state = {**{name: torch.zeros(width) for name, width in offsets.items()}, **state}
+        last = 1 if tuple(shapes[-1][2:]) == (1, 1) else 4
         with torch.device("meta"):
-            prior = cls(first[0], width=last[0], channels=last[1], depth=len(kernels) - 1)
+            prior = cls(
+                shapes[0][0],
+                width=shapes[-1][0],
+                channels=shapes[-1][1],
+                depth=len(shapes) - (1 if last == 4 else 2),
+                widths=[shape[1] for shape in shapes[:-1]],
+                bias=bias,
+                last=last,
+            )
         prior.adopt(state)
         return prior.eval()
 
@@ -102,13 +141,23 @@ class DCGAN(LatentPrior):
 
 
 class _Deconvolution(nn.ConvTranspose2d):
-    """A 4x4 transposed convolution without bias, its weights drawn from the generator given."""
+    """A transposed convolution, its weights drawn from the generator given, its offsets zero."""
 
     def __init__(
-        self, inputs: int, outputs: int, generator: torch.Generator, *, stride: int = 2, padding: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        generator: torch.Generator,
+        *,
+        stride: int = 2,
+        padding: int = 1,
+        size: int = 4,
+        bias: bool = False,
     ) -> None:
-        super().__init__(inputs, outputs, 4, stride=stride, padding=padding, bias=False)
-        self.weight = draw_normal(inputs, outputs, 4, 4, generator=generator, std=0.02)
+        super().__init__(inputs, outputs, size, stride=stride, padding=padding, bias=bias)
+        self.weight = draw_normal(inputs, outputs, size, size, generator=generator, std=0.02)
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(outputs))
 
     def reset_parameters(self) -> None:
         """Draw nothing: torch's own initialization would move the global random state."""
@@ -123,6 +172,14 @@ def _batch_norm(channels: int, generator: torch.Generator) -> nn.BatchNorm2d:
 def _convolutions(state: Mapping[str, Tensor]) -> dict[int, Tensor]:
     found = {name: re.fullmatch(r"main\.(\d{1,4})\.weight", name) for name in state}
     return {int(match[1]): state[name] for name, match in found.items() if match and state[name].ndim == 4}
+
+
+def _as_transposed(state: Mapping[str, Tensor], places: Sequence[int]) -> dict[str, Tensor]:
+    """Write a last layer that is an ordinary 1 x 1 convolution as a transposed one: the same with its sides changed."""
+    *_, before, last = (state[f"main.{place}.weight"] for place in places)
+    if tuple(last.shape[2:]) == (1, 1) and last.shape[0] != before.shape[1] == last.shape[1]:
+        return {**state, f"main.{places[-1]}.weight": last.transpose(0, 1)}
+    return dict(state)
 
 
 def _rename_zoo_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
