@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from inverso import __version__, solve
-from inverso.experiments import Case, Experiment, Metric, Options, Tuned, Using, run, write_report
+from inverso.experiments import Case, Experiment, Metric, Options, Tuned, Using, find, run, write_report
 from inverso.experiments.environment import source_digest
 from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, measure
 from inverso.experiments.networks import load_restorers
 from inverso.images.io import load_image, photo, save_image
+from inverso.jobs import Local
 from inverso.metrics import psnr, ssim
 from inverso.operators import Bicubic, Identity, RandomMask
 from inverso.priors import DCGAN, load, save_prior
@@ -322,3 +323,50 @@ def test_options_are_checked() -> None:
 def test_unknown_metrics_are_refused(experiment: Experiment, data, options, tmp_path) -> None:
     with pytest.raises(ValueError, match="there is no metric 'mse'; known: psnr, ssim, sharpness, lpips"):
         run(replace(experiment, metrics=("mse",)), data, tmp_path, options)
+
+
+def test_other_processes_give_the_same_rows_and_find_an_experiment_in_its_file(data, options, tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dataclasses import dataclass\n"
+        "from inverso.experiments import Case, Experiment\n"
+        "from inverso.operators import RandomMask\n"
+        "from inverso.stages import PseudoInverse\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(PseudoInverse):\n"
+        "    pass\n"
+        "half = Experiment('half', '', '', '', (Case('half', RandomMask(0.5)),), {'mine': Mine()}, metrics=('psnr',))\n"
+    )
+    experiment = find(str(file))
+    here = run(experiment, data, tmp_path / "here", options)
+    there = run(experiment, data, tmp_path / "there", options, executor=Local(processes=1))
+
+    def measured(finished):
+        rows = sorted(finished.results.rows, key=lambda row: row.photo)
+        return [(row.case, row.photo, row.method, row.seed, row.values["psnr"]) for row in rows]
+
+    assert len(measured(here)) == 3
+    assert measured(there) == measured(here)
+    assert not run(experiment, data, tmp_path / "there", options, executor=Local(processes=1)).results.rows[3:]
+
+
+def test_a_photo_whose_worker_dies_is_left_out_and_said(data, options, tmp_path) -> None:
+    file = tmp_path / "deadly.py"
+    file.write_text(
+        "import os, signal\n"
+        "from dataclasses import dataclass\n"
+        "from inverso.experiments import Case, Experiment\n"
+        "from inverso.operators import RandomMask\n"
+        "from inverso.stages import PseudoInverse\n"
+        "@dataclass(frozen=True)\n"
+        "class Deadly(PseudoInverse):\n"
+        "    def __call__(self, problem, state):\n"
+        "        if 1 in problem.A.seed:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().__call__(problem, state)\n"
+        "case = Case('half', RandomMask(0.5))\n"
+        "half = Experiment('half', '', '', '', (case,), {'mine': Deadly()}, metrics=('psnr',))\n"
+    )
+    with pytest.warns(UserWarning, match=r"01\.png has no rows in 'half': its worker process died"):
+        finished = run(find(str(file)), data, tmp_path / "out", options, executor=Local(processes=1))
+    assert sorted(row.photo for row in finished.results.rows) == ["00.png", "02.png"]

@@ -11,7 +11,7 @@ TESTS = Path(__file__).parents[1]
 PATIENCE = 240
 
 
-def start(photos: Path, job: object, out: Path, executor: str) -> subprocess.Popen:
+def start(photos: Path, job: object, out: Path, executor: str, environment: dict | None = None) -> subprocess.Popen:
     """Begin a run in a process group of its own."""
     script = f"""
 import sys
@@ -23,8 +23,11 @@ if __name__ == "__main__":
 """
     file = out.parent / f"driver-{out.name}.py"
     file.write_text(script)
+    # Workers of Ray start elsewhere than the driver, and look for the tests' jobs, too.
+    paths = ":".join([str(TESTS), *(path for path in sys.path if path)])
+    variables = {**os.environ, "PYTHONPATH": paths, **(environment or {})}
     with (out.parent / "stderr").open("w") as stream:
-        return subprocess.Popen([sys.executable, file], start_new_session=True, stderr=stream)
+        return subprocess.Popen([sys.executable, file], start_new_session=True, stderr=stream, env=variables)
 
 
 def recorded(out: Path) -> int:

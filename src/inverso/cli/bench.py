@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso.cli.many import HOUR, Gpus, TimeLimit, Workers, pick_executor
 from inverso.cli.options import Device, RandomSeed, examples, pick_device
 
 if TYPE_CHECKING:
@@ -22,11 +23,25 @@ EPILOG = examples(
     "inverso bench e1 --data photos/ --n 20",
     "inverso bench e4 --data photos/ --n 200 --groups labels.csv --out results/groups",
     "inverso bench e6 --data photos/ --restorer 32-bit=restorer.safetensors --restorer 4-bit=small.safetensors",
+    "inverso bench e1 --data photos/ --n 500 --on ray",
     "inverso bench e10 --data photos/ --n 5 --size 100",
 )
 
 # Those that a study, which is no table of cases and methods, takes only if it says so.
-TABLE_OPTIONS = ("methods", "groups", "prior", "restorer", "size", "tuning", "batch", "pictures")
+TABLE_OPTIONS = (
+    "methods",
+    "groups",
+    "prior",
+    "restorer",
+    "size",
+    "tuning",
+    "batch",
+    "pictures",
+    "on",
+    "workers",
+    "gpus",
+    "time_limit",
+)
 
 
 def bench(  # noqa: PLR0913 - one argument per option
@@ -73,6 +88,13 @@ def bench(  # noqa: PLR0913 - one argument per option
     pictures: Annotated[int, typer.Option("--pictures", help="Photos per case that are shown in picture grids.")] = 4,
     fast: Annotated[bool, typer.Option("--fast", help="Rehearse it with a handful of steps.")] = False,
     device: Device = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", help="local (all cores), ray, or ray:ADDRESS; by default one process.", metavar="PLACE"),
+    ] = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    time_limit: TimeLimit = HOUR,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     show_list: Annotated[
         bool, typer.Option("--list", help="List the experiments of FILE.py, or inverso's own.")
@@ -116,7 +138,10 @@ def bench(  # noqa: PLR0913 - one argument per option
     if groups is not None:
         # A wrong file should be found before the hours of work, not after.
         read_groups(groups, _names(data, n))
-    finished = run(experiment, data, folder, options, command=command)
+    executor = (
+        None if on is None else pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
+    )
+    finished = run(experiment, data, folder, options, command=command, executor=executor)
     chosen = None if groups is None else read_groups(groups, finished.photos.names)
     typer.echo(f"wrote {write_report(folder, finished, groups=chosen)}")
 
@@ -126,7 +151,8 @@ def _refuse(ctx: typer.Context, options: list[str], experiment: str) -> None:
     # By its name, since Typer and Click each have a class of sources.
     given = [name for name in options if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if given:
-        msg = f"{experiment} is no table of cases and methods: leave out {', '.join(f'--{name}' for name in given)}"
+        words = ", ".join("--" + name.replace("_", "-") for name in given)
+        msg = f"{experiment} is no table of cases and methods: leave out {words}"
         raise ValueError(msg)
 
 

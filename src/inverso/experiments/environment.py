@@ -62,12 +62,17 @@ def source_digest() -> str:
 
 def own_code(parts: Iterable[object]) -> dict[str, dict[str, str]]:
     """Hash the files outside the package that parts of an experiment were written in: file name -> hash."""
-    modules = {type(part).__module__ for part in parts}
-    paths = (
-        getattr(sys.modules.get(name), "__file__", None) for name in modules if name.partition(".")[0] != "inverso"
-    )
-    files = sorted(Path(path) for path in paths if path is not None)
+    files = sorted(own_files(parts).values())
     return {"own code": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in files}}
+
+
+def own_files(parts: Iterable[object]) -> dict[str, Path]:
+    """List the files outside the package that parts of an experiment were written in: module -> file."""
+    modules = {getattr(part if callable(part) else type(part), "__module__", "") or "" for part in parts}
+    paths = {name: getattr(sys.modules.get(name), "__file__", None) for name in sorted(modules)}
+    return {
+        name: Path(path) for name, path in paths.items() if path is not None and name.partition(".")[0] != "inverso"
+    }
 
 
 def _version(package: str) -> str | None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias
 
 import inverso
@@ -93,16 +94,7 @@ def read_experiments(path: str | Path) -> dict[str, Known]:
     if not path.is_file():
         msg = f"there is no file {path}"
         raise FileNotFoundError(msg)
-    name = f"inverso_bench_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        msg = f"{path} is no Python file"
-        raise ValueError(msg)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look the module of their class up.
-    sys.modules[name] = module
-    with _neighbors(path.resolve().parent):
-        spec.loader.exec_module(module)
+    module = run_file(f"inverso_bench_{path.stem}", path)
     found: dict[str, Known] = {}
     for attribute in getattr(module, "__all__", vars(module)):
         value = getattr(module, attribute)
@@ -115,6 +107,24 @@ def read_experiments(path: str | Path) -> dict[str, Known]:
         msg = f"{path} holds no experiment: put an inverso.experiments.Experiment at its top level"
         raise ValueError(msg)
     return found
+
+
+def run_file(name: str, path: Path) -> ModuleType:
+    """Run a Python file as the module of a name.
+
+    Raises:
+        ValueError: It is no Python file.
+    """
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = f"{path} is no Python file"
+        raise ValueError(msg)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look the module of their class up.
+    sys.modules[name] = module
+    with _neighbors(path.resolve().parent):
+        spec.loader.exec_module(module)
+    return module
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 import inverso
@@ -42,7 +41,7 @@ class Options:
     n: int = 20
     batch: int = 5
     prior: str | None = None
-    restorers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    restorers: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
     tuning: Path | None = None
     seed: int = 0

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
@@ -188,7 +187,7 @@ class Experiment:
     source: str
     cases: tuple[Case, ...]
     methods: Mapping[str, Entry]
-    slow: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}), kw_only=True)
+    slow: Mapping[str, Entry] = field(default_factory=dict, kw_only=True)
     metrics: tuple[str | Metric, ...] = field(default=("psnr", "ssim", "lpips"), kw_only=True)
     tested: tuple[str, ...] | None = field(default=None, kw_only=True)
     comparisons: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic
 
 import numpy as np
@@ -90,7 +91,12 @@ class Ray:
         rows = data.from_items([{"parcel": _Parcel(list(chunk))} for chunk in chunks], override_num_blocks=len(chunks))
         answered = rows.map_batches(
             _Actor,
-            fn_constructor_kwargs={"work": work, "device": self._device, "limits": self._limits()},
+            fn_constructor_kwargs={
+                "work": work,
+                "device": self._device,
+                "limits": self._limits(),
+                "folder": Path.cwd(),
+            },
             batch_size=1,
             batch_format="numpy",
             compute=data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(chunks))),
@@ -133,8 +139,8 @@ class _Parcel:
 class _Actor(Generic[Item, Result]):
     """A member of the pool: it stays light and answers Ray, while its worker process computes."""
 
-    def __init__(self, work: Work[Item, Result], device: str, limits: Limits) -> None:
-        self._supervisor = Supervisor(work, device=device, limits=limits)
+    def __init__(self, work: Work[Item, Result], device: str, limits: Limits, folder: Path) -> None:
+        self._supervisor = Supervisor(work, device=device, limits=limits, folder=folder)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         parcels = np.empty(len(batch["parcel"]), dtype=object)

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import Any, Generic
 
 from inverso.checks import check_count, check_positive
@@ -63,9 +64,11 @@ class Supervisor(Generic[Item, Result]):
         work: What the worker does.
         device: Where it computes.
         limits: What an item may take.
+        folder: Where relative paths begin; the driver's, which is another than that of an actor.
     """
 
-    def __init__(self, work: Work[Item, Result], *, device: str, limits: Limits) -> None:
+    def __init__(self, work: Work[Item, Result], *, device: str, limits: Limits, folder: Path | None = None) -> None:
+        self._folder = folder or Path.cwd()
         self._work = work
         self._device = device
         self._limits = limits
@@ -128,7 +131,10 @@ class Supervisor(Generic[Item, Result]):
             if self._pool is not None:
                 return self._pool
             pool = ProcessPoolExecutor(
-                1, mp_context=_context(), initializer=_begin, initargs=(self._limits.threads, self._limits.memory)
+                1,
+                mp_context=_context(),
+                initializer=_begin,
+                initargs=(self._limits.threads, self._limits.memory, self._folder),
             )
             self._pool = pool
             try:
@@ -169,8 +175,10 @@ def _context() -> multiprocessing.context.BaseContext:
     return context
 
 
-def _begin(threads: int, memory: int | None) -> None:
+def _begin(threads: int, memory: int | None, folder: Path) -> None:
     """Prepare a worker process."""
+    with suppress(OSError):
+        os.chdir(folder)
     # Ctrl-C reaches every process of a terminal, and the driver's answer to it is to kill the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
