@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
         msg = f"{path} is a folder; name a file in it"
         raise ValueError(msg)
     # Behind a link lies the file that is meant, and who may read it, may read the new one.
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         msg = f"{path} is no ordinary file, and would be replaced by one; write elsewhere"
         raise ValueError(msg)

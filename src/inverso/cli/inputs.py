@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -22,7 +23,8 @@ def output_of(file: Path, output: Path) -> Path:
     if not target.parent.is_dir():
         msg = f"the folder {target.parent} does not exist; create it, or write elsewhere"
         raise FileNotFoundError(msg)
-    if target.resolve() == file.resolve():
+    # Unlike Path.resolve, this takes links that go round in a circle.
+    if os.path.realpath(target) == os.path.realpath(file):
         msg = f"{target} is one of the inputs and would be overwritten; write elsewhere"
         raise ValueError(msg)
     picture_format(target)
