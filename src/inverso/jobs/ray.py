@@ -19,7 +19,7 @@ from inverso.jobs.supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
 
 # Ray Data keeps a few hundred bytes per chunk in the driver, so that a million photos come in waves.
-WAVE = 10_000
+WAVE = 4096
 OBJECT_STORE = 256 * 2**20
 
 
@@ -52,6 +52,7 @@ class Ray:
 
     def __post_init__(self) -> None:
         check_non_negative(self.num_gpus, name="num_gpus")
+        check_count(self.num_cpus, name="num_cpus")
         for name in ("actors", "batch"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name=name)
