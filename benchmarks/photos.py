@@ -27,7 +27,7 @@ from inverso.stages import Diffusion, DirectStage, Need, PlugAndPlay, Problem, S
 
 SIDE = 256
 PLAIN = ("interpolation", "tv")
-TV = Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)))
+TV = Tuned(tuple(TotalVariation(weight) for weight in (0.001, 0.003, 0.01, 0.03)))
 PASSES: Mapping[str, Method] = MappingProxyType(
     {"pnp (8 passes)": PlugAndPlay(passes=8), "pnp (24 passes)": PlugAndPlay(passes=24), "ddnm": Diffusion()}
 )
