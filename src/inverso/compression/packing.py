@@ -31,7 +31,7 @@ from inverso.compression.rounding import (
 from inverso.networks.files import read_file, tensors, write_network
 
 FORMAT = "inverso-quantized"
-VERSION = 1
+_VERSION = 1
 _LARGEST_RANK = 16
 _HEADER_ERRORS = (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
 _HEADER = {"version": int, "bits": int, "per_channel": bool, "family": str, "config": dict, "layout": dict}
@@ -111,7 +111,7 @@ def save_quantized(
             stored[f"{name}.range"] = torch.stack([quantized.low.flatten(), quantized.high.flatten()])
             layout[name] = {"shape": list(kept.shape), "axis": axis}
     header = {
-        "version": VERSION,
+        "version": _VERSION,
         "bits": bits,
         "per_channel": per_channel,
         "family": type(model).__name__,
@@ -246,8 +246,8 @@ def _decode(header: Any, held: Mapping[str, Tensor]) -> QuantizedFile:  # noqa: 
     if not isinstance(header, dict) or not header.keys() >= _HEADER.keys():
         msg = f"its metadata must name {', '.join(_HEADER)}"
         raise ValueError(msg)
-    if header["version"] != VERSION:
-        msg = f"it has version {header['version']} of the format, and this inverso reads {VERSION}: update inverso"
+    if header["version"] != _VERSION:
+        msg = f"it has version {header['version']} of the format, and this inverso reads {_VERSION}: update inverso"
         raise ValueError(msg)
     for name, kind in _HEADER.items():
         if type(header[name]) is not kind:

@@ -16,7 +16,7 @@ from inverso.degradations.damages import Canvas, between, field_at, spread_out
 from inverso.images.gray import LUMA
 
 SEPIA = (1.0, 0.88, 0.68)
-YELLOWED = (1.0, 0.97, 0.87)
+_YELLOWED = (1.0, 0.97, 0.87)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Fading:
         amount = strength[:, None, None, None]
         black = amount * (0.14 + 0.26 * one + 0.08 * edge)
         white = 1 - amount * (0.05 + 0.16 * other + 0.08 * edge)
-        tint = 1 - amount * (1 - canvas.colored(YELLOWED)) if canvas.channels > 1 else torch.ones(len(u), 1, 1, 1)
+        tint = 1 - amount * (1 - canvas.colored(_YELLOWED)) if canvas.channels > 1 else torch.ones(len(u), 1, 1, 1)
         return cls(black, white, tint)
 
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PAPER = (0.97, 0.95, 0.90)
-DIRT = (0.13, 0.11, 0.09)
-TEA = (0.66, 0.46, 0.24)
+_DIRT = (0.13, 0.11, 0.09)
+_TEA = (0.66, 0.46, 0.24)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Layer:
 
     def paint_both(self, covers: Tensor, canvas: Canvas) -> Layer:
         """Lay bare paper over the picture, and dirt over that: covers `(2, n, H, W)`."""
-        return self.paint(covers[0], canvas.colored(PAPER)).paint(covers[1], canvas.colored(DIRT))
+        return self.paint(covers[0], canvas.colored(PAPER)).paint(covers[1], canvas.colored(_DIRT))
 
 
 class Cover(Protocol):
@@ -186,7 +186,7 @@ class Stains:
             depth = spread_out(between(own[:, 4], 0.3, 0.5) * (0.5 + strength)) * (0.5 + 0.5 * warp + 0.3 * reach)
             rim = 0.3 * torch.exp(-(((reach - 0.95) / 0.06) ** 2))
             cover = (inside * (depth + rim)).clamp(0, 1) * spread_out(there)
-            layer = layer.paint(cover, canvas.colored(TEA), glaze=True)
+            layer = layer.paint(cover, canvas.colored(_TEA), glaze=True)
         return layer
 
 

@@ -12,7 +12,7 @@ from inverso.metrics.inputs import check_side
 Norm = Literal["l2", "l1"]
 
 
-def squared_error(image: Tensor, target: Tensor) -> Tensor:
+def squared_error(image: Tensor, reference: Tensor) -> Tensor:
     """Loss `|x - G(y)|_2^2`, the mean over the batch.
 
     The pixel loss L4 of "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section 3), with weight
@@ -20,7 +20,7 @@ def squared_error(image: Tensor, target: Tensor) -> Tensor:
 
     Args:
         image: Restored images `(n, C, H, W)`.
-        target: Photos of the same shape.
+        reference: Photos of the same shape.
 
     Returns:
         A scalar.
@@ -31,15 +31,15 @@ def squared_error(image: Tensor, target: Tensor) -> Tensor:
         >>> float(squared_error(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)))
         48.0
     """
-    return (image.to(target) - target).square().flatten(1).sum(dim=1).mean()
+    return (image.to(reference) - reference).square().flatten(1).sum(dim=1).mean()
 
 
-def absolute_error(image: Tensor, target: Tensor) -> Tensor:
+def absolute_error(image: Tensor, reference: Tensor) -> Tensor:
     """Loss `|x - G(y)|_1`, the mean over the batch.
 
     Args:
         image: Restored images `(n, C, H, W)`.
-        target: Photos of the same shape.
+        reference: Photos of the same shape.
 
     Returns:
         A scalar.
@@ -50,10 +50,10 @@ def absolute_error(image: Tensor, target: Tensor) -> Tensor:
         >>> float(absolute_error(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)))
         48.0
     """
-    return (image.to(target) - target).abs().flatten(1).sum(dim=1).mean()
+    return (image.to(reference) - reference).abs().flatten(1).sum(dim=1).mean()
 
 
-def log_error(image: Tensor, target: Tensor, *, floor: float = 1e-6) -> Tensor:
+def log_error(image: Tensor, reference: Tensor, *, floor: float = 1e-6) -> Tensor:
     """Loss `log(mean((x - G(y))^2) + floor)`, the mean over the batch.
 
     It is PSNR up to a factor of -10 / log(10). Every image has the same weight, whether what is missing of it is easy
@@ -61,7 +61,7 @@ def log_error(image: Tensor, target: Tensor, *, floor: float = 1e-6) -> Tensor:
 
     Args:
         image: Restored images `(n, C, H, W)`.
-        target: Photos of the same shape.
+        reference: Photos of the same shape.
         floor: Mean squared error below which nothing is gained; 1e-6 is 60 dB.
 
     Returns:
@@ -73,10 +73,10 @@ def log_error(image: Tensor, target: Tensor, *, floor: float = 1e-6) -> Tensor:
         >>> round(float(log_error(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))), 3)
         0.000
     """
-    return (image.to(target) - target).square().flatten(1).mean(dim=1).add(floor).log().mean()
+    return (image.to(reference) - reference).square().flatten(1).mean(dim=1).add(floor).log().mean()
 
 
-def detail_error(image: Tensor, target: Tensor) -> Tensor:
+def detail_error(image: Tensor, reference: Tensor) -> Tensor:
     """Loss `log(mean((H x - H G(y))^2))`, the mean over the batch; H is the Laplacian of the brightness.
 
     Where colors can only be guessed, their error hides that of the detail, and a restorer that learns by pixels alone
@@ -84,7 +84,7 @@ def detail_error(image: Tensor, target: Tensor) -> Tensor:
 
     Args:
         image: Restored images `(n, C, H, W)`, sides of at least 3, C of 1 or 3.
-        target: Photos of the same shape.
+        reference: Photos of the same shape.
 
     Returns:
         A scalar.
@@ -99,8 +99,8 @@ def detail_error(image: Tensor, target: Tensor) -> Tensor:
         >>> bool(detail_error(x + 0.1, x) < log_error(x + 0.1, x))
         True
     """
-    check_side(target, minimum=3, name="detail_error")
-    return log_error(fine_detail(image.to(target)), fine_detail(target))
+    check_side(reference, minimum=3, name="detail_error")
+    return log_error(fine_detail(image.to(reference)), fine_detail(reference))
 
 
 def corresponding_point_error(image: Tensor, y: Tensor, known: Tensor, *, norm: Norm = "l2") -> Tensor:

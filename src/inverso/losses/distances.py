@@ -19,12 +19,12 @@ Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 PICTURE_CHANNELS = (1, 3)
 
 
-def squared(image: Tensor, target: Tensor) -> Tensor:
+def squared(image: Tensor, reference: Tensor) -> Tensor:
     """Distance `mean((x - y)^2)` of each image.
 
     Args:
         image: Images `(n, C, H, W)`.
-        target: What they should be, of the same shape.
+        reference: What they should be, of the same shape.
 
     Returns:
         `(n,)`.
@@ -35,15 +35,15 @@ def squared(image: Tensor, target: Tensor) -> Tensor:
         >>> squared(torch.full((2, 1, 4, 4), 0.5), torch.zeros(2, 1, 4, 4))
         tensor([0.2500, 0.2500])
     """
-    return (image - target).square().flatten(1).mean(dim=1)
+    return (image - reference).square().flatten(1).mean(dim=1)
 
 
-def absolute(image: Tensor, target: Tensor) -> Tensor:
+def absolute(image: Tensor, reference: Tensor) -> Tensor:
     """Distance `mean|x - y|` of each image.
 
     Args:
         image: Images `(n, C, H, W)`.
-        target: What they should be, of the same shape.
+        reference: What they should be, of the same shape.
 
     Returns:
         `(n,)`.
@@ -54,17 +54,17 @@ def absolute(image: Tensor, target: Tensor) -> Tensor:
         >>> absolute(torch.full((2, 1, 4, 4), 0.5), torch.zeros(2, 1, 4, 4))
         tensor([0.5000, 0.5000])
     """
-    return (image - target).abs().flatten(1).mean(dim=1)
+    return (image - reference).abs().flatten(1).mean(dim=1)
 
 
-def edges(image: Tensor, target: Tensor) -> Tensor:
+def edges(image: Tensor, reference: Tensor) -> Tensor:
     """Distance `mean|x - y| + mean|d_h (x - y)| + mean|d_v (x - y)|` of each image, d the step from pixel to pixel.
 
     The steps see where an edge lies and how sharp it is, which the pixels alone value little. It needs no network.
 
     Args:
         image: Images `(n, C, H, W)`.
-        target: What they should be, of the same shape.
+        reference: What they should be, of the same shape.
 
     Returns:
         `(n,)`.
@@ -76,7 +76,7 @@ def edges(image: Tensor, target: Tensor) -> Tensor:
         >>> float(edges(x, torch.zeros_like(x)))
         0.833
     """
-    difference = image - target
+    difference = image - reference
     steps = [difference.diff(dim=side).abs().flatten(1) for side in (-1, -2)]
     # A single row or column has no steps across it.
     means = [step.mean(dim=1) for step in steps if step.shape[1]]
@@ -112,7 +112,7 @@ class LPIPS:
             msg = f"net must be one of {', '.join(TRUNKS)}, got {self.net!r}"
             raise ValueError(msg)
 
-    def __call__(self, image: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, image: Tensor, reference: Tensor) -> Tensor:
         """Compare images `(n, C, H, W)` in [0, 1], gray or color, with more than 16 pixels a side (32 for `alex`)."""
         if image.shape[1] not in PICTURE_CHANNELS:
             msg = (
@@ -121,7 +121,7 @@ class LPIPS:
             raise ValueError(msg)
         network = lpips_network(self.net, image.device, image.dtype, pretrained=self.pretrained)
         color = (len(image), 3, *image.shape[2:])
-        return network(image.expand(color), target.expand(color)).flatten()
+        return network(image.expand(color), reference.expand(color)).flatten()
 
 
 DISTANCES: Mapping[str, Distance] = MappingProxyType({"lpips": LPIPS(), "edges": edges, "l1": absolute, "l2": squared})

@@ -61,12 +61,12 @@ class MultiScale:
         check_count(self.smallest, name="smallest")
         check_non_negative(self.coarse_weight, name="coarse_weight")
 
-    def __call__(self, image: Tensor, target: Tensor, *, known: Tensor | None = None, seed: Seed = 0) -> Tensor:
-        """Compare every image with its target.
+    def __call__(self, image: Tensor, reference: Tensor, *, known: Tensor | None = None, seed: Seed = 0) -> Tensor:
+        """Compare every image with its reference.
 
         Args:
             image: Images `(n, C, H, W)`, zero where nothing is known.
-            target: What they should be, of the same shape, zero in the same places.
+            reference: What they should be, of the same shape, zero in the same places.
             known: 1 where a pixel is known, 0 elsewhere, broadcastable against the images; None if all of them are.
             seed: Of the noise in the unknown places, the same for all images of a batch.
 
@@ -78,16 +78,18 @@ class MultiScale:
         for _ in range(self.levels):
             if min(image.shape[-2:]) <= self.smallest:
                 break
-            total = total + self.distance(*_filled(image, target, known, generator))
-            image, target = avg_pool2d(image, 2), avg_pool2d(target, 2)
+            total = total + self.distance(*_filled(image, reference, known, generator))
+            image, reference = avg_pool2d(image, 2), avg_pool2d(reference, 2)
             known = None if known is None else avg_pool2d(known.to(image), 2)
-        return total + self.coarse_weight * absolute(image, target)
+        return total + self.coarse_weight * absolute(image, reference)
 
 
-def _filled(image: Tensor, target: Tensor, known: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _filled(
+    image: Tensor, reference: Tensor, known: Tensor | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Put the same noise into the holes of both."""
     if known is None:
-        return image, target
+        return image, reference
     draw = torch.randn(1, *image.shape[1:], generator=generator, device=generator.device).to(image)
     noise = (draw + 0.5) / 2
-    return torch.where(known == 0, noise, image), torch.where(known == 0, noise, target)
+    return torch.where(known == 0, noise, image), torch.where(known == 0, noise, reference)

@@ -107,11 +107,11 @@ class Perceptual(nn.Module):
         self.register_buffer("mean", torch.tensor(self.taps.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.taps.std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """Compare images with photos, both `(n, 3, H, W)` in [0, 1] with at least 32 pixels a side; a scalar."""
         check_image(image, name="image")
         with torch.no_grad():
-            wanted = self._look(target)
+            wanted = self._look(reference)
         distances = [
             weight * layer_distance(a, b, reduction=self.reduction)
             for weight, a, b in zip(self.taps.weights, wanted, self._look(image), strict=True)

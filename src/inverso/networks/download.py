@@ -18,7 +18,7 @@ from inverso.errors import InversoError
 from inverso.networks.files import refuse_text
 
 CHUNK = 1 << 20
-TIMEOUT = 30.0
+_TIMEOUT = 30.0
 
 
 def cache_folder() -> Path:
@@ -98,7 +98,7 @@ def _download(url: str, target: Path, digest: str | None, *, progress: bool) -> 
 def _transfer(url: str, stream: BinaryIO, *, name: str, progress: bool) -> None:
     from tqdm import tqdm  # noqa: PLC0415 - costs import time, and only downloads need it
 
-    with urlopen(url, timeout=TIMEOUT) as response:
+    with urlopen(url, timeout=_TIMEOUT) as response:
         length = response.headers.get("Content-Length")
         total = int(length) if length and length.isdigit() else None
         received = 0

@@ -15,7 +15,7 @@ from inverso.stages.base import Problem
 
 HIGHEST = 3
 """The largest ridge that is tried is 10^3 times the largest squared singular value: next to nothing is corrected."""
-CERTAINTY = 5.0
+_CERTAINTY = 5.0
 """With any one ridge, noise alone promises a gain above the threshold with a probability below exp(-5)."""
 
 
@@ -107,7 +107,7 @@ def estimate_risk(followed: Followed, noise: float, ridge: Tensor, scale: Tensor
     bound = 2 * noise**2 * followed.trace
     # Weighted squares of normal numbers: Laurent & Massart 2000, lemma 1. Here the weights are 2h - h^2, below 2h.
     largest = scale / (scale + ridge)
-    threshold = 4 * noise**2 * ((CERTAINTY * followed.probe).sqrt() + CERTAINTY * largest)
+    threshold = 4 * noise**2 * ((_CERTAINTY * followed.probe).sqrt() + _CERTAINTY * largest)
     return Risk(followed.left + bound, bound, threshold)
 
 

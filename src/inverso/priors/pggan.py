@@ -21,8 +21,8 @@ from inverso.priors.base import LatentPrior, draw_normal
 from inverso.types import Seed
 
 WIDTHS_1024 = (512, 512, 512, 512, 256, 128, 64, 32, 16)
-SLOPE = 0.2
-LAYOUTS = ("ptrblck", "gan-zoo")
+_SLOPE = 0.2
+_LAYOUTS = ("ptrblck", "gan-zoo")
 
 
 class PGGAN(LatentPrior):
@@ -79,8 +79,8 @@ class PGGAN(LatentPrior):
         if not 1 <= len(widths) <= 11:
             msg = f"widths must have 1 to 11 entries (images of side 4 to 4096), got {len(widths)}"
             raise ValueError(msg)
-        if layout not in LAYOUTS:
-            msg = f"layout must be one of {', '.join(map(repr, LAYOUTS))}, got {layout!r}"
+        if layout not in _LAYOUTS:
+            msg = f"layout must be one of {', '.join(map(repr, _LAYOUTS))}, got {layout!r}"
             raise ValueError(msg)
         _check_alpha(alpha, layout=layout, resolutions=len(widths))
         side = 4 * 2 ** (len(widths) - 1)
@@ -203,7 +203,7 @@ class _ScaledBlock(_ScaledLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features to features."""
-        return leaky_relu(super().forward(x), SLOPE)
+        return leaky_relu(super().forward(x), _SLOPE)
 
 
 class _Scale(nn.Module):
@@ -240,7 +240,7 @@ class _EqualizedNetwork(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents to images in [-1, 1]."""
-        x = leaky_relu(self.formatLayer(pixel_norm(z)), SLOPE)
+        x = leaky_relu(self.formatLayer(pixel_norm(z)), _SLOPE)
         x = pixel_norm(x.reshape(len(x), -1, 4, 4))
         x = _activate(self.groupScale0[0](x))
         previous = x
@@ -282,7 +282,7 @@ class _Weights(nn.Module):
 
 
 def _activate(x: Tensor) -> Tensor:
-    return pixel_norm(leaky_relu(x, SLOPE))
+    return pixel_norm(leaky_relu(x, _SLOPE))
 
 
 def _check_alpha(alpha: float, *, layout: str, resolutions: int) -> None:

@@ -19,7 +19,7 @@ from inverso.restorers.unet import UNetRestorer
 FAMILIES: Mapping[str, type[Restorer]] = {
     family.__name__: family for family in (UNetRestorer, MobileRestorer, XGANRestorer, RepairRestorer, SlidesRestorer)
 }
-QUANTIZED = "inverso-quantized"
+_QUANTIZED = "inverso-quantized"
 
 
 def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -64,7 +64,7 @@ def read_restorer(path: str | Path) -> Restorer:
     path = Path(path)
     contents = read_file(path)
     try:
-        if contents.metadata.get("format") == QUANTIZED:
+        if contents.metadata.get("format") == _QUANTIZED:
             packed = read_quantized(path)
             return build_network(packed.family, packed.config, packed.state, kind="restorer", families=FAMILIES)
         return build_from(contents, kind="restorer", families=FAMILIES)

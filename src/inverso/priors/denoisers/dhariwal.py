@@ -11,7 +11,7 @@ from inverso.priors.denoisers.embedding import sinusoids
 from inverso.priors.denoisers.song import UNetSizes
 
 EPS = 1e-5
-HEAD = 64
+_HEAD = 64
 
 
 class DhariwalUNet(nn.Module):
@@ -35,7 +35,7 @@ class DhariwalUNet(nn.Module):
     def __init__(self, sizes: UNetSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        style = BlockStyle(emb=sizes.emb, eps=EPS, scale_shift=True, project_resampled=False, head_channels=HEAD)
+        style = BlockStyle(emb=sizes.emb, eps=EPS, scale_shift=True, project_resampled=False, head_channels=_HEAD)
         width = sizes.model_channels
         # Layers draw their first weights from the global random state, which is put back.
         with torch.random.fork_rng(devices=[]):

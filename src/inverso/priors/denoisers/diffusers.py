@@ -15,9 +15,9 @@ from inverso.priors.denoisers.resampling import Sampling, Upsample, resampled
 
 DOWN_BLOCKS = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP_BLOCKS = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
-MAX_SCALES = 10
-MAX_LAYERS = 32
-MAX_WIDTH = 1 << 13
+_MAX_SCALES = 10
+_MAX_LAYERS = 32
+_MAX_WIDTH = 1 << 13
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,14 @@ class UNet2DSizes:
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "norm_num_groups"):
-            _bounded(getattr(self, name), name, MAX_WIDTH)
+            _bounded(getattr(self, name), name, _MAX_WIDTH)
         for name in ("attention_head_dim", "time_embedding_dim", "attn_norm_num_groups"):
             if getattr(self, name) is not None:
-                _bounded(getattr(self, name), name, MAX_WIDTH)
-        _bounded(self.layers_per_block, "layers_per_block", MAX_LAYERS)
-        _bounded(len(self.block_out_channels), "the length of block_out_channels", MAX_SCALES)
+                _bounded(getattr(self, name), name, _MAX_WIDTH)
+        _bounded(self.layers_per_block, "layers_per_block", _MAX_LAYERS)
+        _bounded(len(self.block_out_channels), "the length of block_out_channels", _MAX_SCALES)
         for width in self.block_out_channels:
-            _bounded(width, "each of block_out_channels", MAX_WIDTH)
+            _bounded(width, "each of block_out_channels", _MAX_WIDTH)
         check_positive(self.norm_eps, name="norm_eps")
         check_positive(self.mid_block_scale_factor, name="mid_block_scale_factor")
         allowed = {

@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, scaled_dot_product_att
 from inverso.priors.denoisers.resampling import Sampling
 
 GROUPS = 32
-LEAST_PER_GROUP = 4
+_LEAST_PER_GROUP = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,4 +175,4 @@ class FourierFeatures(nn.Module):
 
 def group_norm(width: int, *, eps: float) -> nn.GroupNorm:
     """Make a group norm of 32 groups, or of fewer where groups would have less than 4 channels."""
-    return nn.GroupNorm(min(GROUPS, width // LEAST_PER_GROUP), width, eps=eps)
+    return nn.GroupNorm(min(GROUPS, width // _LEAST_PER_GROUP), width, eps=eps)

@@ -13,9 +13,9 @@ from inverso.checks import check_count, check_seed
 from inverso.priors.padding import PaddedDenoiser
 
 CELL = 2
-SIGMA_DATA = 0.25
+_SIGMA_DATA = 0.25
 """Standard deviation of photos around middle gray, in the image's unit."""
-FREQUENCIES = 8
+_FREQUENCIES = 8
 MULTIPLE = 8
 
 
@@ -88,14 +88,14 @@ class PhotoDenoiser(PaddedDenoiser):
             msg = f"widths must be three numbers and blocks five, got {self.widths} and {self.blocks}"
             raise ValueError(msg)
         fine, middle, deep = self.widths
-        features = 2 * FREQUENCIES * 2
+        features = 2 * _FREQUENCIES * 2
 
         def line(width: int, count: int) -> nn.ModuleList:
             return nn.ModuleList(NoiseBlock(width, features) for _ in range(count))
 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(check_seed(seed))
-            self.level = nn.Sequential(nn.Linear(2 * FREQUENCIES, features), nn.SiLU(), nn.Linear(features, features))
+            self.level = nn.Sequential(nn.Linear(2 * _FREQUENCIES, features), nn.SiLU(), nn.Linear(features, features))
             self.enter = nn.Conv2d(channels * CELL**2, fine, 3, padding=1)
             self.down_fine, self.down_middle = line(fine, self.blocks[0]), line(middle, self.blocks[1])
             self.bottom = line(deep, self.blocks[2])
@@ -121,9 +121,9 @@ class PhotoDenoiser(PaddedDenoiser):
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Denoise images whose sides are multiples of 8, with noise levels `(n, 1, 1, 1)`."""
         u = x - 0.5
-        total = (sigma.square() + SIGMA_DATA**2).sqrt()
+        total = (sigma.square() + _SIGMA_DATA**2).sqrt()
         answer = self.network(u / total, sigma.flatten())
-        return 0.5 + (SIGMA_DATA / total) ** 2 * u + (SIGMA_DATA * sigma / total) * answer
+        return 0.5 + (_SIGMA_DATA / total) ** 2 * u + (_SIGMA_DATA * sigma / total) * answer
 
     def network(self, u: Tensor, sigma: Tensor) -> Tensor:
         """Compute F: images `(n, C, H, W)` whose sides are multiples of 8, noise levels `(n,)`."""
@@ -160,6 +160,6 @@ class PhotoDenoiser(PaddedDenoiser):
 
 
 def _waves(sigma: Tensor) -> Tensor:
-    """Describe noise levels `(n,)` by sines and cosines of their logarithm, `(n, 2 FREQUENCIES)`."""
-    turns = sigma.log()[:, None] * torch.linspace(0.1, 1.2, FREQUENCIES, dtype=sigma.dtype, device=sigma.device)
+    """Describe noise levels `(n,)` by sines and cosines of their logarithm, `(n, 2 _FREQUENCIES)`."""
+    turns = sigma.log()[:, None] * torch.linspace(0.1, 1.2, _FREQUENCIES, dtype=sigma.dtype, device=sigma.device)
     return torch.cat([turns.sin(), turns.cos()], dim=1)

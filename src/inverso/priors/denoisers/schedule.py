@@ -13,8 +13,8 @@ from inverso.checks import check_count, check_positive
 
 STEPS = 1000
 KINDS = ("linear", "scaled_linear", "squaredcos_cap_v2")
-MAX_STEPS = 100_000
-GREATEST_BETA = 0.999
+_MAX_STEPS = 100_000
+_GREATEST_BETA = 0.999
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         betas = torch.as_tensor(self.betas, dtype=torch.float64).flatten()
-        if not 2 <= len(betas) <= MAX_STEPS or not bool(((betas > 0) & (betas < 1)).all()):
-            msg = f"a schedule has 2 to {MAX_STEPS} betas in (0, 1), got {len(betas)} of them"
+        if not 2 <= len(betas) <= _MAX_STEPS or not bool(((betas > 0) & (betas < 1)).all()):
+            msg = f"a schedule has 2 to {_MAX_STEPS} betas in (0, 1), got {len(betas)} of them"
             raise ValueError(msg)
         kept = (1 - betas).cumprod(0)
         object.__setattr__(self, "betas", betas)
@@ -70,8 +70,8 @@ class Schedule:
         if kind not in KINDS:
             msg = f"the schedule must be one of {', '.join(KINDS)}, got {kind!r}"
             raise ValueError(msg)
-        if check_count(steps, name="steps", minimum=2) > MAX_STEPS:
-            msg = f"steps must be at most {MAX_STEPS}, got {steps}"
+        if check_count(steps, name="steps", minimum=2) > _MAX_STEPS:
+            msg = f"steps must be at most {_MAX_STEPS}, got {steps}"
             raise ValueError(msg)
         ends = (check_positive(first, name="the first beta"), check_positive(last, name="the last beta"))
         if kind == "linear":
@@ -79,7 +79,7 @@ class Schedule:
         if kind == "scaled_linear":
             return cls(torch.linspace(ends[0] ** 0.5, ends[1] ** 0.5, steps, dtype=torch.float64) ** 2)
         signal = [math.cos((t / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for t in range(steps + 1)]
-        return cls.of([min(1 - signal[t + 1] / signal[t], GREATEST_BETA) for t in range(steps)])
+        return cls.of([min(1 - signal[t + 1] / signal[t], _GREATEST_BETA) for t in range(steps)])
 
     @classmethod
     def of(cls, betas: Sequence[float]) -> Schedule:

@@ -14,12 +14,12 @@ from inverso.priors.denoisers.edm_blocks import Block, BlockStyle, Convolution, 
 from inverso.priors.denoisers.embedding import sinusoids
 
 EPS = 1e-6
-ROOT_HALF = 0.5**0.5
+_ROOT_HALF = 0.5**0.5
 Embedding = Literal["positional", "fourier"]
 Encoder = Literal["standard", "residual"]
-MAX_WIDTH = 1 << 13
-MAX_SCALES = 10
-MAX_BLOCKS = 32
+_MAX_WIDTH = 1 << 13
+_MAX_SCALES = 10
+_MAX_BLOCKS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +56,22 @@ class UNetSizes:
 
     def __post_init__(self) -> None:
         bounds = {
-            "img_resolution": (1, MAX_WIDTH),
-            "in_channels": (1, MAX_WIDTH),
-            "out_channels": (1, MAX_WIDTH),
-            "label_dim": (0, MAX_WIDTH),
-            "augment_dim": (0, MAX_WIDTH),
-            "model_channels": (4, MAX_WIDTH),
-            "channel_mult_emb": (1, MAX_BLOCKS),
-            "num_blocks": (1, MAX_BLOCKS),
+            "img_resolution": (1, _MAX_WIDTH),
+            "in_channels": (1, _MAX_WIDTH),
+            "out_channels": (1, _MAX_WIDTH),
+            "label_dim": (0, _MAX_WIDTH),
+            "augment_dim": (0, _MAX_WIDTH),
+            "model_channels": (4, _MAX_WIDTH),
+            "channel_mult_emb": (1, _MAX_BLOCKS),
+            "num_blocks": (1, _MAX_BLOCKS),
         }
         for name, (least, greatest) in bounds.items():
             _check(getattr(self, name), name, least, greatest)
-        _check(len(self.channel_mult), "the length of channel_mult", 1, MAX_SCALES)
+        _check(len(self.channel_mult), "the length of channel_mult", 1, _MAX_SCALES)
         for factor in self.channel_mult:
-            _check(factor, "each of channel_mult", 1, MAX_BLOCKS)
+            _check(factor, "each of channel_mult", 1, _MAX_BLOCKS)
         for side in self.attn_resolutions:
-            _check(side, "each of attn_resolutions", 1, MAX_WIDTH)
+            _check(side, "each of attn_resolutions", 1, _MAX_WIDTH)
 
     @property
     def emb(self) -> int:
@@ -106,13 +106,13 @@ class SongSizes(UNetSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.channel_mult_noise, "channel_mult_noise", 1, MAX_BLOCKS)
+        _check(self.channel_mult_noise, "channel_mult_noise", 1, _MAX_BLOCKS)
         for name, known in {"embedding_type": get_args(Embedding), "encoder_type": get_args(Encoder)}.items():
             if getattr(self, name) not in known:
                 msg = f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 raise ValueError(msg)
         taps = self.resample_filter
-        if not 1 <= len(taps) <= MAX_SCALES or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
+        if not 1 <= len(taps) <= _MAX_SCALES or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
             msg = f"resample_filter must be a few numbers that do not sum to 0, got {taps}"
             raise ValueError(msg)
 
@@ -137,7 +137,7 @@ class SongUNet(nn.Module):
     def __init__(self, sizes: SongSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        style = BlockStyle(emb=sizes.emb, eps=EPS, taps=sizes.resample_filter, scaled_by=ROOT_HALF)
+        style = BlockStyle(emb=sizes.emb, eps=EPS, taps=sizes.resample_filter, scaled_by=_ROOT_HALF)
         features = sizes.model_channels * sizes.channel_mult_noise
         # Layers draw their first weights from the global random state, which is put back.
         with torch.random.fork_rng(devices=[]):
@@ -200,7 +200,7 @@ class SongUNet(nn.Module):
         h = beside = x
         for name, block in self.enc.items():
             if name.endswith("_aux_residual"):
-                h = beside = (h + block(beside)) * ROOT_HALF
+                h = beside = (h + block(beside)) * _ROOT_HALF
                 skips[-1] = h
             else:
                 h = block(h, emb) if isinstance(block, Block) else block(h)

@@ -81,11 +81,11 @@ class LatentEncoder(nn.Module):
 
     def learn(self, image: Tensor) -> None:
         """Remember the prior by the image `(1, C, H, W)` that it makes of its first latent."""
-        self.thumbnail.copy_(shrunk(image))
+        self.thumbnail.copy_(_shrunk(image))
 
     def knows(self, image: Tensor) -> bool:
         """Tell whether the prior that makes this image of its first latent is its own."""
-        return bool((shrunk(image).to(self.thumbnail) - self.thumbnail).abs().max() <= ALIKE)
+        return bool((_shrunk(image).to(self.thumbnail) - self.thumbnail).abs().max() <= ALIKE)
 
     def extra_repr(self) -> str:
         """Say what it was built with."""
@@ -95,7 +95,7 @@ class LatentEncoder(nn.Module):
         return f"LatentEncoder({self.extra_repr()})"
 
 
-def shrunk(image: Tensor) -> Tensor:
+def _shrunk(image: Tensor) -> Tensor:
     """Make a thumbnail of an image `(1, C, H, W)`."""
     return F.adaptive_avg_pool2d(image.detach(), SMALLEST)[0]
 

@@ -17,7 +17,7 @@ Source = Literal["avgG", "netG"]
 STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
 # Blending this weak is what remains of a fade that has ended.
-NO_BLENDING = 1e-3
+_NO_BLENDING = 1e-3
 
 
 class BaseConfig:
@@ -105,7 +105,7 @@ def _setting(checkpoint: Mapping[str, Any], name: str, default: object) -> Any: 
 
 
 def _is_small(alpha: object) -> bool:
-    return isinstance(alpha, int | float) and 0 <= alpha < NO_BLENDING
+    return isinstance(alpha, int | float) and 0 <= alpha < _NO_BLENDING
 
 
 def _warn_if_conditional(checkpoint: Mapping[str, Any]) -> None:

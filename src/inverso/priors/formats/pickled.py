@@ -24,10 +24,10 @@ from inverso.priors.formats.pickled_tensors import (
 from inverso.priors.formats.unpickler import Name, as_key, read_pickle
 
 # A network of 1024 px has about 100 modules; names are short, and so are the sets and texts among its settings.
-MAX_DEPTH = 16
-MAX_MODULES = 2000
-MAX_ENTRIES = 1000
-MAX_NAME = 200
+_MAX_DEPTH = 16
+_MAX_MODULES = 2000
+_MAX_ENTRIES = 1000
+_MAX_NAME = 200
 SCALARS = {"f2": 2, "f4": 4, "f8": 8, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 1, "u2": 2, "u4": 4, "u8": 8, "b1": 1}
 
 
@@ -106,8 +106,8 @@ class PickledModule:
         if type(found) is not dict:
             msg = f"a module has no dictionary {name}"
             raise ValueError(msg)
-        if len(found) > MAX_ENTRIES or any(type(key) is not str or len(key) > MAX_NAME for key in found):
-            msg = f"a module has more than {MAX_ENTRIES} entries in {name}, or one with an impossible name"
+        if len(found) > _MAX_ENTRIES or any(type(key) is not str or len(key) > _MAX_NAME for key in found):
+            msg = f"a module has more than {_MAX_ENTRIES} entries in {name}, or one with an impossible name"
             raise ValueError(msg)
         return found
 
@@ -128,8 +128,8 @@ class PickledModule:
             yield prefix, module
             inside = [(f"{prefix}{name}.", child) for name, child in module.entries("_modules").items()]
             waiting.extend((name, child) for name, child in reversed(inside) if child is not None)
-            if visited + len(waiting) > MAX_MODULES or prefix.count(".") > MAX_DEPTH:
-                msg = f"its modules are more than {MAX_MODULES}, or lie more than {MAX_DEPTH} deep in each other"
+            if visited + len(waiting) > _MAX_MODULES or prefix.count(".") > _MAX_DEPTH:
+                msg = f"its modules are more than {_MAX_MODULES}, or lie more than {_MAX_DEPTH} deep in each other"
                 raise ValueError(msg)
 
     def state_dict(self, *, max_bytes: int) -> dict[str, Tensor]:
@@ -205,8 +205,8 @@ def _empty() -> dict[str | int, Any]:
 
 
 def _set(items: object = ()) -> set[str | int]:
-    if not isinstance(items, list | tuple) or len(items) > MAX_ENTRIES:
-        msg = f"a set is made of other than a list of up to {MAX_ENTRIES} entries"
+    if not isinstance(items, list | tuple) or len(items) > _MAX_ENTRIES:
+        msg = f"a set is made of other than a list of up to {_MAX_ENTRIES} entries"
         raise ValueError(msg)
     return set(map(as_key, items))
 
@@ -228,8 +228,8 @@ def _array(*_: object) -> PickledArray:
 
 
 def _encode(text: object, codec: object = "latin1") -> bytes:
-    if type(text) is not str or len(text) > MAX_ENTRIES or codec not in ("latin1", "latin-1"):
-        msg = f"bytes are spelled in another way than as up to {MAX_ENTRIES} letters of latin1"
+    if type(text) is not str or len(text) > _MAX_ENTRIES or codec not in ("latin1", "latin-1"):
+        msg = f"bytes are spelled in another way than as up to {_MAX_ENTRIES} letters of latin1"
         raise ValueError(msg)
     return text.encode("latin1")
 

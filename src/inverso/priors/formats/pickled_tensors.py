@@ -16,11 +16,11 @@ from torch import Tensor
 from inverso.priors.formats.unpickler import Name, read_pickle
 
 TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-TORCH_PROTOCOL = 1001
-MAX_HEADER = 4096
-MAX_HEADER_STEPS = 100
+_TORCH_PROTOCOL = 1001
+_MAX_HEADER = 4096
+_MAX_HEADER_STEPS = 100
 MAX_DIMS = 8
-STORAGES = {
+_STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
     "HalfStorage": torch.float16,
@@ -113,11 +113,11 @@ def _read_storage(data: memoryview) -> Storage:
     parts, end = [], 0
     for _ in range(5):
         part, end = read_pickle(
-            data[:MAX_HEADER], _STORAGE_CALLS, start=end, max_steps=MAX_HEADER_STEPS, persistent=_refer
+            data[:_MAX_HEADER], _STORAGE_CALLS, start=end, max_steps=_MAX_HEADER_STEPS, persistent=_refer
         )
         parts.append(part)
     magic, protocol, _, reference, keys = parts
-    if magic != int.from_bytes(TORCH_MAGIC[2:-1], "little") or protocol != TORCH_PROTOCOL:
+    if magic != int.from_bytes(TORCH_MAGIC[2:-1], "little") or protocol != _TORCH_PROTOCOL:
         msg = "a storage is not in the format of torch.save"
         raise ValueError(msg)
     if type(reference) is not _Reference or keys != [reference.key]:
@@ -152,7 +152,7 @@ def _refer(identity: object) -> _Reference:
     ):
         msg = "a storage is referred to in an unknown way"
         raise ValueError(msg)
-    return _Reference(key, STORAGES[kind.name], count)
+    return _Reference(key, _STORAGES[kind.name], count)
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> PickledTensor:  # noqa: ANN401
@@ -173,4 +173,4 @@ def _refuse_storage(*_: object) -> object:
     raise ValueError(msg)
 
 
-_STORAGE_CALLS = {Name("torch", kind): _refuse_storage for kind in STORAGES}
+_STORAGE_CALLS = {Name("torch", kind): _refuse_storage for kind in _STORAGES}

@@ -15,12 +15,12 @@ from inverso.priors.stylegan2.sizes import read_sizes
 from inverso.priors.stylegan2.synthesis import MAPPING_RATE
 
 # The settings that modules keep among their attributes, and the values of them that are computed here.
-SUPPORTED: Mapping[str, tuple[object, ...]] = {
+_SUPPORTED: Mapping[str, tuple[object, ...]] = {
     "architecture": ("skip",),
     "activation": ("lrelu", "linear"),
     "use_noise": (True,),
 }
-STYLEGAN3_CLAMP = 256
+_STYLEGAN3_CLAMP = 256
 
 
 def build_stylegan2(data: object, *, max_bytes: int) -> StyleGAN2:
@@ -55,7 +55,7 @@ def build_stylegan2(data: object, *, max_bytes: int) -> StyleGAN2:
 
 def _check_settings(generator: PickledModule) -> None:
     for prefix, module in generator.walk():
-        for name, values in SUPPORTED.items():
+        for name, values in _SUPPORTED.items():
             found = module.attributes.get(name, values[0])
             if found not in values:
                 msg = f"its {prefix}{name} is {_shown(found)}, of which only {values[0]!r} is supported"
@@ -89,7 +89,7 @@ def _clamp(generator: PickledModule) -> float | None:
     if "conv_clamp" in nested or "conv_clamp" in settings:
         return _number(nested.get("conv_clamp", settings.get("conv_clamp")))
     # The stylegan3 repository has another default, and is told by settings that are not nested.
-    return STYLEGAN3_CLAMP if "fused_modconv_default" in settings or "channel_base" in settings else None
+    return _STYLEGAN3_CLAMP if "fused_modconv_default" in settings or "channel_base" in settings else None
 
 
 def _settings(value: object) -> Mapping[str, Any]:

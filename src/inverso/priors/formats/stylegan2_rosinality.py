@@ -14,10 +14,10 @@ from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.stylegan2.sizes import SIDES
 
 SOURCES = ("g_ema", "g")
-NOISE_SEED = 0
+_NOISE_SEED = 0
 
 # Blur kernels are constants of the network.
-CONSTANTS = (".blur.kernel", ".upsample.kernel")
+_CONSTANTS = (".blur.kernel", ".upsample.kernel")
 
 
 def is_checkpoint(data: Mapping[str, Any]) -> bool:
@@ -42,7 +42,7 @@ def read_rosinality(checkpoint: Mapping[str, Any]) -> StyleGAN2:
     """
     generator = _generator(checkpoint)
     renamed = {
-        _translate(name): value for name, value in tensors(generator or {}).items() if not name.endswith(CONSTANTS)
+        _translate(name): value for name, value in tensors(generator or {}).items() if not name.endswith(_CONSTANTS)
     }
     state = {name: _reshaped(name, value) for name, value in renamed.items()}
     mean = checkpoint.get("latent_avg")
@@ -53,7 +53,7 @@ def read_rosinality(checkpoint: Mapping[str, Any]) -> StyleGAN2:
 
 def _drawn_noise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Draw a noise map for each layer."""
-    generator = torch.Generator().manual_seed(NOISE_SEED)
+    generator = torch.Generator().manual_seed(_NOISE_SEED)
     names = [name for name in state if name.endswith(".noise_strength")]
     sides = {name: int(found[1]) for name in names if (found := re.match(r"synthesis\.b(\d{1,4})\.", name))}
     return {

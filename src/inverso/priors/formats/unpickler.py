@@ -22,8 +22,8 @@ from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
 # A network of 1024 px takes about 50,000 instructions, and its longest text, the source of its classes, 100 kB.
 MAX_STEPS = 300_000
 MAX_TEXT = 1 << 22
-MAX_LINE = 1000
-MAX_KEY = 1 << 31
+_MAX_LINE = 1000
+_MAX_KEY = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ class _Machine:
         end = self.position
         while end < len(self.data) and self.data[end] != 0x0A:
             end += 1
-            if end - self.position > MAX_LINE:
-                self.refuse(f"it names something with more than {MAX_LINE} letters")
+            if end - self.position > _MAX_LINE:
+                self.refuse(f"it names something with more than {_MAX_LINE} letters")
         text = str(self.take(end - self.position), "utf-8")
         self.take(1)
         return text
@@ -285,7 +285,7 @@ def as_key(key: object) -> str | int:
     Raises:
         ValueError: The key is something else.
     """
-    if type(key) is str or (type(key) is int and abs(key) <= MAX_KEY):
+    if type(key) is str or (type(key) is int and abs(key) <= _MAX_KEY):
         return key
     msg = f"a key is a {type(key).__name__}, where text was expected"
     raise ValueError(msg)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from inverso.priors.base import draw_normal
 
 BLOCKS = 3
-BORDER = 5
+_BORDER = 5
 """Pixels that five unpadded 3x3 layers take off each side."""
 
 
@@ -38,7 +38,7 @@ class ScaleGenerator(nn.Module):
 
     def forward(self, noise: Tensor, below: Tensor) -> Tensor:
         """Map scaled noise `(n, 1 or C, h, w)` and the image below `(n, C, h, w)`, in [-1, 1], to a finer image."""
-        x = F.pad(noise + below, (BORDER,) * 4)
+        x = F.pad(noise + below, (_BORDER,) * 4)
         details: Tensor = self.tail(self.body(self.head(x)))
         return details + below
 

@@ -19,7 +19,7 @@ Space: TypeAlias = Literal["z", "w", "w+", "w++"]
 """Where latents live: Gaussian, one style, one style per row, one style per row and filter."""
 
 SPACES: tuple[str, ...] = get_args(Space)
-MEAN_SAMPLES = 10_000
+_MEAN_SAMPLES = 10_000
 
 
 class StyleGAN2(StylePrior):
@@ -248,7 +248,7 @@ class StyleGAN2(StylePrior):
         between = (1,) * (len(self.latent_shape) - 1)
         return w.reshape(n, *between, self.w_dim).expand(n, *self.latent_shape).contiguous()
 
-    def estimate_mean_w(self, samples: int = MEAN_SAMPLES, *, seed: Seed = 0) -> Tensor:
+    def estimate_mean_w(self, samples: int = _MEAN_SAMPLES, *, seed: Seed = 0) -> Tensor:
         """Average the styles of random latents, for networks that come without `mean_w`.
 
         Args:
