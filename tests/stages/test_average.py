@@ -6,10 +6,12 @@ import torch
 import inverso
 from inverso.errors import InversoError
 from inverso.operators import RandomMask
+from inverso.priors import WrappedDenoiser
 from inverso.stages import (
     CSGM,
     Average,
     BackProject,
+    Diffusion,
     ImageAdaptive,
     InterruptedStage,
     Need,
@@ -168,3 +170,13 @@ class TestNeeds:
 
         with pytest.raises(InversoError, match="no image"):
             solved(Average((Idle(),)))
+
+
+def test_the_spread_of_draws_is_widened_by_the_factor_of_the_denoiser():
+    A = RandomMask(0.5)
+    y = A(torch.full((1, 1, 6, 6), 0.5))
+    D = WrappedDenoiser(lambda x, _: 0.9 * x + 0.05, channels=1, sigma_range=(0.001, 1.0))
+    plain = inverso.solve(y, A, D, Diffusion(passes=2), starts=3, progress=False).uncertainty
+    D.calibration = 2.5
+    wide = inverso.solve(y, A, D, Diffusion(passes=2), starts=3, progress=False).uncertainty
+    torch.testing.assert_close(wide, 2.5 * plain)

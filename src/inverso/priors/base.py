@@ -200,6 +200,9 @@ class Denoiser(nn.Module):
             for sigma, error in sorted((errors or {}).items())
         }
 
+    calibration: float = 1.0
+    """Factor by which the spread of images drawn with it is too small, fitted on photos; see `Diffusion`."""
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Remove noise.
 

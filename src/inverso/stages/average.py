@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -98,12 +99,12 @@ class Average(Stage):
         except (NonFiniteLossError, InterruptedStage) as stop:
             # One start that broke off is worth less than the mean of those that did not.
             if done:
-                stop.failure.state = self._mean(state, done, began)
+                stop.failure.state = self._mean(problem, state, done, began)
             raise
         except KeyboardInterrupt as stop:
-            rescued = self._mean(state, done, began) if done else state
+            rescued = self._mean(problem, state, done, began) if done else state
             raise InterruptedStage(StageFailure(self.name, len(done), float("nan"), rescued)) from stop
-        return self._mean(state, done, began)
+        return self._mean(problem, state, done, began)
 
     def _run(self, problem: Problem, state: State) -> tuple[Tensor, tuple[StageRecord, ...]]:
         """Run the stages once; of what they leave, adapted weights would be too much to keep for every start."""
@@ -114,7 +115,9 @@ class Average(Stage):
             raise InversoError(msg)
         return state.image, state.trace
 
-    def _mean(self, state: State, done: Sequence[tuple[Tensor, tuple[StageRecord, ...]]], began: float) -> State:
+    def _mean(
+        self, problem: Problem, state: State, done: Sequence[tuple[Tensor, tuple[StageRecord, ...]]], began: float
+    ) -> State:
         """Average the starts that are done."""
         answers = torch.stack([image for image, _ in done])
         records = tuple(record for _, trace in done for record in trace)
@@ -128,7 +131,10 @@ class Average(Stage):
             of,
             records,
         )
-        return state.following(record, spread=answers.std(dim=0) if len(done) > 1 else None)
+        if len(done) == 1:
+            return state.following(record)
+        factor = math.prod(stage.widening(problem) for stage in self.stages)
+        return state.following(record, spread=factor * answers.std(dim=0))
 
 
 def _counting(report: Report, which: str) -> Callable[[str, int, int, float], None]:

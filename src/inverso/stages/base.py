@@ -260,6 +260,10 @@ class Stage(ABC):
         """Whether another seed gives another answer, so that averaging over seeds makes sense."""
         return False
 
+    def widening(self, problem: Problem) -> float:  # noqa: ARG002 - subclasses look at it
+        """Give the factor by which the spread of its answers over seeds is too small."""
+        return 1.0
+
     def missing(self, prior: AnyPrior | None) -> str | None:  # noqa: ARG002 - subclasses look at it
         """Say why it cannot run with a prior, for want of a package or of weights that fit, or None."""
         return None

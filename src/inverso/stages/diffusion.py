@@ -168,6 +168,10 @@ class Diffusion(Stage):
         first = min(FIRST, high) if self.first is None else self.first
         return falling(max(first, last), last, self.passes)
 
+    def widening(self, problem: Problem) -> float:
+        """Give the factor that was fitted for the denoiser, so that intervals hold what they promise."""
+        return problem.need(Need.DENOISER).calibration
+
     def __call__(self, problem: Problem, state: State) -> State:
         """Draw an answer for every image of the batch."""
         noise, levels = NoiseSource(problem), self.schedule(problem)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_seed
+from inverso.checks import check_count, check_positive, check_seed
 from inverso.priors.padding import PaddedDenoiser
 
 CELL = 2
@@ -55,6 +55,7 @@ class PhotoDenoiser(PaddedDenoiser):
         sigma_range: Smallest and largest noise the network was trained for, in the image's unit.
         errors: Root mean square error of its answer at some noise levels, as measured on photos that it has not seen;
             the levels are numbers, or text as files hold them.
+        calibration: Factor by which the spread of images drawn with it is too small.
         seed: Of the first weights.
 
     Raises:
@@ -77,11 +78,13 @@ class PhotoDenoiser(PaddedDenoiser):
         blocks: Sequence[int] = (1, 2, 2, 2, 2),
         sigma_range: tuple[float, float] = (0.002, 2.0),
         errors: Mapping[float, float] | Mapping[str, float] | None = None,
+        calibration: float = 1.0,
         seed: int = 0,
     ) -> None:
         measured = {float(level): error for level, error in (errors or {}).items()}
         low, high = sigma_range
         super().__init__(channels=channels, sigma_range=(low, high), errors=measured, multiple=MULTIPLE)
+        self.calibration = check_positive(calibration, name="calibration")
         self.widths = tuple(check_count(width, name="widths") for width in widths)
         self.blocks = tuple(check_count(count, name="blocks", minimum=0) for count in blocks)
         if len(self.widths) != 3 or len(self.blocks) != 5:
@@ -115,6 +118,7 @@ class PhotoDenoiser(PaddedDenoiser):
             "widths": list(self.widths),
             "blocks": list(self.blocks),
             "sigma_range": list(self.sigma_range),
+            "calibration": self.calibration,
             "errors": {str(sigma): error for sigma, error in self.errors.items()},
         }
 
