@@ -158,15 +158,15 @@ class TestFFTMask:
 
     @pytest.mark.parametrize("ratio", [0, -0.3, 1.01, 30])
     def test_ratios_outside_0_to_1_are_refused(self, ratio):
-        with pytest.raises(ValueError, match=rf"ratio must lie in \(0, 1\], got {ratio}"):
+        with pytest.raises(ValueError, match=rf"keep must lie in \(0, 1\], got {ratio}"):
             FFTMask(ratio)
 
     def test_a_ratio_that_is_no_number_is_refused(self):
-        with pytest.raises(TypeError, match=r"ratio must be a number in \(0, 1\], got '0.3' \(str\)"):
+        with pytest.raises(TypeError, match=r"keep must be a number in \(0, 1\], got '0.3' \(str\)"):
             FFTMask("0.3")
 
     def test_a_ratio_that_is_not_finite_is_refused(self):
-        with pytest.raises(ValueError, match=r"ratio must be a number in \(0, 1\], got nan"):
+        with pytest.raises(ValueError, match=r"keep must be a number in \(0, 1\], got nan"):
             FFTMask(float("nan"))
 
     def test_unknown_densities_are_refused(self):

@@ -86,7 +86,6 @@ VALUES = {
     "density": st.sampled_from(["uniform", "gaussian"]),
     "fill": st.sampled_from(["white", "color"]),
     "keep": numbers,
-    "ratio": numbers,
     "m": st.integers(1, 9999),
     "seed": seeds,
 }
@@ -141,7 +140,7 @@ def test_any_text_is_read_or_refused_in_one_line(text):
         ("fft:0.3,symmetric=perhaps", "symmetric must be true or false, got 'perhaps'"),
         (
             "fft:0.3,sede=1",
-            "operator 'fft:0.3,sede=1' has no argument 'sede'; it takes ratio, density, symmetric, seed",
+            "operator 'fft:0.3,sede=1' has no argument 'sede'; it takes keep, density, symmetric, seed",
         ),
         ("identity:1", "operator 'identity:1' has one argument too many: '1'; it takes none"),
         ("mask:0.4,keep=0.5", "has keep twice"),
@@ -158,8 +157,8 @@ def test_what_cannot_be_read_is_refused(text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fft:2", r"operator 'fft:2.0': ratio must lie in \(0, 1\], got 2.0"),
-        ("fft:nan", "operator 'fft:nan': ratio must be"),
+        ("fft:2", r"operator 'fft:2.0': keep must lie in \(0, 1\], got 2.0"),
+        ("fft:nan", "operator 'fft:nan': keep must be"),
         ("blur:8,3", "operator 'blur:8,3.0': .*odd"),
         ("bicubic:64", "operator 'bicubic:64': "),
         ("mask:0.5@gaussian:9", "gaussian measures no picture, so nothing can follow it"),

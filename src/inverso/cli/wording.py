@@ -15,7 +15,7 @@ _OPTIONS = {
     "starts": "--starts",
 }
 _NAMES = "|".join(_OPTIONS)
-# Longer forms first. What stands in an operator's own parentheses, FFTMask(ratio=0.3), is none of these names.
+# Longer forms first. What stands in an operator's own parentheses, FFTMask(keep=0.3), is none of these names.
 _RULES = (
     (re.compile(r"inverso\.(?:priors|restorers)\.load\('([^']+)'\)"), r"--prior \1"),
     (re.compile(rf"\bas ({_NAMES})=(?!\w)"), lambda match: f"by {_OPTIONS[match[1]]}"),

@@ -254,22 +254,22 @@ class FFTMask(FrequencySampling):
     inverse transform.
 
     Args:
-        ratio: Share of the frequencies sampled, in (0, 1]; `round(ratio H W)` of them, within one if `symmetric`.
-        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `ratio
+        keep: Share of the frequencies sampled, in (0, 1]; `round(keep H W)` of them, within one if `symmetric`.
+        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `keep
             / 2` of the largest frequency per axis.
-        symmetric: Sample conjugate partners together. Without it a ratio r knows about `1 - (1 - r)^2` of the image.
+        symmetric: Sample conjugate partners together. Without it a share r knows about `1 - (1 - r)^2` of the image.
         seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its
             own.
 
     Raises:
-        ValueError: ratio lies outside (0, 1], or the density is unknown.
+        ValueError: keep lies outside (0, 1], or the density is unknown.
 
     Example:
         >>> import torch
         >>> from inverso.operators import FFTMask
         >>> A = FFTMask(0.3)
         >>> A
-        FFTMask(ratio=0.3, density='uniform', symmetric=False, seed=0)
+        FFTMask(keep=0.3, density='uniform', symmetric=False, seed=0)
         >>> round(A.known_fraction((3, 64, 64)), 2)
         0.51
         >>> y = A(torch.rand(1, 3, 64, 64, dtype=torch.float64))
@@ -277,13 +277,13 @@ class FFTMask(FrequencySampling):
         True
     """
 
-    ratio: float
+    keep: float
     density: Density = field(default="uniform", kw_only=True)
     symmetric: bool = field(default=False, kw_only=True)
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_fraction(self.ratio, name="ratio")
+        check_fraction(self.keep, name="keep")
         if self.density not in {"uniform", "gaussian"}:
             msg = f"density must be 'uniform' or 'gaussian', got {self.density!r}"
             raise ValueError(msg)
@@ -300,11 +300,11 @@ class FFTMask(FrequencySampling):
 
     def _draw(self, image_shape: ImageShape, seed: int) -> Tensor:
         _, height, width = image_shape
-        count = max(1, round(self.ratio * height * width))
+        count = max(1, round(self.keep * height * width))
         weight = torch.zeros(height, width, dtype=torch.float64, device="cpu")
         if self.density == "gaussian":
             rows, columns = (torch.fft.fftfreq(side, dtype=torch.float64, device="cpu") for side in (height, width))
-            weight = -2 * (2 / self.ratio) ** 2 * (rows[:, None].square() + columns[None, :].square())
+            weight = -2 * (2 / self.keep) ** 2 * (rows[:, None].square() + columns[None, :].square())
         weight[0, 0] = torch.inf
         if not self.symmetric:
             return draw_pattern(weight, count, seed)

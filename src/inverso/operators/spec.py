@@ -133,7 +133,7 @@ OPERATORS: Mapping[str, Entry] = {
     "fft": Entry(
         "FFTMask",
         {
-            "ratio": Parameter(_number, "a number in (0, 1]", required=True),
+            "keep": Parameter(_number, "a number in (0, 1]", required=True),
             "density": Parameter(_choice("uniform", "gaussian"), "uniform or gaussian"),
             "symmetric": Parameter(_switch, "true or false"),
             "seed": _SEED,
@@ -271,8 +271,8 @@ def parse_operator(text: str) -> OperatorSpec:
 
     Example:
         >>> from inverso.operators.spec import parse_operator
-        >>> parse_operator("fft:ratio=0.30,symmetric=yes").build()
-        FFTMask(ratio=0.3, density='uniform', symmetric=True, seed=0)
+        >>> parse_operator("fft:keep=0.30,symmetric=yes").build()
+        FFTMask(keep=0.3, density='uniform', symmetric=True, seed=0)
         >>> str(parse_operator("bicubic:scale=2 @ mask:0.5"))
         'bicubic:2@mask:0.5'
     """
