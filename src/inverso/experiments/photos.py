@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inverso.checks import check_count
+from inverso.images.folders import pictures_in
 from inverso.images.io import load_image
 
 TUNING_PHOTOS = 4
@@ -155,7 +156,4 @@ def list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         msg = f"the photos must be in a folder, and {folder} is none"
         raise ValueError(msg)
-    from PIL import Image  # noqa: PLC0415
-
-    suffixes = Image.registered_extensions()
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    return pictures_in(folder, below=True)

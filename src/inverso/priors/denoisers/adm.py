@@ -15,6 +15,7 @@ from inverso.checks import check_count
 from inverso.networks.files import adopt
 from inverso.priors.denoisers.embedding import sinusoids
 from inverso.priors.denoisers.resampling import Sampling, Upsample, resampled
+from inverso.random import fork_rng
 
 GROUPS = 32
 USUAL_HEAD = 64
@@ -107,7 +108,7 @@ class ADMUNet(nn.Module):
         self.sizes = sizes
         width = sizes.width
         # Layers draw their first weights from the global random state, which is put back.
-        with torch.random.fork_rng(devices=[]):
+        with fork_rng():
             self.time_embed = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, 4 * width))
             self.input_blocks = nn.ModuleList([_Block([nn.Conv2d(sizes.channels, width, 3, padding=1)])])
             skips = [width]

@@ -9,6 +9,7 @@ from torch.nn.functional import silu
 from inverso.priors.denoisers.edm_blocks import Block, BlockStyle, Convolution, group_norm
 from inverso.priors.denoisers.embedding import sinusoids
 from inverso.priors.denoisers.song import UNetSizes
+from inverso.random import fork_rng
 
 EPS = 1e-5
 _HEAD = 64
@@ -38,7 +39,7 @@ class DhariwalUNet(nn.Module):
         style = BlockStyle(emb=sizes.emb, eps=EPS, scale_shift=True, project_resampled=False, head_channels=_HEAD)
         width = sizes.model_channels
         # Layers draw their first weights from the global random state, which is put back.
-        with torch.random.fork_rng(devices=[]):
+        with fork_rng():
             if sizes.augment_dim:
                 self.map_augment = nn.Linear(sizes.augment_dim, width, bias=False)
             self.map_layer0, self.map_layer1 = nn.Linear(width, sizes.emb), nn.Linear(sizes.emb, sizes.emb)

@@ -12,6 +12,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention, silu
 from inverso.checks import check_count, check_positive
 from inverso.priors.denoisers.embedding import sinusoids
 from inverso.priors.denoisers.resampling import Sampling, Upsample, resampled
+from inverso.random import fork_rng
 
 DOWN_BLOCKS = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP_BLOCKS = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
@@ -122,7 +123,7 @@ class UNet2D(nn.Module):
         widths = sizes.block_out_channels
         emb = sizes.time_embedding_dim or 4 * widths[0]
         # Layers draw their first weights from the global random state, which is put back.
-        with torch.random.fork_rng(devices=[]):
+        with fork_rng():
             self.time_embedding = nn.ModuleDict(
                 {"linear_1": nn.Linear(widths[0], emb), "linear_2": nn.Linear(emb, emb)}
             )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inverso.checks import check_count, check_positive
 from inverso.networks.files import adopt
 from inverso.priors.padding import PaddedDenoiser, errors_of
+from inverso.random import fork_rng
 
 DILATIONS = (1, 2, 3, 4, 3, 2, 1)
 LEVELS = 25
@@ -219,7 +220,7 @@ def row(
     widths = [inputs, *[width] * (check_count(depth, name="depth", minimum=2) - 1), outputs]
     layers: list[nn.Module] = []
     # Layers draw their first weights from the global random state, which is put back.
-    with torch.random.fork_rng(devices=[]):
+    with fork_rng():
         for k, (narrow, wide) in enumerate(pairwise(widths)):
             dilation = 1 if dilations is None else dilations[k]
             layers.append(nn.Conv2d(narrow, wide, 3, padding=dilation, dilation=dilation))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inverso.checks import check_count
 from inverso.networks.files import adopt
 from inverso.priors.padding import PaddedDenoiser, errors_of
+from inverso.random import fork_rng
 
 WIDTHS = (64, 128, 256, 512)
 GREATEST_SIGMA = 50 / 255
@@ -69,7 +70,7 @@ class DRUNet(PaddedDenoiser):
             return nn.Sequential(nn.ConvTranspose2d(wider, width, 2, stride=2, bias=bias), *residual(width))
 
         # Layers draw their first weights from the global random state, which is put back.
-        with torch.random.fork_rng(devices=[]):
+        with fork_rng():
             self.m_head = nn.Conv2d(channels + 1, w1, 3, padding=1, bias=bias)
             self.m_down1, self.m_down2, self.m_down3 = down(w1, w2), down(w2, w3), down(w3, w4)
             self.m_body = nn.Sequential(*residual(w4))

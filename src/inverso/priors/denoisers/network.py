@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inverso.checks import check_count, check_positive, check_seed
 from inverso.priors.padding import PaddedDenoiser
+from inverso.random import fork_rng
 
 CELL = 2
 _SIGMA_DATA = 0.25
@@ -96,8 +97,7 @@ class PhotoDenoiser(PaddedDenoiser):
         def line(width: int, count: int) -> nn.ModuleList:
             return nn.ModuleList(NoiseBlock(width, features) for _ in range(count))
 
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(check_seed(seed))
+        with fork_rng(check_seed(seed)):
             self.level = nn.Sequential(nn.Linear(2 * _FREQUENCIES, features), nn.SiLU(), nn.Linear(features, features))
             self.enter = nn.Conv2d(channels * CELL**2, fine, 3, padding=1)
             self.down_fine, self.down_middle = line(fine, self.blocks[0]), line(middle, self.blocks[1])

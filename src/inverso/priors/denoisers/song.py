@@ -12,6 +12,7 @@ from torch.nn.functional import silu
 from inverso.checks import check_count
 from inverso.priors.denoisers.edm_blocks import Block, BlockStyle, Convolution, FourierFeatures, group_norm
 from inverso.priors.denoisers.embedding import sinusoids
+from inverso.random import fork_rng
 
 EPS = 1e-6
 _ROOT_HALF = 0.5**0.5
@@ -140,7 +141,7 @@ class SongUNet(nn.Module):
         style = BlockStyle(emb=sizes.emb, eps=EPS, taps=sizes.resample_filter, scaled_by=_ROOT_HALF)
         features = sizes.model_channels * sizes.channel_mult_noise
         # Layers draw their first weights from the global random state, which is put back.
-        with torch.random.fork_rng(devices=[]):
+        with fork_rng():
             if sizes.embedding_type == "fourier":
                 self.map_noise = FourierFeatures(features)
             if sizes.label_dim:

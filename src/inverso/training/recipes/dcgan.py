@@ -27,6 +27,7 @@ from inverso.losses.adversarial import (
 from inverso.metrics import psnr
 from inverso.operators import Identity
 from inverso.priors import DCGAN, load, save_prior
+from inverso.random import fork_rng
 from inverso.solver import solve
 from inverso.stages import CSGM
 from inverso.training.augmentation import random_shift
@@ -111,8 +112,7 @@ class DCGANTraining(Training):
         self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
         depth = int(math.log2(recipe.size // 4))
         generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=depth, seed=recipe.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(recipe.seed)
+        with fork_rng(recipe.seed):
             critic = Critic(size=recipe.size, width=recipe.width, outputs=1, minibatch_deviation=True)
             encoder = Critic(size=recipe.size, width=recipe.width, outputs=2 * recipe.latent_dim, normalize=True)
         self.average = self.add_average(generator)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inverso.checks import check_count, check_non_negative, check_positive, check_seed
 from inverso.images import save_image
+from inverso.images.gray import to_gray
 from inverso.images.patches import PhotoPatches, middle
 from inverso.priors import load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
@@ -26,7 +27,6 @@ NOISE, GRAY, VALIDATION = 4, 5, 6
 BINS = 24
 USUAL = 0.75
 CROP = 256
-LUMA = (0.299, 0.587, 0.114)
 MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
 
 
@@ -221,5 +221,5 @@ class DenoiserTraining(Training):
 
 def _some_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
     chosen = torch.rand(len(x), generator=generator) < share
-    gray = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None].expand_as(x)
+    gray = to_gray(x).expand_as(x)
     return torch.where(chosen[:, None, None, None], gray, x)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from inverso.losses.data import (
 from inverso.losses.perceptual import Perceptual
 from inverso.losses.regularizers import binarizing, clip_weights
 from inverso.metrics import psnr, ssim
+from inverso.random import fork_rng
 from inverso.restorers import save_restorer
 from inverso.training.adversary import Adversary
 from inverso.training.base import Training, update_average
@@ -64,7 +63,7 @@ class RestorerTraining(Training):
     def step(self, step: int) -> dict[str, float]:
         """Train on one batch."""
         target, y, known = self._batch(step)
-        with _randomness(self.random(step, DROPOUT), self.devices.device):
+        with fork_rng(self.random(step, DROPOUT).initial_seed(), device=self.devices.device):
             losses, others = self._losses(target, y, known, step)
         weights = asdict(self.recipe.weights)
         for group in self.optimizer.param_groups:
@@ -152,15 +151,3 @@ class RestorerTraining(Training):
 def _kernels(network: nn.Module) -> list[nn.Parameter]:
     """List the weights that are rounded when a network is quantized."""
     return [parameter for parameter in network.parameters() if parameter.ndim > 1]
-
-
-@contextmanager
-def _randomness(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Let dropout draw from a generator's seed, and leave the global state alone."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(generator.initial_seed())
-        for used in devices:
-            with torch.cuda.device(used):
-                torch.cuda.manual_seed(generator.initial_seed())
-        yield
