@@ -21,6 +21,7 @@ EXTRAS = {
     "pyarrow": "ray",
     "pylops": "interop",
     "ray": "ray",
+    "spandrel": "interop",
 }
 """Which extra brings an optional package."""
 

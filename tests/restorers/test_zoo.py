@@ -89,7 +89,7 @@ def write(path: Path, *, family: str | None = "MobileRestorer", config: object =
     ("given", "message"),
     [
         ({"family": "Nobody"}, "it holds a Nobody; restorers are UNetRestorer, MobileRestorer, XGANRestorer"),
-        ({"family": None}, "it holds no named network"),
+        ({"family": None}, "it holds no named network|spandrel"),
         ({"family": "DCGAN"}, "it holds a DCGAN"),
         ({"config": {"width": 8, "blocks": 1}}, "does not describe the MobileRestorer in it"),
         ({"config": {"width": 4, "wings": 2}}, "does not describe the MobileRestorer in it"),

@@ -3,6 +3,7 @@
 from inverso.interop.deepinv import from_denoiser, from_physics, to_denoiser, to_physics
 from inverso.interop.pylops import from_pylops, to_pylops
 from inverso.interop.scipy import from_scipy, to_scipy
+from inverso.interop.spandrel import from_spandrel
 from inverso.interop.vectors import complex_numbers, real_numbers
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "from_physics",
     "from_pylops",
     "from_scipy",
+    "from_spandrel",
     "real_numbers",
     "to_denoiser",
     "to_physics",

@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 
 from inverso.compression import read_quantized
+from inverso.extras import MissingPackageError
 from inverso.networks.files import read_file
 from inverso.networks.native import build_from, build_network, save_network
 from inverso.restorers.base import Restorer
+from inverso.restorers.foreign import build_foreign
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
 from inverso.restorers.slides import SlidesRestorer
@@ -50,7 +52,10 @@ def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | 
 
 
 def read_restorer(path: str | Path) -> Restorer:
-    """Read what `save_restorer` or `inverso.compression.save_quantized` wrote; nothing in the file is executed.
+    """Read what `save_restorer` or `inverso.compression.save_quantized` wrote, or the network of another project.
+
+    Nothing in the file is executed. Networks of other projects need the package spandrel, which tells them by their
+    names and shapes.
 
     Args:
         path: The file.
@@ -67,7 +72,9 @@ def read_restorer(path: str | Path) -> Restorer:
         if contents.metadata.get("format") == _QUANTIZED:
             packed = read_quantized(path)
             return build_network(packed.family, packed.config, packed.state, kind="restorer", families=FAMILIES)
+        if "family" not in contents.metadata:
+            return build_foreign(contents.data)
         return build_from(contents, kind="restorer", families=FAMILIES)
-    except ValueError as error:
+    except (ValueError, MissingPackageError) as error:
         msg = f"{path} cannot be used as a restorer: {error}"
         raise ValueError(msg) from error

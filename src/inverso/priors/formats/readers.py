@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inverso.networks.files import read_file, tensors
+from inverso.networks.wrapping import layers_of
 from inverso.priors.base import Denoiser, LatentPrior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.formats import kair, stylegan2_rosinality
@@ -18,7 +19,6 @@ from inverso.priors.formats.gan_zoo import BaseConfig, is_checkpoint, is_dcgan, 
 from inverso.priors.formats.native import read_native
 from inverso.priors.formats.nvidia import read_nvidia
 from inverso.priors.formats.pickled import is_plain_pickle
-from inverso.priors.formats.wrapping import layers_of
 from inverso.priors.pggan import PGGAN
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.vae import VAE

@@ -35,7 +35,7 @@ def layers_of(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
     Example:
         >>> import torch
-        >>> from inverso.priors.formats.wrapping import layers_of
+        >>> from inverso.networks.wrapping import layers_of
         >>> data = {"epoch": 3, "netG": {"module._orig_mod.main.0.weight": torch.ones(1)}}
         >>> [list(layer) for layer in layers_of(data)]
         [['epoch', 'netG'], ['main.0.weight']]
