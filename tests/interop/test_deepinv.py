@@ -159,6 +159,21 @@ class TestMethods:
 
 
 class TestDenoisers:
+    @pytest.mark.parametrize("method", ["dpir", "ddrm", "diffpir", "dps"])
+    def test_ours_as_they_are(self, deepinv, method) -> None:
+        D, A = ours(), RandomMask(0.5)
+        makers = {
+            "dpir": lambda: deepinv.optim.DPIR(sigma=0.05, denoiser=D),
+            "ddrm": lambda: deepinv.sampling.DDRM(D, sigmas=torch.linspace(1, 0, 5).tolist()),
+            "diffpir": lambda: deepinv.sampling.DiffPIR(D, deepinv.optim.L2(), sigma=0.05, max_iter=5),
+            "dps": lambda: deepinv.sampling.DPS(D, num_steps=5, dtype=torch.float32),
+        }
+        x = photo("coffee", size=16)
+        with torch.no_grad():
+            image = makers[method]()(A(x), to_physics(A, SHAPE, noise=0.05))
+        assert image.shape == x.shape
+        assert bool(image.isfinite().all())
+
     def test_ours_with_levels_of_any_shape(self) -> None:
         denoise, x = to_denoiser(ours()), torch.rand(2, 3, 8, 8)
         expected = ours()(x, 0.3)
