@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 METHODS = {
-    "ff": "Job(method='ff', restorer='faces-64', size=64)",
+    "ff": "Job(method='ff', restorer='faces-64')",
     "csgm+bp": "Job(method='csgm+bp', operator='mask:0.4', prior='faces-64', noise=0.02, simulate=True)",
     "pinv": "Job(method='pinv', operator='bicubic:4', size=64, simulate=True)",
     "ia+bp": "Job(method='ia+bp', operator='mask:0.4', prior='faces-64', noise=0.02, simulate=True)",

@@ -113,7 +113,7 @@ def prior(tmp_path_factory):
 def test_an_answer_depends_on_no_batch_and_no_place(photos, tmp_path, prior, method):
     folder = photos(*(f"{k:02}" for k in range(5)))
     if method == "ff":
-        job = Job(method="ff", restorer="faces-64", size=16)
+        job = Job(method="ff", restorer="faces-64")
     else:
         job = Job(method=method, operator="mask:0.5", prior=prior, noise=0.05, simulate=True)
     for batch in (1, 2, 5):

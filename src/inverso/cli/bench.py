@@ -138,6 +138,9 @@ def bench(  # noqa: PLR0913 - one argument per option
     if groups is not None:
         # A wrong file should be found before the hours of work, not after.
         read_groups(groups, _names(data, n))
+    if on is None and (workers, gpus) != (None, None):
+        msg = "--workers and --gpus are of several processes: add --on local or --on ray"
+        raise ValueError(msg)
     executor = (
         None if on is None else pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
     )

@@ -19,6 +19,7 @@ from inverso.images.io import save_answer
 from inverso.jobs.fitting import Fitted, check_size, fit, squared
 from inverso.jobs.networks import Networks
 from inverso.jobs.photo_job import Answer, Input
+from inverso.jobs.work import photos_together
 from inverso.metrics import psnr
 from inverso.operators import LinearOperator
 from inverso.operators.spec import OperatorSpec, parse_operator
@@ -75,7 +76,10 @@ class Solving:
     def read(self, file: Path, name: str) -> Input:
         """Read a photo and measure it, or read a measurement."""
         measured = self.measure(file, seed=_noise_seed(self.job.seed, name))
-        return Input(measured, (measured.y.shape, measured.y.dtype, measured.noise) if len(measured.y) == 1 else None)
+        if len(measured.y) > 1:
+            return Input(measured)
+        scene = None if measured.x is None else measured.x.shape
+        return Input(measured, (measured.y.shape, measured.y.dtype, measured.noise, scene))
 
     def measure(self, file: Path, *, seed: int) -> Measured:
         """Read a photo and measure it with noise from the seed, or read a measurement."""
@@ -123,7 +127,7 @@ class Solving:
         """Reconstruct photos of one shape together."""
         measured: list[Measured] = [each.value for each in inputs]
         y = torch.cat([each.y for each in measured])
-        if len(y) == 1 and self._rounds_by_batch:
+        if len(y) == 1 and self._rounds_by_batch(y):
             # A convolution may take another algorithm for one image than for several, and round otherwise. An answer
             # shall not depend on who shares its batch, so that no image is ever alone.
             found = self.solve(Measured(y.expand(2, *y.shape[1:]), measured[0].A, measured[0].noise, None))
@@ -132,10 +136,10 @@ class Solving:
         begins = [sum(len(before.y) for before in measured[:k]) for k in range(len(measured))]
         return [self._answer(found, k, len(each.y), each) for k, each in zip(begins, measured, strict=True)]
 
-    @property
-    def _rounds_by_batch(self) -> bool:
-        """Tell whether a network runs over the whole batch in a single step, on images of any number."""
-        return bool(self.networks.by_name().keys() & {"restorer", "denoiser"})
+    def _rounds_by_batch(self, y: Tensor) -> bool:
+        """Tell whether a network runs over whole batches of images, and whether such as this one ever share theirs."""
+        shared = photos_together(y.shape[-1] * y.shape[-2], device=self.device, batch=None) > 1
+        return shared and bool(self.networks.by_name().keys() & {"restorer", "denoiser"})
 
     def solve(self, measured: Measured, *, progress: bool = False) -> Reconstruction:
         """Reconstruct."""
