@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from inverso.degradations import OldPhoto
-from inverso.degradations.old_photo import PARTS, PRESETS
+from inverso.degradations.old_photo import PRESETS, STRENGTHS
 from inverso.images import grid, photo
 from inverso.metrics import psnr, sharpness, ssim
 from inverso.restorers import load
@@ -21,14 +21,14 @@ def parts() -> None:
     """Every part by itself, at half and at full strength."""
     x = photo("astronaut", size=256)
     columns = {"photo": x.expand(2, -1, -1, -1)}
-    for part in PARTS:
+    for part in STRENGTHS:
         olds = [
             OldPhoto.only(**{part: strength}, tone=tone)(x, seed=SEEDS[0]).y
             for strength, tone in ((0.5, "sepia"), (1.0, "gray"))
         ]
         columns[part] = torch.cat(olds)
     captions = {"photo": ["strength 0.5", "strength 1.0"]}
-    grid(columns, captions=captions, cell=1.5).savefig(IMAGES / "old-photo-parts.png", dpi=DPI)
+    grid(columns, captions=captions, cell=1.4).savefig(IMAGES / "old-photo-parts.png", dpi=DPI)
 
 
 def presets() -> None:
