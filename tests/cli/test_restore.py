@@ -7,6 +7,7 @@ import torch
 
 from inverso.images import Photo, load_image, photo, read_photo, write_photo
 from inverso.priors import WrappedDenoiser
+from inverso.restorers import DamageDetector, save_detector
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,24 @@ def test_the_default_output_lies_beside_the_photo(inverso, tmp_path):
     assert (answer.depth, answer.is_gray) == (16, True)
 
 
+def test_a_detector_finds_what_old_fills(inverso, tmp_path):
+    write_photo(Photo(photo("cat", size=48)), tmp_path / "a.png")
+    detector = DamageDetector(widths=(8, 8, 8))
+    with torch.no_grad():
+        detector.answer.weight.zero_()
+        detector.answer.bias.fill_(-9)
+    save_detector(detector, tmp_path / "d.safetensors")
+    words = ("restore", "a.png", "--old", "--noise", 0, "--detector", "d.safetensors")
+    report = json.loads(inverso(*words, "-o", "b.png", "--json").stdout)
+    assert report["filled"] == 0
+    assert "by a network" in " ".join(report["said"])
+    (tmp_path / "many").mkdir()
+    write_photo(Photo(photo("cat", size=48)), tmp_path / "many" / "a.png")
+    result = inverso("restore", "many", *words[2:], "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert torch.equal(load_image("out/a.png"), load_image("b.png"))
+
+
 def test_enlarging(inverso, tmp_path):
     write_photo(Photo(photo("cat", size=24)), tmp_path / "a.png")
     assert inverso("restore", "a.png", "--scale", 2, "-o", "b.jpg").exit_code == 0
@@ -72,6 +91,8 @@ def test_enlarging(inverso, tmp_path):
         ("photo.png --prior faces-64", "--prior must name a denoiser"),
         ("photo.png -o none/out.png", "the folder none does not exist"),
         ("photo.png -o photo.png", "would be overwritten"),
+        ("photo.png --detector d.safetensors", "add --old"),
+        ("photo.png --old --detector text.png", "text.png"),
         ("photo.png -o out.xyz", "suffix of a picture format"),
     ],
 )

@@ -58,6 +58,10 @@ def restore(  # noqa: PLR0913 - one argument per option
         str, typer.Option("--noise", help="auto, or the noise to take off, of 1 for white.", metavar="LEVEL")
     ] = "auto",
     old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo fading.")] = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option("--detector", help="File of a network that finds what --old fills.", metavar="FILE"),
+    ] = None,
     prior: Annotated[
         str, typer.Option("--prior", help="A denoiser: its name, or a checkpoint file.", metavar="NAME")
     ] = "photos",
@@ -74,18 +78,32 @@ def restore(  # noqa: PLR0913 - one argument per option
     from inverso.jobs.restore import Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415
 
+    if detector is not None and not old:
+        msg = f"--detector {detector} finds the damage that --old fills: add --old"
+        raise ValueError(msg)
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old)
     if are_many(photos):
         if mask is not None:
             msg = f"--mask {mask} is of one photo, and several were given: restore it by itself"
             raise ValueError(msg)
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
-        job = Restore(repair=settings, prior=prior, large=large)
+        network = None if detector is None else str(detector)
+        job = Restore(repair=settings, prior=prior, large=large, detector=network)
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
     photo = Path(photos[0])
     target = output_of(photo, output or photo.with_name(f"{photo.stem}-restored{photo.suffix}"))
-    report = restore_file(photo, target, settings, prior=prior, mask=mask, large=large, device=device, quiet=as_json)
+    report = restore_file(
+        photo,
+        target,
+        settings,
+        prior=prior,
+        mask=mask,
+        detector=detector,
+        large=large,
+        device=device,
+        quiet=as_json,
+    )
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return
@@ -101,6 +119,7 @@ def restore_file(
     *,
     prior: str,
     mask: Path | None,
+    detector: Path | None = None,
     large: bool,
     device: str | None,
     quiet: bool,
@@ -110,17 +129,20 @@ def restore_file(
     from inverso.images.marks import read_mask  # noqa: PLC0415
     from inverso.jobs.restore import load_denoiser  # noqa: PLC0415
     from inverso.repair import repair  # noqa: PLC0415
+    from inverso.restorers import load_detector  # noqa: PLC0415
 
     photo = read_photo(source, large=large)
     marked = None if mask is None else read_mask(mask, size=photo.size)
-    denoiser = load_denoiser(prior).to(pick_device(device))
+    place = pick_device(device)
+    denoiser = load_denoiser(prior).to(place)
+    finder = None if detector is None else load_detector(detector).to(place)
     with tqdm(total=1, desc=source.name, unit="window", leave=False, disable=quiet) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        answer = repair(photo, settings, denoiser=denoiser, mask=marked, progress=show)
+        answer = repair(photo, settings, denoiser=denoiser, mask=marked, detector=finder, progress=show)
     notes = write_photo(answer.photo, target)
     return {
         "input": str(source),

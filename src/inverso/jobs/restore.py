@@ -13,6 +13,7 @@ from inverso.jobs.photo_job import Answer, Described, Input
 from inverso.networks.fingerprint import fingerprint
 from inverso.priors import Denoiser
 from inverso.repair import Repair, repair
+from inverso.restorers import DamageDetector, load_detector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Restore:
         repair: What is to be done.
         prior: Name or checkpoint of a denoiser.
         large: Whether photos of more than 100 megapixels are meant.
+        detector: File of a `DamageDetector`, which finds the damage of old photos; None goes by its shape.
 
     Example:
         >>> from inverso.jobs.restore import Restore
@@ -34,6 +36,7 @@ class Restore:
     repair: Repair = field(default_factory=Repair)
     prior: str = "photos"
     large: bool = False
+    detector: str | None = None
 
     @property
     def suffix(self) -> str:
@@ -46,25 +49,30 @@ class Restore:
         Raises:
             ValueError: There is no denoiser of that name.
         """
-        weights = fingerprint(load_denoiser(self.prior))
-        return Described({"job": "restore", **asdict(self), "weights of the prior": weights})
+        weights = {"weights of the prior": fingerprint(load_denoiser(self.prior))}
+        if self.detector is not None:
+            weights["weights of the detector"] = fingerprint(load_detector(self.detector))
+        return Described({"job": "restore", **asdict(self), **weights})
 
     def open(self, device: str) -> Restoring:
-        """Load the denoiser."""
-        return Restoring(self, load_denoiser(self.prior).to(device))
+        """Load the networks."""
+        detector = None if self.detector is None else load_detector(self.detector).to(device)
+        return Restoring(self, load_denoiser(self.prior).to(device), detector)
 
 
 @dataclass(frozen=True)
 class Restoring:
-    """The job with its denoiser loaded.
+    """The job with its networks loaded.
 
     Args:
         job: What to do.
         denoiser: On the device.
+        detector: Likewise, if there is one.
     """
 
     job: Restore
     denoiser: Denoiser
+    detector: DamageDetector | None = None
 
     def read(self, file: Path, name: str) -> Input:  # noqa: ARG002 - a repair draws nothing
         """Read a photo with all that belongs to it; each is repaired by itself."""
@@ -75,7 +83,7 @@ class Restoring:
         return [self._repair(each.value) for each in inputs]
 
     def _repair(self, photo: Photo) -> Answer:
-        answer = repair(photo, self.job.repair, denoiser=self.denoiser)
+        answer = repair(photo, self.job.repair, denoiser=self.denoiser, detector=self.detector)
         told = {"said": [*photo.notes, *answer.said], "noise": answer.noise, "filled": answer.filled}
         return Answer(partial(_write, answer.photo), details={**told, "change": answer.change})
 
