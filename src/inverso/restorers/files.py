@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from inverso.compression import read_quantized
 from inverso.extras import MissingPackageError
 from inverso.networks.files import read_file
 from inverso.networks.native import build_from, build_network, save_network
@@ -66,6 +65,8 @@ def read_restorer(path: str | Path) -> Restorer:
     Raises:
         ValueError: The file cannot be read, or holds no restorer. The message names the file.
     """
+    from inverso.compression import read_quantized  # noqa: PLC0415 - `import inverso` stays light
+
     path = Path(path)
     contents = read_file(path)
     try:
