@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_interval, check_non_negative, check_number, check_positive
+from inverso.checks import check_count, check_interval, check_non_negative, check_positive
 from inverso.priors.base import LatentPrior, as_image_shape
 from inverso.priors.padding import PaddedDenoiser
 from inverso.random import fork_rng
@@ -69,13 +69,7 @@ class WrappedPrior(LatentPrior):
         sizes = (latent_shape,) if isinstance(latent_shape, int) else tuple(latent_shape)
         for size in sizes:
             check_count(size, name="each size of latent_shape")
-        if not isinstance(value_range, tuple | list) or len(value_range) != 2:
-            msg = f"value_range must be (low, high), got {value_range}"
-            raise ValueError(msg)
-        low, high = (check_number(value, name="value_range", expected="two numbers") for value in value_range)
-        if low >= high:
-            msg = f"value_range must be (low, high) with low < high, got {value_range}"
-            raise ValueError(msg)
+        low, high = check_interval(value_range, name="value_range")
         super().__init__(latent_shape=sizes, image_shape=(1, 1, 1))
         self.module = module
         self.value_range = (low, high)

@@ -12,7 +12,7 @@ from inverso.networks.files import adopt, tensors
 from inverso.priors.denoisers.dhariwal import DhariwalUNet
 from inverso.priors.denoisers.edm import EDM, IDDPM, VE, VP, EDMDenoiser, Preconditioning
 from inverso.priors.denoisers.song import SongSizes, SongUNet, UNetSizes
-from inverso.priors.formats.pickled import PickledModule
+from inverso.priors.formats.pickled import PickledModule, shown
 
 WRAPPERS = ("EDMPrecond", "VPPrecond", "VEPrecond", "iDDPMPrecond")
 FAMILIES: Mapping[str, type[UNetSizes]] = {"SongUNet": SongSizes, "DhariwalUNet": UNetSizes}
@@ -69,14 +69,14 @@ def _check_plain(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         entries = list(value) if type(value) in {list, tuple} else [value]
         if len(entries) > MAX_ROW or not all(type(entry) in PLAIN for entry in entries):
-            msg = f"its setting {str(name)[:40]} is {_shown(value)}, where a number, a word or a short row was expected"
+            msg = f"its setting {str(name)[:40]} is {shown(value)}, where a number, a word or a short row was expected"
             raise ValueError(msg)
 
 
 def _network(wrapper: str, settings: Mapping[str, Any]) -> SongUNet | DhariwalUNet:
     family = settings.get("model_type", USUAL_FAMILY.get(wrapper, "SongUNet"))
     if not isinstance(family, str) or family not in FAMILIES:
-        msg = f"its model_type is {_shown(family)}, where one of {', '.join(FAMILIES)} was expected"
+        msg = f"its model_type is {shown(family)}, where one of {', '.join(FAMILIES)} was expected"
         raise ValueError(msg)
     kind = FAMILIES[family]
     channels = settings.get("img_channels")
@@ -88,7 +88,7 @@ def _network(wrapper: str, settings: Mapping[str, Any]) -> SongUNet | DhariwalUN
     known = {field.name for field in fields(kind)}
     unknown = [name for name in given if name not in known]
     if unknown:
-        msg = f"its settings have {_shown(unknown[0])}, which this version does not know"
+        msg = f"its settings have {shown(unknown[0])}, which this version does not know"
         raise ValueError(msg)
     sizes: dict[str, Any] = {
         **defaults,
@@ -112,8 +112,3 @@ def _preconditioning(wrapper: str, settings: Mapping[str, Any]) -> Preconditioni
         low, high = settings.get("sigma_min", 0.02), settings.get("sigma_max", 100.0)
         return VE((low, high))
     return IDDPM.cosine()
-
-
-def _shown(value: object) -> str:
-    """Show a setting; one made to be long or to take forever to print is shown by its type."""
-    return repr(value)[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

@@ -189,6 +189,11 @@ def is_plain_pickle(path: Path) -> bool:
     return start[:1] == PICKLE_START and TORCH_MAGIC not in start and not is_safetensors(path)
 
 
+def shown(value: object) -> str:
+    """Show a setting; one made to be long or to take forever to print is shown by its type."""
+    return repr(value)[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+
+
 def _module(meta: object) -> PickledModule:
     if type(meta) is not dict or type(meta.get("state")) is not dict or type(meta.get("class_name")) is not str:
         msg = "a module comes without its class or its attributes"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inverso.networks.files import tensors
-from inverso.priors.formats.pickled import PickledModule
+from inverso.priors.formats.pickled import PickledModule, shown
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.stylegan2.sizes import read_sizes
 from inverso.priors.stylegan2.synthesis import MAPPING_RATE
@@ -38,7 +38,7 @@ def build_stylegan2(data: object, *, max_bytes: int) -> StyleGAN2:
         ValueError: The pickle holds something else, or a generator of a kind that is not supported.
     """
     if type(data) is not dict or type(data.get("G_ema")) is not PickledModule:
-        names = f" with entries {', '.join(_shown(name) for name in list(data)[:4])}" if type(data) is dict else ""
+        names = f" with entries {', '.join(shown(name) for name in list(data)[:4])}" if type(data) is dict else ""
         msg = (
             f"it is a pickle of a {type(data).__name__}{names}, where NVIDIA's has a dictionary with the generator as "
             "'G_ema', or the network of EDM as 'ema'. If it holds a state dict, save that with torch.save or as "
@@ -58,10 +58,10 @@ def _check_settings(generator: PickledModule) -> None:
         for name, values in _SUPPORTED.items():
             found = module.attributes.get(name, values[0])
             if found not in values:
-                msg = f"its {prefix}{name} is {_shown(found)}, of which only {values[0]!r} is supported"
+                msg = f"its {prefix}{name} is {shown(found)}, of which only {values[0]!r} is supported"
                 raise ValueError(msg)
         if prefix.startswith("mapping.fc") and module.attributes.get("bias_gain", MAPPING_RATE) != MAPPING_RATE:
-            msg = f"its {prefix}bias_gain is {_shown(module.attributes['bias_gain'])}, expected {MAPPING_RATE}"
+            msg = f"its {prefix}bias_gain is {shown(module.attributes['bias_gain'])}, expected {MAPPING_RATE}"
             raise ValueError(msg)
 
 
@@ -99,10 +99,5 @@ def _settings(value: object) -> Mapping[str, Any]:
 def _number(value: object) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    msg = f"its conv_clamp is {_shown(value)}, where a number or None was expected"
+    msg = f"its conv_clamp is {shown(value)}, where a number or None was expected"
     raise ValueError(msg)
-
-
-def _shown(value: object) -> str:
-    """Show a setting; one made to be long or to take forever to print is shown by its type."""
-    return repr(value)[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
