@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inverso.degradations import Degradation
+from inverso.degradations import Degradation, Degraded
 from inverso.degradations.masks import (
     ClutteredBlock,
     DiscretePoints,
@@ -17,7 +17,7 @@ from inverso.degradations.masks import (
     WhiteNoise,
 )
 from inverso.degradations.mixtures import NAMES, Curriculum, Mixture, named
-from inverso.operators import BoxMask, EdgeMask, Mask, RandomMask
+from inverso.operators import BoxMask, EdgeMask, GaussianBlur, Mask, RandomMask
 from inverso.operators.fills import Clutter
 
 # What else there is changes every pixel.
@@ -178,6 +178,16 @@ class TestMixture:
     def test_it_needs_a_weight_for_each_part(self, parts: tuple[Degradation, ...], weights: tuple[float, ...]) -> None:
         with pytest.raises(ValueError, match="a mixture needs parts and one weight for each"):
             Mixture(parts, weights=weights)
+
+    def test_parts_must_act_on_single_pixels(self) -> None:
+        class Blurred(Degradation):
+            def degrade(self, images: Tensor, seed: object, pool: object) -> Degraded:  # noqa: ARG002
+                A = GaussianBlur(3, 1.0)
+                known = torch.ones(len(images), 1, *images.shape[-2:], dtype=torch.bool)
+                return Degraded(A(images), A, images.new_zeros(()), known)
+
+        with pytest.raises(ValueError, match=r"acts on single pixels.*GaussianBlur"):
+            Mixture((WhiteBox(), Blurred()))(photos(12), seed=0)
 
     def test_weights_must_be_positive(self) -> None:
         with pytest.raises(ValueError, match="each weight of a mixture must be greater than 0, got 0"):
