@@ -2,6 +2,7 @@
 
 from inverso.operators.base import LinearOperator
 from inverso.operators.blur import Blur, GaussianBlur
+from inverso.operators.bound import BoundOperator
 from inverso.operators.compose import Composition, Stack, stack
 from inverso.operators.dense import RandomGaussian
 from inverso.operators.diagonal import BoxMask, ColorNoise, Identity, Mask, RandomMask
@@ -16,6 +17,7 @@ from inverso.operators.toning import Toning
 __all__ = [
     "Bicubic",
     "Blur",
+    "BoundOperator",
     "BoxMask",
     "Clutter",
     "ColorNoise",

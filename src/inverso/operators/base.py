@@ -33,6 +33,8 @@ from inverso.operators.plans import (
 from inverso.types import ImageShape, Seed
 
 if TYPE_CHECKING:
+    from inverso.operators.algebra import Scaled, Sum
+    from inverso.operators.bound import BoundOperator
     from inverso.operators.compose import Composition
 
 
@@ -324,6 +326,28 @@ class LinearOperator(ABC):
     def for_image(self, index: int) -> LinearOperator:  # noqa: ARG002
         """Return the operator of one image of a batch: itself, unless there is a mask per image."""
         return self
+
+    def at(self, image_shape: ImageShape) -> BoundOperator:
+        """Bind the operator to an image size, where it has a norm, a rank, a matrix and a transpose.
+
+        Raises:
+            ValueError: The operator cannot measure such an image.
+        """
+        from inverso.operators.bound import BoundOperator  # noqa: PLC0415 - it holds one of this class
+
+        return BoundOperator(self, image_shape)
+
+    def __add__(self, other: LinearOperator) -> Sum:
+        """Add: `(A + B)(x) = A(x) + B(x)`."""
+        from inverso.operators.algebra import Sum  # noqa: PLC0415 - it is a subclass of this class
+
+        return Sum((self, other))
+
+    def __rmul__(self, factor: float) -> Scaled:
+        """Multiply: `(c * A)(x) = c A(x)`."""
+        from inverso.operators.algebra import Scaled  # noqa: PLC0415 - it is a subclass of this class
+
+        return Scaled(factor, self)
 
     def __matmul__(self, inner: LinearOperator) -> Composition:
         """Compose: `(A @ B)(x) = A(B(x))`."""

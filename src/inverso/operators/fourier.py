@@ -47,7 +47,8 @@ class FourierPlan(Plan):
     @classmethod
     def build(cls, weight: Tensor, *, channels: int, eps: float) -> FourierPlan:
         """Pair every frequency with its conjugate partner."""
-        energy = (weight.abs().square() + mirror(weight.abs().square())) / 2
+        power = weight.abs().square()
+        energy = (power + mirror(power)) / 2
         kept = energy > cutoff(eps, weight.shape[-2:]) ** 2 * energy.max()
         energy = energy * kept
         inverse = torch.where(kept, 1 / torch.where(kept, energy, 1), 0) * weight.conj()

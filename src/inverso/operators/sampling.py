@@ -43,8 +43,12 @@ def draw_pattern(log_weight: Tensor, count: int, seed: int) -> Tensor:
     Returns:
         A boolean tensor shaped as the weights.
     """
-    chosen = torch.zeros(log_weight.numel(), dtype=torch.bool, device="cpu")
-    chosen[_random_keys(log_weight, seed).topk(count).indices] = True
+    keys = _random_keys(log_weight, seed)
+    # Selecting is faster than sorting; only where keys are equal does it not tell which of them are chosen.
+    chosen = keys >= keys.kthvalue(min(len(keys), len(keys) - count + 1)).values
+    if int(chosen.sum()) != count:
+        chosen = torch.zeros(log_weight.numel(), dtype=torch.bool, device="cpu")
+        chosen[keys.topk(count).indices] = True
     return chosen.reshape(log_weight.shape)
 
 

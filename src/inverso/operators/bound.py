@@ -1,0 +1,176 @@
+"""Operators at one image size, with all that linear algebra asks of a matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from inverso.operators.base import LinearOperator
+from inverso.operators.plans import Ridge
+from inverso.types import ImageShape
+
+MAX_ENTRIES = 2**27
+MAX_STEPS = 1000
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class BoundOperator:
+    """An operator at one image size, or its transpose. Made by `A.at(image_shape)`.
+
+    Whether pseudo-inverses are formulas or iterations, the calls are the same. Its transpose maps measurements to
+    images, for the inner product `Re sum(conj(a) b)`.
+
+    Args:
+        operator: A.
+        image_shape: `(C, H, W)`.
+        transposed: Whether this is the transpose.
+
+    Example:
+        >>> import torch
+        >>> from inverso.operators import Bicubic
+        >>> A = Bicubic(2).at((1, 8, 6))
+        >>> A.shape, A.rank, round(A.norm, 2), round(A.condition, 2)
+        (((1, 4, 3), (1, 8, 6)), 12.0, 0.51, 1.72)
+        >>> torch.allclose(A.T.to_dense(), A.to_dense().T)
+        True
+    """
+
+    operator: LinearOperator
+    image_shape: ImageShape
+    transposed: bool = False
+
+    def __post_init__(self) -> None:
+        self.operator.output_shape(self.image_shape)
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of one output and of one input."""
+        shapes = tuple(self.operator.output_shape(self.image_shape)), tuple(self.image_shape)
+        return shapes[::-1] if self.transposed else shapes
+
+    @property
+    def T(self) -> BoundOperator:  # noqa: N802 - as in torch
+        """The transpose."""
+        return replace(self, transposed=not self.transposed)
+
+    @property
+    def exact(self) -> bool:
+        """Whether pseudo-inverses are formulas."""
+        return self.operator.plan(self.image_shape, torch.float64) is not None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute `A x`, or `A^T x` if this is the transpose."""
+        return self.forward(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `A x`, or `A^T x` if this is the transpose.
+
+        Raises:
+            ValueError: x has another shape.
+        """
+        return self._back(x) if self.transposed else self._measure(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Compute `A^T y`, or `A y` if this is the transpose."""
+        return self._measure(y) if self.transposed else self._back(y)
+
+    def pinv(self, y: Tensor, *, ridge: Ridge = 0.0) -> Tensor:
+        """Compute `A^+ y`; with a ridge `A^T (A A^T + ridge I)^-1 y`.
+
+        Args:
+            y: Outputs, after any leading dimensions.
+            ridge: As for `LinearOperator.pinv`.
+        """
+
+        def inverse(measured: Tensor) -> Tensor:
+            return self.operator.pinv(measured, ridge=ridge, image_shape=self.image_shape)
+
+        if not self.transposed:
+            return inverse(y)
+        # The pseudo-inverse of the transpose is the transpose of the pseudo-inverse, and that is linear.
+        origin = torch.zeros_like(self._measure(y))
+        image: Tensor = torch.func.vjp(inverse, origin)[1](y)[0]
+        return image
+
+    def project(self, x: Tensor, y: Tensor, *, ridge: Ridge = 0.0) -> Tensor:
+        """Compute `x + A^+ (y - A x)`."""
+        return x + self.pinv(y - self.forward(x), ridge=ridge)
+
+    def _measure(self, x: Tensor) -> Tensor:
+        if tuple(x.shape[-3:]) != tuple(self.image_shape):
+            msg = f"{self!r} takes images of shape {tuple(self.image_shape)}, got {tuple(x.shape)}"
+            raise ValueError(msg)
+        return self.operator(x)
+
+    def _back(self, y: Tensor) -> Tensor:
+        return self.operator.adjoint(y, image_shape=self.image_shape)
+
+    @cached_property
+    def norm(self) -> float:
+        """The largest singular value, by power iteration to seven digits."""
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(1, *self.image_shape, dtype=torch.float64, generator=generator, device="cpu")
+        value = 0.0
+        with torch.no_grad():
+            for _ in range(MAX_STEPS):
+                image = self._back(self._measure(x / x.norm()))
+                before, value = value, float(image.norm())
+                if abs(value - before) <= 1e-9 * value:
+                    break
+                x = image
+        return math.sqrt(value)
+
+    @cached_property
+    def rank(self) -> float:
+        """The dimension of what is measured, averaged where images are measured each in its own way.
+
+        Raises:
+            ValueError: There is no exact plan, and the matrix is too large to be written down.
+        """
+        plan = self.operator.plan(self.image_shape, torch.float64)
+        return float(len(self._values())) if plan is None else plan.rank
+
+    @cached_property
+    def condition(self) -> float:
+        """The largest over the smallest singular value that is not zero.
+
+        Raises:
+            ValueError: There is no exact plan, and the matrix is too large to be written down.
+        """
+        plan = self.operator.plan(self.image_shape, torch.float64)
+        if plan is not None:
+            return plan.condition
+        values = self._values()
+        return float(values[0] / values[-1])
+
+    def _values(self) -> Tensor:
+        values: Tensor = torch.linalg.svdvals(self.to_dense())
+        return values[values > torch.finfo(torch.float64).eps * max(self.image_shape) ** 2 * values[0]]
+
+    def to_dense(self) -> Tensor:
+        """Write the matrix down in float64: real `(outputs, inputs)`, complex measurements as two real numbers each.
+
+        Raises:
+            ValueError: It has more than 134 million entries.
+        """
+        pixels = math.prod(self.image_shape)
+        entries = pixels * math.prod(self.operator.output_shape(self.image_shape))
+        if entries > MAX_ENTRIES:
+            msg = f"the matrix of {self!r} has {entries:,} entries; more than {MAX_ENTRIES:,} are not written down"
+            raise ValueError(msg)
+        columns = []
+        with torch.no_grad():
+            for part in torch.eye(pixels, dtype=torch.float64, device="cpu").split(CHUNK):
+                # One by one in a second leading dimension, as operators with a mask per image expect.
+                y = self._measure(part.unflatten(-1, self.image_shape)[:, None])
+                columns.append((torch.view_as_real(y.resolve_conj()) if y.is_complex() else y).flatten(1))
+        matrix = torch.cat(columns)
+        return matrix if self.transposed else matrix.mT
+
+    def __repr__(self) -> str:
+        return f"({self.operator!r}).at({tuple(self.image_shape)}){'.T' if self.transposed else ''}"

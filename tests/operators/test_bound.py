@@ -1,0 +1,99 @@
+"""Operators at a size: norm, rank, condition, matrix, transpose, sums and multiples, against dense linear algebra."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask
+from inverso.testing import check_operator
+from operators.laws import as_matrix, as_vector, every_operator, random_like, small, tolerance
+
+
+@every_operator
+def test_matrix_norm_rank_and_condition(case):
+    setting = small(case)
+    A = case.make(setting).for_image(0)
+    bound, matrix = A.at(setting.image_shape), as_matrix(A, setting)
+    torch.testing.assert_close(bound.to_dense(), matrix)
+    values = torch.linalg.svdvals(matrix)
+    values = values[values > 1e-12 * values[0]]
+    assert bound.norm == pytest.approx(float(values[0]), rel=1e-4)
+    assert bound.rank == pytest.approx(len(values))
+    assert bound.condition == pytest.approx(float(values[0] / values[-1]), rel=1e-6)
+    assert bound.exact == (A.plan(setting.image_shape, torch.float64) is not None)
+
+
+@every_operator
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_the_transpose_is_an_operator_too(case, ridge):
+    setting = small(case)
+    A = case.make(setting).for_image(0)
+    bound, x = A.at(setting.image_shape), setting.draw()[:1]
+    y = random_like(A(x))
+    near = {"atol": 10 * tolerance(A, setting), "rtol": 10 * tolerance(A, setting)}
+    torch.testing.assert_close(bound.T(y), bound.adjoint(y))
+    torch.testing.assert_close(bound.T.adjoint(x), bound(x))
+    matrix = as_matrix(A, setting).T
+    inner = matrix.T @ matrix + ridge * torch.eye(matrix.shape[1], dtype=torch.float64)
+    expected = (
+        torch.linalg.pinv(matrix) @ x.flatten() if ridge == 0 else torch.linalg.solve(inner, matrix.T @ x.flatten())
+    )
+    torch.testing.assert_close(as_vector(bound.T.pinv(x, ridge=ridge)), expected, **near)
+    torch.testing.assert_close(
+        bound.project(x, y, ridge=ridge),
+        A.project(x, A.restrict(y, image_shape=setting.image_shape), ridge=ridge),
+        **near,
+    )
+    assert bound.T.T == bound
+
+
+def test_prints_as_made_and_refuses_other_sizes():
+    A = Bicubic(2).at((1, 8, 6))
+    assert repr(A.T) == "(Bicubic(scale=2)).at((1, 8, 6)).T"
+    assert A.T.shape == ((1, 8, 6), (1, 4, 3))
+    with pytest.raises(ValueError, match=r"takes images of shape \(1, 8, 6\), got \(1, 1, 6, 8\)"):
+        A(torch.zeros(1, 1, 6, 8))
+    with pytest.raises(ValueError, match="multiples of scale=2, got 7x6"):
+        Bicubic(2).at((1, 7, 6))
+    with pytest.raises(ValueError, match="entries; more than 134,217,728 are not written down"):
+        Identity().at((3, 200, 200)).to_dense()
+
+
+@pytest.mark.parametrize(
+    "A",
+    [
+        2 * Bicubic(2),
+        -0.5 * FFTMask(0.4),
+        3 * RandomMask(0.5, seed=(0, 1)),
+        2.0 * (RandomMask(0.5) @ GaussianBlur(3, 0.5)),
+    ],
+    ids=repr,
+)
+def test_multiples(A):
+    x = torch.rand(2, 1, 8, 6, dtype=torch.float64)
+    torch.testing.assert_close(A(x), A.factor * A.operator(x))
+    check_operator(A, (1, 8, 6))
+    y = A(x)
+    torch.testing.assert_close(
+        A.pinv(y, ridge=0.3), A.factor * A.operator.pinv(y, ridge=0.3 / A.factor**2) / A.factor**2
+    )
+    assert (A.plan((1, 8, 6), torch.float64) is None) == (A.operator.plan((1, 8, 6), torch.float64) is None)
+
+
+@pytest.mark.parametrize("A", [Identity() + 0.5 * RandomMask(0.5), FFTMask(0.3) + FFTMask(0.3, seed=1)], ids=repr)
+def test_sums(A):
+    x = torch.rand(2, 1, 8, 6, dtype=torch.float64)
+    torch.testing.assert_close(A(x), A.parts[0](x) + A.parts[1](x))
+    check_operator(A, (1, 8, 6))
+
+
+def test_what_cannot_be_added_or_multiplied_is_refused():
+    with pytest.raises(TypeError, match="operators are added to operators, got int"):
+        Identity() + 1
+    with pytest.raises(ValueError, match="a number other than 0, got 0"):
+        0 * Identity()
+    with pytest.raises(TypeError, match="a number other than 0"):
+        "2" * Identity()
+    with pytest.raises(ValueError, match="measurements that are added must have one shape"):
+        (Identity() + RandomGaussian(3, (1, 4, 4)))(torch.rand(1, 1, 4, 4))
