@@ -83,8 +83,15 @@ class Unopened:
         raise InversoError(msg)
 
 
+@dataclass(frozen=True)
 class Counting:
-    """Work on numbers."""
+    """Work on numbers, in so many seconds each."""
+
+    seconds: float = 0.0
 
     def open(self, device):  # noqa: ARG002 - additions need none
-        return lambda chunk: [item + 1 for item in chunk]
+        return self.add
+
+    def add(self, chunk):
+        time.sleep(self.seconds * len(chunk))
+        return [item + 1 for item in chunk]

@@ -149,3 +149,16 @@ def test_bad_settings_are_refused_by_name(options):
     (name,) = options
     with pytest.raises(ValueError, match=name):
         Local(**options)
+
+
+def test_a_run_that_is_closed_stops_its_workers_whatever_they_are_at():
+    def close_early():
+        outcomes = Local(processes=2).run(Counting(seconds=0.02), ([k] for k in range(10_000)))
+        next(outcomes)
+        outcomes.close()
+
+    for _ in range(3):
+        closing = threading.Thread(target=close_early, daemon=True)
+        closing.start()
+        closing.join(timeout=drivers.PATIENCE)
+        assert not closing.is_alive()

@@ -20,6 +20,7 @@ from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_toge
 
 # Ray Data keeps a few hundred bytes per chunk in the driver, so that a million photos come in waves.
 WAVE = 4096
+IN_FLIGHT = 2
 OBJECT_STORE = 256 * 2**20
 
 
@@ -87,8 +88,24 @@ class Ray:
 
     def _wave(self, work: Work[Item, Result], chunks: Sequence[Sequence[Item]], actors: int) -> Outcomes[Item, Result]:
         data = need("ray.data", what="Ray()")
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        data.DataContext.get_current().enable_progress_bars = False
+        context, log = data.DataContext.get_current(), logging.getLogger("ray.data")
+        before = context.enable_progress_bars, log.level
+        context.enable_progress_bars = False
+        log.setLevel(logging.ERROR)
+        try:
+            yield from self._stream(data, work, chunks, actors)
+        finally:
+            context.enable_progress_bars = before[0]
+            log.setLevel(before[1])
+
+    def _stream(
+        self,
+        data: Any,  # noqa: ANN401 - the module ray.data
+        work: Work[Item, Result],
+        chunks: Sequence[Sequence[Item]],
+        actors: int,
+    ) -> Outcomes[Item, Result]:
+        most = min(actors, len(chunks))
         rows = data.from_items([{"parcel": _Parcel(list(chunk))} for chunk in chunks], override_num_blocks=len(chunks))
         answered = rows.map_batches(
             _Actor,
@@ -100,7 +117,10 @@ class Ray:
             },
             batch_size=1,
             batch_format="numpy",
-            compute=data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(chunks))),
+            # All at once, but none beyond need: the room of an actor that waits goes to one whose machine has died.
+            compute=data.ActorPoolStrategy(
+                min_size=1, initial_size=most, max_size=most, max_tasks_in_flight_per_actor=IN_FLIGHT
+            ),
             num_cpus=self.num_cpus,
             num_gpus=self.num_gpus or None,
         )

@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import TimeoutError as LateError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ from inverso.machine import limit_memory, offer_to_be_killed
 
 ATTEMPTS = 2
 STARTS = 4
-GIB = 2**30
 
 # The work of this process, opened. A pool's tasks share nothing but the module.
 _opened: list[Callable[[Sequence[Any]], Sequence[Any]]] = []
@@ -112,13 +112,15 @@ class Supervisor(Generic[Item, Result]):
             self._kill()
             return self._attempt(chunk)
         seconds = self._limits.seconds * len(chunk)
-        wait([future], timeout=seconds)
-        if not future.done():
+        try:
+            # Not concurrent.futures.wait, which nobody wakes when a stop has cancelled the future.
+            return future.result(timeout=seconds), ""
+        except LateError:
+            if future.done():
+                raise
             self._kill()
             self._check_stopped()
             return None, f"not done after {seconds:g} seconds, the time limit"
-        try:
-            return future.result(), ""
         except (BrokenProcessPool, CancelledError):
             self._kill()
             self._check_stopped()
