@@ -26,9 +26,9 @@ from inverso.metrics.inputs import missing_weights
 from inverso.networks.files import read_file, tensors
 from inverso.operators.plans import real_dtype
 from inverso.priors import AnyPrior
+from inverso.problem import no_losses
 from inverso.stages import DirectStage, Interpolation, Need, Problem, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm
-from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]

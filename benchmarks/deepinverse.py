@@ -26,8 +26,8 @@ from inverso.methods import Method
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, RandomMask
 from inverso.operators.plans import real_dtype
 from inverso.priors import AnyPrior
+from inverso.problem import no_losses
 from inverso.stages import Diffusion, Need, PlugAndPlay, Problem, Stage, StageRecord, State
-from inverso.stages.base import no_losses
 
 Name: TypeAlias = Literal["dpir", "ddrm", "diffpir", "dps"]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso.operators import Identity, Mask
+from inverso.problem import no_losses
 from inverso.stages import (
     CSGM,
     Average,
@@ -27,7 +28,6 @@ from inverso.stages import (
     State,
     TotalVariation,
 )
-from inverso.stages.base import no_losses
 
 DECAY = 0.95
 

@@ -16,8 +16,8 @@ from adaptation_ideas import LowRank, SomeBlocks
 from torch import Tensor
 
 from inverso.operators import LinearOperator
+from inverso.problem import no_losses
 from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Need, Problem, Stage, StageRecord, State
-from inverso.stages.base import no_losses
 from inverso.stages.csgm import starting_latents
 from inverso.types import ImageShape
 

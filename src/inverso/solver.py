@@ -17,10 +17,11 @@ from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
 from inverso.priors import AnyPrior, Denoiser, LatentPrior
+from inverso.problem import StageFailure
 from inverso.random import fork_rng
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
-from inverso.stages.base import StageFailure, check_needs
+from inverso.stages.base import check_needs
 from inverso.types import ImageShape, Seed
 
 BATCHED_IMAGE = 4

@@ -142,7 +142,7 @@ def test_ctrl_c_keeps_the_best_image_so_far(inverso, prior, y, monkeypatch, tmp_
 
     def interrupted(self, problem, state):
         found = original(self, problem, state)
-        raise stages.InterruptedStage(stages.base.StageFailure("csgm", 1, 1.0, found))
+        raise stages.InterruptedStage(problem.StageFailure("csgm", 1, 1.0, found))
 
     monkeypatch.setattr(stages.CSGM, "__call__", interrupted)
     result = inverso("solve", "y.npz", "-A", "fft:0.5", "--prior", prior, "-m", "csgm", "-o", "out.png")
@@ -208,7 +208,7 @@ def test_diverged_answers_are_kept_too(inverso, prior, y, monkeypatch, tmp_path)
     original = stages.CSGM.__call__
 
     def diverged(self, problem, state):
-        raise stages.NonFiniteLossError(stages.base.StageFailure("csgm", 7, 1.0, original(self, problem, state)))
+        raise stages.NonFiniteLossError(problem.StageFailure("csgm", 7, 1.0, original(self, problem, state)))
 
     monkeypatch.setattr(stages.CSGM, "__call__", diverged)
     result = inverso("solve", "y.npz", "-A", "fft:0.5", "--prior", prior, "-m", "csgm", "-o", "out.png")

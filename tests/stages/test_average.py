@@ -7,6 +7,7 @@ import inverso
 from inverso.errors import InversoError
 from inverso.operators import RandomMask
 from inverso.priors import WrappedDenoiser
+from inverso.problem import StageFailure
 from inverso.stages import (
     CSGM,
     Average,
@@ -22,7 +23,6 @@ from inverso.stages import (
     State,
 )
 from inverso.stages.average import APART
-from inverso.stages.base import StageFailure
 from stages.toys import LinearPrior, pictures, recording, small_dcgan
 
 SEARCH = (CSGM(steps=4, restarts=1), ImageAdaptive(steps=3))

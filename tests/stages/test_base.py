@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from inverso.errors import InversoError
 from inverso.operators import Bicubic, FFTMask, Identity, LinearOperator, Mask, RandomGaussian, RandomMask
+from inverso.problem import StageFailure, no_losses
 from inverso.stages import (
     CSGM,
     BackProject,
@@ -18,7 +19,6 @@ from inverso.stages import (
     StageRecord,
     State,
 )
-from inverso.stages.base import StageFailure, no_losses
 from stages.toys import SHAPE, LinearPrior, energy, pictures
 
 

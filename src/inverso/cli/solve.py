@@ -157,7 +157,8 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
 def _needed_prior(names: str, method: str, schedule: str) -> str | tuple[str, str] | None:
     """Read the prior's name, or two names with a comma, if a stage of the method needs it."""
     from inverso.methods import stages_of  # noqa: PLC0415
-    from inverso.stages.base import Need, needs_of  # noqa: PLC0415
+    from inverso.problem import Need  # noqa: PLC0415
+    from inverso.stages.base import needs_of  # noqa: PLC0415
 
     if not {Need.PRIOR, Need.STYLES, Need.DENOISER} & needs_of(stages_of(method, schedule=schedule)):
         return None

@@ -125,7 +125,8 @@ class Job:
         from inverso.jobs.networks import Networks  # noqa: PLC0415
         from inverso.methods import stages_of  # noqa: PLC0415
         from inverso.operators.spec import parse_operator  # noqa: PLC0415
-        from inverso.stages.base import Need, check_needs  # noqa: PLC0415
+        from inverso.problem import Need  # noqa: PLC0415
+        from inverso.stages.base import check_needs  # noqa: PLC0415
 
         stages = stages_of(self.method, schedule=self.schedule)
         networks = Networks.load(self.prior, self.restorer)

@@ -10,10 +10,10 @@ from torch import nn
 
 from inverso.priors import AnyPrior
 from inverso.priors import load as load_prior
+from inverso.problem import Need
 from inverso.restorers import load as load_restorer
 from inverso.solver import split_prior
 from inverso.stages import Problem
-from inverso.stages.base import Need
 from inverso.types import ImageShape
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso.optim.iterations import IMAGE, LATENT, Iterations
-from inverso.stages.base import Problem, State
+from inverso.problem import Problem, State
 
 Weights = dict[str, Tensor]
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverso.stages.base import InterruptedStage, NonFiniteLossError, Problem, StageFailure, StageRecord, State
+from inverso.problem import InterruptedStage, NonFiniteLossError, Problem, StageFailure, StageRecord, State
 
 IMAGE, LATENT = "image", "latent"
 """What iterates call their images and the latents behind them; whatever else they hold are weights."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.linalg import energies, inner_products
 from inverso.optim.krylov import spectrum
-from inverso.stages.base import Problem
+from inverso.problem import Problem
 
 HIGHEST = 3
 """The largest ridge that is tried is 10^3 times the largest squared singular value: next to nothing is corrected."""

@@ -1,17 +1,9 @@
 """Solver stages: one step each towards the answer."""
 
+from inverso.problem import InterruptedStage, Need, NonFiniteLossError, Problem, StageRecord, State
 from inverso.stages.average import Average
 from inverso.stages.back_project import BackProject
-from inverso.stages.base import (
-    DirectStage,
-    InterruptedStage,
-    Need,
-    NonFiniteLossError,
-    Problem,
-    Stage,
-    StageRecord,
-    State,
-)
+from inverso.stages.base import DirectStage, Stage
 from inverso.stages.csgm import CSGM
 from inverso.stages.deep_image_prior import DeepImagePrior
 from inverso.stages.diffusion import Diffusion

@@ -12,19 +12,18 @@ from torch import Tensor
 
 from inverso.checks import check_count
 from inverso.errors import InversoError
-from inverso.stages.base import (
+from inverso.problem import (
     InterruptedStage,
     Need,
     NonFiniteLossError,
     Problem,
     Report,
-    Stage,
     StageFailure,
     StageRecord,
     State,
-    needs_of,
     no_losses,
 )
+from inverso.stages.base import Stage, needs_of
 
 APART = 1_000_003
 """Between the seeds of two starts, so that the seeds that people take, 0, 1, 2, share none."""

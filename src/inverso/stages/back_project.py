@@ -11,7 +11,8 @@ from torch import Tensor
 from inverso.checks import as_generator, check_non_negative
 from inverso.linalg import energies
 from inverso.optim.risk import least_risk
-from inverso.stages.base import DirectStage, Need, Problem, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import DirectStage
 
 POWER_STEPS = 12
 

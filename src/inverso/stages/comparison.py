@@ -10,8 +10,8 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.linalg import energies
 from inverso.losses.multiscale import MultiScale
+from inverso.problem import Problem
 from inverso.stages.back_project import squared_norm
-from inverso.stages.base import Problem
 
 
 @dataclass(frozen=True, eq=False)

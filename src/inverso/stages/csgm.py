@@ -16,7 +16,8 @@ from inverso.optim.iterations import IMAGE, LATENT, Iterations
 from inverso.optim.quasi_newton import QuasiNewton
 from inverso.priors import AnyPrior, LatentPrior
 from inverso.priors.encoder import LatentEncoder
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import Stage
 from inverso.stages.guess import guess, misfit, named
 
 LOOKS_AT_ONCE = 16

@@ -11,7 +11,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.linalg import energies
 from inverso.operators.plans import real_dtype
-from inverso.stages.base import Problem
+from inverso.problem import Problem
 from inverso.stages.splitting import NoiseSource
 
 UNEVEN = 1e-3

@@ -12,8 +12,9 @@ from torch import nn
 from inverso.checks import as_generator, check_count, check_positive
 from inverso.optim.adaptation import Adaptation
 from inverso.priors import LatentPrior
+from inverso.problem import Need, Problem, State
 from inverso.random import fork_rng
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.stages.base import Stage
 from inverso.stages.csgm import starting_latents
 
 CALIBRATION_BATCH = 32

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 import torch
 
 from inverso.checks import check_count, check_fraction, check_non_negative, check_number, check_positive
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import Stage
 from inverso.stages.ddnm_plus import UniformSpectrum
 from inverso.stages.noise_levels import diffusion_levels, falling, with_time_travel
 from inverso.stages.passes import follow

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from inverso.problem import Need, Problem, StageRecord, State, no_losses
 from inverso.restorers.limits import restore
-from inverso.stages.base import Need, Problem, Stage, StageRecord, State, no_losses
+from inverso.stages.base import Stage
 
 
 @dataclass(frozen=True)

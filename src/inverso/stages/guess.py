@@ -13,7 +13,7 @@ from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
 from inverso.priors import LatentPrior
 from inverso.priors.encoder import LatentEncoder, load
-from inverso.stages.base import Need, Problem
+from inverso.problem import Need, Problem
 from inverso.types import ImageShape
 
 RIDGE = 0.01

@@ -9,7 +9,8 @@ from torch import nn
 
 from inverso.checks import check_count, check_non_negative, check_positive
 from inverso.optim.adaptation import Adaptation
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import Stage
 
 
 @dataclass(frozen=True)

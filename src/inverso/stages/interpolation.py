@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.stages.base import DirectStage, Need, Problem, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import DirectStage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,14 +9,7 @@ import torch
 from torch import Tensor
 
 from inverso.linalg import energies
-from inverso.stages.base import (
-    InterruptedStage,
-    NonFiniteLossError,
-    Problem,
-    StageFailure,
-    StageRecord,
-    State,
-)
+from inverso.problem import InterruptedStage, NonFiniteLossError, Problem, StageFailure, StageRecord, State
 
 
 def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], *, total: int) -> State:

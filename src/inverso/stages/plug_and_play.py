@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from inverso.checks import check_count, check_non_negative, check_positive
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import Stage
 from inverso.stages.noise_levels import falling
 from inverso.stages.passes import follow
 from inverso.stages.splitting import (

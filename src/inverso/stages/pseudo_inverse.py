@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from inverso.stages.base import DirectStage, Need, Problem, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import DirectStage
 
 
 @dataclass(frozen=True)

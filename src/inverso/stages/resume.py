@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import Stage
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 from inverso.checks import as_generator
 from inverso.operators.plans import real_dtype
 from inverso.priors import TiledDenoiser
-from inverso.stages.base import Need, Problem, State
+from inverso.problem import Need, Problem, State
 from inverso.stages.interpolation import Interpolation
 from inverso.stages.passes import refuse_non_finite
 

@@ -13,7 +13,8 @@ from inverso.operators.plans import real_dtype
 from inverso.optim.iterations import IMAGE, LATENT, Iterations
 from inverso.optim.normalized_descent import NormalizedDescent
 from inverso.priors import StylePrior
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.problem import Need, Problem, State
+from inverso.stages.base import Stage
 from inverso.stages.comparison import Comparison
 
 SPACES = ("w", "w+", "w++")

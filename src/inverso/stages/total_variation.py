@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.checks import check_count, check_positive
+from inverso.problem import Need, Problem, State
 from inverso.stages.back_project import squared_norm
-from inverso.stages.base import Need, Problem, Stage, State
+from inverso.stages.base import Stage
 from inverso.stages.interpolation import is_masked_picture
 from inverso.stages.passes import follow
 

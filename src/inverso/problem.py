@@ -1,0 +1,288 @@
+"""What stages work on: the problem that never changes, the state they hand on, and what is left when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from typing import Literal, TypeAlias, overload
+
+import torch
+from torch import Tensor, nn
+
+from inverso.errors import InversoError
+from inverso.linalg import energies
+from inverso.operators import LinearOperator
+from inverso.priors import Denoiser, LatentPrior, StylePrior
+from inverso.types import ImageShape
+
+Report: TypeAlias = Callable[[str, int, int, float], None]
+"""Progress of an iterative stage: its name, steps done, steps planned and the mean loss per image."""
+
+
+def silent(name: str, step: int, steps: int, loss: float) -> None:
+    """Report nothing."""
+
+
+class Need(Enum):
+    """What a stage may need. The value tells a user how to give it."""
+
+    OPERATOR = "the operator that measured y, as A="
+    PRIOR = "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)"
+    STYLES = "a prior with style spaces, a StyleGAN2, as prior= (with any other prior, 'ia+bp' works)"
+    DENOISER = "a denoiser, as prior= (an inverso.priors.Denoiser, alone or in the pair (generative prior, denoiser))"
+    RESTORER = "a restorer, as restorer="
+    IMAGE = "a stage before it that makes an image"
+    LATENT = "a stage before it that finds a latent, such as csgm"
+
+
+def missing_needs(who: str, needs: Iterable[Need]) -> ValueError:
+    """Say what is missing, in the one place that says so."""
+    missing = set(needs)
+    return ValueError(f"{who} needs {' and '.join(need.value for need in Need if need in missing)}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is asked: measurements, how they were made, and what is known about images. It never changes.
+
+    Args:
+        y: Measurements `(n, ...)`, finite.
+        A: Operator that measured them; None where the stages need none.
+        prior: Generative prior, frozen and in evaluation mode, on the device and in the precision of y.
+        denoiser: Prior that removes noise, likewise.
+        restorer: Network that maps a degraded image to a clean one, likewise.
+        noise: Standard deviation of the noise in the image's unit.
+        seed: Decides the starting latents.
+        report: Called after every step of an iterative stage.
+    """
+
+    y: Tensor
+    A: LinearOperator | None = None
+    prior: LatentPrior | None = None
+    denoiser: Denoiser | None = None
+    restorer: nn.Module | None = None
+    noise: float = 0.0
+    seed: int = 0
+    report: Report = silent
+
+    @cached_property
+    def _parts(self) -> Mapping[Need, object]:
+        parts = {
+            Need.OPERATOR: self.A,
+            Need.PRIOR: self.prior,
+            Need.STYLES: self.prior if isinstance(self.prior, StylePrior) else None,
+            Need.DENOISER: self.denoiser,
+            Need.RESTORER: self.restorer,
+        }
+        return {need: part for need, part in parts.items() if part is not None}
+
+    @property
+    def has(self) -> frozenset[Need]:
+        """What of that which stages may need is there."""
+        return frozenset(self._parts)
+
+    @overload
+    def need(self, part: Literal[Need.OPERATOR]) -> LinearOperator: ...
+    @overload
+    def need(self, part: Literal[Need.PRIOR]) -> LatentPrior: ...
+    @overload
+    def need(self, part: Literal[Need.STYLES]) -> StylePrior: ...
+    @overload
+    def need(self, part: Literal[Need.DENOISER]) -> Denoiser: ...
+    @overload
+    def need(self, part: Literal[Need.RESTORER]) -> nn.Module: ...
+    def need(self, part: Need) -> object:
+        """Give a part.
+
+        Raises:
+            ValueError: It is not there; the message says how to give it.
+        """
+        if part not in self._parts:
+            raise missing_needs("this stage", [part])
+        return self._parts[part]
+
+    @property
+    def operator(self) -> LinearOperator:
+        """Short for `need(Need.OPERATOR)`."""
+        return self.need(Need.OPERATOR)
+
+    @cached_property
+    def image_shape(self) -> ImageShape:
+        """`(C, H, W)` of the images: the prior's, the denoiser's if it knows one size only, or what y tells."""
+        if self.prior is not None:
+            return self.prior.image_shape
+        if self.denoiser is not None and self.denoiser.image_shape is not None:
+            return self.denoiser.image_shape
+        if self.A is not None:
+            return self.A.input_shape(tuple(self.y.shape))
+        channels, height, width = self.y.shape[-3:]
+        return channels, height, width
+
+    @cached_property
+    def measured(self) -> Tensor:
+        """Y with zeros where nothing was measured."""
+        return self.operator.restrict(self.y, image_shape=self.image_shape)
+
+    @cached_property
+    def noise_energy(self) -> Tensor:
+        """Expected squared norm of the noise, per image `(n,)`."""
+        profile = self.operator.noise_profile(self.y, image_shape=self.image_shape)
+        return self.noise**2 * energies(profile)
+
+    def misfit(self, images: Tensor) -> Tensor:
+        """Compute `|A x - y|^2` of images `(..., n, C, H, W)`, one number per image."""
+        if images.ndim > 1 + len(self.image_shape):
+            # One restart after the other, so that a user's operator need not know more than one batch dimension.
+            return torch.stack([self.misfit(each) for each in images])
+        return energies(self.operator(images) - self.measured)
+
+    def for_image(self, index: int) -> Problem:
+        """Narrow the problem to one image of the batch."""
+        return replace(self, y=self.y[index : index + 1], A=self.operator.for_image(index))
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What one stage did.
+
+    Args:
+        name: Of the stage.
+        image: Its result `(n, C, H, W)`.
+        losses: Loss curves `(steps, n)`, NaN after an image has stopped; empty for a stage that does not iterate.
+        seconds: Wall time.
+        evaluations: Forward passes with gradient per image, over all restarts.
+        note: What it decided by itself and a reader should know, such as which loss it took; mostly empty.
+        phases: Records of its phases, for a stage that has some.
+    """
+
+    name: str
+    image: Tensor
+    losses: Tensor
+    seconds: float = 0.0
+    evaluations: int = 0
+    note: str = ""
+    phases: tuple[StageRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """What a stage hands on.
+
+    Args:
+        image: Images so far, `(n, C, H, W)`; None before the first stage.
+        latent: Latents behind them, `(n, *latent_shape)`, if there are any.
+        weights: Adapted parameters of the prior by name, stacked per image, if any were adapted.
+        spread: Standard deviation over starts of the images that were averaged last, `(n, C, H, W)`.
+        trace: What every stage did.
+    """
+
+    image: Tensor | None = None
+    latent: Tensor | None = None
+    weights: Mapping[str, Tensor] | None = None
+    spread: Tensor | None = None
+    trace: tuple[StageRecord, ...] = ()
+
+    @property
+    def has(self) -> frozenset[Need]:
+        """What of that which stages may need is there."""
+        held = {Need.IMAGE: self.image, Need.LATENT: self.latent}
+        return frozenset(need for need, value in held.items() if value is not None)
+
+    def need(self, part: Literal[Need.IMAGE, Need.LATENT]) -> Tensor:
+        """Give the images or the latents.
+
+        Raises:
+            ValueError: No stage has made them yet.
+        """
+        value = self.image if part is Need.IMAGE else self.latent
+        if value is None:
+            raise missing_needs("this stage", [part])
+        return value
+
+    def following(
+        self,
+        record: StageRecord,
+        *,
+        latent: Tensor | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+        spread: Tensor | None = None,
+    ) -> State:
+        """Add a record; latent, weights and spread stay as they were unless new ones are given."""
+        return State(
+            image=record.image,
+            latent=self.latent if latent is None else latent,
+            weights=self.weights if weights is None else weights,
+            spread=self.spread if spread is None else spread,
+            trace=(*self.trace, record),
+        )
+
+
+@dataclass
+class StageFailure:
+    """What a stopped stage leaves behind.
+
+    Args:
+        stage: Its name.
+        step: Steps done.
+        loss: Last finite loss, averaged over images; NaN if there was none.
+        state: The best state so far.
+    """
+
+    stage: str
+    step: int
+    loss: float
+    state: State = field(repr=False)
+
+
+def _what_is_left(failure: StageFailure) -> str:
+    if failure.state.image is None:
+        return "there was no answer yet"
+    return "the best answer so far is attached as .reconstruction"
+
+
+class NonFiniteLossError(InversoError):
+    """A loss turned NaN or infinite.
+
+    Attributes:
+        failure: Stage, step, last finite loss and the best state so far.
+        reconstruction: The best answer so far, set by `solve`.
+    """
+
+    reconstruction: object = None
+
+    def __init__(self, failure: StageFailure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        failure = self.failure
+        return (
+            f"the loss of stage {failure.stage!r} turned non-finite at step {failure.step}; the last finite one was "
+            f"{failure.loss:.4g} per image. {_what_is_left(failure).capitalize()}; a smaller learning rate often helps"
+        )
+
+
+class InterruptedStage(KeyboardInterrupt):
+    """The user stopped a stage.
+
+    Attributes:
+        failure: Stage, step, last finite loss and the best state so far.
+        reconstruction: The best answer so far, set by `solve`.
+    """
+
+    reconstruction: object = None
+
+    def __init__(self, failure: StageFailure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        failure = self.failure
+        return f"stage {failure.stage!r} was interrupted at step {failure.step}; {_what_is_left(failure)}"
+
+
+def no_losses(images: Tensor) -> Tensor:
+    """Give the empty loss curves of a stage that does not iterate."""
+    return torch.empty(0, len(images), dtype=images.dtype, device=images.device)
