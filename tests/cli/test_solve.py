@@ -11,6 +11,7 @@ from inverso.images.io import load_image, load_measurement, photo, quantization_
 from inverso.jobs import networks, solving
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, RandomMask
+from inverso.problem import StageFailure
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_ctrl_c_keeps_the_best_image_so_far(inverso, prior, y, monkeypatch, tmp_
 
     def interrupted(self, problem, state):
         found = original(self, problem, state)
-        raise stages.InterruptedStage(problem.StageFailure("csgm", 1, 1.0, found))
+        raise stages.InterruptedStage(StageFailure("csgm", 1, 1.0, found))
 
     monkeypatch.setattr(stages.CSGM, "__call__", interrupted)
     result = inverso("solve", "y.npz", "-A", "fft:0.5", "--prior", prior, "-m", "csgm", "-o", "out.png")
@@ -208,7 +209,7 @@ def test_diverged_answers_are_kept_too(inverso, prior, y, monkeypatch, tmp_path)
     original = stages.CSGM.__call__
 
     def diverged(self, problem, state):
-        raise stages.NonFiniteLossError(problem.StageFailure("csgm", 7, 1.0, original(self, problem, state)))
+        raise stages.NonFiniteLossError(StageFailure("csgm", 7, 1.0, original(self, problem, state)))
 
     monkeypatch.setattr(stages.CSGM, "__call__", diverged)
     result = inverso("solve", "y.npz", "-A", "fft:0.5", "--prior", prior, "-m", "csgm", "-o", "out.png")
