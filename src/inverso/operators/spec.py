@@ -96,6 +96,9 @@ class Entry:
 
 _SEED = Parameter(_integer, "an integer")
 _FILL = Parameter(_choice("white", "color"), "white or color")
+_BORDER = Parameter(
+    _choice("reflect", "symmetric", "circular", "zero", "valid"), "reflect, symmetric, circular, zero or valid"
+)
 _KEEP = Parameter(_number, "a number in (0, 1]", required=True)
 
 OPERATORS: Mapping[str, Entry] = {
@@ -110,7 +113,7 @@ OPERATORS: Mapping[str, Entry] = {
         {
             "kernel_size": Parameter(_integer, "an odd integer", required=True),
             "sigma": Parameter(_number, "a number of pixels > 0", required=True),
-            "padding": Parameter(_choice("reflect", "circular", "zero"), "reflect, circular or zero"),
+            "padding": _BORDER,
         },
         "blur:9,3",
         "Gaussian blur",

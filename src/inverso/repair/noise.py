@@ -14,6 +14,8 @@ BLOCK = 48
 MOST_BLOCKS = 600
 QUIET = 0.1
 """Share of the blocks that are taken for smooth ones."""
+ALIKE = (1.1, 1.3)
+"""Ratio of the two strengths up to which they count as alike, and from which on they do not."""
 _CLIPPED = 0.05
 
 
@@ -40,8 +42,8 @@ def estimate_noise(image: Tensor) -> NoiseEstimate:
     In every block of 48 x 48 pixels the finest diagonal wavelets tell the noise, `d = median |w| / 0.6745` (Donoho and
     Johnstone 1994, as in `skimage.restoration.estimate_sigma`); where there is texture they tell that as well. The
     tenth of the blocks that is quietest is taken for smooth, blocks that are black or white are left out. White noise
-    is as strong in the horizontal and vertical wavelets, a: what those have more is texture, half of it is taken off,
-    and `level^2 = d^2 - max(0, a^2 - d^2) / 2`.
+    is as strong in the horizontal and vertical wavelets, a: what those have more is texture, and half of it is taken
+    off, `level^2 = d^2 - (a^2 - d^2) / 2`; less from a = 1.3 d downwards, and nothing from 1.1 d.
 
     Args:
         image: `(1, C, H, W)` or `(C, H, W)` in [0, 1].
@@ -71,7 +73,9 @@ def estimate_noise(image: Tensor) -> NoiseEstimate:
     told = np.array([_wavelets(block) for block in _blocks(pixels)])
     smooth = told[np.argsort(told[:, 0])][: max(1, round(QUIET * len(told)))]
     diagonal, along = smooth[:, 0], np.median(smooth[:, 1])
-    texture = max(0.0, float(along**2 - np.median(diagonal) ** 2)) / 2
+    across = float(np.median(diagonal))
+    share = np.clip((along / max(across, 1e-9) - ALIKE[0]) / (ALIKE[1] - ALIKE[0]), 0, 1)
+    texture = share * max(0.0, float(along**2 - across**2)) / 2
     low, level, high = (float(max(0.0, value**2 - texture) ** 0.5) for value in np.quantile(diagonal, [0.1, 0.5, 0.9]))
     return NoiseEstimate(level, low, high, len(told))
 

@@ -32,6 +32,7 @@ PLAIN, SPREAD = 0.035, 1.15
 LEAST_FLOOR = 0.003
 """Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
 SIDE, MARGIN, GRID = 448, 64, 16
+NEAR_SIDE, NEAR_MARGIN = 192, 32
 _GRAY_LEVELS = 255
 
 Progress = Callable[[int, int], None]
@@ -237,10 +238,13 @@ class _Plan:
 
     def _windows(self, height: int, width: int, damaged: Tensor | None) -> list[Tile]:
         """Choose windows: larger ones around large holes, and where only damage is filled, those that have some."""
-        margin = MARGIN if damaged is None else MARGIN + 2 * round(_deepest(damaged))
-        side = max(self.settings.side, 4 * margin)
+        only_fills = damaged is not None and not self.sharpens and not self.removed
+        # A filled scratch depends on what is beside it, and not on all that an undone blur does.
+        margin, side = (NEAR_MARGIN, NEAR_SIDE) if only_fills else (MARGIN, self.settings.side)
+        margin += 0 if damaged is None else 2 * round(_deepest(damaged))
+        side = max(side, 4 * margin)
         every = list(tiles(height, width, side=side, margin=margin, multiple=GRID))
-        if self.sharpens or self.removed or damaged is None:
+        if not only_fills or damaged is None:
             return every
         return [tile for tile in every if bool(damaged[..., tile.top : tile.bottom, tile.left : tile.right].any())]
 
