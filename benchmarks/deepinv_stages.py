@@ -49,7 +49,7 @@ TINY = 1e-12
 def as_physics(problem: Problem) -> Any:  # noqa: ANN401 - deepinv has no types, and may be missing
     """Wrap the operator of a problem as a deepinv physics, on the device and in the precision of its measurements."""
     _require(_missing_package())
-    physics = to_physics(problem.operator, problem.image_shape)
+    physics = to_physics(problem.operator.at(problem.image_shape))
     return physics.to(problem.y.device, real_dtype(problem.y.dtype))
 
 

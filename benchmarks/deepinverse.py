@@ -91,7 +91,7 @@ class Theirs(Stage):
         noise = problem.noise / 2**0.5 if problem.y.is_complex() else problem.noise
         level = max(noise, QUIET)
         dtype = real_dtype(problem.y.dtype)
-        physics = to_physics(problem.operator, problem.image_shape, noise=level).to(problem.y.device, dtype)
+        physics = to_physics(problem.operator.at(problem.image_shape), noise=level).to(problem.y.device, dtype)
         if self.method == "ddrm" and not hasattr(physics, "U_adjoint"):
             msg = f"DDRM needs the operator's singular vectors, and those of {problem.operator!r} are in no known basis"
             raise ValueError(msg)

@@ -49,7 +49,7 @@ def ours() -> WrappedDenoiser:
 @pytest.mark.usefixtures("deepinv")
 class TestToPhysics:
     def test_passes_deepinvs_checks(self, deepinv, A) -> None:
-        physics, x = to_physics(A, SHAPE).to(torch.float64), draw(2, *SHAPE)
+        physics, x = to_physics(A.at(SHAPE)).to(torch.float64), draw(2, *SHAPE)
         assert isinstance(physics, deepinv.physics.LinearPhysics)
         assert float(physics.adjointness_test(x, num_samples=2)) < 1e-10
         # deepinv's check of a pseudo-inverse, in its test_physics.py.
@@ -57,13 +57,17 @@ class TestToPhysics:
         assert float((physics.A_dagger(physics.A(r)) - r).abs().max()) < 1e-6
 
     def test_measures_as_ours_and_adds_noise(self, A) -> None:
-        physics, x = to_physics(A, SHAPE, noise=0.1).to(torch.float64), draw(2, *SHAPE)
+        physics, x = to_physics(A.at(SHAPE), noise=0.1).to(torch.float64), draw(2, *SHAPE)
         torch.testing.assert_close(physics.A(x), real_numbers(A(x)))
         assert float((physics(x) - physics.A(x)).std()) == pytest.approx(0.1, rel=0.3)
 
+    def test_a_transpose_is_no_physics(self, A) -> None:
+        with pytest.raises(ValueError, match="is a transpose"):
+            to_physics(A.at(SHAPE).T)
+
     @pytest.mark.parametrize("gamma", [0.7, torch.tensor([0.1, 30.0], dtype=torch.float64)], ids=["one", "per image"])
     def test_proximal_operator_is_the_minimum(self, deepinv, A, gamma) -> None:
-        physics, z = to_physics(A, SHAPE).to(torch.float64), draw(2, *SHAPE, seed=4)
+        physics, z = to_physics(A.at(SHAPE)).to(torch.float64), draw(2, *SHAPE, seed=4)
         y = physics.A(draw(2, *SHAPE, seed=1))
         u = deepinv.optim.L2().prox(z, y, physics, gamma=gamma)
         weight = gamma.reshape(-1, 1, 1, 1) if isinstance(gamma, torch.Tensor) else gamma
@@ -71,7 +75,7 @@ class TestToPhysics:
         torch.testing.assert_close(slope, torch.zeros_like(slope), atol=1e-8, rtol=0)
 
     def test_decompositions_are_orthonormal_and_give_the_operator(self, deepinv, A) -> None:
-        physics = to_physics(A, SHAPE).to(torch.float64)
+        physics = to_physics(A.at(SHAPE)).to(torch.float64)
         if not isinstance(physics, deepinv.physics.DecomposablePhysics):
             pytest.skip("its singular vectors are no known basis")
         x, kept = draw(2, *SHAPE), physics.mask > 0
@@ -137,7 +141,7 @@ class TestMethods:
         physics, own = theirs(deepinv)[which]
         y = own.measure(photo("coffee", size=16).double())
         answers = []
-        for each in (physics, to_physics(own, SHAPE).to(torch.float64)):
+        for each in (physics, to_physics(own.at(SHAPE)).to(torch.float64)):
             with torch.no_grad():
                 answers.append(deepinv.optim.DPIR(sigma=0.05, denoiser=to_denoiser(ours()))(y, each))
         torch.testing.assert_close(*answers, atol=1e-6, rtol=0)
@@ -146,12 +150,12 @@ class TestMethods:
         physics, own = theirs(deepinv)[0]
         y = own.measure(photo("coffee", size=16).double())
         method = deepinv.sampling.DDRM(to_denoiser(ours()), sigmas=torch.linspace(1, 0, 5).tolist())
-        answers = [method(y, each, seed=3) for each in (physics, to_physics(own, SHAPE).to(torch.float64))]
+        answers = [method(y, each, seed=3) for each in (physics, to_physics(own.at(SHAPE)).to(torch.float64))]
         torch.testing.assert_close(*answers, atol=1e-6, rtol=0)
 
     def test_an_iterative_method_finds_our_pseudo_inverse(self, deepinv) -> None:
         A, x = Bicubic(2), draw(1, *SHAPE)
-        physics = to_physics(A, SHAPE).to(torch.float64)
+        physics = to_physics(A.at(SHAPE)).to(torch.float64)
         norm = physics.compute_sqnorm(x, verbose=False)
         method = deepinv.optim.GD(data_fidelity=deepinv.optim.L2(), stepsize=float(1 / norm), max_iter=2000)
         method.custom_init = lambda y, physics: {"est": (physics.A_adjoint(y), physics.A_adjoint(y))}
@@ -170,7 +174,7 @@ class TestDenoisers:
         }
         x = photo("coffee", size=16)
         with torch.no_grad():
-            image = makers[method]()(A(x), to_physics(A, SHAPE, noise=0.05))
+            image = makers[method]()(A(x), to_physics(A.at(SHAPE), noise=0.05))
         assert image.shape == x.shape
         assert bool(image.isfinite().all())
 
@@ -194,6 +198,6 @@ class TestDenoisers:
 def test_without_deepinv(monkeypatch) -> None:
     for name in [each for each in sys.modules if each.partition(".")[0] == "deepinv"] + ["deepinv"]:
         monkeypatch.setitem(sys.modules, name, None)
-    for call in (lambda: to_physics(Identity(), SHAPE), lambda: from_physics(None, SHAPE)):
+    for call in (lambda: to_physics(Identity().at(SHAPE)), lambda: from_physics(None, SHAPE)):
         with pytest.raises(MissingPackageError, match=r"needs the package deepinv: .*\[interop\]"):
             call()

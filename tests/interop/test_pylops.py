@@ -28,7 +28,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("A", OPERATORS, ids=repr)
 class TestToPyLops:
     def test_dot_test_and_shapes(self, pylops, A) -> None:
-        operator, x = to_pylops(A, SHAPE), draw(*SHAPE)
+        operator, x = to_pylops(A.at(SHAPE)), draw(*SHAPE)
         assert pylops.utils.dottest(operator, rtol=1e-10)
         y = operator @ x.numpy()
         np.testing.assert_allclose(y, real_numbers(A(x[None]))[0], atol=1e-12)
@@ -36,7 +36,7 @@ class TestToPyLops:
 
     def test_its_solver_finds_our_ridge_answer(self, pylops, A) -> None:
         y, ridge = A(draw(1, *SHAPE)), 0.01
-        operator = to_pylops(A, SHAPE)
+        operator = to_pylops(A.at(SHAPE))
         found = pylops.optimization.basic.cgls(
             operator, real_numbers(y).numpy().ravel(), niter=300, damp=ridge**0.5, tol=1e-20
         )[0]
@@ -45,14 +45,14 @@ class TestToPyLops:
 
     def test_combines_with_its_operators(self, pylops, A) -> None:
         slope = pylops.FirstDerivative(SHAPE, axis=-1)
-        both = pylops.VStack([to_pylops(A, SHAPE), slope])
+        both = pylops.VStack([to_pylops(A.at(SHAPE)), slope])
         x = draw(*SHAPE).numpy().ravel()
         np.testing.assert_allclose((both @ x)[-96:], slope @ x)
 
 
 def test_complex_measurements_come_back(pylops) -> None:
     A, x = FFTMask(0.5), draw(*SHAPE)
-    y = to_pylops(A, SHAPE) @ x.numpy()
+    y = to_pylops(A.at(SHAPE)) @ x.numpy()
     torch.testing.assert_close(complex_numbers(torch.from_numpy(y)), A(x))
 
 
@@ -90,4 +90,4 @@ class TestFromPyLops:
 def test_without_pylops(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pylops", None)
     with pytest.raises(MissingPackageError, match=r"to_pylops needs the package pylops: .*\[interop\]"):
-        to_pylops(RandomMask(0.5), SHAPE)
+        to_pylops(RandomMask(0.5).at(SHAPE))

@@ -23,7 +23,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("A", OPERATORS, ids=repr)
 class TestToSciPy:
     def test_products_are_ours(self, A) -> None:
-        operator, x = to_scipy(A, SHAPE), draw(3, *SHAPE)
+        operator, x = to_scipy(A.at(SHAPE)), draw(3, *SHAPE)
         y = real_numbers(A(x))
         assert isinstance(operator, SciPyOperator)
         np.testing.assert_allclose(operator @ x[0].flatten().numpy(), y[0].flatten(), atol=1e-12)
@@ -36,15 +36,29 @@ class TestToSciPy:
         x, ridge = draw(1, *SHAPE), 0.01
         y = A(x)
         found = lsmr(
-            to_scipy(A, SHAPE), real_numbers(y).flatten().numpy(), damp=ridge**0.5, atol=1e-13, btol=1e-13, maxiter=500
+            to_scipy(A.at(SHAPE)),
+            real_numbers(y).flatten().numpy(),
+            damp=ridge**0.5,
+            atol=1e-13,
+            btol=1e-13,
+            maxiter=500,
         )[0]
         expected = A.pinv(y, ridge=ridge, image_shape=SHAPE)
         torch.testing.assert_close(torch.from_numpy(found).reshape(1, *SHAPE), expected, atol=1e-6, rtol=0)
 
 
+def test_the_transpose_is_an_operator_too() -> None:
+    for A in OPERATORS:
+        bound, y = A.at(SHAPE), real_numbers(A(draw(1, *SHAPE)))
+        operator = to_scipy(bound.T)
+        assert operator.shape == to_scipy(bound).shape[::-1]
+        np.testing.assert_allclose(operator @ y.flatten().numpy(), to_scipy(bound).H @ y.flatten().numpy(), atol=1e-12)
+        np.testing.assert_allclose(operator.H @ np.ones(96), to_scipy(bound) @ np.ones(96), atol=1e-12)
+
+
 def test_scipys_singular_values_are_those_of_the_operator() -> None:
     A = GaussianBlur(5, 1.0)
-    largest = svds(to_scipy(A, SHAPE), k=1, return_singular_vectors=False)[0]
+    largest = svds(to_scipy(A.at(SHAPE)), k=1, return_singular_vectors=False)[0]
     dense = A(torch.eye(96, dtype=torch.float64).reshape(96, *SHAPE)).flatten(1)
     assert largest == pytest.approx(float(torch.linalg.matrix_norm(dense, ord=2)), abs=1e-8)
 
@@ -90,7 +104,7 @@ def test_solve_takes_it() -> None:
 
 def test_round_trip() -> None:
     A, x = FFTMask(0.5), draw(1, *SHAPE)
-    again = from_scipy(to_scipy(A, SHAPE), SHAPE)
+    again = from_scipy(to_scipy(A.at(SHAPE)), SHAPE)
     torch.testing.assert_close(again(x), real_numbers(A(x)).flatten(1))
 
 

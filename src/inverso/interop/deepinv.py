@@ -13,13 +13,12 @@ from inverso.interop.calls import DenoiserCalls, OperatorCalls, SpectralCalls
 from inverso.interop.physics import DecomposedOperator, PhysicsOperator, black_image
 from inverso.interop.spectrum import Spectrum
 from inverso.operators import LinearOperator
+from inverso.operators.bound import BoundOperator
 from inverso.priors import Denoiser, WrappedDenoiser
 from inverso.types import ImageShape
 
 
-def to_physics(
-    A: LinearOperator, image_shape: ImageShape, *, noise: float = 0.0, device: torch.device | str = "cpu"
-) -> Any:  # noqa: ANN401 - deepinv has no types, and may be missing
+def to_physics(A: BoundOperator, *, noise: float = 0.0, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - deepinv has no types, and may be missing
     """Give an operator as a deepinv `LinearPhysics`.
 
     Its pseudo-inverse and its proximal operator are ours, `prox(z) = z + A^T (A A^T + I / gamma)^-1 (y - A z)`: where A
@@ -28,8 +27,7 @@ def to_physics(
     real measurements, so that complex ones are pairs of real numbers there, as `real_numbers` gives them.
 
     Args:
-        A: The operator; one with a mask per image fits batches of as many images.
-        image_shape: `(C, H, W)` of the images.
+        A: The operator at one image size, `A.at(image_shape)`; one with a mask per image is for as many images.
         noise: Standard deviation of the Gaussian noise that calling the physics adds.
         device: Where it computes.
 
@@ -38,13 +36,17 @@ def to_physics(
 
     Raises:
         MissingPackageError: deepinv is not installed.
-        ValueError: The noise is negative, or A cannot measure such an image.
+        ValueError: The noise is negative, or A is a transpose.
     """
     theirs = need("deepinv.physics", what="to_physics")
     level = check_non_negative(noise, name="noise")
+    if A.transposed:
+        msg = f"a physics measures images, and {A!r} is a transpose"
+        raise ValueError(msg)
+    operator, image_shape = A.operator, A.image_shape
     noise_model = theirs.GaussianNoise(level) if level > 0 else theirs.ZeroNoise()
-    is_complex = A._measurement(image_shape)[1]
-    spectrum = Spectrum.of(A, image_shape)
+    is_complex = operator._measurement(image_shape)[1]
+    spectrum = Spectrum.of(operator, image_shape)
     if spectrum is None:
         kind = type("OperatorPhysics", (OperatorCalls, theirs.LinearPhysics), {})
         physics = kind(img_size=image_shape, noise_model=noise_model)
@@ -52,7 +54,7 @@ def to_physics(
         kind = type("OperatorPhysics", (SpectralCalls, theirs.DecomposablePhysics), {})
         physics = kind(img_size=image_shape, noise_model=noise_model, mask=spectrum.values)
         physics.spectrum = spectrum
-    physics.operator, physics.is_complex = A, is_complex
+    physics.operator, physics.is_complex = operator, is_complex
     return physics.to(device)
 
 

@@ -10,21 +10,15 @@ from inverso.extras import need
 from inverso.interop.scipy import from_scipy, to_scipy
 from inverso.interop.vectors import RealMatrix
 from inverso.operators import LinearOperator
+from inverso.operators.bound import BoundOperator
 from inverso.types import ImageShape
 
 
-def to_pylops(
-    A: LinearOperator,
-    image_shape: ImageShape,
-    *,
-    dtype: torch.dtype = torch.float64,
-    device: torch.device | str = "cpu",
-) -> Any:  # noqa: ANN401 - pylops may be missing
+def to_pylops(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - pylops may be missing
     """Give an operator as a PyLops operator with `dims` `(C, H, W)`, to combine with PyLops' own and for its solvers.
 
     Args:
-        A: The operator, of one image.
-        image_shape: `(C, H, W)` of the images.
+        A: The operator at one image size, `A.at(image_shape)`, or the transpose of one.
         dtype: In which the operator computes.
         device: Where it computes.
 
@@ -33,15 +27,14 @@ def to_pylops(
 
     Raises:
         MissingPackageError: PyLops is not installed.
-        ValueError: A cannot measure such an image.
     """
     pylops = need("pylops", what="to_pylops")
-    matrix = RealMatrix(A, image_shape, dtype, device)
+    matrix = RealMatrix(A, dtype, device)
     return pylops.LinearOperator(
-        Op=to_scipy(A, image_shape, dtype=dtype, device=device),
-        dims=image_shape,
-        dimsd=matrix.measurement_shape,
-        name=type(A).__name__,
+        Op=to_scipy(A, dtype=dtype, device=device),
+        dims=matrix.input_shape,
+        dimsd=matrix.output_shape,
+        name=type(A.operator).__name__,
     )
 
 

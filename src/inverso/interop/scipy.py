@@ -10,32 +10,24 @@ import torch
 from inverso.interop.foreign import ForeignOperator
 from inverso.interop.vectors import RealMatrix
 from inverso.operators import LinearOperator
+from inverso.operators.bound import BoundOperator
 from inverso.types import ImageShape
 
 
-def to_scipy(
-    A: LinearOperator,
-    image_shape: ImageShape,
-    *,
-    dtype: torch.dtype = torch.float64,
-    device: torch.device | str = "cpu",
-) -> Any:  # noqa: ANN401 - scipy has no types
+def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - scipy has no types
     """Give an operator as a SciPy `LinearOperator`, for SciPy's solvers and eigenvalues.
 
     It maps the numbers of an image, `x.flatten()`, to those of its measurement. Complex measurements are pairs of real
     numbers, `real_numbers(y).flatten()`: then its transpose is the adjoint.
 
     Args:
-        A: The operator, of one image (`A.for_image(k)` of one with a mask per image).
-        image_shape: `(C, H, W)` of the images.
+        A: The operator at one image size, `A.at(image_shape)`, or the transpose of one; of an operator with a mask per
+            image that of one image, `A.for_image(k).at(image_shape)`.
         dtype: In which the operator computes.
         device: Where it computes.
 
     Returns:
         A `scipy.sparse.linalg.LinearOperator` of shape (numbers of a measurement, C H W).
-
-    Raises:
-        ValueError: A cannot measure such an image.
 
     Example:
         >>> import torch
@@ -43,14 +35,14 @@ def to_scipy(
         >>> from inverso.interop import to_scipy
         >>> from inverso.operators import RandomMask
         >>> A, x = RandomMask(0.5), torch.rand(1, 1, 4, 4, dtype=torch.float64)
-        >>> L = to_scipy(A, (1, 4, 4))
+        >>> L = to_scipy(A.at((1, 4, 4)))
         >>> answer = lsqr(L, A(x).flatten().numpy())[0]
         >>> torch.allclose(torch.from_numpy(answer).reshape(1, 1, 4, 4), A.pinv(A(x)))
         True
     """
     from scipy.sparse.linalg import LinearOperator as SciPyOperator  # noqa: PLC0415
 
-    matrix = RealMatrix(A, image_shape, dtype, device)
+    matrix = RealMatrix(A, dtype, device)
     return SciPyOperator(
         matrix.shape,
         matvec=matrix.times,

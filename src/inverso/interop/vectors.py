@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from inverso.operators import LinearOperator
-from inverso.types import ImageShape
+from inverso.operators.bound import BoundOperator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,53 +48,58 @@ class RealMatrix:
     real ones, so that the transpose is the adjoint here.
 
     Args:
-        A: The operator, of one image.
-        image_shape: `(C, H, W)`.
+        A: The operator at one image size.
         dtype: In which it computes.
         device: Where.
     """
 
-    A: LinearOperator
-    image_shape: ImageShape
+    A: BoundOperator
     dtype: torch.dtype = torch.float64
     device: torch.device | str = "cpu"
 
     @cached_property
-    def is_complex(self) -> bool:
-        """Whether measurements are complex."""
-        return self._probe.is_complex()
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what comes out, in real numbers."""
+        return (*self.A.shape[0], 2) if self._complex_output else self.A.shape[0]
 
     @cached_property
-    def measurement_shape(self) -> tuple[int, ...]:
-        """Shape of a measurement in real numbers."""
-        return tuple(real_numbers(self._probe).shape[1:])
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of what goes in, in real numbers."""
+        return (*self.A.shape[1], 2) if self._complex_input else self.A.shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return math.prod(self.measurement_shape), math.prod(self.image_shape)
+        return math.prod(self.output_shape), math.prod(self.input_shape)
 
     def times(self, columns: NDArray[Any]) -> NDArray[Any]:
-        """Multiply columns `(C H W, k)`, or a single one, by the matrix."""
-        return self._columns(real_numbers(self.A(self._rows(columns, self.image_shape))), columns)
+        """Multiply columns `(n, k)`, or a single one, by the matrix."""
+        x = self._rows(columns, self.input_shape, is_complex=self._complex_input)
+        return self._columns(self.A.forward(x), columns)
 
     def transposed_times(self, columns: NDArray[Any]) -> NDArray[Any]:
         """Multiply columns `(m, k)`, or a single one, by the transposed matrix."""
-        y = self._rows(columns, self.measurement_shape)
-        return self._columns(
-            self.A.adjoint(complex_numbers(y) if self.is_complex else y, image_shape=self.image_shape), columns
-        )
+        y = self._rows(columns, self.output_shape, is_complex=self._complex_output)
+        return self._columns(self.A.adjoint(y), columns)
 
     @cached_property
-    def _probe(self) -> Tensor:
-        with torch.no_grad():
-            return self.A(torch.zeros(1, *self.image_shape, dtype=self.dtype, device=self.device))
+    def _measures_complex(self) -> bool:
+        return self.A.operator._measurement(self.A.image_shape)[1]
 
-    def _rows(self, columns: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
+    @property
+    def _complex_output(self) -> bool:
+        return self._measures_complex and not self.A.transposed
+
+    @property
+    def _complex_input(self) -> bool:
+        return self._measures_complex and self.A.transposed
+
+    def _rows(self, columns: NDArray[Any], shape: tuple[int, ...], *, is_complex: bool) -> Tensor:
         rows = columns.reshape(math.prod(shape), -1).T.reshape(-1, *shape)
-        return torch.tensor(rows, dtype=self.dtype, device=self.device)
+        values = torch.tensor(rows, dtype=self.dtype, device=self.device)
+        return complex_numbers(values) if is_complex else values
 
     @staticmethod
     def _columns(values: Tensor, like: NDArray[Any]) -> NDArray[Any]:
-        columns: NDArray[Any] = values.detach().flatten(1).T.cpu().numpy()
+        columns: NDArray[Any] = real_numbers(values).detach().flatten(1).T.cpu().numpy()
         return columns.reshape(-1, *like.shape[1:])
