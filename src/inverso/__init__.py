@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: F401 - first, since it loads numpy anyway
 
 from inverso import operators, priors, stages
-from inverso.errors import ConvergenceWarning, InversoError
+from inverso.errors import ConvergenceWarning, InversoError, RangeWarning, WorseThanInputWarning
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 
@@ -23,7 +23,9 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvergenceWarning",
     "InversoError",
+    "RangeWarning",
     "Reconstruction",
+    "WorseThanInputWarning",
     "degradations",
     "images",
     "metrics",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import cmath
 import math
+import warnings
 
 import torch
 from torch import Tensor
+
+from inverso.errors import RangeWarning
 
 MIN_IMAGE_DIMS = 3
 HALF = (torch.float16, torch.bfloat16, torch.complex32)
@@ -100,6 +103,38 @@ def check_digits(values: Tensor, *, name: str, to: str) -> None:
         precise = f"{name}.to(torch.complex64)" if values.is_complex() else f"{name}.float()"
         msg = f"to {to} takes the digits of float32 or float64, got {name} in {values.dtype}: pass {precise}"
         raise TypeError(msg)
+
+
+def check_unit_range(x: Tensor, *, name: str) -> None:
+    """Refuse images whose values lie far outside [0, 1], and warn of such as are in [-1, 1].
+
+    Raises:
+        ValueError: The values reach beyond -2 or 3.
+    """
+    if float(x.max()) > 3 or float(x.min()) < -2:
+        msg = f"{name} must hold values in [0, 1], got {span(x)}. If they are 8-bit ones, divide by 255"
+        raise ValueError(msg)
+    warn_of_signed_values(x, name=name, stacklevel=4)
+
+
+def warn_of_signed_values(x: Tensor, *, name: str, slack: float = 0.0, stacklevel: int = 3) -> None:
+    """Warn of values that look like those of images in [-1, 1]: all lie there, and one in 20 is below -0.1 - slack."""
+    inside = float(x.abs().max()) <= 1 + slack / 2
+    if inside and bool((x < -0.1 - slack).float().mean() > 0.05):
+        msg = f"{name} is expected to hold values in [0, 1], got {span(x)}. If 0 stands for gray, take (x + 1) / 2"
+        warnings.warn(msg, RangeWarning, stacklevel=stacklevel)
+
+
+def span(values: Tensor) -> str:
+    """Say from where to where values go."""
+    if values.is_complex():
+        return f"up to {float(values.abs().max()):.3g} in absolute value"
+    return f"from {float(values.min()):.3g} to {float(values.max()):.3g}"
+
+
+def batch_advice(values: Tensor, dimensions: int) -> str:
+    """Suggest the batch dimension where it is what is missing."""
+    return ": add a batch dimension, as in y[None]" if values.ndim == dimensions - 1 else ""
 
 
 def check_number(value: object, *, name: str, expected: str) -> float:

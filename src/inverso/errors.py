@@ -9,3 +9,11 @@ class InversoError(RuntimeError):
 
 class ConvergenceWarning(UserWarning):
     """An iterative solve stopped before it reached its tolerance."""
+
+
+class RangeWarning(UserWarning):
+    """Values suggest another range than [0, 1], such as [-1, 1], or a noise of another unit."""
+
+
+class WorseThanInputWarning(UserWarning):
+    """An answer is likely worse than what was measured: an inverse has blown up noise, or a wrong operator's error."""

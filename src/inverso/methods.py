@@ -15,6 +15,7 @@ from inverso.stages import (
     FeedForward,
     ImageAdaptive,
     Interpolation,
+    Need,
     PlugAndPlay,
     PseudoInverse,
     Stage,
@@ -43,6 +44,16 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 )
 """What each name stands for. Names are joined by "+", and stages that stand there already are not repeated."""
 
+BEST: Sequence[tuple[frozenset[Need], str]] = (
+    (frozenset({Need.OPERATOR, Need.PRIOR, Need.DENOISER}), "csgm+bp+pnp"),
+    (frozenset({Need.OPERATOR, Need.DENOISER}), "pnp"),
+    (frozenset({Need.OPERATOR, Need.PRIOR}), "ia+bp"),
+    (frozenset({Need.OPERATOR, Need.RESTORER}), "ff+bp"),
+    (frozenset({Need.RESTORER}), "ff"),
+    (frozenset({Need.OPERATOR}), "tv"),
+)
+"""The method for what is there: the first that finds all it needs."""
+
 SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     {
         "default": (),
@@ -53,6 +64,25 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     }
 )
 """Settings that replace the defaults of the stages of the same name; "iagan" are those of Abu Hussein et al. 2020."""
+
+
+def best_for(has: frozenset[Need]) -> str:
+    """Choose the method for what is there, where the user names none.
+
+    Args:
+        has: What the problem has: `Problem.has`.
+
+    Example:
+        >>> from inverso.methods import best_for
+        >>> from inverso.stages import Need
+        >>> best_for(frozenset({Need.OPERATOR, Need.DENOISER}))
+        'pnp'
+    """
+    for needed, method in BEST:
+        if has >= needed:
+            return method
+    # Nothing that could be chosen: this one's message says what is missing.
+    return "ia+bp"
 
 
 def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]:

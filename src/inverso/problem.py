@@ -143,7 +143,7 @@ class Problem:
         return replace(self, y=self.y[index : index + 1], A=self.operator.for_image(index))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StageRecord:
     """What one stage did.
 
@@ -165,8 +165,14 @@ class StageRecord:
     note: str = ""
     phases: tuple[StageRecord, ...] = ()
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.image.shape))
+        steps = f", steps={len(self.losses)}" if len(self.losses) else ""
+        note = f", note={self.note!r}" if self.note else ""
+        return f"StageRecord({self.name!r}, image=<{shape}>{steps}, seconds={self.seconds:.3g}{note})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class State:
     """What a stage hands on.
 
@@ -183,6 +189,12 @@ class State:
     weights: Mapping[str, Tensor] | None = None
     spread: Tensor | None = None
     trace: tuple[StageRecord, ...] = ()
+
+    def __repr__(self) -> str:
+        held = {"image": self.image, "latent": self.latent, "spread": self.spread}
+        shapes = [f"{name}=<{'x'.join(map(str, v.shape))}>" for name, v in held.items() if v is not None]
+        weights = [] if self.weights is None else [f"weights=<{len(self.weights)} tensors>"]
+        return f"State({', '.join([*shapes, *weights, f'trace={list(self.trace)}'])})"
 
     @property
     def has(self) -> frozenset[Need]:

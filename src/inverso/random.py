@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,25 @@ def step_generator(seed: int, step: int, *, stream: int) -> torch.Generator:
     draws.
     """
     return torch.Generator().manual_seed(((seed * 1_000_003 + stream) * 1_000_000_007 + step) % 2**63)
+
+
+def stream(seed: int, purpose: str, *, about: bytes = b"") -> torch.Generator:
+    """Give a generator for one purpose: under one seed, different purposes draw different numbers.
+
+    Args:
+        seed: What the user gave.
+        purpose: A name such as "noise".
+        about: What the numbers are drawn for, where other things are to get others.
+
+    Example:
+        >>> import torch
+        >>> first, again, other = (torch.rand((), generator=stream(0, name)) for name in ("noise", "noise", "latents"))
+        >>> bool(first == again), bool(first == other)
+        (True, False)
+    """
+    digest = hashlib.blake2b(f"{seed}/{purpose}/".encode() + about, digest_size=8).digest()
+    # torch looks at the lower 32 bits, and takes 63.
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ class Reconstruction:
         y: The measurements.
         A: The operator.
         noise: The noise level.
+        method: The method that was asked for, or chosen where none was; of a list, the names of its stages.
 
     Example:
         >>> import torch, inverso
@@ -58,9 +59,10 @@ class Reconstruction:
     y: Tensor
     A: LinearOperator | None
     noise: float
+    method: str
 
     @classmethod
-    def from_state(cls, problem: Problem, state: State) -> Reconstruction | None:
+    def from_state(cls, problem: Problem, state: State, method: str | None = None) -> Reconstruction | None:
         """Read the answer off the last state; None if no stage has made an image yet."""
         if state.image is None:
             return None
@@ -74,6 +76,7 @@ class Reconstruction:
             y=problem.y,
             A=problem.A,
             noise=problem.noise,
+            method="+".join(record.name for record in state.trace) if method is None else method,
         )
 
     @property
@@ -132,5 +135,5 @@ def _image_shape(image: Tensor) -> tuple[int, int, int]:
 def _residual(problem: Problem, image: Tensor) -> Tensor:
     profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
     with torch.no_grad():
-        root_mean_square = (problem.misfit(image) / energies(profile)).sqrt()
+        root_mean_square = (problem.misfit(image) / energies(profile).clamp_min(1)).sqrt()
     return root_mean_square / problem.noise if problem.noise else root_mean_square

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inverso.checks import as_seed, check_count, check_digits, check_measurement, check_non_negative
+from inverso.checks import as_seed, check_count, check_measurement, check_non_negative
 from inverso.errors import InversoError
-from inverso.methods import Method, stages_of
+from inverso.methods import Method, best_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators.plans import real_dtype
 from inverso.priors import AnyPrior, Denoiser, LatentPrior
 from inverso.problem import StageFailure
 from inverso.random import fork_rng
 from inverso.reconstruction import Reconstruction
+from inverso.solver_checks import check_parts, check_y, warn_if_blown_up
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import check_needs
-from inverso.types import ImageShape, Seed
+from inverso.types import Seed
 
-BATCHED_IMAGE = 4
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -32,7 +32,7 @@ def solve(
     y: Tensor,
     A: LinearOperator | None = None,
     prior: AnyPrior | None = None,
-    method: Method = "ia+bp",
+    method: Method | None = None,
     *,
     restorer: nn.Module | None = None,
     noise: float = 0.0,
@@ -52,7 +52,9 @@ def solve(
         A: The operator that measured them; not needed by `method="ff"`.
         prior: What images look like: a generative prior, a denoiser, or the pair `(generative prior, denoiser)`. Not
             needed by methods without one, such as "pinv".
-        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages.
+        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best for
+            what is given: "ia+bp" with a generative prior, "pnp" with a denoiser, "csgm+bp+pnp" with both, "ff+bp" with
+            a restorer, "tv" with an operator alone. `.method` of the answer says which.
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
             stops and how far back-projection goes.
@@ -73,6 +75,10 @@ def solve(
         NonFiniteLossError: A loss turned NaN or infinite; the best answer so far is attached as `.reconstruction`.
         InterruptedStage: Ctrl-C; a KeyboardInterrupt with the best answer so far attached as `.reconstruction`.
 
+    Warns:
+        RangeWarning: The values of y suggest images in [-1, 1], or the noise one in another unit.
+        WorseThanInputWarning: The inverse of A has blown up what is wrong with y.
+
     Example:
         >>> import torch, inverso
         >>> from inverso.operators import RandomMask
@@ -86,14 +92,16 @@ def solve(
     check_measurement(y)
     level = check_non_negative(noise, name="noise")
     number = as_seed(seed)
-    stages = stages_of(method, schedule=schedule)
+    latent_prior, denoiser = split_prior(prior)
+    check_parts(A, restorer)
+    given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
+    chosen = best_for(given.has) if method is None else method
+    stages = stages_of(chosen, schedule=schedule)
+    called = chosen if isinstance(chosen, str) else "+".join(stage.name for stage in stages)
     if check_count(starts, name="starts") > 1:
         stages = (Average(stages, starts),)
-    latent_prior, denoiser = split_prior(prior)
-    _check_parts(A, restorer)
-    given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
     check_needs(stages, given.has)
-    _check_y(given)
+    check_y(given)
     # A caller's inference mode would forbid gradients and a caller's autocast round them, so the work happens outside
     # of both, on copies that were born outside.
     with (
@@ -110,10 +118,10 @@ def solve(
             denoiser=frozen_copy(denoiser, own),
             restorer=frozen_copy(restorer, own),
         )
-        return _run(problem, stages, progress=progress)
+        return _run(problem, stages, called, progress=progress)
 
 
-def _run(problem: Problem, stages: Sequence[Stage], *, progress: bool) -> Reconstruction:
+def _run(problem: Problem, stages: Sequence[Stage], method: str, *, progress: bool) -> Reconstruction:
     state = State()
     with _Bars(shown=progress) as bars:
         reported = replace(problem, report=bars.report)
@@ -121,16 +129,17 @@ def _run(problem: Problem, stages: Sequence[Stage], *, progress: bool) -> Recons
             for stage in stages:
                 state = stage(reported, state)
         except (NonFiniteLossError, InterruptedStage) as stop:
-            stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state)
+            stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state, method)
             raise
         except KeyboardInterrupt as stop:
             interrupted = InterruptedStage(StageFailure(stage.name, 0, float("nan"), state))
-            interrupted.reconstruction = Reconstruction.from_state(problem, state)
+            interrupted.reconstruction = Reconstruction.from_state(problem, state, method)
             raise interrupted from stop
-    answer = Reconstruction.from_state(problem, state)
+    answer = Reconstruction.from_state(problem, state, method)
     if answer is None:
         msg = f"the stages {', '.join(stage.name for stage in stages)} made no image"
         raise InversoError(msg)
+    warn_if_blown_up(problem, answer.image, method)
     return answer
 
 
@@ -211,69 +220,3 @@ def split_prior(prior: object) -> tuple[LatentPrior | None, Denoiser | None]:
         "any network that maps latents to images, WrappedDenoiser(function, ...) of any that removes noise"
     )
     raise TypeError(msg)
-
-
-def _check_parts(A: object, restorer: object) -> None:
-    if A is not None and not isinstance(A, LinearOperator):
-        msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {type(A).__name__}"
-        raise TypeError(msg)
-    if restorer is not None and not isinstance(restorer, nn.Module):
-        msg = f"restorer must be a torch.nn.Module, got {type(restorer).__name__}"
-        raise TypeError(msg)
-
-
-def _check_y(problem: Problem) -> None:
-    y, A = problem.y, problem.A
-    if A is None:
-        if y.ndim != BATCHED_IMAGE or y.is_complex():
-            msg = (
-                f"without an operator y must be a batch of images (n, C, H, W), got {y.dtype} of shape {tuple(y.shape)}"
-            )
-            raise ValueError(msg)
-        return
-    shape = problem.image_shape
-    expected = A.output_shape(shape)
-    if tuple(y.shape[1:]) != tuple(expected):
-        of = "images" if problem.prior is None else "the prior's images"
-        msg = (
-            f"{A!r} measures {of} {tuple(shape)} as (n, {', '.join(map(str, expected))}), with one batch dimension n "
-            f"before the measurement, got y of shape {tuple(y.shape)}"
-        )
-        raise ValueError(msg)
-    _check_kind(y, A, shape)
-
-
-def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
-    """Refuse a y of another kind than A gives, a batch for which A has another number of masks, and an affine A."""
-    dtype = real_dtype(y.dtype)
-    check_digits(y, name="y", to=f"invert {A!r}")
-    A.check(y, image_shape=image_shape)
-    nothing = torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device)
-    with torch.no_grad():
-        measured = A(nothing)
-        _check_one_by_one(A, nothing[:1], measured[:1])
-    if bool(measured.count_nonzero()):
-        msg = (
-            f"{A!r} is not linear: it measures something of an image that is zero everywhere. If it adds a constant c, "
-            "take c off both: off what it gives, and off y"
-        )
-        raise ValueError(msg)
-    if measured.is_complex() != y.is_complex():
-        kinds = ("real", "complex")
-        given = kinds[y.is_complex()]
-        msg = f"{A!r} has {kinds[measured.is_complex()]} measurements, got {given} y ({y.dtype})"
-        raise TypeError(msg)
-
-
-def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> None:
-    """Refuse an operator that has a mask per image, and does not tell which is whose."""
-    try:
-        measured = A.for_image(0)(image)
-    except (RuntimeError, ValueError, IndexError):
-        measured = None
-    if measured is None or measured.shape != expected.shape:
-        msg = (
-            f"{A!r} cannot measure the first image of a batch alone, as stages that take images one by one ask it to: "
-            "where images have operators of their own, override for_image(index)"
-        )
-        raise ValueError(msg)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from inverso.checks import as_generator
 from inverso.experiments.table import Case
 from inverso.operators import LinearOperator
 
@@ -20,7 +21,7 @@ def measure(case: Case, x: Tensor, seeds: Sequence[int]) -> tuple[LinearOperator
     A = case.operator_for(x, seeds)
     y = torch.cat(
         [
-            A.for_image(k).measure(x[k : k + 1], noise=case.noise, seed=NOISE_STREAM + seed)
+            A.for_image(k).measure(x[k : k + 1], noise=case.noise, seed=as_generator(NOISE_STREAM + seed))
             for k, seed in enumerate(seeds)
         ]
     )

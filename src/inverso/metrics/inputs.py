@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image
+from inverso.checks import check_finite, check_image, check_unit_range, span
 from inverso.errors import InversoError
 
 INCEPTION_WEIGHTS = (
@@ -27,6 +27,10 @@ def as_pair(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(msg)
     check_finite(x, name="x")
     check_finite(reference, name="reference")
+    check_unit_range(reference, name="reference")
+    if float(x.median()) > 3:
+        msg = f"x must hold values in [0, 1], got {span(x)}. If they are 8-bit ones, divide by 255"
+        raise ValueError(msg)
     dtype = torch.promote_types(torch.promote_types(x.dtype, reference.dtype), torch.float32)
     x, reference = x.to(dtype).clamp(0, 1), reference.to(dtype).clamp(0, 1)
     return (x[None], reference[None]) if x.ndim == 3 else (x, reference)

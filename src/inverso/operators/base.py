@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from abc import ABC, abstractmethod
 from itertools import product
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from inverso.operators.plans import (
     undisturbed,
     without_autocast,
 )
+from inverso.random import stream
 from inverso.types import ImageShape, Seed
 
 if TYPE_CHECKING:
@@ -160,7 +162,8 @@ class LinearOperator(ABC):
         Args:
             x: Images `(..., C, H, W)`, nominally in [0, 1].
             noise: Standard deviation of the noise in the image's unit. Complex entries get `E|e|^2 = noise^2`.
-            seed: Of the noise and of random fills.
+            seed: Of the noise and of random fills. An integer and the images decide the noise together: the same images
+                always get the same, others never. A generator is drawn from as it stands.
 
         Returns:
             The measurements, shaped as `A(x)`.
@@ -173,7 +176,8 @@ class LinearOperator(ABC):
         y = self(x)
         check_finite(x, name="x")
         if level > 0:
-            draw = torch.randn(y.shape, dtype=y.dtype, generator=generator, device=generator.device).to(y.device)
+            own = stream(seed, "noise", about=_content(x)) if isinstance(seed, int) else generator
+            draw = torch.randn(y.shape, dtype=y.dtype, generator=own, device=own.device).to(y.device)
             y = y + level * self.noise_profile(y, image_shape=image_shape_of(x)) * draw
         return self._fill(y, generator)
 
@@ -400,6 +404,15 @@ class PlannedOperator(LinearOperator):
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
         """Return the shape of the measurement of one image: the image's own, unless overridden."""
         return image_shape
+
+
+def _content(x: Tensor) -> bytes:
+    """Tell images apart by their values in steps of 1/255, which a change of precision leaves alone."""
+    try:
+        steps = (x.detach().cpu().double() * 255).round().clamp(-(2**15), 2**15 - 1).to(torch.int16)
+        return zlib.crc32(steps.contiguous().numpy().data).to_bytes(4, "little")
+    except RuntimeError:  # Inside torch.func.vmap values cannot be asked.
+        return b""
 
 
 def _check_ridge(ridge: Ridge, y: Tensor, trailing: int) -> Ridge:

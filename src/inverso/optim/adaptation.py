@@ -95,8 +95,11 @@ class Adaptation:
         if not theta:
             plain: Tensor = self.network(z)
             return plain
-        if len(z) == 1:
-            return one({name: value[0] for name, value in theta.items()}, z[0])[None]
+        if len(next(iter(theta.values()))) == 1:
+            single: Tensor = torch.func.functional_call(
+                self.network, {name: value[0] for name, value in theta.items()}, (z,)
+            )
+            return single
         images: Tensor = torch.func.vmap(one, randomness="different")(theta, z)
         return images
 

@@ -93,6 +93,10 @@ class LatentPrior(nn.Module):
             msg = f"latent of shape {tuple(z.shape)} given, expected ({expected}) with n >= 1"
             raise ValueError(msg)
 
+    def extra_repr(self) -> str:
+        """Describe it in the module's printout."""
+        return f"latent_shape={self.latent_shape}, image_shape={self.image_shape}"
+
     def adopt(self, state: Mapping[str, Tensor]) -> None:
         """Take over the weights of a state dict, as copies, in the dtype and on the device they have there.
 

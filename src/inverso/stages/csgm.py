@@ -17,6 +17,7 @@ from inverso.optim.quasi_newton import QuasiNewton
 from inverso.priors import AnyPrior, LatentPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.problem import Need, Problem, State
+from inverso.random import stream
 from inverso.stages.base import Stage
 from inverso.stages.guess import guess, misfit, named
 
@@ -184,7 +185,7 @@ def _natural_weight(problem: Problem) -> Tensor:
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:
     """Draw the starting latents `(restarts, *latent_shape)` of a seed; more restarts go on where fewer end."""
-    generator = as_generator(problem.seed)
+    generator = stream(problem.seed, "latents")
     prior = problem.need(Need.PRIOR)
     starts = torch.cat([prior.sample_latent(1, seed=generator) for _ in range(restarts)])
     return starts.to(problem.y.device, real_dtype(problem.y.dtype))

@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator
 from inverso.operators.plans import real_dtype
 from inverso.priors import TiledDenoiser
 from inverso.problem import Need, Problem, State
+from inverso.random import stream
 from inverso.stages.interpolation import Interpolation
 from inverso.stages.passes import refuse_non_finite
 
@@ -70,7 +70,7 @@ class NoiseSource:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self.generator = as_generator(problem.seed)
+        self.generator = stream(problem.seed, "diffusion")
         self.problem = problem
 
     def image(self) -> Tensor:

@@ -275,7 +275,7 @@ class StyleGAN2(StylePrior):
 
     def extra_repr(self) -> str:
         """Describe size and latents in the module's printout."""
-        return f"size={self.image_shape[-1]}, space={self.space!r}, psi={self.psi}"
+        return f"{super().extra_repr()}, space={self.space!r}, psi={self.psi}"
 
     def _settle(self, space: Space, psi: float) -> None:
         if space not in SPACES:
