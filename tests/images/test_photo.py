@@ -194,9 +194,9 @@ def test_heic_is_read_and_written(tmp_path):
 def test_heic_without_its_package_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "a.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(40))
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(MissingPackageError, match=r"a\.heic.*inverso\[heif\]"):
+    with pytest.raises(MissingPackageError, match=r"a\.heic.*inverso-imaging\[heif\]"):
         read_photo(tmp_path / "a.heic")
-    with pytest.raises(MissingPackageError, match=r"b\.heic.*inverso\[heif\]"):
+    with pytest.raises(MissingPackageError, match=r"b\.heic.*inverso-imaging\[heif\]"):
         write_photo(Photo(torch.rand(1, 3, 4, 4)), tmp_path / "b.heic")
 
 
