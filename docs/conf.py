@@ -19,7 +19,7 @@ shutil.copytree(HERE.parent / "examples", HERE / "examples", ignore=shutil.ignor
 project = "inverso"
 author = "inverso developers"
 copyright = "2026, inverso developers"
-version = release = version_of("inverso")
+version = release = version_of("inverso-imaging")
 
 extensions = [
     "myst_nb",
