@@ -7,8 +7,13 @@ import socket
 
 import pytest
 import torch
+from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# A busy machine is no reason for a test to fail.
+settings.register_profile("inverso", deadline=None)
+settings.load_profile("inverso")
 
 
 _connect = socket.socket.connect

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inverso.methods import SCHEDULES, TABLE, stages_of
@@ -56,7 +56,6 @@ class TestStrings:
     def test_zero_filled_is_the_adjoint(self):
         assert stages_of("zero-filled") == (PseudoInverse(adjoint=True),)
 
-    @settings(deadline=None)
     @given(WORDS)
     def test_any_join_of_known_words_gives_their_stages_in_order(self, words):
         stages = stages_of("+".join(words))
@@ -70,13 +69,11 @@ class TestStrings:
         between = [stage for k, stage in enumerate(stages) if k not in places]
         assert all(stage == CSGM() for stage in between)
 
-    @settings(deadline=None)
     @given(WORDS)
     def test_image_adaptation_always_follows_a_csgm(self, words):
         stages = names("+".join(words))
         assert all("csgm" in stages[:k] for k, name in enumerate(stages) if name == "ia")
 
-    @settings(deadline=None)
     @given(WORDS)
     def test_nothing_is_added_twice(self, words):
         stages = names("+".join(words))
@@ -84,7 +81,6 @@ class TestStrings:
         assert added in {0, 1}
         assert all(stages.count(word) == words.count(word) for word in set(words) - {"csgm"})
 
-    @settings(deadline=None)
     @given(WORDS, st.text(max_size=8), st.integers(0, 5))
     def test_unknown_words_are_refused_listing_the_known_ones(self, words, odd, place):
         if odd in TABLE or "+" in odd:

@@ -20,7 +20,7 @@ def bell(*shape: int) -> torch.Tensor:
     bits=st.integers(1, 8),
     axis=st.sampled_from([None, 0, 1]),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_rounding_the_clipped_tensor_is_never_worse(values: list[float], bits: int, axis: int | None) -> None:
     tensor = torch.tensor(values[: len(values) // 2 * 2], dtype=torch.float64).reshape(2, -1)
     clipped = round_weights(clip_tensor(tensor, bits=bits, axis=axis), bits=bits, axis=axis)

@@ -49,7 +49,7 @@ def file(network: TinyNetwork, tmp_path: Path) -> Path:
 
 
 @given(bits=st.integers(1, 8), codes=st.lists(st.integers(0, 255), max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_codes_come_back_from_as_few_bytes_as_hold_them(bits: int, codes: list[int]) -> None:
     codes = torch.tensor([code % 2**bits for code in codes], dtype=torch.uint8)
     packed = pack_codes(codes, bits=bits)

@@ -55,7 +55,7 @@ class TinyNetwork(nn.Module):
 
 
 @given(tensor=matrices(), bits=bits, axis=st.sampled_from(AXES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_entry_moves_by_more_than_half_a_step(tensor: Tensor, bits: int, axis: int | None) -> None:
     quantized = quantize(tensor.double(), bits=bits, axis=axis)
     moved = (dequantize(quantized) - tensor.double()).abs()
@@ -64,14 +64,14 @@ def test_no_entry_moves_by_more_than_half_a_step(tensor: Tensor, bits: int, axis
 
 
 @given(tensor=matrices(), bits=bits, axis=st.sampled_from(AXES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_rounding_twice_is_rounding_once(tensor: Tensor, bits: int, axis: int | None) -> None:
     once = round_weights(tensor, bits=bits, axis=axis)
     torch.testing.assert_close(round_weights(once, bits=bits, axis=axis), once, rtol=0, atol=0)
 
 
 @given(tensor=matrices(), bits=bits)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_extremes_stay_and_there_are_no_more_than_2_to_the_bits_values(tensor: Tensor, bits: int) -> None:
     rounded = round_weights(tensor, bits=bits)
     assert rounded.min() == tensor.min()
@@ -80,7 +80,7 @@ def test_extremes_stay_and_there_are_no_more_than_2_to_the_bits_values(tensor: T
 
 
 @given(tensor=matrices(), bits=bits)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_order_is_kept(tensor: Tensor, bits: int) -> None:
     ordered = tensor.flatten().sort().values
     assert bool((quantize(ordered, bits=bits).codes.int().diff() >= 0).all())

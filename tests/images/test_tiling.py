@@ -15,7 +15,7 @@ from inverso.images.tiling import Tiled, in_tiles, tiles
 from inverso.priors import DRUNet, FFDNet, TiledDenoiser, WrappedDenoiser
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 70), width=st.integers(1, 70), side=st.integers(9, 40), margin=st.integers(0, 4),
     multiple=st.sampled_from([1, 2, 4]), same_size=st.booleans(),
@@ -37,7 +37,7 @@ def test_every_pixel_belongs_to_one_tile(height, width, side, margin, multiple, 
 
 
 @given(height=st.integers(3, 40), width=st.integers(3, 40), overlap=st.integers(2, 4), extra=st.integers(1, 9))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_pieces_give_the_whole_where_the_view_is_covered(height, width, overlap, extra):
     generator = torch.Generator().manual_seed(0)
     kernel = torch.randn(2, 3, 5, 5, generator=generator, dtype=torch.float64)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inverso.optim.normalized_descent import NormalizedDescent, directions
@@ -41,7 +41,6 @@ class TestGolden:
 
 
 class TestDirections:
-    @settings(deadline=None)
     @given(
         st.integers(0, 2**31),
         st.floats(-37, 37),

@@ -46,7 +46,7 @@ def quadratic(seed: int, rows: int = 3, numbers: int = 6) -> tuple[Losses, Tenso
     return losses, minima
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000))
 def test_finds_the_minimum_of_a_quadratic(seed):
     losses, minima = quadratic(seed)

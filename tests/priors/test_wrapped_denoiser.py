@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -22,7 +22,6 @@ def unchanged(x, _):
 
 
 @given(height=st.integers(1, 20), width=st.integers(1, 20), multiple=st.integers(1, 9))
-@settings(deadline=None)
 def test_images_of_any_size_go_in_and_come_out(height, width, multiple):
     seen = []
     denoiser = wrap(lambda x, _: seen.append(x.shape) or x / 2, multiple=multiple)

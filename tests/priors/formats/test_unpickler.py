@@ -713,7 +713,7 @@ def network() -> bytes:
     return dumps({"G_ema": generator(plain.random_state([2, 2], z_dim=2, w_dim=2, layers=1))}, protocol=4)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 1, exclude_max=True))
 def test_files_cut_short_anywhere(network, tmp_path, cut):
     path = tmp_path / "cut.pkl"
@@ -722,7 +722,7 @@ def test_files_cut_short_anywhere(network, tmp_path, cut):
         load(path)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_files_with_a_byte_changed_anywhere(network, tmp_path, position, byte):
     path = tmp_path / "changed.pkl"
@@ -735,7 +735,7 @@ def test_files_with_a_byte_changed_anywhere(network, tmp_path, position, byte):
         assert "changed.pkl" in str(error)  # noqa: PT017 - either of two outcomes is right
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text() | st.binary(),

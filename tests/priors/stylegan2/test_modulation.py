@@ -33,7 +33,7 @@ def by_hand(x, weight, style, *, demodulate, enlarge):
     return torch.stack(images)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(SIZES, SIZES, SIZES, st.integers(1, 5), st.sampled_from([1, 3]), st.booleans(), st.booleans(), st.booleans())
 def test_it_is_the_convolution_with_scaled_filters(n, inputs, outputs, side, kernel, demodulate, enlarge, per_filter):
     enlarge = enlarge and kernel == 3
@@ -80,7 +80,7 @@ def test_images_are_enlarged_as_upstream_does():
     torch.testing.assert_close(enlarge_image(golden["upsample_in"]), golden["upsample_out"], atol=1e-6, rtol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, SIZES, SIZES)
 def test_enlarging_is_zeros_in_between_and_the_filter(channels, height, width):
     image = normal(channels, height, width)
