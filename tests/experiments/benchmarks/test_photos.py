@@ -36,7 +36,7 @@ def smooth(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 def toy(monkeypatch: pytest.MonkeyPatch) -> WrappedDenoiser:
     """Takes the place of the prior that is named."""
     denoiser = WrappedDenoiser(smooth, channels=3, sigma_range=(1e-3, 10.0))
-    monkeypatch.setattr("inverso.experiments.runner.load", lambda _: denoiser)
+    monkeypatch.setattr("inverso.experiments.bench.load", lambda _: denoiser)
     return denoiser
 
 
@@ -105,7 +105,7 @@ def test_e14_says_what_the_prior_adds(toy, folder: Path, tmp_path: Path) -> None
 
 
 def answer(mean: torch.Tensor, spread: torch.Tensor) -> Reconstruction:
-    return Reconstruction(mean, None, None, spread, (), None, mean, Identity(), 0.0)
+    return Reconstruction(mean, None, None, spread, (), None, mean, Identity(), 0.0, "ddnm")
 
 
 def test_calibration_is_right_for_samples_of_a_normal_posterior() -> None:
