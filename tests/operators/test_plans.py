@@ -78,7 +78,8 @@ class TestFactoring:
             y = A.measure(torch.rand(1, *SHAPE), noise=0.1)
             A.adjoint(y)
             A.measured_count(tuple(y.shape))
-        assert A.pinv(y).isfinite().all()
+        once = A(A.pinv(y))
+        torch.testing.assert_close(A(A.pinv(once)), once, rtol=1e-2, atol=1e-2)
 
     def test_may_begin_in_inference_mode(self):
         A = GaussianBlur(5, 1.0)
@@ -86,8 +87,9 @@ class TestFactoring:
         with torch.inference_mode():
             A.pinv(torch.rand(1, *SHAPE))
         y = torch.rand(1, *SHAPE, requires_grad=True)
-        A.pinv(y).sum().backward()
-        assert y.grad.isfinite().all()
+        A.pinv(y, ridge=0.1).sum().backward()
+        # The pseudo-inverse is linear: its gradient is the transpose, applied to ones, whatever y is.
+        torch.testing.assert_close((y.grad * y).sum(), A.pinv(y, ridge=0.1).sum(), rtol=1e-3, atol=1e-3)
 
 
 class TestCache:

@@ -26,8 +26,10 @@ class TestNetwork:
     @pytest.mark.parametrize(("shape", "width"), [((3, 8, 8), 8), ((1, 32, 32), 16), (SHAPE, 8)])
     def test_guesses_one_latent_per_image(self, shape, width):
         channels, side, _ = shape
-        guessed = LatentEncoder(7, shape, width=width)(torch.rand(2, 2 * channels, side, side))
-        assert guessed.shape == (2, 7)
+        encoder, left = LatentEncoder(7, shape, width=width).eval(), torch.rand(2, 2 * channels, side, side)
+        alone = torch.cat([encoder(left[:1]), encoder(left[1:])])
+        assert alone.shape == (2, 7)
+        torch.testing.assert_close(encoder(left), alone, rtol=1e-4, atol=1e-5)
 
     def test_weights_are_those_of_the_seed_and_the_global_state_stays(self, encoder):
         before = torch.get_rng_state()

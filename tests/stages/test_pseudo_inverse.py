@@ -53,7 +53,10 @@ def test_the_fill_of_missing_pixels_does_not_shine_through(adjoint):
 
 def test_the_prior_tells_the_size_where_the_measurement_does_not():
     A = RandomGaussian(10, SHAPE)
-    assert PseudoInverse()(Problem(A(pictures(2)), A, LinearPrior()), State()).image.shape == (2, *SHAPE)
+    y = A(pictures(2))
+    image = PseudoInverse()(Problem(y, A, LinearPrior()), State()).image
+    matrix = A(torch.eye(24, dtype=torch.float64).reshape(24, *SHAPE)).T
+    torch.testing.assert_close(image.flatten(1), y @ torch.linalg.pinv(matrix).T)
 
 
 def test_it_needs_an_operator():

@@ -157,7 +157,10 @@ class TestGrowing:
 
     def test_one_batch_of_noise_on_one_image(self, prior):
         noises = prior.draw_noises(2, start=2)
-        assert prior.grow(noises, start=2, previous=prior.photo).shape == (2, 3, 21, 27)
+        both = prior.grow(noises, start=2, previous=prior.photo)
+        second = prior.grow([noise[1:] for noise in noises], start=2, previous=prior.photo)
+        assert both.shape == (2, 3, 21, 27)
+        torch.testing.assert_close(both[1:], second)
 
     @pytest.mark.parametrize(
         ("count", "options", "message"),
