@@ -194,6 +194,22 @@ class ReflectPlan(MirrorPlan):
         return height[:, None] * width
 
 
+def plane_by_plane(compute: Callable[[Tensor, Tensor], Tensor], x: Tensor, ridge: Tensor) -> Tensor:
+    """Work on one channel of one image `(1, H, W)` after the other, which bounds the memory of what comes in between.
+
+    Args:
+        compute: Works on `(1, H, W)` with a ridge `()`.
+        x: `(..., C, H, W)`.
+        ridge: Shaped as the leading dimensions.
+    """
+    planes = x.flatten(0, -3)
+    each = ridge[..., None].expand(x.shape[:-2]).flatten()
+    done = torch.empty_like(planes)
+    for index in range(len(planes)):
+        done[index] = compute(planes[index : index + 1], each[index])[0]
+    return done.reshape(x.shape)
+
+
 def _ends(side: int, like: Tensor) -> Tensor:
     weights = torch.ones(side, dtype=like.dtype, device=like.device)
     weights[0] = weights[-1] = math.sqrt(0.5)
@@ -223,17 +239,29 @@ class Reflected(implicit.ImplicitInverse):
 
     def pinv(self, y: Tensor, ridge: Tensor) -> Tensor:
         """Compute `H^-1 A^T y`."""
-        waves = both_axes(dct1, y / self.weights)
-        return self._image(self._solve(waves * self.gains, ridge), ridge)
+
+        def compute(y: Tensor, ridge: Tensor) -> Tensor:
+            waves = both_axes(dct1, y / self.weights)
+            return self._image(self._solve(waves * self.gains, ridge), ridge)
+
+        return plane_by_plane(compute, y, ridge)
 
     def transposed(self, x: Tensor, ridge: Tensor) -> Tensor:
         """Compute `A H^-1 x`."""
-        waves = self._solve(self._waves(x, ridge), ridge)
-        return both_axes(dct1, waves * self.gains) / self.weights
+
+        def compute(x: Tensor, ridge: Tensor) -> Tensor:
+            waves = self._solve(self._waves(x, ridge), ridge)
+            return both_axes(dct1, waves * self.gains) / self.weights
+
+        return plane_by_plane(compute, x, ridge)
 
     def normal(self, x: Tensor, ridge: Tensor) -> Tensor:
         """Compute `H^-1 x`."""
-        return self._image(self._solve(self._waves(x, ridge), ridge), ridge)
+
+        def compute(x: Tensor, ridge: Tensor) -> Tensor:
+            return self._image(self._solve(self._waves(x, ridge), ridge), ridge)
+
+        return plane_by_plane(compute, x, ridge)
 
     def _solve(self, waves: Tensor, ridge: Tensor) -> Tensor:
         """Solve `(s Q W^-2 Q s + ridge Q W^-2 Q) q = waves`, in the waves that are kept where the ridge is zero."""
@@ -245,7 +273,7 @@ class Reflected(implicit.ImplicitInverse):
         gain = self.gains * scale
 
         def bent(t: Tensor) -> Tensor:
-            return gain * self._border(gain * t, 1.0) + root * self._border(root * t, 1.0)
+            return self._border(gain * t, 1.0).mul_(gain).addcmul_(root, self._border(root * t, 1.0))
 
         return scale * conjugate_gradients(bent, scale * waves)
 
@@ -273,8 +301,8 @@ class Reflected(implicit.ImplicitInverse):
     def _border(self, waves: Tensor, factor: float) -> Tensor:
         """Multiply by `(I + factor u u^T) (x) (I + factor v v^T)`."""
         u, v = (_border_values(side, waves) for side in waves.shape[-2:])
-        waves = waves + factor * (u @ (u.mT @ waves))
-        return waves + factor * ((waves @ v) @ v.mT)
+        waves = torch.addmm(waves[0], u, u.mT @ waves[0], alpha=factor)
+        return torch.addmm(waves, waves @ v, v.mT, alpha=factor)[None]
 
 
 def _border_values(side: int, like: Tensor) -> Tensor:
@@ -288,7 +316,7 @@ def _border_values(side: int, like: Tensor) -> Tensor:
 def conjugate_gradients(matrix: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
     """Solve a symmetric, well-conditioned system to rounding, every item `(C, H, W)` on its own."""
     dims = (-3, -2, -1)
-    x, residual, direction = torch.zeros_like(b), b, b
+    x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
     energy = first = b.square().sum(dim=dims, keepdim=True)
     floor = first * torch.finfo(b.dtype).eps ** 2
     for _ in range(MAX_STEPS):
@@ -297,9 +325,9 @@ def conjugate_gradients(matrix: Callable[[Tensor], Tensor], b: Tensor) -> Tensor
             break
         image = matrix(direction)
         step = torch.where(active, energy / (direction * image).sum(dim=dims, keepdim=True), 0)
-        x = x + step * direction
-        residual = residual - step * image
+        x.addcmul_(step, direction)
+        residual.addcmul_(step, image, value=-1)
         following = torch.where(active, residual.square().sum(dim=dims, keepdim=True), energy)
-        direction = residual + torch.where(active, following / energy, 0) * direction
+        direction.mul_(torch.where(active, following / energy, 0)).add_(residual)
         energy = following
     return x
