@@ -16,7 +16,7 @@ from inverso.stages import CSGM, Problem, Stage, StageRecord, State
 from stages.toys import LinearStyles
 
 # Bases of what is listed, functions, and what stages hand on.
-NO_OPERATOR = {"LinearOperator", "Fill", "estimate_mask", "stack"}
+NO_OPERATOR = {"BoundOperator", "LinearOperator", "Fill", "estimate_mask", "stack"}
 NO_PRIOR = {
     "AnyPrior",
     "Card",
