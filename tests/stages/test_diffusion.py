@@ -63,7 +63,7 @@ def test_exact_draws_have_the_posterior_of_a_gaussian_prior():
 def test_plug_and_play_weighs_measurement_and_prior():
     """One pass on a denoising problem: x = z + (y - z) / (1 + ridge), z = D(y), ridge = weight noise^2 / sigma^2."""
     y = torch.full((1, 1, 2, 2), 0.9, dtype=torch.float64)
-    stage = PlugAndPlay(levels=(0.1,), weight=0.5)
+    stage = PlugAndPlay(levels=(0.1,), weight=0.5, ends_denoised=False)
     z = 0.5 + 0.4 * WIDTH**2 / (WIDTH**2 + 0.1**2)
     expected = z + (0.9 - z) / (1 + 0.5 * 0.05**2 / 0.1**2)
     answer = inverso.solve(y, Identity(), gaussian_denoiser(), stage, noise=0.05, progress=False)

@@ -113,7 +113,7 @@ CARDS = (
         data="54 free photos (CC0, public domain, CC BY), 31 megapixels; credits in photos.md beside the weights.",
         recipe="`inverso train denoiser` with its default recipe; see photos.md beside the weights.",
         seed=0,
-        quality="See photos.md beside the weights.",
+        quality="CBSD68 in color at noise 15, 25 and 50: 33.5, 30.8 and 27.5 dB; see photos.md beside the weights.",
         bias="Landscapes, food, things and animals of 54 photos; text and faces were rare among them.",
         note="Comes with inverso and needs no network. Photos of any size, noise of 0.002 to 2.",
     ),

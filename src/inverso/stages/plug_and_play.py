@@ -54,7 +54,8 @@ class PlugAndPlay(Stage):
             with it is no white noise.
         ensemble: Turn and mirror the image before each look, in another way each time; for a denoiser of one size, as
             of faces, only exchange left and right.
-        ends_denoised: End with a look of the denoiser instead of a projection.
+        ends_denoised: End with a look of the denoiser instead of a projection; by default under noise, of which a
+            projection lets some through.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -81,7 +82,7 @@ class PlugAndPlay(Stage):
     floor: float = 0.0
     variance: Variance = "sigma"
     ensemble: bool = True
-    ends_denoised: bool = False
+    ends_denoised: bool | None = None
 
     name = "pnp"
     needs = frozenset({Need.OPERATOR, Need.DENOISER})
@@ -139,7 +140,7 @@ class PlugAndPlay(Stage):
             (*self.schedule(problem), 0.0),
             Projection(problem, self.weight, self.floor, self.variance),
             ways=self.ways(problem),
-            ends_denoised=self.ends_denoised,
+            ends_denoised=problem.noise > 0 if self.ends_denoised is None else self.ends_denoised,
         )
         with torch.no_grad():
             images = loop.run(start_of(problem, state), looks_of(problem), NoiseSource(problem))
