@@ -114,9 +114,11 @@ class TestComposition:
         y = (Identity() @ self.right).measure(torch.full((1, 1, 4, 4), 0.5, dtype=torch.float64))
         torch.testing.assert_close(y[0, 0, 0], torch.tensor([0.5, 0.5, 0.5, 0.0], dtype=torch.float64))
 
-    def test_noise_follows_the_outermost_operator_too(self):
+    def test_noise_is_where_something_is_measured(self):
+        """Not where the outer operator fills, and not where the inner one leaves nothing that could be measured."""
         e = (self.left @ self.right).measure(black(1, 1, 4, 4), noise=1.0)
-        assert bool((e[..., 2:] != 0).all())
+        assert bool((e[..., 2] != 0).all())
+        assert bool((e[..., 3] == 0).all())
         torch.testing.assert_close(e[..., :2], torch.ones(1, 1, 4, 2, dtype=torch.float64), atol=0, rtol=0)
 
     def test_stacks_fill_nothing(self):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from inverso import solve
+from inverso.errors import WorseThanInputWarning
 from inverso.images import photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Mask
@@ -96,7 +97,9 @@ class TestOthers:
     def test_under_noise_the_pseudo_inverse_does_not_blow_it_up(self):
         A, x = GaussianBlur(9, 1.7), photo("coffee", size=32)
         y = A.measure(x, noise=0.02)
-        plain, wild = (psnr(solve(y, A, method=m, noise=0.02).image, x) for m in ("interpolation", "pinv"))
+        plain = psnr(solve(y, A, method="interpolation", noise=0.02).image, x)
+        with pytest.warns(WorseThanInputWarning, match="pinv"):
+            wild = psnr(solve(y, A, method="pinv", noise=0.02).image, x)
         assert float(plain) > 18 > float(wild) + 10
 
 

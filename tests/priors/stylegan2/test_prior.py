@@ -328,7 +328,7 @@ class TestFreshWeights:
         assert len(list(StyleGAN2(4, z_dim=4, w_dim=4, mapping_layers=5, channel_max=4).mapping.children())) == 5
 
     def test_it_prints_what_it_is(self):
-        assert "size=16, space='w+', psi=0.5" in repr(tiny(space="w+", psi=0.5))
+        assert "latent_shape=(6, 5), image_shape=(3, 16, 16), space='w+', psi=0.5" in repr(tiny(space="w+", psi=0.5))
 
     @pytest.mark.parametrize("size", [0, 2, 48, 8192])
     def test_other_sizes_are_refused(self, size):
