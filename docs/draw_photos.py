@@ -50,7 +50,7 @@ def main() -> None:
         y = A.measure(x, noise=noise, seed=1)
         plain = inverso.solve(y, A, method=PLAIN, noise=noise).image
         answer = inverso.solve(y, A, denoiser, "pnp", noise=noise).image
-        measured = y if y.shape == x.shape else plain
+        measured = A.adjoint(y) if y.is_complex() else y if y.shape == x.shape else plain
         columns = {"measured": measured, "plain": plain, "pnp": answer, "photo": x}
         captions = {title: f"{float(psnr(columns[title], x)):.1f} dB" for title in ("plain", "pnp")}
         cut = {title: image[..., :256, 100:356] for title, image in columns.items()}

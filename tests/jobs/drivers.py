@@ -13,8 +13,10 @@ PATIENCE = 240
 
 def start(photos: Path, job: object, out: Path, executor: str, environment: dict | None = None) -> subprocess.Popen:
     """Begin a run in a process group of its own."""
+    # A shell that runs the tests in its background has told them, and so the driver, to ignore Ctrl-C.
     script = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(TESTS)!r})
 from inverso.jobs import *
 from jobs.faulty import Faulty
