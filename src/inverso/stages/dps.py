@@ -12,9 +12,10 @@ from torch import Tensor
 
 from inverso.checks import check_count, check_fraction, check_positive
 from inverso.linalg import energies
+from inverso.priors.denoisers.schedule import STEPS
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import Stage
-from inverso.stages.noise_levels import STEPS, cumulated_alphas, diffusion_levels
+from inverso.stages.noise_levels import cumulated_alphas, diffusion_levels
 from inverso.stages.passes import follow
 from inverso.stages.splitting import NoiseSource
 

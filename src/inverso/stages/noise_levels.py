@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-STEPS, FIRST_BETA, LAST_BETA = 1000, 1e-4, 0.02
+from inverso.priors.denoisers.schedule import Schedule
 
 
 def falling(first: float, last: float, passes: int) -> tuple[float, ...]:
@@ -37,14 +36,13 @@ def diffusion_levels(times: Sequence[int]) -> tuple[float, ...]:
         >>> [round(level, 4) for level in diffusion_levels([999, 0, -1])]
         [78.7036, 0.005, 0.0]
     """
-    alphas = cumulated_alphas()
-    return tuple(0.0 if t < 0 else float(((1 - alphas[t]) / alphas[t]).sqrt() / 2) for t in times)
+    sigmas = Schedule.named("linear").sigmas
+    return tuple(0.0 if t < 0 else float(sigmas[t] / 2) for t in times)
 
 
 def cumulated_alphas() -> Tensor:
     """Give the cumulated products `(1000,)` of `1 - beta`, in float64."""
-    betas = torch.linspace(FIRST_BETA, LAST_BETA, STEPS, dtype=torch.float64)
-    return (1 - betas).cumprod(dim=0)
+    return (1 - Schedule.named("linear").betas).cumprod(dim=0)
 
 
 def with_time_travel(levels: Sequence[float], length: int, repeats: int) -> tuple[float, ...]:
