@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from chromium import browser, page  # noqa: F401 - fixtures
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # A busy machine is no reason for a test to fail.
