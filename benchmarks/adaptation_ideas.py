@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from inverso.optim.adaptation import Adaptation
+from inverso._optim.adaptation import Adaptation
 from inverso.stages import Need, Problem, Stage, State
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_count, check_positive
+from inverso._checks import as_generator, check_count, check_positive
 from inverso.operators import Mask
 from inverso.stages import DirectStage, Need, Problem, Stage, State
 

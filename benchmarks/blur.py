@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.files import replacing
+from inverso._files import replacing
+from inverso._random import step_generator
 from inverso.images.folders import PhotoFolder
 from inverso.metrics import psnr, sharpness, ssim
-from inverso.random import step_generator
 from inverso.restorers import Restorer, SlidesRestorer
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from inverso._types import ImageShape
 from inverso.operators import FFTMask, RandomMask
 from inverso.testing import Checkable
-from inverso.types import ImageShape
 
 MOTION = torch.eye(9, dtype=torch.float64) / 9
 """The kernel of a camera that moved along a diagonal."""

@@ -18,13 +18,13 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_positive
+from inverso._checks import check_count, check_positive
+from inverso._networks.files import read_file, tensors
 from inverso.errors import InversoError
 from inverso.interop import real_numbers, to_physics
 from inverso.methods import Method
-from inverso.metrics.inputs import missing_weights
-from inverso.networks.files import read_file, tensors
-from inverso.operators.plans import real_dtype
+from inverso.metrics._inputs import missing_weights
+from inverso.operators._plans import real_dtype
 from inverso.priors import AnyPrior
 from inverso.problem import no_losses
 from inverso.stages import DirectStage, Interpolation, Need, Problem, Stage, StageRecord, State

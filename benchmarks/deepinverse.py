@@ -19,12 +19,12 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 from torch import Tensor
 
+from inverso._extras import MissingPackageError, need
 from inverso.experiments import Case, Experiment
-from inverso.extras import MissingPackageError, need
 from inverso.interop import real_numbers, to_denoiser, to_physics
 from inverso.methods import Method
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, RandomMask
-from inverso.operators.plans import real_dtype
+from inverso.operators._plans import real_dtype
 from inverso.priors import AnyPrior
 from inverso.problem import no_losses
 from inverso.stages import Diffusion, Need, PlugAndPlay, Problem, Stage, StageRecord, State

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inverso._types import Seed
 from inverso.experiments import Case, Curve, Experiment, Finished, mean_interval
 from inverso.experiments.report import markdown_table
 from inverso.operators import Identity
 from inverso.priors import Denoiser
 from inverso.stages import DirectStage, Need, Problem, State
-from inverso.types import Seed
 
 LEVELS = (5, 10, 15, 25, 35, 50, 75, 100, 150, 200)
 PUBLISHED: Mapping[str, tuple[float, float, float]] = MappingProxyType(

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from inverso.experiments import Photos
-from inverso.experiments.networks import photo_shape
+from inverso.experiments._networks import photo_shape
 from inverso.priors import LatentPrior
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import torch
 
-from inverso.files import replacing
+from inverso._files import replacing
 from inverso.operators import (
     Bicubic,
     Blur,
@@ -44,7 +44,7 @@ from inverso.operators import (
     RandomMask,
     Toning,
 )
-from inverso.operators.plans import CACHE
+from inverso.operators._plans import CACHE
 
 SIZES = ((64, 64), (256, 256), (1000, 1500), (2000, 3000), (4000, 6000))
 GROWTH, PLAN, MEMORY = 3.0, 5.0, 12.0

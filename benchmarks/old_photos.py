@@ -8,11 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_non_negative
+from inverso._checks import as_generator, check_non_negative
+from inverso._types import Seed
 from inverso.degradations import OldPhoto
 from inverso.operators import LinearOperator, Toning
 from inverso.stages import DirectStage, Need, Problem, Stage, State
-from inverso.types import Seed
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -16,18 +16,18 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 import inverso
-from inverso.checks import check_count
+from inverso._checks import check_count
+from inverso._extras import needing
 from inverso.experiments import Options
-from inverso.experiments.environment import describe_run
+from inverso.experiments._environment import describe_run
+from inverso.experiments._results import PHOTOS, Results, Row, check_settings, record_run
 from inverso.experiments.photos import digests, list_pictures
-from inverso.experiments.results import PHOTOS, Results, Row, check_settings, record_run
-from inverso.extras import needing
 from inverso.images.io import load_image
 from inverso.metrics import diversity, psnr, sifid
-from inverso.metrics.patch_features import PatchFeatures, stored_inception
+from inverso.metrics._patch_features import PatchFeatures, stored_inception
 from inverso.metrics.single_image import SingleImageFID
 from inverso.priors import SinGAN
-from inverso.priors.singan.pyramid import plan_pyramid
+from inverso.priors.singan._pyramid import plan_pyramid
 
 if TYPE_CHECKING:
     from inverso.training import SinGANRecipe

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from inverso.experiments.pictures import FOLDER
+from inverso._files import replacing
+from inverso.experiments._pictures import FOLDER
+from inverso.experiments._results import ENVIRONMENT, PHOTOS, Results, Row, code_of
 from inverso.experiments.report import markdown_table
-from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, Row, code_of
 from inverso.experiments.statistics import mean_interval
-from inverso.files import replacing
-from inverso.jobs.settings import read_json
+from inverso.jobs._settings import read_json
 
 if TYPE_CHECKING:
     from one_photo import OnePhoto

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inverso.files import replacing
+from inverso._files import replacing
 from inverso.images.plotting import grid
 from inverso.priors import SinGAN
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan._resize import resize
 
 FACTOR = 2
 BLOCKS = 8

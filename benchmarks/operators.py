@@ -26,9 +26,9 @@ import torch
 from deepinv_physics import MOTION, their_bicubic, their_blur, their_circular_blur, their_fft, their_mask
 from torch import Tensor
 
+from inverso._types import ImageShape
 from inverso.operators import Bicubic, Blur, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomGaussian, RandomMask
 from inverso.testing import Checkable, operator_errors
-from inverso.types import ImageShape
 
 CHEAP, GRADIENTS = 3.0, 20.0
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from inverso.checks import check_fraction
+from inverso._checks import check_fraction
+from inverso._types import ImageShape
 from inverso.degradations import WhiteBox
 from inverso.images.io import photo
 from inverso.operators import BoxMask, Clutter, EdgeMask, LinearOperator, RandomMask, White
-from inverso.types import ImageShape
 
 Detector = Literal["random", "sobel", "canny"]
 DETECTORS: tuple[Detector, ...] = ("random", "sobel", "canny")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverso.checks import check_fraction
+from inverso._checks import check_fraction
 from inverso.operators import LinearOperator, Mask
 
 WIDEST = 3.0

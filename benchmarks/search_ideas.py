@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from adaptation_ideas import LowRank, SomeBlocks
 from torch import Tensor
 
+from inverso._types import ImageShape
 from inverso.operators import LinearOperator
 from inverso.problem import no_losses
 from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Need, Problem, Stage, StageRecord, State
 from inverso.stages.csgm import starting_latents
-from inverso.types import ImageShape
 
 REFERENCE = "2 x 100"
 PATIENCE = 10

@@ -29,12 +29,12 @@ from one_photo import REHEARSAL, measure_quality, reconstruction_psnr
 from one_photo_uses import pasted
 from torch import Tensor
 
-from inverso.files import replacing
+from inverso._files import replacing
 from inverso.images import grid, load_image
 from inverso.metrics import sifid
 from inverso.priors import SinGAN, load
-from inverso.priors.singan.pyramid import plan_pyramid
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan._pyramid import plan_pyramid
+from inverso.priors.singan._resize import resize
 from inverso.training import Run, SinGANRecipe, fit
 
 # Free photos that come inside scikit-image, so that nothing is downloaded; coins and cells lie scattered.

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from inverso import solve
 from inverso.images import load_image
-from inverso.losses.distances import DISTANCES
+from inverso.losses._distances import DISTANCES
 from inverso.metrics import psnr
 from inverso.operators.spec import parse_operator
 from inverso.priors import StyleGAN2, load

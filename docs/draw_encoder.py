@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import inverso
-from inverso.files import replacing
+from inverso._files import replacing
 from inverso.images import grid, photo
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
 from inverso.stages import CSGM, BackProject, ImageAdaptive, Stage

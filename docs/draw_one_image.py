@@ -16,8 +16,7 @@ from torch import Tensor
 from inverso.images import grid, save_image
 from inverso.metrics import psnr
 from inverso.priors import SinGAN, load, save_prior
-from inverso.priors.singan import save_animation
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan import resize, save_animation
 from inverso.training import SinGANRecipe, fit
 
 IMAGES = Path(__file__).parent / "images"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import inverso
-from inverso.files import replacing
+from inverso._files import replacing
 from inverso.images import grid, photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, LinearOperator, Mask, RandomMask

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from inverso._types import ImageShape
 from inverso.operators import (
     Bicubic,
     Blur,
@@ -50,10 +51,10 @@ from inverso.priors import (
     WrappedDenoiser,
     WrappedPrior,
 )
-from inverso.priors.denoisers.adm import ADMSizes, ADMUNet
+from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
+from inverso.priors.denoisers._song import SongSizes, SongUNet
 from inverso.priors.denoisers.edm import EDM
 from inverso.priors.denoisers.schedule import Schedule
-from inverso.priors.denoisers.song import SongSizes, SongUNet
 from inverso.stages import (
     CSGM,
     DPS,
@@ -70,7 +71,6 @@ from inverso.stages import (
     StyleInversion,
     TotalVariation,
 )
-from inverso.types import ImageShape
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,13 @@ NO_PRIOR = {
     "available",
     "card",
     "load",
+    "read_adm",
     "save_prior",
 }
 NO_STAGE = {
     "DirectStage",
     "InterruptedStage",
+    "Iterations",
     "Need",
     "NonFiniteLossError",
     "Problem",

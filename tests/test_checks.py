@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inverso.checks import (
+from inverso._checks import (
     as_generator,
     as_seed,
     check_count,

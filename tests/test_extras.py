@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from inverso._extras import EXTRAS, MissingPackageError, need, needing
 from inverso.errors import InversoError
-from inverso.extras import EXTRAS, MissingPackageError, need, needing
 
 
 @pytest.mark.parametrize("package", EXTRAS)

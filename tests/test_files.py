@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from inverso.files import replacing
+from inverso._files import replacing
 
 
 def test_devices_are_not_replaced(tmp_path):

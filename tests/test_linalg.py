@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from inverso.linalg import energies, inner_products
+from inverso._linalg import energies, inner_products
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])

@@ -25,9 +25,9 @@ PUBLIC_MODULES = (
     "inverso.interop",
     "inverso.losses.adversarial",
     "inverso.losses.data",
-    "inverso.losses.feature_matching",
+    "inverso.losses._feature_matching",
     "inverso.losses.perceptual",
-    "inverso.losses.regularizers",
+    "inverso.losses._regularizers",
     "inverso.methods",
     "inverso.metrics",
     "inverso.operators",
@@ -39,7 +39,7 @@ PUBLIC_MODULES = (
     "inverso.stages",
     "inverso.testing",
     "inverso.training",
-    "inverso.training.discriminators",
+    "inverso.training._discriminators",
 )
 LIGHT = {"PIL", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 

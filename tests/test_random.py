@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from inverso.random import fork_rng, step_generator
+from inverso._random import fork_rng, step_generator
 
 
 def test_draws_inside_come_from_the_seed_and_the_state_is_put_back():

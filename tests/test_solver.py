@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import inverso
+from inverso._random import stream
 from inverso.operators import Bicubic, FFTMask, Identity, RandomMask
-from inverso.random import stream
 from inverso.stages import CSGM, BackProject, DeepImagePrior, ImageAdaptive, Need, Stage, State
 from inverso.stages.csgm import starting_latents
 from stages.toys import SHAPE, LinearPrior, pictures, small_dcgan, typical_noise
@@ -157,7 +157,7 @@ class TestCallersModes:
         with mode():
             # Everything is made in this mode: the operator and its plan, the prior, and the measurement.
             A = FFTMask(0.4, seed=21)
-            inverso.operators.plans.CACHE.clear()
+            inverso.operators._plans.CACHE.clear()
             found = solve(A.measure(x, noise=0.05), A, copy.deepcopy(prior), method, noise=0.05)
         torch.testing.assert_close(found.image, wanted.image, rtol=0, atol=0)
         assert not found.image.is_inference()

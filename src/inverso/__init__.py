@@ -47,8 +47,6 @@ _LAZY = frozenset(
         "jobs",
         "losses",
         "metrics",
-        "networks",
-        "optim",
         "restorers",
         "testing",
         "training",

@@ -11,11 +11,11 @@ from typing import Literal, TypeAlias, overload
 import torch
 from torch import Tensor, nn
 
+from inverso._linalg import energies
+from inverso._types import ImageShape
 from inverso.errors import InversoError
-from inverso.linalg import energies
 from inverso.operators import LinearOperator
 from inverso.priors import Denoiser, LatentPrior, StylePrior
-from inverso.types import ImageShape
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
 """Progress of an iterative stage: its name, steps done, steps planned and the mean loss per image."""

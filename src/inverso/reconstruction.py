@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from inverso._linalg import energies
 from inverso.images.io import save_image
 from inverso.images.plotting import grid
-from inverso.linalg import energies
 from inverso.operators import LinearOperator
 from inverso.stages import Problem, StageRecord, State
 

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inverso.checks import as_seed, check_count, check_measurement, check_non_negative
+from inverso._checks import as_seed, check_count, check_measurement, check_non_negative
+from inverso._random import fork_rng
+from inverso._solver_checks import check_parts, check_y, warn_if_blown_up
+from inverso._types import Seed
 from inverso.errors import InversoError
 from inverso.methods import Method, best_for, stages_of
 from inverso.operators import LinearOperator
-from inverso.operators.plans import real_dtype
+from inverso.operators._plans import real_dtype
 from inverso.priors import AnyPrior, Denoiser, LatentPrior
 from inverso.problem import StageFailure
-from inverso.random import fork_rng
 from inverso.reconstruction import Reconstruction
-from inverso.solver_checks import check_parts, check_y, warn_if_blown_up
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import check_needs
-from inverso.types import Seed
 
 _Network = TypeVar("_Network", bound=nn.Module)
 

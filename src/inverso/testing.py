@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from inverso.types import ImageShape
+from inverso._types import ImageShape
 
 
 class Checkable(Protocol):

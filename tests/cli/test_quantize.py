@@ -217,7 +217,7 @@ def test_unknown_layers_and_precisions_are_refused(inverso, restorer: Path, phot
 def test_a_plain_install_quantizes_and_fits_a_photo(restorer: Path, photos: Path, tmp_path: Path) -> None:
     script = f"""
 import sys
-from inverso.extras import EXTRAS
+from inverso._extras import EXTRAS
 sys.modules.update(dict.fromkeys(EXTRAS))
 from inverso.cli.app import app
 quantize = "quantize {restorer} --data {photos} -o small --bits 4 --fine-tune 1 --batch 1 --n 2 --size 16 -q"

@@ -8,7 +8,7 @@ import torch
 
 from inverso import priors, solver, stages
 from inverso.images.io import load_image, load_measurement, photo, quantization_noise, save_image, save_measurement
-from inverso.jobs import networks, solving
+from inverso.jobs import _networks, _solving
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, RandomMask
 from inverso.problem import StageFailure
@@ -107,8 +107,8 @@ def test_rounding_of_a_picture_counts_as_noise(inverso, picture, monkeypatch, gi
         seen.append(options["noise"])
         return original(*args, **options)
 
-    original = solving.solve
-    monkeypatch.setattr(solving, "solve", spy)
+    original = _solving.solve
+    monkeypatch.setattr(_solving, "solve", spy)
     assert inverso("solve", picture, "-A", "identity", "-m", "pinv", "--noise", given, "-o", "out.png").exit_code == 0
     assert seen == [quantization_noise(picture) if floor else given]
 
@@ -154,7 +154,7 @@ def test_ctrl_c_keeps_the_best_image_so_far(inverso, prior, y, monkeypatch, tmp_
 
 def test_restorers_are_loaded_by_name(inverso, picture, monkeypatch):
     known = {"brighter": torch.nn.Hardtanh(0.9, 1.0)}
-    monkeypatch.setattr(networks, "load_restorer", known.__getitem__)
+    monkeypatch.setattr(_networks, "load_restorer", known.__getitem__)
     result = inverso("solve", picture, "-m", "ff", "--restorer", "brighter", "-o", "out.png")
     assert result.exit_code == 0, result.output
     assert float(load_image("out.png").min()) >= 0.89

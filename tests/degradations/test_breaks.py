@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverso.degradations import OldPhoto
-from inverso.degradations.breaks import profile
+from inverso.degradations._breaks import profile
 from inverso.images.io import photo
 
 SEEDS = (1, 2, 3, 4)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from inverso import solve
 from inverso.degradations import OldPhoto
-from inverso.degradations.aging import LUMA, SEPIA, toning_matrix
-from inverso.degradations.damages import Canvas, Layer, smooth_field
+from inverso.degradations._aging import LUMA, SEPIA, toning_matrix
+from inverso.degradations._damages import Canvas, Layer, smooth_field
 from inverso.degradations.old_photo import COVERS, PRESETS, STRENGTHS
 from inverso.images.io import photo
 from inverso.metrics import psnr

@@ -14,7 +14,7 @@ from inverso.degradations.mixtures import ANY_AGE, Mixture, named
 from inverso.images.io import photo, save_image
 from inverso.restorers import RepairRestorer, SlidesRestorer, load
 from inverso.training import RestorerRecipe, Run, Weights, fit
-from inverso.training.discriminators import SlidesDiscriminator
+from inverso.training._discriminators import SlidesDiscriminator
 
 
 def rng(seed: int = 0) -> torch.Generator:

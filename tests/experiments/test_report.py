@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from inverso.experiments import Case, Curve, Experiment, write_report
+from inverso.experiments._plots import bars, curve_figure
+from inverso.experiments._results import Results, Row, record_run
 from inverso.experiments.photos import Photos
-from inverso.experiments.plots import bars, curve_figure
-from inverso.experiments.results import Results, Row, record_run
 from inverso.experiments.runner import Finished
 from inverso.experiments.scores import METRICS, Metric
 from inverso.operators import Bicubic

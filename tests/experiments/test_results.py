@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from inverso.experiments.results import Results, Row, code_of, record_run
-from inverso.jobs.settings import read_json, write_json
+from inverso.experiments._results import Results, Row, code_of, record_run
+from inverso.jobs._settings import read_json, write_json
 
 COLUMNS = ("psnr", "bytes")
 METHODS = ("a", "b")

@@ -15,9 +15,9 @@ import torch
 
 from inverso import __version__, solve
 from inverso.experiments import Case, Experiment, Metric, Options, Tuned, Using, find, run, write_report
-from inverso.experiments.environment import source_digest
-from inverso.experiments.measuring import NOISE_STREAM, ROUNDING, measure
-from inverso.experiments.networks import load_restorers
+from inverso.experiments._environment import source_digest
+from inverso.experiments._measuring import NOISE_STREAM, ROUNDING, measure
+from inverso.experiments._networks import load_restorers
 from inverso.images.io import load_image, photo, save_image
 from inverso.jobs import Local
 from inverso.metrics import psnr, ssim
@@ -232,7 +232,7 @@ def test_restorers_stand_side_by_side(experiment, data, options, tmp_path, monke
         def forward(self, y):
             return torch.full_like(y, float(self.level))
 
-    monkeypatch.setattr("inverso.experiments.networks.load_restorer", lambda name: Level(float(name)))
+    monkeypatch.setattr("inverso.experiments._networks.load_restorer", lambda name: Level(float(name)))
     both = replace(experiment, methods={"ff": "ff"}, comparisons=(), cases=experiment.cases[:1])
     finished = run(both, data, tmp_path, replace(options, restorers={"black": "0", "gray": "0.5"}))
     assert list(finished.experiment.methods) == ["ff (black)", "ff (gray)"]

@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image, ImageFilter
 
 from inverso.images import quantization_noise
-from inverso.images.jpeg import LARGEST, jpeg_noise
+from inverso.images._jpeg import LARGEST, jpeg_noise
 
 
 def photo(name: str, *, size: int, blur: float = 0.0) -> Image.Image:
@@ -44,7 +44,7 @@ def test_subsampled_colors_and_small_photos():
 def test_large_photos_are_judged_by_their_middle(monkeypatch):
     decoded = compressed(photo("camera", size=512), quality=80)
     whole = jpeg_noise(decoded)
-    monkeypatch.setattr("inverso.images.jpeg.LARGEST", LARGEST // 32)
+    monkeypatch.setattr("inverso.images._jpeg.LARGEST", LARGEST // 32)
     assert jpeg_noise(decoded) == pytest.approx(whole, rel=0.4)
 
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageCms
 from torchvision.io import ImageReadMode, decode_png
 
-from inverso.extras import MissingPackageError
-from inverso.images import decode
-from inverso.images.color import deep_to_srgb
+from inverso._extras import MissingPackageError
+from inverso.images import _decode
+from inverso.images._color import deep_to_srgb
 from inverso.images.photo import Photo, read_photo, write_photo
 
 
@@ -70,7 +70,7 @@ def test_colors_are_converted_from_the_profile_to_srgb(tmp_path):
 
 def test_sixteen_bits_agree_with_eight_in_the_conversion():
     pixels = colors((40, 40, 3)) // 2 + 64
-    eight = decode.to_srgb(Image.fromarray(pixels), adobe_rgb()).picture
+    eight = _decode.to_srgb(Image.fromarray(pixels), adobe_rgb()).picture
     sixteen, note = deep_to_srgb((pixels / 255).astype(np.float32), adobe_rgb())
     assert np.abs(np.asarray(eight) / 255 - sixteen).max() < 2.5 / 255
     assert "Adobe RGB" in note
@@ -174,7 +174,7 @@ def test_cmyk_with_and_without_a_profile(tmp_path):
 
 def test_more_than_a_hundred_megapixels_only_when_meant(tmp_path, monkeypatch):
     Image.fromarray(colors()).save(tmp_path / "a.png")
-    monkeypatch.setattr(decode, "LARGEST", 40)
+    monkeypatch.setattr(_decode, "LARGEST", 40)
     with pytest.raises(ValueError, match=r"a\.png has 8 x 6 pixels"):
         read_photo(tmp_path / "a.png")
     assert read_photo(tmp_path / "a.png", large=True).size == (8, 6)

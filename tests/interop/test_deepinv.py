@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverso import solve
-from inverso.extras import MissingPackageError
+from inverso._extras import MissingPackageError
 from inverso.images.io import photo
 from inverso.interop import from_denoiser, from_physics, real_numbers, to_denoiser, to_physics
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask

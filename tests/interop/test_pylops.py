@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inverso import solve
-from inverso.extras import MissingPackageError
+from inverso._extras import MissingPackageError
 from inverso.interop import complex_numbers, from_pylops, real_numbers, to_pylops
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, RandomMask
 from inverso.testing import check_operator

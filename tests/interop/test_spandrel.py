@@ -11,7 +11,7 @@ import torch
 import inverso
 from inverso.interop import from_spandrel
 from inverso.restorers import load
-from inverso.restorers.foreign import ForeignRestorer
+from inverso.restorers._foreign import ForeignRestorer
 from priors.hostile import FORMATS, MARK, PAYLOADS
 
 pytest.importorskip("spandrel")

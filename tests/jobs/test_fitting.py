@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.jobs.fitting import check_size, fit, squared
+from inverso.jobs._fitting import check_size, fit, squared
 from inverso.operators import Bicubic
 from inverso.operators.spec import parse_operator
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from inverso.errors import InversoError
-from inverso.losses.distances import DISTANCES, LPIPS, absolute, edges, lpips_is_stored, squared
+from inverso.losses._distances import DISTANCES, LPIPS, absolute, edges, lpips_is_stored, squared
 from inverso.metrics import lpips
 from inverso.metrics.perceptual import lpips_network
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inverso.losses import adversarial, data, feature_matching, regularizers
+from inverso.losses import _feature_matching, _regularizers, adversarial, data
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -108,38 +108,38 @@ class TestCorrespondingPoints:
 class TestFeatureMatching:
     def test_by_hand(self) -> None:
         real, fake = [[torch.zeros(2, 4)], [torch.zeros(2, 3)]], [[torch.ones(2, 4)], [torch.full((2, 3), -2.0)]]
-        assert float(feature_matching.feature_matching(real, fake)) == 1 + 2
-        assert float(feature_matching.feature_matching(real, fake, reduction="sum")) == 4 + 6
+        assert float(_feature_matching.feature_matching(real, fake)) == 1 + 2
+        assert float(_feature_matching.feature_matching(real, fake, reduction="sum")) == 4 + 6
 
     def test_gradients_flow_into_the_restored_image_alone(self) -> None:
         real, fake = torch.zeros(1, 4, requires_grad=True), torch.ones(1, 4, requires_grad=True)
-        feature_matching.feature_matching([[real]], [[fake]]).backward()
+        _feature_matching.feature_matching([[real]], [[fake]]).backward()
         assert real.grad is None
         assert fake.grad is not None
 
     def test_layers_must_match(self) -> None:
         with pytest.raises(ValueError, match=r"as many layers, got \[1\] and \[2\]"):
-            feature_matching.feature_matching([[torch.ones(1)]], [[torch.ones(1)] * 2])
+            _feature_matching.feature_matching([[torch.ones(1)]], [[torch.ones(1)] * 2])
         with pytest.raises(ValueError, match="as many layers"):
-            feature_matching.feature_matching([], [])
+            _feature_matching.feature_matching([], [])
         with pytest.raises(ValueError, match="reduction must be 'mean' or 'sum', got 'max'"):
-            feature_matching.feature_matching([[torch.ones(1)]], [[torch.ones(1)]], reduction="max")
+            _feature_matching.feature_matching([[torch.ones(1)]], [[torch.ones(1)]], reduction="max")
 
 
 class TestBinarizing:
     def test_it_vanishes_on_signs_and_is_largest_at_zero(self) -> None:
-        assert float(regularizers.binarizing([torch.tensor([1.0, -1.0])])) == 0
-        assert float(regularizers.binarizing([torch.zeros(2), torch.zeros(2, 2)])) == 6
+        assert float(_regularizers.binarizing([torch.tensor([1.0, -1.0])])) == 0
+        assert float(_regularizers.binarizing([torch.zeros(2), torch.zeros(2, 2)])) == 6
 
     def test_descent_with_clipping_ends_in_signs(self) -> None:
         weight = torch.tensor([0.3, -0.2, 0.9], requires_grad=True)
         for _ in range(100):
-            (gradient,) = torch.autograd.grad(regularizers.binarizing([weight]), weight)
+            (gradient,) = torch.autograd.grad(_regularizers.binarizing([weight]), weight)
             with torch.no_grad():
                 weight -= 0.1 * gradient
-            regularizers.clip_weights([weight])
+            _regularizers.clip_weights([weight])
         assert weight.tolist() == [1, -1, 1]
 
     def test_no_weights_are_refused(self) -> None:
         with pytest.raises(ValueError, match="there are no weights"):
-            regularizers.binarizing([])
+            _regularizers.binarizing([])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from inverso.losses.distances import absolute, squared
+from inverso.losses._distances import absolute, squared
 from inverso.losses.multiscale import MultiScale
 
 GOLDEN = Path(__file__).parents[1] / "data" / "robust_msloss_io.npz"

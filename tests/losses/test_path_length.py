@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from inverso.losses.path_length import path_length_penalty, path_lengths
+from inverso.losses._path_length import path_length_penalty, path_lengths
 
 
 def test_length_of_a_linear_generator_is_that_of_the_transposed_product():

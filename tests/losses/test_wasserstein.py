@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from inverso.losses.wasserstein import gradient_penalty_per_position, wasserstein_critic, wasserstein_generator
+from inverso.losses._wasserstein import gradient_penalty_per_position, wasserstein_critic, wasserstein_generator
 
 
 def test_losses_are_differences_of_means():

@@ -9,8 +9,8 @@ import torch
 from inverso.errors import InversoError
 from inverso.images.io import photo
 from inverso.metrics import diversity, sifid
-from inverso.metrics.inputs import INCEPTION_WEIGHTS
-from inverso.metrics.patch_features import patch_features
+from inverso.metrics._inputs import INCEPTION_WEIGHTS
+from inverso.metrics._patch_features import patch_features
 
 
 @pytest.fixture

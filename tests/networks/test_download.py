@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from inverso._networks import download
+from inverso._networks.download import cache_folder, fetch
 from inverso.errors import InversoError
-from inverso.networks import download
-from inverso.networks.download import cache_folder, fetch
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from inverso.networks.files import read_file, tensors
-from inverso.priors.formats.gan_zoo import BaseConfig
+from inverso._networks.files import read_file, tensors
+from inverso.priors._formats.gan_zoo import BaseConfig
 from priors.golden import DATA
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.float16)}

@@ -7,7 +7,7 @@ import torch
 
 from cases import OPERATORS
 from inverso.operators import Blur
-from inverso.operators.plans import CACHE
+from inverso.operators._plans import CACHE
 from operators.laws import assert_near, every_operator, random_like, small, tolerance
 
 iterative = pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverso import ConvergenceWarning
-from inverso.operators.iterative import LeastSquares
+from inverso.operators._iterative import LeastSquares
 
 MATRIX = torch.randn(6, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 MATRIX[5] = MATRIX[0] - MATRIX[1]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cases import OPERATORS, Setting
 from inverso import operators
-from inverso.operators.plans import CACHE
+from inverso.operators._plans import CACHE
 from inverso.testing import check_operator
 from operators.laws import assert_near, every_operator, exact_operators, few, random_like, some_setting, tolerance
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from inverso._types import ImageShape
 from inverso.operators import Identity, LinearOperator, RandomMask, stack
-from inverso.types import ImageShape
 
 SHAPE = (1, 2, 4)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, Mask, RandomGaussian, RandomMask
-from inverso.operators.plans import CACHE, PlanCache, image_shape_of, real_dtype
+from inverso.operators._plans import CACHE, PlanCache, image_shape_of, real_dtype
 
 SHAPE = (3, 8, 8)
 

@@ -30,7 +30,7 @@ def test_autocast_changes_nothing(case):
 
 
 def test_plans_made_under_autocast_are_not_rounded():
-    from inverso.operators.plans import CACHE
+    from inverso.operators._plans import CACHE
 
     CACHE.clear()
     A, x = GaussianBlur(5, 1.2), Setting().draw()

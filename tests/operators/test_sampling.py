@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.operators.sampling import as_seeds, draw_pattern, pattern_generator, random_order, seed_of
+from inverso.operators._sampling import as_seeds, draw_pattern, pattern_generator, random_order, seed_of
 from operators.laws import few
 
 

@@ -9,7 +9,7 @@ from torch.func import grad, jacfwd, jacrev, jvp, vjp, vmap
 
 from cases import OPERATORS
 from inverso.operators import GaussianBlur, LinearOperator
-from inverso.operators.plans import CACHE
+from inverso.operators._plans import CACHE
 from operators.laws import ONE_OF_EACH_KIND, random_like, small
 
 one_for_all = pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from inverso._optim.adaptation import Adaptation
 from inverso.operators import FFTMask, Identity, RandomMask
-from inverso.optim.adaptation import Adaptation
 from inverso.priors import PGGAN
 from inverso.stages import CSGM, DeepImagePrior, ImageAdaptive, Problem, State
 from stages.toys import LinearPrior, energy, pictures, recording, small_dcgan, typical_noise

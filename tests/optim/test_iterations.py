@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from inverso._optim.iterations import Best, Iterations
 from inverso.operators import Identity
-from inverso.optim.iterations import Best, Iterations
 from inverso.stages import InterruptedStage, NonFiniteLossError, Problem, State
 from stages.toys import recording
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.optim.normalized_descent import NormalizedDescent, directions
+from inverso._optim.normalized_descent import NormalizedDescent, directions
 
 GOLDEN = Path(__file__).parents[1] / "data" / "robust_wpp_ngd_io.npz"
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from inverso.optim.quasi_newton import QuasiNewton
+from inverso._optim.quasi_newton import QuasiNewton
 
 Losses = Callable[[Tensor], Tensor]
 

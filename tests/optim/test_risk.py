@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from inverso._optim.risk import _by_spectrum, _solving, estimate_risk, least_risk, random_signs
 from inverso.operators import FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask, Toning, stack
-from inverso.optim.risk import _by_spectrum, _solving, estimate_risk, least_risk, random_signs
 from inverso.stages import Problem
 from inverso.stages.back_project import squared_norm
 from stages.toys import LinearPrior, energy, pictures

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.networks.files import read_file
+from inverso._networks.files import read_file
 from inverso.priors import DCGAN, load, save_prior
-from inverso.priors.formats.gan_zoo import BaseConfig, read_dcgan
-from inverso.priors.formats.readers import read_prior
+from inverso.priors._formats.gan_zoo import BaseConfig, read_dcgan
+from inverso.priors._formats.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_gradient, assert_same_images, full_size, shapes
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from inverso.priors import load as load_prior
 from inverso.priors.encoder import LatentEncoder, available, load, save_encoder
-from inverso.stages.guess import first_image
+from inverso.stages._guess import first_image
 
 SHAPE = (3, 16, 16)
 

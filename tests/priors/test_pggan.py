@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from inverso.priors import PGGAN
-from inverso.priors.formats.readers import read_prior
+from inverso.priors._formats.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_gradient, assert_same_images, full_size, shapes
 
 SMALL = {"latent_dim": 6, "widths": (8, 6, 4)}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inverso.priors import VAE
-from inverso.priors.formats.readers import read_prior
+from inverso.priors._formats.readers import read_prior
 
 
 def random_state(*, latent=20, hidden=40, pixels=784, dtype=torch.float64):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from inverso._networks import files as checkpoints
+from inverso._networks.download import cache_folder
 from inverso.errors import InversoError
 from inverso.images import photo
-from inverso.networks import files as checkpoints
-from inverso.networks.download import cache_folder
-from inverso.priors import DCGAN, PGGAN, Denoiser, available, card, load, save_prior, zoo
+from inverso.priors import DCGAN, PGGAN, Denoiser, _zoo, available, card, load, save_prior
 
 EMBEDDED = tuple(known for known in available() if known.url is None)
 
@@ -124,7 +124,7 @@ class TestLoad:
             message = "downloads"
             raise InversoError(message)
 
-        monkeypatch.setattr("inverso.networks.zoo.fetch", refuse)
+        monkeypatch.setattr("inverso._networks.zoo.fetch", refuse)
         with pytest.raises(InversoError, match="downloads"):
             load("pggan-dtd-128")
         assert load("./pggan-dtd-128").image_shape == (3, 16, 16)
@@ -165,7 +165,7 @@ class TestDownloadByName:
             path = tmp_path / "tiny.safetensors"
             save_prior(prior, path)
             known = dataclasses.replace(card("pggan-dtd-128"), url=path.as_uri(), hash=None, **changes)
-            monkeypatch.setattr(zoo.ZOO, "cards", (known,))
+            monkeypatch.setattr(_zoo.ZOO, "cards", (known,))
             return path
 
         return publish
@@ -180,8 +180,8 @@ class TestDownloadByName:
 
     def test_a_wrong_hash_is_refused(self, publish, monkeypatch):
         publish(PGGAN(6, widths=(5, 4)))
-        wrong = dataclasses.replace(zoo.ZOO.cards[0], hash="sha256:00000000")
-        monkeypatch.setattr(zoo.ZOO, "cards", (wrong,))
+        wrong = dataclasses.replace(_zoo.ZOO.cards[0], hash="sha256:00000000")
+        monkeypatch.setattr(_zoo.ZOO, "cards", (wrong,))
         with pytest.raises(InversoError, match="does not start with sha256:00000000"):
             load("pggan-dtd-128", progress=False)
         assert not (cache_folder() / "tiny.safetensors").exists()

@@ -8,7 +8,7 @@ from inverso.metrics import psnr
 from inverso.operators import Bicubic, GaussianBlur
 from inverso.priors import WrappedDenoiser
 from inverso.repair import Repair, detect_defects, estimate_noise, find_defects, find_fading, repair
-from inverso.repair.filling import fill_in
+from inverso.repair._filling import fill_in
 from inverso.restorers import DamageDetector
 
 

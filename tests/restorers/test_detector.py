@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.networks.files import write_network
+from inverso._networks.files import write_network
 from inverso.restorers import DamageDetector, load_detector, parameter_count, save_detector
 
 TINY = {"widths": (8, 8, 8), "blocks": 2}

@@ -7,8 +7,8 @@ from torch import nn
 import inverso
 from inverso.errors import InversoError
 from inverso.images import photo
-from inverso.restorers import SlidesRestorer, UNetRestorer, limits, load
-from inverso.restorers.limits import restore
+from inverso.restorers import SlidesRestorer, UNetRestorer, _limits, load
+from inverso.restorers._limits import restore
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +57,15 @@ def test_what_looks_nearby_only_works_in_windows(monkeypatch):
     y = torch.rand(1, 3, 90, 70)
     with torch.no_grad():
         whole = restore(network, y).image
-        monkeypatch.setattr(limits, "_PIXELS", 100)
-        monkeypatch.setattr(limits, "_SIDE", 64)
+        monkeypatch.setattr(_limits, "_PIXELS", 100)
+        monkeypatch.setattr(_limits, "_SIDE", 64)
         parts = restore(network, y)
     assert "windows of 64" in parts.note
     torch.testing.assert_close(parts.image, whole, atol=1e-5, rtol=0)
 
 
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
-    monkeypatch.setattr(limits, "free_memory", lambda: 10_000)
+    monkeypatch.setattr(_limits, "free_memory", lambda: 10_000)
     with pytest.raises(InversoError, match="30 x 20 pixels"):
         restore(UNetRestorer(width=8, middle=8, deep=8, refine=8), torch.rand(1, 3, 20, 30))
 

@@ -10,10 +10,10 @@ import torch
 from inverso.degradations import OldPhoto
 from inverso.images.io import photo
 from inverso.metrics import psnr, ssim
-from inverso.restorers import RepairRestorer, load, parameter_count, zoo
+from inverso.restorers import RepairRestorer, _zoo, load, parameter_count
 from inverso.restorers.repair import ColorCorrection
 
-WEIGHTS = Path(zoo.__file__).parent / "weights" / "faces-64-repair.safetensors"
+WEIGHTS = Path(_zoo.__file__).parent / "weights" / "faces-64-repair.safetensors"
 
 
 def small(**given: int) -> RepairRestorer:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.images.gray import to_gray
+from inverso.images._gray import to_gray
 from inverso.restorers import SlidesRestorer, parameter_count
-from inverso.training.discriminators import SlidesDiscriminator
+from inverso.training._discriminators import SlidesDiscriminator
 
 # Layer, channels and side of its output, parameters; from the tables of the slides.
 GENERATOR = [

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-import inverso.restorers.zoo as zoo_module
+import inverso.restorers._zoo as zoo_module
+from inverso._networks import files as checkpoints
+from inverso._networks.cards import Card
 from inverso.compression import save_quantized
 from inverso.errors import InversoError
-from inverso.networks import files as checkpoints
-from inverso.networks.cards import Card
 from inverso.restorers import (
     MobileRestorer,
     RepairRestorer,

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from cases import OPERATORS, Setting
-from inverso.losses.distances import absolute, squared
+from inverso.losses._distances import absolute, squared
 from inverso.losses.multiscale import MultiScale
 from inverso.operators import Bicubic, FFTMask, Identity, Mask, RandomGaussian, RandomMask, stack
 from inverso.stages import Problem
-from inverso.stages.comparison import Comparison
+from inverso.stages._comparison import Comparison
 from stages.toys import energy, pictures
 
 SHAPE = (3, 24, 32)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cases import PRIORS
+from inverso._random import stream
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
-from inverso.random import stream
 from inverso.stages import CSGM, Problem, State
 from inverso.stages.csgm import _natural_weight, starting_latents
 from stages.toys import SHAPE, Constant, LinearPrior, energy, pictures, recording, small_dcgan, typical_noise

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from inverso._random import stream
 from inverso.operators import Identity, RandomMask
 from inverso.priors import DCGAN, PGGAN, VAE, WrappedPrior
-from inverso.random import stream
 from inverso.stages import DeepImagePrior, InterruptedStage, Problem, State
 from inverso.stages.deep_image_prior import untrained
 from stages.toys import LinearPrior, pictures

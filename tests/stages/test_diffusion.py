@@ -10,6 +10,7 @@ from torch import Tensor
 
 import inverso
 from cases import OPERATORS, Setting
+from inverso._types import ImageShape
 from inverso.operators import Identity, RandomMask
 from inverso.priors import WrappedDenoiser
 from inverso.stages import (
@@ -21,9 +22,8 @@ from inverso.stages import (
     PseudoInverse,
     Resume,
     State,
-    splitting,
+    _splitting,
 )
-from inverso.types import ImageShape
 
 WIDTH = 0.2
 """Standard deviation of the photos whose prior is N(1/2, WIDTH^2)."""
@@ -181,9 +181,9 @@ def test_settings_out_of_range_are_refused(make, named):
 
 
 def test_a_large_image_is_shown_to_the_denoiser_piece_by_piece(monkeypatch):
-    monkeypatch.setattr(splitting, "AT_ONCE", 100)
-    monkeypatch.setattr(splitting, "TILE", 12)
-    monkeypatch.setattr(splitting, "OVERLAP", 2)
+    monkeypatch.setattr(_splitting, "AT_ONCE", 100)
+    monkeypatch.setattr(_splitting, "TILE", 12)
+    monkeypatch.setattr(_splitting, "OVERLAP", 2)
     seen = []
 
     def blur(x: Tensor, _: Tensor) -> Tensor:
@@ -195,5 +195,5 @@ def test_a_large_image_is_shown_to_the_denoiser_piece_by_piece(monkeypatch):
     stage = PlugAndPlay(passes=3, ensemble=False)
     pieces = inverso.solve(y, A, D, stage, progress=False).image
     assert max(height * width for height, width in seen) <= 12 * 12
-    monkeypatch.setattr(splitting, "AT_ONCE", 10_000)
+    monkeypatch.setattr(_splitting, "AT_ONCE", 10_000)
     torch.testing.assert_close(pieces, inverso.solve(y, A, D, stage, progress=False).image)

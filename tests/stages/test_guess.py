@@ -12,7 +12,7 @@ from inverso.operators import BoxMask, FFTMask, GaussianBlur, Identity, RandomMa
 from inverso.priors import DCGAN
 from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.stages import CSGM, Problem
-from inverso.stages.guess import first_image, guess, what_is_left
+from inverso.stages._guess import first_image, guess, what_is_left
 
 PRIOR = DCGAN(6, width=4, depth=2, seed=1).eval()
 X = PRIOR(PRIOR.sample_latent(3, seed=5)).detach()

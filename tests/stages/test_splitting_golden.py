@@ -20,9 +20,9 @@ from inverso.operators import Blur, Identity, LinearOperator, Mask
 from inverso.priors import WrappedDenoiser
 from inverso.stages import DPS, Diffusion, PlugAndPlay, Problem
 from inverso.stages import dps as dps_module
-from inverso.stages.ddnm_plus import UniformSpectrum
-from inverso.stages.noise_levels import diffusion_levels, falling, with_time_travel
-from inverso.stages.splitting import Projection, Renoising, Splitting
+from inverso.stages._ddnm_plus import UniformSpectrum
+from inverso.stages._noise_levels import diffusion_levels, falling, with_time_travel
+from inverso.stages._splitting import Projection, Renoising, Splitting
 
 GOLDEN = Path(__file__).parents[1] / "data" / "solvers"
 KERNEL = torch.tensor([[0, 1, 0], [2, 4, 1], [0, 0, 0]], dtype=torch.float64) / 8
@@ -209,7 +209,7 @@ def test_an_exact_draw_has_the_mean_and_covariance_of_the_posterior():
     D = WrappedDenoiser(denoise, channels=1, sigma_range=(0.001, 1.0), error=lambda _: radius)
     y = torch.full((1, 1, 60, 60), 1.4, dtype=torch.float64)
     problem = Problem(y, Double(), denoiser=D, noise=noise, seed=1)
-    from inverso.stages.splitting import NoiseSource
+    from inverso.stages._splitting import NoiseSource
 
     source, z = NoiseSource(problem), torch.full_like(y, 0.5)
     project = Projection(problem, drawn=True)

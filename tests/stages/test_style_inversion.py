@@ -10,7 +10,7 @@ import torch
 
 import inverso
 from cases import OPERATORS, Setting
-from inverso.losses.distances import LPIPS, absolute, edges, squared
+from inverso.losses._distances import LPIPS, absolute, edges, squared
 from inverso.losses.multiscale import MultiScale
 from inverso.operators import FFTMask, GaussianBlur, Identity, RandomMask
 from inverso.priors import DCGAN, StylePrior

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from inverso._types import ImageShape
 from inverso.operators import LinearOperator
 from inverso.priors import DCGAN, LatentPrior, StylePrior
 from inverso.stages import Problem
-from inverso.types import ImageShape
 
 SHAPE: ImageShape = (1, 4, 6)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from inverso._random import step_generator
 from inverso.images.folders import PhotoFolder
-from inverso.random import step_generator
-from inverso.training.augmentation import random_shift
+from inverso.training._augmentation import random_shift
 
 
 @pytest.fixture

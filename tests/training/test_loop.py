@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from inverso.training import Run, Training
+from inverso.training._devices import OneDevice, open_devices
+from inverso.training._settings import describe_settings, with_settings
 from inverso.training.base import rank_seed, recipe_json
-from inverso.training.devices import OneDevice, open_devices
 from inverso.training.loop import read_rows, train
-from inverso.training.settings import describe_settings, with_settings
 
 
 class Doubling(Training):

@@ -41,9 +41,9 @@ def degrade(  # noqa: PLR0913 - one argument per option
     ] = None,
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise; or let time damage it."""
-    from inverso.images.decode import size_of  # noqa: PLC0415
+    from inverso.images._decode import size_of  # noqa: PLC0415
     from inverso.images.io import load_image, save_measurement  # noqa: PLC0415
-    from inverso.jobs.fitting import fit, squared  # noqa: PLC0415
+    from inverso.jobs._fitting import fit, squared  # noqa: PLC0415
 
     if (operator is None) == (damage is None):
         msg = "give either -A, how the photo is measured, or --damage, what happens to it"

@@ -151,7 +151,7 @@ def _draw(
     x: Tensor, y: Tensor, A: LinearOperator, answers: dict[str, tuple[Reconstruction, _Score]], output: Path
 ) -> None:
     """Draw the photo, its measurement as a person sees it, and the answer of each method."""
-    from inverso.files import replacing  # noqa: PLC0415
+    from inverso._files import replacing  # noqa: PLC0415
     from inverso.images.plotting import grid  # noqa: PLC0415
 
     if y.is_complex() or y.ndim != x.ndim:

@@ -53,9 +53,9 @@ def export(
 
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
     """Spoil photos in the ways that the paper's restorer was made for."""
+    from inverso._random import step_generator  # noqa: PLC0415
     from inverso.degradations import Mixture, named  # noqa: PLC0415
     from inverso.images.folders import PhotoFolder  # noqa: PLC0415
-    from inverso.random import step_generator  # noqa: PLC0415
 
     photos = PhotoFolder.read(data, size=size, progress=False)
     chosen = photos.split(n)[1] if n < len(photos) else photos

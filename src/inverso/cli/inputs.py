@@ -17,7 +17,7 @@ def output_of(file: Path, output: Path) -> Path:
         FileNotFoundError: The folder to write into does not exist.
         ValueError: The input would be overwritten, or the output is no picture.
     """
-    from inverso.images.encode import picture_format  # noqa: PLC0415
+    from inverso.images._encode import picture_format  # noqa: PLC0415
 
     target = output / f"{file.stem}.png" if output.is_dir() else output
     if not target.parent.is_dir():

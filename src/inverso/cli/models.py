@@ -41,10 +41,10 @@ def models(
 
 
 def _chosen(kind: str | None, name: str | None) -> list[Any]:
-    from inverso.networks.zoo import known_names  # noqa: PLC0415
-    from inverso.priors.encoder.zoo import ZOO as ENCODERS  # noqa: PLC0415
-    from inverso.priors.zoo import ZOO as PRIORS  # noqa: PLC0415
-    from inverso.restorers.zoo import ZOO as RESTORERS  # noqa: PLC0415
+    from inverso._networks.zoo import known_names  # noqa: PLC0415
+    from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
+    from inverso.priors.encoder._zoo import ZOO as ENCODERS  # noqa: PLC0415
+    from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
 
     if kind is not None and kind not in KINDS:
         msg = f"KIND must be one of {', '.join(KINDS)}, got {kind!r}"

@@ -153,7 +153,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
-    from inverso.checks import check_count  # noqa: PLC0415
+    from inverso._checks import check_count  # noqa: PLC0415
     from inverso.compression.finetune import check_precision  # noqa: PLC0415
     from inverso.degradations import named  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
@@ -262,7 +262,7 @@ def _read_photos(
 
 
 def _write_csv(rows: Sequence[Row], path: Path) -> None:
-    from inverso.files import replacing  # noqa: PLC0415
+    from inverso._files import replacing  # noqa: PLC0415
 
     records = [row.record() for row in rows]
     with replacing(path) as temporary, temporary.open("w", newline="") as stream:
@@ -275,7 +275,7 @@ def _draw(rows: Sequence[Row], photos: Tensor, path: Path) -> None:
     """Draw one photo per corruption: the original, the input, and what every network makes of it."""
     import torch  # noqa: PLC0415
 
-    from inverso.files import replacing  # noqa: PLC0415
+    from inverso._files import replacing  # noqa: PLC0415
     from inverso.images.plotting import grid  # noqa: PLC0415
 
     corruptions = list(rows[0].quality.psnr)

@@ -219,7 +219,7 @@ def _sides(text: str) -> tuple[int, int]:
 def _read(path: Path, prior: SinGAN, *, channels: int | None = None) -> Tensor:
     """Read a picture of the photo; one of the same shape and another size is resized, which is said."""
     from inverso.images.io import load_image  # noqa: PLC0415
-    from inverso.priors.singan.resize import resize  # noqa: PLC0415
+    from inverso.priors.singan._resize import resize  # noqa: PLC0415
 
     picture = load_image(path, channels=prior.image_shape[0] if channels is None else channels)
     given, wanted = (picture.shape[-2], picture.shape[-1]), prior.sizes[-1]

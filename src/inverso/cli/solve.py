@@ -127,7 +127,7 @@ def solve(  # noqa: PLR0913 - one argument per option
 def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: bool) -> dict[str, Any]:
     """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
     from inverso.images.io import save_answer  # noqa: PLC0415
-    from inverso.jobs.solving import finite, stages_told  # noqa: PLC0415
+    from inverso.jobs._solving import finite, stages_told  # noqa: PLC0415
     from inverso.metrics import psnr  # noqa: PLC0415
     from inverso.stages import InterruptedStage, NonFiniteLossError  # noqa: PLC0415
 

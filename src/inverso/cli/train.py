@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913 - one argument per option
 
 def _make_recipe(kind: str | None, preset: str | None, changes: list[str]) -> Recipe[Any, Any]:
     from inverso.training import RECIPES  # noqa: PLC0415
-    from inverso.training.settings import with_settings  # noqa: PLC0415
+    from inverso.training._settings import with_settings  # noqa: PLC0415
 
     if kind is None or kind not in RECIPES:
         given = "nothing" if kind is None else repr(kind)
@@ -93,7 +93,7 @@ def _print_kinds() -> None:
 
 
 def _print_settings(recipe: Recipe[Any, Any]) -> None:
-    from inverso.training.settings import describe_settings  # noqa: PLC0415
+    from inverso.training._settings import describe_settings  # noqa: PLC0415
 
     table = Table("setting", "type", "value", box=None, pad_edge=False)
     for row in describe_settings(recipe):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from tqdm.auto import tqdm
 
-from inverso.checks import check_count, check_positive
+from inverso._checks import check_count, check_positive
+from inverso._random import step_generator
 from inverso.compression import clip_model, round_model, round_parameters, weight_axes
 from inverso.compression.rounding import FLOAT16_BITS, check_bits
 from inverso.degradations import Degradation
@@ -21,7 +22,6 @@ from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.losses.data import log_error
 from inverso.metrics import psnr
-from inverso.random import step_generator
 
 Batch = TypeVar("Batch")
 Restore: TypeAlias = Callable[[Tensor], Tensor]

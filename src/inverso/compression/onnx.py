@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator, check_count, check_image
+from inverso._checks import as_generator, check_count, check_image
+from inverso._extras import need
+from inverso._files import replacing
 from inverso.errors import InversoError
-from inverso.extras import need
-from inverso.files import replacing
 
 INPUT, OUTPUT = "degraded", "restored"
 _DIMENSIONS = {0: "batch", 2: "height", 3: "width"}

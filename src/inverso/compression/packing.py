@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from inverso._networks.files import read_file, tensors, write_network
 from inverso.compression.rounding import (
     FLOAT16_BITS,
     LINEAR_BITS,
@@ -28,7 +29,6 @@ from inverso.compression.rounding import (
     round_parameters,
     weight_axes,
 )
-from inverso.networks.files import read_file, tensors, write_network
 
 FORMAT = "inverso-quantized"
 _VERSION = 1

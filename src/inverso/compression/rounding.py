@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_finite
+from inverso._checks import check_finite
 
 LINEAR_BITS = range(1, 9)
 FLOAT16_BITS = 16

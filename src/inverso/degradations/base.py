@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image, check_seed
+from inverso._checks import check_finite, check_image, check_seed
+from inverso._types import Seed
 from inverso.operators import Identity, LinearOperator, Mask, Toning
-from inverso.types import Seed
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inverso.checks import as_generator, check_count
+from inverso._checks import as_generator, check_count
+from inverso._types import Seed
 from inverso.degradations.base import Degradation, Degraded
 from inverso.operators import Identity
-from inverso.types import Seed
 
 BEST = 95
 CHANNELS = (1, 3)

@@ -12,12 +12,12 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_fraction
+from inverso._checks import as_generator, check_fraction
+from inverso._types import Seed
 from inverso.degradations.base import Degradation, Degraded
 from inverso.operators import Fill, Mask, RandomColor, White
-from inverso.operators.edges import Detector, edge_strength
-from inverso.operators.sampling import gumbel_keys
-from inverso.types import Seed
+from inverso.operators._edges import Detector, edge_strength
+from inverso.operators._sampling import gumbel_keys
 
 Range = tuple[float, float]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_positive
+from inverso._checks import as_generator, check_positive
+from inverso._types import Seed
 from inverso.degradations.base import Degradation, Degraded, join
 from inverso.degradations.jpeg import JPEG
 from inverso.degradations.masks import (
@@ -19,7 +20,6 @@ from inverso.degradations.masks import (
     WhiteNoise,
 )
 from inverso.degradations.old_photo import OldPhoto
-from inverso.types import Seed
 
 ANY_AGE = OldPhoto(
     scratches=(0.0, 0.9),

@@ -10,15 +10,15 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_number, check_seed
-from inverso.degradations.aging import Exposure, Fading, Texture, toning_matrix
+from inverso._checks import check_count, check_number, check_seed
+from inverso._types import Seed
+from inverso.degradations._aging import Exposure, Fading, Texture, toning_matrix
+from inverso.degradations._breaks import Cracks, Folds, Tears
+from inverso.degradations._damages import Canvas, Cover, Dust, Layer, Scratches, Stains
 from inverso.degradations.base import Degradation, Degraded, check_seeds
-from inverso.degradations.breaks import Cracks, Folds, Tears
-from inverso.degradations.damages import Canvas, Cover, Dust, Layer, Scratches, Stains
 from inverso.operators import Toning
-from inverso.operators.sampling import pattern_generator
+from inverso.operators._sampling import pattern_generator
 from inverso.operators.toning import mix
-from inverso.types import Seed
 
 Strength: TypeAlias = "float | tuple[float, float]"
 """How strong a part is, in [0, 1]: one number, or `(low, high)` to draw it from for every image."""

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count
+from inverso._checks import check_count
 from inverso.images.folders import pictures_in
 from inverso.images.io import load_image
 

@@ -10,17 +10,17 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from inverso._files import replacing
+from inverso.experiments._pictures import FOLDER, load_pictures, slug
+from inverso.experiments._plots import bars, curve_figure
+from inverso.experiments._results import ENVIRONMENT, PHOTOS, Results, code_of
 from inverso.experiments.groups import Groups
-from inverso.experiments.pictures import FOLDER, load_pictures, slug
-from inverso.experiments.plots import bars, curve_figure
-from inverso.experiments.results import ENVIRONMENT, PHOTOS, Results, code_of
 from inverso.experiments.runner import Finished
 from inverso.experiments.scores import Metric, as_metric
 from inverso.experiments.statistics import difference_interval, group_p_value, holm, mean_interval, paired_p_value
 from inverso.experiments.table import Experiment
-from inverso.files import replacing
 from inverso.images.plotting import grid
-from inverso.jobs.settings import read_json
+from inverso.jobs._settings import read_json
 
 SIGNIFICANT = 0.05
 WITHIN = 0.1

@@ -12,14 +12,14 @@ from typing import NoReturn
 
 from tqdm.auto import tqdm
 
-from inverso.experiments.bench import COSTS, Bench, Measured
-from inverso.experiments.environment import describe_run, own_code, own_files
+from inverso.experiments._bench import COSTS, Bench, Measured
+from inverso.experiments._environment import describe_run, own_code, own_files
+from inverso.experiments._results import Results, Row, check_settings, record_run
+from inverso.experiments._workers import ImportedFiles, Measuring
 from inverso.experiments.photos import Photos
-from inverso.experiments.results import Results, Row, check_settings, record_run
 from inverso.experiments.scores import as_metric
 from inverso.experiments.settings import Options, parts_of, settings_of
 from inverso.experiments.table import Experiment
-from inverso.experiments.workers import ImportedFiles, Measuring
 from inverso.jobs import Executor, Local, Lost, Work
 from inverso.priors import AnyPrior
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import inverso
-from inverso.checks import check_count, check_seed
-from inverso.experiments.networks import Networks, fingerprint_of_prior, nested, own_fingerprints
+from inverso._checks import check_count, check_seed
+from inverso._networks.fingerprint import fingerprint
+from inverso.experiments._networks import Networks, fingerprint_of_prior, nested, own_fingerprints
+from inverso.experiments._results import PHOTOS
 from inverso.experiments.photos import Photos, Size
-from inverso.experiments.results import PHOTOS
 from inverso.experiments.scores import as_metric
 from inverso.experiments.table import Entry, Experiment, Tuned, Using, stages_in
-from inverso.networks.fingerprint import fingerprint
 from inverso.stages import Stage
 
 FAST_STEPS = 5

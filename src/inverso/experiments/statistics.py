@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inverso.checks import check_count, check_fraction
+from inverso._checks import check_count, check_fraction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

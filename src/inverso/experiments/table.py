@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkabl
 
 from torch import Tensor
 
-from inverso.checks import check_non_negative
+from inverso._checks import check_non_negative
 from inverso.experiments.groups import Groups
 from inverso.experiments.photos import Photos, Size
 from inverso.experiments.scores import Metric

@@ -1,6 +1,6 @@
 """Images: files in and out, folders of photos, and figures."""
 
-from inverso.images.encode import picture_format
+from inverso.images._encode import picture_format
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import (
     PHOTOS,

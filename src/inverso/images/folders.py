@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from inverso.images.heif import SUFFIXES as HEIF_SUFFIXES
+from inverso._random import step_generator
+from inverso.images._heif import SUFFIXES as HEIF_SUFFIXES
 from inverso.images.io import load_image
-from inverso.random import step_generator
 
 
 def picture_suffixes() -> frozenset[str]:

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inverso.checks import check_count, check_finite, check_image, check_measurement
-from inverso.files import replacing
-from inverso.images.decode import decode, metadata_of, noise_of, reason
+from inverso._checks import check_count, check_finite, check_image, check_measurement
+from inverso._files import replacing
+from inverso.images._decode import decode, metadata_of, noise_of, reason
 from inverso.images.photo import Photo, existing, luminance, write_photo
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso.images.decode import reason
+from inverso.images._decode import reason
 from inverso.images.photo import existing, luminance, read_photo
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image
-from inverso.files import replacing
-from inverso.images.decode import DEEP, ROUNDING, decode
-from inverso.images.encode import ALPHA_FORMATS, DEEP_FORMATS, encode, keeps_exif, picture_format
-from inverso.images.gray import to_gray
+from inverso._checks import check_finite, check_image
+from inverso._files import replacing
+from inverso.images._decode import DEEP, ROUNDING, decode
+from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, keeps_exif, picture_format
+from inverso.images._gray import to_gray
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image, check_positive
+from inverso._checks import check_finite, check_image, check_positive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_image
+from inverso._checks import check_count, check_image
 
 TILE = 512
 OVERLAP = 64

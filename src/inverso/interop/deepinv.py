@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_non_negative
-from inverso.extras import need
-from inverso.interop.calls import DenoiserCalls, OperatorCalls, SpectralCalls
-from inverso.interop.physics import DecomposedOperator, PhysicsOperator, black_image
-from inverso.interop.spectrum import Spectrum
+from inverso._checks import check_non_negative
+from inverso._extras import need
+from inverso._types import ImageShape
+from inverso.interop._calls import DenoiserCalls, OperatorCalls, SpectralCalls
+from inverso.interop._physics import DecomposedOperator, PhysicsOperator, black_image
+from inverso.interop._spectrum import Spectrum
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 from inverso.priors import Denoiser, WrappedDenoiser
-from inverso.types import ImageShape
 
 
 def to_physics(A: BoundOperator, *, noise: float = 0.0, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - deepinv has no types, and may be missing

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from inverso.extras import need
+from inverso._extras import need
+from inverso._types import ImageShape
 from inverso.interop.scipy import from_scipy, to_scipy
 from inverso.interop.vectors import RealMatrix
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
-from inverso.types import ImageShape
 
 
 def to_pylops(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - pylops may be missing

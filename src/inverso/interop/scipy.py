@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from inverso.interop.foreign import ForeignOperator
+from inverso._types import ImageShape
+from inverso.interop._foreign import ForeignOperator
 from inverso.interop.vectors import RealMatrix
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
-from inverso.types import ImageShape
 
 
 def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - scipy has no types

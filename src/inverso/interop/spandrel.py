@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from inverso.priors import Denoiser, WrappedDenoiser
 from inverso.restorers import load
-from inverso.restorers.foreign import ForeignRestorer
+from inverso.restorers._foreign import ForeignRestorer
 
 
 def from_spandrel(

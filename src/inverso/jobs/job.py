@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from inverso.checks import as_seed, check_count, check_non_negative
+from inverso._checks import as_seed, check_count, check_non_negative
 from inverso.jobs.photo_job import Described
 
 if TYPE_CHECKING:
-    from inverso.jobs.networks import Networks
-    from inverso.jobs.solving import Solving
-    from inverso.types import ImageShape
+    from inverso._types import ImageShape
+    from inverso.jobs._networks import Networks
+    from inverso.jobs._solving import Solving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Job:
         Raises:
             ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
         """
-        from inverso.networks.fingerprint import fingerprint  # noqa: PLC0415
+        from inverso._networks.fingerprint import fingerprint  # noqa: PLC0415
 
         networks = self.load()
         settings: dict[str, Any] = {"job": "solve", **json.loads(self.to_json())}
@@ -112,7 +112,7 @@ class Job:
 
     def open(self, device: str) -> Solving:
         """Load the networks and make ready to solve."""
-        from inverso.jobs.solving import Solving  # noqa: PLC0415
+        from inverso.jobs._solving import Solving  # noqa: PLC0415
 
         return Solving.begin(self, self.load().to(device), device=device)
 
@@ -122,7 +122,7 @@ class Job:
         Raises:
             ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
         """
-        from inverso.jobs.networks import Networks  # noqa: PLC0415
+        from inverso.jobs._networks import Networks  # noqa: PLC0415
         from inverso.methods import stages_of  # noqa: PLC0415
         from inverso.operators.spec import parse_operator  # noqa: PLC0415
         from inverso.problem import Need  # noqa: PLC0415

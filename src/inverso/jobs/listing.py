@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import fsspec
 
-from inverso.extras import need
+from inverso._extras import need
 from inverso.images.folders import picture_suffixes, pictures_in
 
 Files: TypeAlias = "str | Path | Sequence[str | Path]"

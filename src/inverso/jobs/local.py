@@ -7,10 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from inverso.checks import check_count
-from inverso.jobs.supervisor import Limits, Supervisor
+from inverso._checks import check_count
+from inverso._machine import cores, free_memory
+from inverso.jobs._supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
-from inverso.machine import cores, free_memory
 
 SHARE_OF_MEMORY = 0.8
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from inverso.files import replacing
+from inverso._files import replacing
 
 Status: TypeAlias = Literal["done", "failed", "set aside"]
 LOCK = ".lock"

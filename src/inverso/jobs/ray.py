@@ -12,10 +12,10 @@ from typing import Any, Generic
 
 import numpy as np
 
-from inverso.checks import check_count, check_non_negative
+from inverso._checks import check_count, check_non_negative
+from inverso._extras import need
 from inverso.errors import InversoError
-from inverso.extras import need
-from inverso.jobs.supervisor import Limits, Supervisor
+from inverso.jobs._supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
 
 # Ray Data keeps a few hundred bytes per chunk in the driver, so that a million photos come in waves.

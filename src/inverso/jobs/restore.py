@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from inverso import priors
+from inverso._networks.fingerprint import fingerprint
 from inverso.images.photo import Photo, read_photo, write_photo
 from inverso.jobs.photo_job import Answer, Described, Input
-from inverso.networks.fingerprint import fingerprint
 from inverso.priors import Denoiser
 from inverso.repair import Repair, repair
 from inverso.restorers import DamageDetector, load_detector

@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from inverso.metrics._inputs import check_side
 from inverso.metrics.detail import fine_detail
-from inverso.metrics.inputs import check_side
 
 Norm = Literal["l2", "l1"]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from inverso.checks import as_generator, check_count, check_non_negative
-from inverso.losses.distances import Distance, absolute
-from inverso.types import Seed
+from inverso._checks import as_generator, check_count, check_non_negative
+from inverso._types import Seed
+from inverso.losses._distances import Distance, absolute
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MultiScale:
     their outlines. So these are filled, in both alike, with noise of mean 1/4 and standard deviation 1/2.
 
     Args:
-        distance: The distance d, from `inverso.losses.distances` or any function of two batches that gives one number
+        distance: The distance d, from `inverso.losses._distances` or any function of two batches that gives one number
             per image.
         levels: Levels at most.
         smallest: Side, in pixels, at which nothing is compared but means.
@@ -38,7 +38,7 @@ class MultiScale:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.distances import squared
+        >>> from inverso.losses._distances import squared
         >>> from inverso.losses.multiscale import MultiScale
         >>> x = torch.zeros(1, 3, 64, 64)
         >>> MultiScale(squared)(x + 0.5, x)
@@ -53,7 +53,7 @@ class MultiScale:
     def __post_init__(self) -> None:
         if not callable(self.distance):
             msg = (
-                "distance must be a function of two batches of images, such as inverso.losses.distances.edges, got "
+                "distance must be a function of two batches of images, such as inverso.losses._distances.edges, got "
                 f"{type(self.distance).__name__}"
             )
             raise TypeError(msg)

@@ -11,10 +11,10 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_image
+from inverso._checks import check_image
+from inverso._random import fork_rng
 from inverso.errors import InversoError
-from inverso.losses.feature_matching import Reduction, layer_distance
-from inverso.random import fork_rng
+from inverso.losses._feature_matching import Reduction, layer_distance
 
 Backbone = Literal["vgg19", "squeezenet1_1"]
 

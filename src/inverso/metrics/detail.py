@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.images.gray import to_gray
-from inverso.metrics.inputs import as_pair, check_side
+from inverso.images._gray import to_gray
+from inverso.metrics._inputs import as_pair, check_side
 
 COLOR = 3
 _LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))

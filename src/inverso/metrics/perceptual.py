@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import torch
 from torch import Tensor
 
-from inverso.metrics.inputs import as_pair, check_side, missing_weights
-from inverso.random import fork_rng
+from inverso._random import fork_rng
+from inverso.metrics._inputs import as_pair, check_side, missing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

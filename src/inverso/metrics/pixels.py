@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from inverso.metrics.inputs import as_pair, check_side
+from inverso.metrics._inputs import as_pair, check_side
 
 _SSIM_WINDOW = 11
 

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_finite, check_image
-from inverso.metrics.inputs import INCEPTION_WEIGHTS, missing_weights
-from inverso.random import fork_rng
+from inverso._checks import check_count, check_finite, check_image
+from inverso._random import fork_rng
+from inverso.metrics._inputs import INCEPTION_WEIGHTS, missing_weights
 
 _KID_SUBSET = 1000
 

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image
-from inverso.images.gray import to_gray
-from inverso.metrics.inputs import check_side
-from inverso.metrics.patch_features import PatchFeatures, patch_features, stored_inception
+from inverso._checks import check_finite, check_image
+from inverso.images._gray import to_gray
+from inverso.metrics._inputs import check_side
+from inverso.metrics._patch_features import PatchFeatures, patch_features, stored_inception
 
 _SMALLEST = 16
 

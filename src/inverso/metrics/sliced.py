@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from inverso.checks import as_generator, check_count, check_finite, check_image
-from inverso.metrics.inputs import check_side
-from inverso.types import Seed
+from inverso._checks import as_generator, check_count, check_finite, check_image
+from inverso._types import Seed
+from inverso.metrics._inputs import check_side
 
 _PATCH = 7
 _COARSEST = 16

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso.checks import (
+from inverso._checks import (
     MIN_IMAGE_DIMS,
     as_generator,
     check_digits,
@@ -20,8 +20,10 @@ from inverso.checks import (
     check_measurement,
     check_non_negative,
 )
-from inverso.operators.iterative import LeastSquares
-from inverso.operators.plans import (
+from inverso._random import stream
+from inverso._types import ImageShape, Seed
+from inverso.operators._iterative import LeastSquares
+from inverso.operators._plans import (
     CACHE,
     Plan,
     Ridge,
@@ -31,11 +33,9 @@ from inverso.operators.plans import (
     undisturbed,
     without_autocast,
 )
-from inverso.random import stream
-from inverso.types import ImageShape, Seed
 
 if TYPE_CHECKING:
-    from inverso.operators.algebra import Scaled, Sum
+    from inverso.operators._algebra import Scaled, Sum
     from inverso.operators.bound import BoundOperator
     from inverso.operators.compose import Composition
 
@@ -343,13 +343,13 @@ class LinearOperator(ABC):
 
     def __add__(self, other: LinearOperator) -> Sum:
         """Add: `(A + B)(x) = A(x) + B(x)`."""
-        from inverso.operators.algebra import Sum  # noqa: PLC0415 - it is a subclass of this class
+        from inverso.operators._algebra import Sum  # noqa: PLC0415 - it is a subclass of this class
 
         return Sum((self, other))
 
     def __rmul__(self, factor: float) -> Scaled:
         """Multiply: `(c * A)(x) = c A(x)`."""
-        from inverso.operators.algebra import Scaled  # noqa: PLC0415 - it is a subclass of this class
+        from inverso.operators._algebra import Scaled  # noqa: PLC0415 - it is a subclass of this class
 
         return Scaled(factor, self)
 

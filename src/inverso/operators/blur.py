@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.checks import MIN_IMAGE_DIMS, check_count, check_positive
-from inverso.operators.bands import Axis
+from inverso._checks import MIN_IMAGE_DIMS, check_count, check_positive
+from inverso._types import ImageShape
+from inverso.operators._bands import Axis
+from inverso.operators._cosine import ReflectPlan, SymmetricPlan
+from inverso.operators._plans import Plan, Ridge
 from inverso.operators.base import PlannedOperator
-from inverso.operators.cosine import ReflectPlan, SymmetricPlan
 from inverso.operators.fourier import CirculantPlan
-from inverso.operators.plans import Plan, Ridge
 from inverso.operators.separable import SeparablePlan
-from inverso.types import ImageShape
 
 Padding = Literal["reflect", "symmetric", "circular", "zero", "valid"]
 Border = Literal["circular", "valid"]

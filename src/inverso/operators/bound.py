@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from inverso._types import ImageShape
+from inverso.operators._plans import Ridge
 from inverso.operators.base import LinearOperator
-from inverso.operators.plans import Ridge
-from inverso.types import ImageShape
 
 MAX_ENTRIES = 2**27
 MAX_STEPS = 1000

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inverso._types import ImageShape
+from inverso.operators._cosine import both_axes, dct2, inverse_dct2
+from inverso.operators._plans import Basis, Plan, Ridge, image_shape_of, real_dtype
 from inverso.operators.base import LinearOperator, PlannedOperator
-from inverso.operators.cosine import both_axes, dct2, inverse_dct2
 from inverso.operators.diagonal import Identity
-from inverso.operators.plans import Basis, Plan, Ridge, image_shape_of, real_dtype
-from inverso.types import ImageShape
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,11 +10,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from inverso.checks import as_seed, check_count
+from inverso._checks import as_seed, check_count
+from inverso._types import ImageShape, Seed
+from inverso.operators._plans import Plan, Ridge, TensorFields, undisturbed
+from inverso.operators._sampling import pattern_generator
 from inverso.operators.base import PlannedOperator
-from inverso.operators.plans import Plan, Ridge, TensorFields, undisturbed
-from inverso.operators.sampling import pattern_generator
-from inverso.types import ImageShape, Seed
 
 
 @dataclass(frozen=True)

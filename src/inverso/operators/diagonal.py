@@ -8,12 +8,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_fraction
+from inverso._checks import check_count, check_fraction
+from inverso._types import ImageShape, Seed
+from inverso.operators._plans import Basis, Plan, Ridge
+from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fills import Fill, RandomColor, White
-from inverso.operators.plans import Basis, Plan, Ridge
-from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
-from inverso.types import ImageShape, Seed
 
 MASK_DIMS = (2, 3, 4)
 BATCHED = 4

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_fraction, check_image
+from inverso._checks import check_finite, check_fraction, check_image
+from inverso.operators._edges import Detector, edge_strength
+from inverso.operators._sampling import as_seeds, draw_pattern
 from inverso.operators.diagonal import BATCHED, Mask
-from inverso.operators.edges import Detector, edge_strength
 from inverso.operators.fills import Fill
-from inverso.operators.sampling import as_seeds, draw_pattern
 
 
 class EdgeMask(Mask):

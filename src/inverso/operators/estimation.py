@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from inverso.checks import check_finite, check_fraction, check_image
+from inverso._checks import check_finite, check_fraction, check_image
 
 
 def estimate_mask(y: Tensor, restored: Tensor, *, threshold: float = 0.1) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverso.checks import check_image
+from inverso._checks import check_image
 
 BATCHED = 4
 

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inverso.checks import check_fraction
+from inverso._checks import check_fraction
+from inverso._types import ImageShape, Seed
+from inverso.operators._plans import Basis, Plan, Ridge, cutoff
+from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
 from inverso.operators.base import PlannedOperator
-from inverso.operators.plans import Basis, Plan, Ridge, cutoff
-from inverso.operators.sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
 from inverso.operators.separable import one_after_another
-from inverso.types import ImageShape, Seed
 
 Density = Literal["uniform", "gaussian"]
 BATCHED = 4

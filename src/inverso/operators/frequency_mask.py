@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from inverso._types import ImageShape
 from inverso.operators.diagonal import check_mask
 from inverso.operators.fourier import FrequencySampling
-from inverso.types import ImageShape
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.checks import check_count
-from inverso.operators import implicit
-from inverso.operators.bands import Axis
+from inverso._checks import check_count
+from inverso._types import ImageShape
+from inverso.operators import _implicit
+from inverso.operators._bands import Axis
+from inverso.operators._iterative import LeastSquares
+from inverso.operators._plans import Plan, Ridge, TensorFields, cutoff, undisturbed
 from inverso.operators.base import PlannedOperator
-from inverso.operators.iterative import LeastSquares
-from inverso.operators.plans import Plan, Ridge, TensorFields, cutoff, undisturbed
-from inverso.types import ImageShape
 
 MAX_SCALE = 32
 MAX_CONDITION = 100
@@ -221,7 +221,7 @@ class ShrinkingPlan(SeparablePlan):
             return rows.forward.down(columns.forward.across(y))
         if isinstance(ridge, Tensor) and ridge.ndim:
             ridge = ridge[..., 0, 0, 0]
-        return implicit.solve(LeastSquares(self.forward, self.adjoint, 3, name="Bicubic"), y, ridge)
+        return _implicit.solve(LeastSquares(self.forward, self.adjoint, 3, name="Bicubic"), y, ridge)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from inverso._types import ImageShape
     from inverso.operators import LinearOperator
-    from inverso.types import ImageShape
 
 Value: TypeAlias = "bool | float | int | str | tuple[int, int]"
 Reader: TypeAlias = Callable[[str], Value]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite
+from inverso._checks import check_finite
+from inverso._types import ImageShape
+from inverso.operators._plans import Plan, Ridge, cutoff
 from inverso.operators.base import PlannedOperator
 from inverso.operators.diagonal import DiagonalPlan
-from inverso.operators.plans import Plan, Ridge, cutoff
-from inverso.types import ImageShape
 
 MATRIX_DIMS = (2, 3)
 GAIN_DIMS = (2, 3, 4)

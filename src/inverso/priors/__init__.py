@@ -1,6 +1,9 @@
 """Priors: what images look like, told by a network that makes them from latents or by one that removes noise."""
 
-from inverso.networks.cards import Card
+from inverso._networks.cards import Card
+from inverso.priors._formats.adm import read_adm
+from inverso.priors._formats.native import save_prior
+from inverso.priors._zoo import ZOO
 from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.denoisers import (
@@ -14,13 +17,11 @@ from inverso.priors.denoisers import (
     PhotoDenoiser,
     TiledDenoiser,
 )
-from inverso.priors.formats.native import save_prior
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.vae import VAE
 from inverso.priors.wrap import WrappedDenoiser, WrappedPrior
-from inverso.priors.zoo import ZOO
 
 available, card, load = ZOO.available, ZOO.card, ZOO.load
 
@@ -49,5 +50,6 @@ __all__ = [
     "available",
     "card",
     "load",
+    "read_adm",
     "save_prior",
 ]

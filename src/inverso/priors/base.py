@@ -10,9 +10,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator, check_count, check_non_negative, check_positive
-from inverso.networks.files import adopt
-from inverso.types import ImageShape, Seed
+from inverso._checks import as_generator, check_count, check_non_negative, check_positive
+from inverso._networks.files import adopt
+from inverso._types import ImageShape, Seed
 
 TYPICAL_ERROR = 0.09
 """Root mean square error of a good denoiser of color photos, over the square root of sigma (FFDNet: 0.088 to 0.090)."""

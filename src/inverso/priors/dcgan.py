@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator, check_count
+from inverso._checks import as_generator, check_count
+from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
-from inverso.types import Seed
 
 LAST_LAYER = "outlayer"
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 
-from inverso.checks import as_generator, check_count, check_number
+from inverso._checks import as_generator, check_count, check_number
+from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
-from inverso.types import Seed
 
 WIDTHS_1024 = (512, 512, 512, 512, 256, 128, 64, 32, 16)
 _SLOPE = 0.2

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from inverso.checks import as_generator, check_count
+from inverso._checks import as_generator, check_count
+from inverso._types import Seed
 from inverso.priors.base import LatentPrior, as_image_shape, draw_normal
-from inverso.types import Seed
 
 ENCODER_LAYERS = ("fc1", "fc21", "fc22")
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_interval, check_non_negative, check_positive
+from inverso._checks import check_count, check_interval, check_non_negative, check_positive
+from inverso._random import fork_rng
+from inverso._types import ImageShape
+from inverso.priors._padding import PaddedDenoiser
 from inverso.priors.base import LatentPrior, as_image_shape
-from inverso.priors.padding import PaddedDenoiser
-from inverso.random import fork_rng
-from inverso.types import ImageShape
 
 
 class WrappedPrior(LatentPrior):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso.checks import check_fraction, check_positive
+from inverso._checks import check_fraction, check_positive
 from inverso.images.photo import luminance
 from inverso.restorers import DamageDetector
 

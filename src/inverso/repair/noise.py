@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso.checks import check_finite, check_image
+from inverso._checks import check_finite, check_image
 
 BLOCK = 48
 MOST_BLOCKS = 600

@@ -9,15 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_non_negative
+from inverso._checks import check_count, check_non_negative
 from inverso.images.photo import Photo, luminance
 from inverso.images.tiling import Tile, tiles
 from inverso.methods import stages_of
 from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
+from inverso.repair._filling import fill_in
 from inverso.repair.defects import detect_defects, find_defects
 from inverso.repair.fading import find_fading
-from inverso.repair.filling import fill_in
 from inverso.repair.noise import estimate_noise
 from inverso.restorers import DamageDetector
 from inverso.solver import solve

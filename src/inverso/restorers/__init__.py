@@ -1,6 +1,7 @@
 """Restorers: networks that map a degraded image to a clean one in a single pass."""
 
-from inverso.networks.cards import Card
+from inverso._networks.cards import Card
+from inverso.restorers._zoo import ZOO
 from inverso.restorers.base import Restorer, parameter_count
 from inverso.restorers.detector import DamageDetector, load_detector, save_detector
 from inverso.restorers.files import save_restorer
@@ -8,7 +9,6 @@ from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
 from inverso.restorers.slides import SlidesRestorer
 from inverso.restorers.unet import UNetRestorer
-from inverso.restorers.zoo import ZOO
 
 available, card, load = ZOO.available, ZOO.card, ZOO.load
 

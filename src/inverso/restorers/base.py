@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_number
+from inverso._checks import check_number
 
 CHANNELS = 3
 

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_seed
+from inverso._checks import check_count, check_seed
+from inverso._networks.files import read_file
+from inverso._networks.native import build_from, save_network
+from inverso._random import fork_rng
 from inverso.images.tiling import in_tiles
-from inverso.networks.files import read_file
-from inverso.networks.native import build_from, save_network
-from inverso.random import fork_rng
 from inverso.restorers.base import CHANNELS, initialize
 from inverso.restorers.unet import ResidualBlock
 

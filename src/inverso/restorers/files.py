@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from inverso.extras import MissingPackageError
-from inverso.networks.files import read_file
-from inverso.networks.native import build_from, build_network, save_network
+from inverso._extras import MissingPackageError
+from inverso._networks.files import read_file
+from inverso._networks.native import build_from, build_network, save_network
+from inverso.restorers._foreign import build_foreign
 from inverso.restorers.base import Restorer
-from inverso.restorers.foreign import build_foreign
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer
 from inverso.restorers.slides import SlidesRestorer

@@ -7,8 +7,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.checks import check_count
-from inverso.random import fork_rng
+from inverso._checks import check_count
+from inverso._random import fork_rng
 from inverso.restorers.base import CHANNELS, Restorer, check_share, initialize
 
 Upsampling = Literal["transposed", "resize"]

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.checks import check_count
-from inverso.random import fork_rng
+from inverso._checks import check_count
+from inverso._random import fork_rng
 from inverso.restorers.base import CHANNELS, Restorer, initialize
 from inverso.restorers.unet import (
     Attention,

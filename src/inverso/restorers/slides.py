@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from inverso.checks import check_count
-from inverso.images.gray import to_gray
-from inverso.random import fork_rng
+from inverso._checks import check_count
+from inverso._random import fork_rng
+from inverso.images._gray import to_gray
 from inverso.restorers.base import CHANNELS, Restorer, initialize
 
 Pool = Literal["max", "average"]

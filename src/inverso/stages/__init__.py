@@ -1,5 +1,6 @@
 """Solver stages: one step each towards the answer."""
 
+from inverso._optim.iterations import Iterations
 from inverso.problem import InterruptedStage, Need, NonFiniteLossError, Problem, StageRecord, State
 from inverso.stages.average import Average
 from inverso.stages.back_project import BackProject
@@ -29,6 +30,7 @@ __all__ = [
     "ImageAdaptive",
     "Interpolation",
     "InterruptedStage",
+    "Iterations",
     "Need",
     "NonFiniteLossError",
     "PlugAndPlay",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count
+from inverso._checks import check_count
 from inverso.errors import InversoError
 from inverso.problem import (
     InterruptedStage,

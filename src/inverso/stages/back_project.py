@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_non_negative
-from inverso.linalg import energies
-from inverso.optim.risk import least_risk
+from inverso._checks import as_generator, check_non_negative
+from inverso._linalg import energies
+from inverso._optim.risk import least_risk
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import DirectStage
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_count, check_non_negative, check_positive
+from inverso._checks import as_generator, check_count, check_non_negative, check_positive
+from inverso._linalg import energies
+from inverso._optim.iterations import IMAGE, LATENT, Iterations
+from inverso._optim.quasi_newton import QuasiNewton
+from inverso._random import stream
 from inverso.errors import InversoError
-from inverso.linalg import energies
-from inverso.operators.plans import real_dtype
-from inverso.optim.iterations import IMAGE, LATENT, Iterations
-from inverso.optim.quasi_newton import QuasiNewton
+from inverso.operators._plans import real_dtype
 from inverso.priors import AnyPrior, LatentPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.problem import Need, Problem, State
-from inverso.random import stream
+from inverso.stages._guess import guess, misfit, named
 from inverso.stages.base import Stage
-from inverso.stages.guess import guess, misfit, named
 
 LOOKS_AT_ONCE = 16
 PROBES = 4

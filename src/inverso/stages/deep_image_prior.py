@@ -9,11 +9,11 @@ from typing import cast
 import torch
 from torch import nn
 
-from inverso.checks import as_generator, check_count, check_positive
-from inverso.optim.adaptation import Adaptation
+from inverso._checks import as_generator, check_count, check_positive
+from inverso._optim.adaptation import Adaptation
+from inverso._random import fork_rng
 from inverso.priors import LatentPrior
 from inverso.problem import Need, Problem, State
-from inverso.random import fork_rng
 from inverso.stages.base import Stage
 from inverso.stages.csgm import starting_latents
 

@@ -8,13 +8,12 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from inverso.checks import check_count, check_fraction, check_non_negative, check_number, check_positive
+from inverso._checks import check_count, check_fraction, check_non_negative, check_number, check_positive
 from inverso.problem import Need, Problem, State
-from inverso.stages.base import Stage
-from inverso.stages.ddnm_plus import UniformSpectrum
-from inverso.stages.noise_levels import diffusion_levels, falling, with_time_travel
-from inverso.stages.passes import follow
-from inverso.stages.splitting import (
+from inverso.stages._ddnm_plus import UniformSpectrum
+from inverso.stages._noise_levels import diffusion_levels, falling, with_time_travel
+from inverso.stages._passes import follow
+from inverso.stages._splitting import (
     Direction,
     NoiseSource,
     Project,
@@ -26,6 +25,7 @@ from inverso.stages.splitting import (
     looks_of,
     start_of,
 )
+from inverso.stages.base import Stage
 
 FIRST = 1.0
 FINEST = 1 / 255

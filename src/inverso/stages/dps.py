@@ -10,14 +10,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_fraction, check_positive
-from inverso.linalg import energies
+from inverso._checks import check_count, check_fraction, check_positive
+from inverso._linalg import energies
 from inverso.priors.denoisers.schedule import STEPS
 from inverso.problem import Need, Problem, State
+from inverso.stages._noise_levels import cumulated_alphas, diffusion_levels
+from inverso.stages._passes import follow
+from inverso.stages._splitting import NoiseSource
 from inverso.stages.base import Stage
-from inverso.stages.noise_levels import cumulated_alphas, diffusion_levels
-from inverso.stages.passes import follow
-from inverso.stages.splitting import NoiseSource
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from inverso.problem import Need, Problem, StageRecord, State, no_losses
-from inverso.restorers.limits import restore
+from inverso.restorers._limits import restore
 from inverso.stages.base import Stage
 
 
@@ -17,7 +17,7 @@ class FeedForward(Stage):
     """Let the restorer map y to an image in one pass; it needs no operator.
 
     Photos of another size than it was trained on are restored at that size, and only what is damaged is put back; the
-    record's note says so (see `inverso.restorers.limits.restore`).
+    record's note says so (see `inverso.restorers._limits.restore`).
 
     Example:
         >>> import torch, inverso

@@ -7,8 +7,8 @@ from typing import cast
 
 from torch import nn
 
-from inverso.checks import check_count, check_non_negative, check_positive
-from inverso.optim.adaptation import Adaptation
+from inverso._checks import check_count, check_non_negative, check_positive
+from inverso._optim.adaptation import Adaptation
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import Stage
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from inverso.checks import check_count, check_non_negative, check_positive
+from inverso._checks import check_count, check_non_negative, check_positive
 from inverso.problem import Need, Problem, State
-from inverso.stages.base import Stage
-from inverso.stages.noise_levels import falling
-from inverso.stages.passes import follow
-from inverso.stages.splitting import (
+from inverso.stages._noise_levels import falling
+from inverso.stages._passes import follow
+from inverso.stages._splitting import (
     AS_IT_IS,
     MIRRORED,
     WAYS,
@@ -24,6 +23,7 @@ from inverso.stages.splitting import (
     looks_of,
     start_of,
 )
+from inverso.stages.base import Stage
 
 FIRST = 0.2
 WEIGHT = 0.23

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from inverso.checks import check_count, check_positive
-from inverso.losses.distances import DISTANCES, PICTURE_CHANNELS, lpips_is_stored
+from inverso._checks import check_count, check_positive
+from inverso._optim.iterations import IMAGE, LATENT, Iterations
+from inverso._optim.normalized_descent import NormalizedDescent
+from inverso.losses._distances import DISTANCES, PICTURE_CHANNELS, lpips_is_stored
 from inverso.losses.multiscale import MultiScale
-from inverso.operators.plans import real_dtype
-from inverso.optim.iterations import IMAGE, LATENT, Iterations
-from inverso.optim.normalized_descent import NormalizedDescent
+from inverso.operators._plans import real_dtype
 from inverso.priors import StylePrior
 from inverso.problem import Need, Problem, State
+from inverso.stages._comparison import Comparison
 from inverso.stages.base import Stage
-from inverso.stages.comparison import Comparison
 
 SPACES = ("w", "w+", "w++")
 AUTO = "auto"

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.checks import check_count, check_positive
+from inverso._checks import check_count, check_positive
 from inverso.problem import Need, Problem, State
+from inverso.stages._passes import follow
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import Stage
 from inverso.stages.interpolation import is_masked_picture
-from inverso.stages.passes import follow
 
 STEP = 0.03
 """Length of a step of the image for a dual variable of length 1: about the contrast that still has to move."""

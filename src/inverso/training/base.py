@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from inverso.checks import check_count
+from inverso._checks import check_count
+from inverso._random import step_generator
 from inverso.images.folders import PhotoFolder
-from inverso.random import step_generator
-from inverso.training.devices import Devices
+from inverso.training._devices import Devices
 
 Data = TypeVar("Data")
 Made = TypeVar("Made")

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import torch
 from tqdm import tqdm
 
+from inverso._files import replacing
 from inverso.errors import InversoError
-from inverso.files import replacing
+from inverso.training._devices import Devices, open_devices
 from inverso.training.base import Recipe, Run, Training, recipe_json
-from inverso.training.devices import Devices, open_devices
 
 Made = TypeVar("Made")
 

@@ -44,7 +44,7 @@ def hub(monkeypatch, tmp_path):
 @pytest.fixture
 def drunet_weights(deepinv, monkeypatch):
     """Write weights of DRUNet that are all alike, so that the file is small; such a file is refused otherwise."""
-    monkeypatch.setattr("inverso.networks.files.MAX_SHARED", 2**30)
+    monkeypatch.setattr("inverso._networks.files.MAX_SHARED", 2**30)
 
     def write(path, channels=3, value=1e-3):
         with torch.device("meta"):

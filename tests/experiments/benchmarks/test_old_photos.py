@@ -11,7 +11,7 @@ import torch
 from inverso import solve
 from inverso.degradations import OldPhoto
 from inverso.experiments import Case, Options, Using, find, run
-from inverso.experiments.measuring import ROUNDING, measure
+from inverso.experiments._measuring import ROUNDING, measure
 from inverso.experiments.settings import hurried
 from inverso.images.io import photo
 from inverso.operators import Bicubic, RandomMask

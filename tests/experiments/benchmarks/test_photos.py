@@ -11,7 +11,7 @@ import torch
 
 from inverso import solve
 from inverso.experiments import Options, find, run, write_report
-from inverso.experiments.networks import Networks
+from inverso.experiments._networks import Networks
 from inverso.images.io import photo, save_image
 from inverso.metrics import psnr
 from inverso.operators import Identity, RandomMask
@@ -36,7 +36,7 @@ def smooth(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 def toy(monkeypatch: pytest.MonkeyPatch) -> WrappedDenoiser:
     """Takes the place of the prior that is named."""
     denoiser = WrappedDenoiser(smooth, channels=3, sigma_range=(1e-3, 10.0))
-    monkeypatch.setattr("inverso.experiments.bench.load", lambda _: denoiser)
+    monkeypatch.setattr("inverso.experiments._bench.load", lambda _: denoiser)
     return denoiser
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inverso.networks.files import read_file
+from inverso._networks.files import read_file
 from inverso.priors import Denoiser, load
-from inverso.priors.denoisers.adm import ADMSizes, ADMUNet
+from inverso.priors._formats.adm import build_adm, is_adm, read_adm
+from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
 from inverso.priors.denoisers.diffusion import DiffusionDenoiser
 from inverso.priors.denoisers.schedule import Schedule
-from inverso.priors.formats.adm import build_adm, is_adm, read_adm
 from priors.denoisers.golden import DATA, arrays, assert_same, full_size
 
 FILE = DATA / "adm" / "adm_tiny.pt"

@@ -7,14 +7,14 @@ import dataclasses
 import pytest
 import torch
 
+from inverso._networks.download import cache_folder
 from inverso.errors import InversoError
-from inverso.networks.download import cache_folder
 from inverso.priors import Denoiser, DnCNN, DRUNet, FFDNet, card, load
-from inverso.priors.denoisers.adm import ADMSizes, ADMUNet
-from inverso.priors.denoisers.cards import DENOISER_CARDS
-from inverso.priors.denoisers.diffusers import UNet2D, UNet2DSizes
-from inverso.priors.denoisers.dncnn import IRCNN
-from inverso.priors.zoo import ZOO
+from inverso.priors._zoo import ZOO
+from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
+from inverso.priors.denoisers._cards import DENOISER_CARDS
+from inverso.priors.denoisers._diffusers import UNet2D, UNet2DSizes
+from inverso.priors.denoisers._dncnn import IRCNN
 from priors.denoisers.golden import DATA
 
 SMALL = UNet2DSizes(

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from inverso.priors import DiffusionDenoiser, load
-from inverso.priors.denoisers.diffusers import UNet2D, UNet2DSizes
-from inverso.priors.formats.diffusers import read_diffusers, read_scheduler
+from inverso.priors._formats.diffusers import read_diffusers, read_scheduler
+from inverso.priors.denoisers._diffusers import UNet2D, UNet2DSizes
 from priors.denoisers.golden import DATA, arrays, assert_same, full_size
 
 FOLDERS = DATA / "diffusers"

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from inverso.priors import EDMDenoiser, load
-from inverso.priors.denoisers.dhariwal import DhariwalUNet
+from inverso.priors.denoisers._dhariwal import DhariwalUNet
+from inverso.priors.denoisers._song import SongSizes, SongUNet, UNetSizes
 from inverso.priors.denoisers.edm import EDM, IDDPM, VE, VP
-from inverso.priors.denoisers.song import SongSizes, SongUNet, UNetSizes
 from priors.denoisers.golden import DATA, arrays, assert_same
 
 NAMES = ("edm_ddpmpp", "edm_ncsnpp", "vp_ddpmpp_cond", "ve_ncsnpp", "iddpm_adm")

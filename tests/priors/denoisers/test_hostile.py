@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from inverso.priors import DRUNet, FFDNet, load
+from inverso.priors.denoisers._song import SongSizes, SongUNet
 from inverso.priors.denoisers.edm import IDDPM
-from inverso.priors.denoisers.song import SongSizes, SongUNet
 from priors.denoisers.golden import DATA
 from priors.hostile import FORMATS, MARK, PAYLOADS, ViaEval, ViaSystem
 from priors.stylegan2.files import Persistent, dumps

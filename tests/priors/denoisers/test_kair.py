@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from inverso.networks.files import read_file
+from inverso._networks.files import read_file
 from inverso.priors import IRCNN, Denoiser, DnCNN, DRUNet, FDnCNN, FFDNet, LatentPrior, load
-from inverso.priors.formats.kair import is_drunet, is_ircnn, is_row, read_drunet, read_ircnn, read_row
+from inverso.priors._formats.kair import is_drunet, is_ircnn, is_row, read_drunet, read_ircnn, read_row
 from priors.denoisers.golden import DATA, arrays, assert_same, full_size
 
 

@@ -7,10 +7,10 @@ import pickle
 import pytest
 import torch
 
+from inverso._networks.files import read_file
 from inverso.errors import InversoError
-from inverso.networks.files import read_file
-from inverso.priors import Card, load, zoo
-from inverso.priors.formats.readers import read_prior
+from inverso.priors import Card, _zoo, load
+from inverso.priors._formats.readers import read_prior
 from priors.hostile import FORMATS, MARK, PAYLOADS
 
 
@@ -20,7 +20,7 @@ def load_by_name(path):
     card = Card(
         name="trap", kind="prior", family="DCGAN", image_shape=(3, 64, 64), latent_dim=8, url=path.as_uri(), **text
     )
-    return zoo.ZOO.load_card(card, progress=False)
+    return _zoo.ZOO.load_card(card, progress=False)
 
 
 DOORS = {"load": load, "load by name": load_by_name, "read_prior": read_prior, "read_file": read_file}

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from inverso.networks.files import read_file
+from inverso._networks.files import read_file
 from inverso.priors import DCGAN, PGGAN, VAE
-from inverso.priors.formats.gan_zoo import BaseConfig, read_pgan
-from inverso.priors.formats.readers import read_prior
+from inverso.priors._formats.gan_zoo import BaseConfig, read_pgan
+from inverso.priors._formats.readers import read_prior
 from priors.golden import DATA, arrays, assert_same_images
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from inverso.priors import StyleGAN2, load, save_prior
-from inverso.priors.formats import stylegan2_rosinality
-from inverso.priors.formats.pickled import load_pickle
-from inverso.priors.formats.stylegan2_rosinality import read_rosinality
+from inverso.priors._formats import stylegan2_rosinality
+from inverso.priors._formats.pickled import load_pickle
+from inverso.priors._formats.stylegan2_rosinality import read_rosinality
 from priors.golden import DATA, arrays, assert_same_gradient, assert_same_images, full_size, shapes
 from priors.stylegan2 import plain
 from priors.stylegan2.files import Network, as_rosinality, dumps, generator, write_nvidia, write_rosinality

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inverso.priors import load
-from inverso.priors.formats.pickled import CALLS, LOAD_STORAGE, PickledModule, is_plain_pickle, load_pickle
-from inverso.priors.formats.pickled_tensors import Storage, Storages
-from inverso.priors.formats.unpickler import MAX_STEPS, MAX_TEXT, read_pickle
+from inverso.priors._formats.pickled import CALLS, LOAD_STORAGE, PickledModule, is_plain_pickle, load_pickle
+from inverso.priors._formats.pickled_tensors import Storage, Storages
+from inverso.priors._formats.unpickler import MAX_STEPS, MAX_TEXT, read_pickle
 from priors.hostile import MARK
 from priors.stylegan2 import plain
 from priors.stylegan2.files import Persistent, dumps, generator

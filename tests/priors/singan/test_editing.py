@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
-from inverso.priors.singan.editing import edit, harmonize, paint_to_image
-from inverso.priors.singan.masks import soften
-from inverso.priors.singan.palette import find_palette, recolor
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan._editing import edit, harmonize, paint_to_image
+from inverso.priors.singan._masks import soften
+from inverso.priors.singan._palette import find_palette, recolor
+from inverso.priors.singan._resize import resize
 from priors.singan.tiny import SIDES, SIZES, block, tiny
 
 

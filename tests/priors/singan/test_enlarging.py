@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.priors.singan.enlarging import step_sizes, super_resolve
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan._enlarging import step_sizes, super_resolve
+from inverso.priors.singan._resize import resize
 from priors.singan.tiny import SIZES, tiny
 
 

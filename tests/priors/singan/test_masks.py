@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.morphology import disk
 
-from inverso.priors.singan.masks import lay_in, read_mask, soften
+from inverso.priors.singan._masks import lay_in, read_mask, soften
 
 
 def scattered(seed: int, share: float = 0.01) -> torch.Tensor:

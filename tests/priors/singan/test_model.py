@@ -10,8 +10,8 @@ from safetensors import safe_open
 import inverso
 from inverso.operators import BoxMask
 from inverso.priors import SinGAN, load, save_prior
-from inverso.priors.singan.networks import PatchCritic, ScaleGenerator
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan._networks import PatchCritic, ScaleGenerator
+from inverso.priors.singan._resize import resize
 from inverso.stages import CSGM, BackProject, ImageAdaptive
 
 SIZES = ((12, 15), (16, 20), (21, 27))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from inverso.images.io import photo
-from inverso.priors.singan.palette import find_palette, recolor
+from inverso.priors.singan._palette import find_palette, recolor
 
 
 def flat(*values: float) -> torch.Tensor:

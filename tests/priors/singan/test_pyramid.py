@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverso.priors.singan.pyramid import plan_pyramid
+from inverso.priors.singan._pyramid import plan_pyramid
 from priors.golden import DATA
 
 UPSTREAM = json.loads((DATA / "singan_pyramids.json").read_text())

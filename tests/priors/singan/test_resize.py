@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inverso.priors.singan.resize import resize
+from inverso.priors.singan._resize import resize
 from priors.golden import arrays
 
 SCALES = {"0.750000": 0.75, "0.500000": 0.5, "0.793000": 0.793, "1.260000": 1.26, "1.333333": 4 / 3}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inverso.priors.stylegan2.modulation import enlarge_image, modulated_conv, smooth
+from inverso.priors.stylegan2._modulation import enlarge_image, modulated_conv, smooth
 from priors.golden import arrays
 from priors.stylegan2 import plain
 

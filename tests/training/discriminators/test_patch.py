@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from inverso.losses._feature_matching import feature_matching
 from inverso.losses.adversarial import least_squares_discriminator, least_squares_generator, over_scales
-from inverso.losses.feature_matching import feature_matching
-from inverso.training.discriminators import MultiscaleDiscriminator, PlainDiscriminator
+from inverso.training._discriminators import MultiscaleDiscriminator, PlainDiscriminator
 
 DATA = Path(__file__).parents[2] / "data"
 

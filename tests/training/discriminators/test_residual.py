@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import conv2d, pad
 
 from inverso.losses.adversarial import gradient_penalty_r1
-from inverso.training.discriminators.residual import EqualizedConv, ResidualCritic
-from inverso.training.discriminators.strided import MinibatchDeviation
+from inverso.training._discriminators.residual import EqualizedConv, ResidualCritic
+from inverso.training._discriminators.strided import MinibatchDeviation
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -18,9 +18,9 @@ from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, RandomMas
 from inverso.priors import DCGAN, LatentPrior, WrappedPrior, save_prior
 from inverso.priors.encoder import load
 from inverso.stages import Problem
-from inverso.stages.guess import first_image, guess
+from inverso.stages._guess import first_image, guess
 from inverso.training import EncoderRecipe, Run, fit
-from inverso.training.measurements import KINDS, measure_batch
+from inverso.training._measurements import KINDS, measure_batch
 
 RECIPE = EncoderRecipe(anneal=0, width=8, batch=10, warmup=0, held_out=6, lr=3e-3)
 

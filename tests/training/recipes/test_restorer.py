@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-import inverso.training.recipes.restorer as restorer_module
+import inverso.training.recipes._restorer_training as restorer_module
 from inverso.errors import InversoError
 from inverso.images.io import load_image
 from inverso.losses.perceptual import Perceptual
@@ -142,7 +142,7 @@ class TestPaperRecipes:
 
 
 def restorer_discriminator(seed: int) -> torch.nn.Module:
-    from inverso.training.discriminators import MultiscaleDiscriminator
+    from inverso.training._discriminators import MultiscaleDiscriminator
 
     return MultiscaleDiscriminator(scales=2, width=4, strided=2, seed=seed)
 

@@ -16,11 +16,11 @@ from inverso.errors import InversoError
 from inverso.images.io import photo
 from inverso.metrics import psnr
 from inverso.priors import SinGAN, load
-from inverso.priors.singan.networks import PatchCritic
+from inverso.priors.singan._networks import PatchCritic
 from inverso.training import Run, SinGANRecipe
 from inverso.training import fit as fit_recipe
-from inverso.training.devices import OneDevice
-from inverso.training.recipes.singan_scale import ScaleTraining
+from inverso.training._devices import OneDevice
+from inverso.training.recipes._singan_scale import ScaleTraining
 
 RECIPE = SinGANRecipe(min_size=12, width=4, iterations=(8, 6), critic_steps=2, generator_steps=2)
 PHOTO = photo("coffee", size=20)[..., :16, :]
@@ -205,7 +205,7 @@ class TestResume:
         script = f"""
 import os, signal, torch
 torch.set_num_threads({torch.get_num_threads()})
-from inverso.training.recipes.singan_scale import ScaleTraining
+from inverso.training.recipes._singan_scale import ScaleTraining
 step = ScaleTraining.step
 def die(self, iteration):
     if (self.scale, iteration) == (1, 3):

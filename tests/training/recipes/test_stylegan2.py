@@ -20,9 +20,9 @@ from inverso.images.io import load_image
 from inverso.metrics import sliced_wasserstein
 from inverso.priors import StyleGAN2, load
 from inverso.training import Run, StyleGAN2Recipe, fit
-from inverso.training.devices import OneDevice
-from inverso.training.recipes import stylegan2
-from inverso.training.recipes.stylegan2 import MixedStyles, StyleGAN2Training
+from inverso.training._devices import OneDevice
+from inverso.training.recipes import _stylegan2_training as stylegan2
+from inverso.training.recipes._stylegan2_training import MixedStyles, StyleGAN2Training
 from training.killing import train_and_kill
 
 RECIPE = StyleGAN2Recipe(size=8, latent_dim=8, channel_max=6, batch=4, r1_every=3, path_every=4, shift=1)
@@ -200,7 +200,10 @@ class TestStep:
         for step in range(3):
             losses = task.step(step)
             z, crossover = task._latents(step, 2, stylegan2.PATH_LATENTS)
-            noise, directions = task.random(step, stylegan2.PATH_NOISE), task.random(step, stylegan2.DIRECTIONS)
+            noise, directions = (
+                task.random(step, stylegan2.PATH_NOISE),
+                task.random(step, stylegan2.DIRECTIONS),
+            )
             images, styles = task.generator.module(z, crossover, noise)
             y = torch.randn(images.shape, generator=directions)
             (gradient,) = torch.autograd.grad((images * y).sum() / 8, styles)

@@ -6,9 +6,9 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
+from inverso._types import ImageShape
+from inverso.priors._padding import PaddedDenoiser
 from inverso.priors.denoisers.schedule import Schedule
-from inverso.priors.padding import PaddedDenoiser
-from inverso.types import ImageShape
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_positive
-from inverso.priors.denoisers.dhariwal import DhariwalUNet
-from inverso.priors.denoisers.song import SongUNet
-from inverso.priors.padding import PaddedDenoiser
-from inverso.types import ImageShape
+from inverso._checks import check_positive
+from inverso._types import ImageShape
+from inverso.priors._padding import PaddedDenoiser
+from inverso.priors.denoisers._dhariwal import DhariwalUNet
+from inverso.priors.denoisers._song import SongUNet
 
 LOWEST, HIGHEST = 0.002, 80.0
 
@@ -166,7 +166,7 @@ class EDMDenoiser(PaddedDenoiser):
     Example:
         >>> import torch
         >>> from inverso.priors.denoisers.edm import EDM, EDMDenoiser
-        >>> from inverso.priors.denoisers.song import SongSizes, SongUNet
+        >>> from inverso.priors.denoisers._song import SongSizes, SongUNet
         >>> sizes = SongSizes(img_resolution=8, in_channels=3, out_channels=3, model_channels=4, num_blocks=1)
         >>> EDMDenoiser(SongUNet(sizes), EDM())(torch.rand(1, 3, 8, 8), 0.1).shape
         torch.Size([1, 3, 8, 8])

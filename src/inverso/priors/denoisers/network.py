@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_positive, check_seed
-from inverso.priors.padding import PaddedDenoiser
-from inverso.random import fork_rng
+from inverso._checks import check_count, check_positive, check_seed
+from inverso._random import fork_rng
+from inverso.priors._padding import PaddedDenoiser
 
 CELL = 2
 _SIGMA_DATA = 0.25

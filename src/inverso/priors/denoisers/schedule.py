@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_positive
+from inverso._checks import check_count, check_positive
 
 STEPS = 1000
 KINDS = ("linear", "scaled_linear", "squaredcos_cap_v2")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from inverso.networks.files import read_file
-from inverso.networks.native import build_from, save_network
+from inverso._networks.files import read_file
+from inverso._networks.native import build_from, save_network
 from inverso.priors.encoder.network import LatentEncoder
 
 FAMILIES = {"LatentEncoder": LatentEncoder}

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_seed
-from inverso.random import fork_rng
-from inverso.types import ImageShape
+from inverso._checks import check_count, check_seed
+from inverso._random import fork_rng
+from inverso._types import ImageShape
 
 SMALLEST = 4
 GROUPS = 8

@@ -1,6 +1,7 @@
 """SinGAN: a prior fitted to a single photo, and what can be done with it."""
 
+from inverso.priors.singan._resize import resize
 from inverso.priors.singan.animation import save_animation
 from inverso.priors.singan.model import SinGAN
 
-__all__ = ["SinGAN", "save_animation"]
+__all__ = ["SinGAN", "resize", "save_animation"]

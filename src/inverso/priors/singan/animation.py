@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_count, check_finite, check_image, check_number
-from inverso.files import replacing
-from inverso.types import Seed
+from inverso._checks import as_generator, check_count, check_finite, check_image, check_number
+from inverso._files import replacing
+from inverso._types import Seed
 
 if TYPE_CHECKING:
     from inverso.priors.singan.model import SinGAN

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import as_generator, check_count, check_image
+from inverso._checks import as_generator, check_count, check_image
+from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
-from inverso.priors.singan import animation, editing, enlarging
-from inverso.priors.singan.networks import ScaleGenerator
-from inverso.priors.singan.pyramid import scaled_sizes
-from inverso.priors.singan.resize import check_size, resize
-from inverso.types import Seed
+from inverso.priors.singan import _editing, _enlarging, animation
+from inverso.priors.singan._networks import ScaleGenerator
+from inverso.priors.singan._pyramid import scaled_sizes
+from inverso.priors.singan._resize import check_size, resize
 
 
 class SinGAN(LatentPrior):
@@ -262,8 +262,8 @@ class SinGAN(LatentPrior):
         blend: float | None = None,
         seed: Seed = 0,
     ) -> Tensor:
-        """Fit an object pasted into the photo to its colors and textures: `editing.harmonize`."""
-        return editing.harmonize(self, image, mask, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
+        """Fit an object pasted into the photo to its colors and textures."""
+        return _editing.harmonize(self, image, mask, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
 
     def edit(
         self,
@@ -275,20 +275,20 @@ class SinGAN(LatentPrior):
         blend: float | None = None,
         seed: Seed = 0,
     ) -> Tensor:
-        """Mend a photo whose parts were removed, moved or covered: `editing.edit`."""
-        return editing.edit(self, image, mask, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
+        """Mend a photo whose parts were removed, moved or covered."""
+        return _editing.edit(self, image, mask, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
 
     def paint_to_image(
         self, paint: Tensor, *, start_scale: int | None = None, colors: int | None = 5, seed: Seed = 0
     ) -> Tensor:
-        """Turn a sketch of flat colors into an image with the photo's textures: `editing.paint_to_image`."""
-        return editing.paint_to_image(self, paint, start_scale=start_scale, colors=colors, seed=seed)
+        """Turn a sketch of flat colors into an image with the photo's textures."""
+        return _editing.paint_to_image(self, paint, start_scale=start_scale, colors=colors, seed=seed)
 
     def super_resolve(
         self, factor: float, *, image: Tensor | None = None, back_projections: int = 2, seed: Seed = 0
     ) -> Tensor:
-        """Enlarge the photo, or another image, by a factor: `enlarging.super_resolve`."""
-        return enlarging.super_resolve(self, factor, image=image, back_projections=back_projections, seed=seed)
+        """Enlarge the photo, or another image, by a factor."""
+        return _enlarging.super_resolve(self, factor, image=image, back_projections=back_projections, seed=seed)
 
     def animate(
         self,

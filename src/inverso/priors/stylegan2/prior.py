@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from inverso.checks import as_generator, check_count, check_number, check_positive
+from inverso._checks import as_generator, check_count, check_number, check_positive
+from inverso._types import Seed
 from inverso.priors.base import StylePrior
-from inverso.priors.stylegan2.sizes import check_widths, read_sizes
-from inverso.priors.stylegan2.synthesis import Noise, NoiseKind, StyleMapping, Synthesis
-from inverso.types import Seed
+from inverso.priors.stylegan2._sizes import check_widths, read_sizes
+from inverso.priors.stylegan2._synthesis import Noise, NoiseKind, StyleMapping, Synthesis
 
 Space: TypeAlias = Literal["z", "w", "w+", "w++"]
 """Where latents live: Gaussian, one style, one style per row, one style per row and filter."""

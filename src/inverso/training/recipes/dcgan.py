@@ -16,7 +16,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from inverso.checks import check_count, check_non_negative, check_positive, check_seed
+from inverso._checks import check_count, check_non_negative, check_positive, check_seed
+from inverso._random import fork_rng
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
 from inverso.losses.adversarial import (
@@ -27,13 +28,12 @@ from inverso.losses.adversarial import (
 from inverso.metrics import psnr
 from inverso.operators import Identity
 from inverso.priors import DCGAN, load, save_prior
-from inverso.random import fork_rng
 from inverso.solver import solve
 from inverso.stages import CSGM
-from inverso.training.augmentation import random_shift
+from inverso.training._augmentation import random_shift
+from inverso.training._devices import Devices, inner
+from inverso.training._discriminators.strided import Critic
 from inverso.training.base import PhotoRecipe, Training, update_average
-from inverso.training.devices import Devices, inner
-from inverso.training.discriminators.strided import Critic
 from inverso.training.loop import BEST
 
 LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)

@@ -11,16 +11,16 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_non_negative, check_positive, check_seed
+from inverso._checks import check_count, check_non_negative, check_positive, check_seed
+from inverso._random import step_generator
 from inverso.images import save_image
-from inverso.images.gray import to_gray
-from inverso.images.patches import PhotoPatches, middle
+from inverso.images._gray import to_gray
+from inverso.images._patches import PhotoPatches, middle
 from inverso.priors import load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.denoisers.network import MULTIPLE
-from inverso.random import step_generator
+from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Run, Training, update_average
-from inverso.training.devices import Devices, inner
 from inverso.training.loop import BEST
 
 NOISE, GRAY, VALIDATION = 4, 5, 6

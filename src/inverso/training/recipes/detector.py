@@ -11,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.checks import check_count, check_non_negative, check_number, check_positive, check_seed
+from inverso._checks import check_count, check_non_negative, check_number, check_positive, check_seed
 from inverso.degradations import JPEG, OldPhoto
 from inverso.images import save_image
-from inverso.images.gray import to_gray
-from inverso.images.patches import PhotoPatches, middle
+from inverso.images._gray import to_gray
+from inverso.images._patches import PhotoPatches, middle
 from inverso.restorers.base import CHANNELS
 from inverso.restorers.detector import MULTIPLE, DamageDetector, load_detector, save_detector
+from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Training, check_anneal, update_average
-from inverso.training.devices import Devices, inner
 from inverso.training.loop import BEST
 
 DAMAGE, SCAN = 2, 3

@@ -11,23 +11,23 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from inverso.checks import check_count, check_non_negative, check_positive, check_seed
+from inverso._checks import check_count, check_non_negative, check_positive, check_seed
+from inverso._linalg import energies
+from inverso._random import step_generator
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
-from inverso.linalg import energies
 from inverso.metrics import psnr
 from inverso.priors import LatentPrior
 from inverso.priors import load as load_prior
 from inverso.priors.encoder import LatentEncoder, load, save_encoder
 from inverso.priors.encoder.network import ALIKE, GROUPS
-from inverso.random import step_generator
 from inverso.solver import frozen_copy
-from inverso.stages.guess import first_image, what_is_left
+from inverso.stages._guess import first_image, what_is_left
+from inverso.training._devices import Devices, inner
+from inverso.training._measurements import KINDS, Measured, measure_batch
 from inverso.training.base import Recipe, Training, check_anneal
-from inverso.training.devices import Devices, inner
 from inverso.training.loop import BEST
-from inverso.training.measurements import KINDS, Measured, measure_batch
 
 MEASURING, VALIDATION = 2, 3
 
@@ -36,7 +36,7 @@ MEASURING, VALIDATION = 2, 3
 class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
     """An encoder of a prior, which guesses from a measurement the latent that a search begins with.
 
-    Photos are measured in many ways (`inverso.training.measurements.KINDS`), and the prior's image of the latent that
+    Photos are measured in many ways (`inverso.training._measurements.KINDS`), and the prior's image of the latent that
     the encoder guesses shall be near the photo. The prior does not change. The best weights are those of the highest
     PSNR on photos set aside; a sheet of a run has a row for every kind of measurement: what is left, the prior's image,
     the photo.

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from inverso.checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
+from inverso._checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
 from inverso.degradations import Curriculum, Mixture, named
 from inverso.images.folders import PhotoFolder
+from inverso.losses._feature_matching import Reduction
 from inverso.losses.adversarial import Against
 from inverso.losses.data import Norm
-from inverso.losses.feature_matching import Reduction
 from inverso.losses.perceptual import Backbone
 from inverso.restorers import (
     MobileRestorer,
@@ -29,12 +29,12 @@ from inverso.restorers import (
     load,
 )
 from inverso.restorers.base import Restorer
+from inverso.training._devices import Devices
+from inverso.training._discriminators import MultiscaleDiscriminator, PlainDiscriminator, SlidesDiscriminator
+from inverso.training._discriminators.slides import SMALLEST_JUDGED
 from inverso.training.base import PhotoRecipe, check_anneal
-from inverso.training.devices import Devices
-from inverso.training.discriminators import MultiscaleDiscriminator, PlainDiscriminator, SlidesDiscriminator
-from inverso.training.discriminators.slides import SMALLEST_JUDGED
 from inverso.training.loop import BEST
-from inverso.training.recipes.restorer import OLD_PHOTO, RestorerTraining
+from inverso.training.recipes._restorer_training import OLD_PHOTO, RestorerTraining
 
 Network = Literal["unet", "mobile", "x-gan", "repair", "slides"]
 Judge = Literal["plain", "multiscale", "slides"]

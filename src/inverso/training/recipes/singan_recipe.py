@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 
 from torch import Tensor
 
-from inverso.checks import (
+from inverso._checks import (
     check_count,
     check_finite,
     check_fraction,
@@ -21,11 +21,11 @@ from inverso.checks import (
 )
 from inverso.images.io import load_image
 from inverso.priors import SinGAN, load
-from inverso.priors.singan.pyramid import Pyramid, plan_pyramid
+from inverso.priors.singan._pyramid import Pyramid, plan_pyramid
+from inverso.training._devices import Devices
 from inverso.training.base import Recipe, Run
-from inverso.training.devices import Devices
 from inverso.training.loop import LAST
-from inverso.training.recipes.singan import SinGANTraining
+from inverso.training.recipes._singan_training import SinGANTraining
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
 
-from inverso.checks import check_count, check_non_negative, check_number, check_positive, check_seed
+from inverso._checks import check_count, check_non_negative, check_number, check_positive, check_seed
+from inverso._random import step_generator
 from inverso.images.folders import PhotoFolder
 from inverso.priors import StyleGAN2, load
-from inverso.priors.stylegan2.sizes import check_widths
-from inverso.random import step_generator
+from inverso.priors.stylegan2._sizes import check_widths
+from inverso.training._devices import Devices
+from inverso.training._discriminators.residual import ResidualCritic
 from inverso.training.base import PhotoRecipe
-from inverso.training.devices import Devices
-from inverso.training.discriminators.residual import ResidualCritic
 from inverso.training.loop import LAST
-from inverso.training.recipes.stylegan2 import StyleGAN2Training
+from inverso.training.recipes._stylegan2_training import StyleGAN2Training
 
 CRITIC = 6
 

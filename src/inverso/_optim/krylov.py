@@ -1,0 +1,86 @@
+"""What an operator does to a measurement at all ridges at once, read off a few applications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso._linalg import energies, inner_products
+
+STEPS = 100
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """How the energy of one measurement per image is spread over the eigenvalues of `A A^T`.
+
+    Args:
+        nodes: Eigenvalues `(n, k)`, in float64 on the CPU.
+        energies: The energy at each of them, `(n, k)`.
+    """
+
+    nodes: Tensor
+    energies: Tensor
+
+    def sum(self, weight: Callable[[Tensor], Tensor]) -> Tensor:
+        """Compute `v^T f(A A^T) v` of the measurement v, `(n,)`."""
+        return (self.energies * weight(self.nodes)).sum(dim=1)
+
+
+def spectrum(start: Tensor, gram: Callable[[Tensor], Tensor], *, steps: int = STEPS) -> Spectrum:
+    """Find the spectrum by Lanczos' method, whose eigenvalues are the nodes of a Gaussian quadrature.
+
+    k steps integrate polynomials of degree 2k - 1 exactly, and whatever has but k different eigenvalues (Golub &
+    Meurant 1994). Every image goes by itself.
+
+    Args:
+        start: Measurements v, `(n, ...)`.
+        gram: Applies `A A^T`.
+        steps: Applications at most.
+
+    Returns:
+        The spectrum that v sees.
+
+    Example:
+        >>> import torch
+        >>> from inverso._optim.krylov import spectrum
+        >>> scales, v = torch.tensor([0.1, 1.0, 10.0]), torch.ones(1, 3)
+        >>> seen = spectrum(v, lambda y: scales * y)
+        >>> [round(value, 3) for value in seen.sum(lambda s: 1 / (s + 1)).tolist()]
+        [1.5]
+    """
+    length = energies(start).sqrt()
+    tiny = torch.finfo(length.dtype).tiny
+    ones = (1,) * (start.ndim - 1)
+
+    def scaled(values: Tensor, by: Tensor) -> Tensor:
+        return values * by.reshape(-1, *ones)
+
+    direction, before = scaled(start, 1 / length.clamp_min(tiny)), torch.zeros_like(start)
+    beta = torch.zeros_like(length)
+    diagonal: list[Tensor] = []
+    beside: list[Tensor] = []
+    for _ in range(steps):
+        image = gram(direction) - scaled(before, beta)
+        alpha = inner_products(direction, image)
+        image = image - scaled(direction, alpha)
+        diagonal.append(alpha)
+        beta = energies(image).sqrt()
+        # What rounding leaves where nothing is left is no direction.
+        floor = 10 * torch.finfo(length.dtype).eps * torch.stack(diagonal).abs().amax(dim=0)
+        beta = torch.where(beta > floor, beta, 0)
+        if not bool(beta.any()):
+            break
+        beside.append(beta)
+        before, direction = direction, scaled(image, torch.where(beta > 0, 1 / beta.clamp_min(tiny), 0))
+    # Small matrices, in a precision that not every device has.
+    inner, outer = ([value.cpu().double() for value in values] for values in (diagonal, beside))
+    matrix = torch.diag_embed(torch.stack(inner, dim=1))
+    if outer:
+        off = torch.stack(outer, dim=1)[:, : len(inner) - 1]
+        matrix = matrix + torch.diag_embed(off, 1) + torch.diag_embed(off, -1)
+    nodes, vectors = torch.linalg.eigh(matrix)
+    return Spectrum(nodes.clamp_min(0), length.cpu().double().square()[:, None] * vectors[:, 0].square())

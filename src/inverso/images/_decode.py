@@ -1,0 +1,305 @@
+"""Picture files as pixels: any mode, depth and profile that Pillow, tifffile or torchvision read."""
+
+from __future__ import annotations
+
+import math
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from inverso.images._color import deep_to_srgb, to_srgb
+from inverso.images._heif import is_heif, register_heif
+from inverso.images._jpeg import jpeg_noise
+from inverso.images._metadata import ORIENTATION, read_exif, read_resolution
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LARGEST = 100_000_000
+"""Pixels of a picture that is read without being asked whether it is meant: 100 megapixels."""
+
+DEEP = 65535
+ROUNDING = 1 / math.sqrt(12)
+_WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
+_UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, NotImplementedError, zlib.error, struct.error
+)  # fmt: skip
+_BITS_PER_SAMPLE = 258
+
+# Pillow guards against large files by one number for all, and a thread that opens a file must not see another's.
+_guard = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a file holds.
+
+    Args:
+        pixels: `(H, W, 1 or 3)` in sRGB, turned upright: uint8, or float32 in [0, 1] for deeper ones.
+        alpha: `(H, W)` of the same type, where something is transparent.
+        depth: Bits per channel in the file: 8, 16, or 32 for floating point.
+        noise: Standard deviation of what rounding, or JPEG, has left, in the unit of [0, 1].
+        exif: Metadata without the orientation.
+        dpi: Dots per inch across and down.
+        notes: What was changed on reading, a line each.
+    """
+
+    pixels: NDArray[np.generic]
+    alpha: NDArray[np.generic] | None
+    depth: int
+    noise: float
+    exif: bytes
+    dpi: tuple[float, float] | None
+    notes: tuple[str, ...]
+
+
+def decode(path: Path, *, large: bool = False) -> Decoded:
+    """Read a picture file.
+
+    Args:
+        path: An existing file.
+        large: Whether more than `LARGEST` pixels are meant.
+
+    Raises:
+        ValueError: It holds no picture, a broken one, or a larger one than is meant.
+    """
+    with _readable(path), opened(path, large=large) as picture:
+        # Decoding may fail, and may still change the header's claims, so that it comes first.
+        deep = _deep_color(path, picture)
+        if deep is None:
+            picture.load()
+        return _decode(picture, deep)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one way that a file cannot be read, whatever its reader raises."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except _UNREADABLE as error:
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
+        msg = f"{path} cannot be read as a picture: {reason(error)}"
+        raise ValueError(msg) from error
+
+
+def opened(path: Path, *, large: bool = False) -> Image.Image:
+    """Open a picture file without decoding it.
+
+    Raises:
+        ValueError: It is larger than is meant, or needs a package that is not installed. (Of a file that holds no
+            picture, Pillow's own errors.)
+    """
+    if is_heif(path):
+        register_heif(path)
+    with _guard:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            picture = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    width, height = picture.size
+    if width * height > LARGEST and not large:
+        picture.close()
+        msg = (
+            f"{path} has {width} x {height} pixels, {width * height / 1e6:.0f} megapixels, and more than "
+            f"{LARGEST // 1_000_000} are read only when that is meant: large=True"
+        )
+        raise ValueError(msg)
+    return picture
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Give width and height of a picture as it is seen, without decoding it.
+
+    Raises:
+        ValueError: It holds no picture.
+    """
+    with _readable(path), opened(path, large=True) as picture:
+        width, height = picture.size
+        return (height, width) if picture.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
+
+
+def metadata_of(path: Path) -> tuple[bytes, tuple[float, float] | None]:
+    """Give the metadata of a picture without its orientation, and its dots per inch, without decoding it.
+
+    Raises:
+        ValueError: It holds no picture.
+    """
+    with _readable(path), opened(path, large=True) as picture:
+        return read_exif(picture), read_resolution(picture)
+
+
+def noise_of(path: Path) -> float:
+    """Give the standard deviation of what rounding, or JPEG, has left in a file, without converting its pixels.
+
+    Raises:
+        ValueError: It holds no picture.
+    """
+    with _readable(path), opened(path, large=True) as picture:
+        return _noise(picture, depth=_depth(path, picture))
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line why a file could not be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is in no format that Pillow knows"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
+    profile: bytes | None = picture.info.get("icc_profile")
+    depth = 16 if deep is not None or picture.mode in _WIDE_MODES else 32 if picture.mode == "F" else 8
+    noise = _noise(picture, depth=depth)
+    turned = picture.getexif().get(ORIENTATION, 1)
+    exif, dpi = read_exif(picture), read_resolution(picture)
+    if depth == 8:
+        pixels, alpha, note = _shallow_pixels(picture, profile)
+    else:
+        pixels, alpha = _split(deep if deep is not None else _wide_pixels(picture))
+        pixels, note = deep_to_srgb(pixels, profile) if profile else (pixels, "")
+    pixels = _turn(pixels, turned)
+    alpha = None if alpha is None else _turn(alpha, turned)
+    if pixels.shape[-1] == 3 and bool((pixels == pixels[..., :1]).all()):
+        pixels = pixels[..., :1]
+    return Decoded(
+        pixels=np.ascontiguousarray(pixels),
+        alpha=None if alpha is None else np.ascontiguousarray(alpha),
+        depth=depth,
+        noise=noise,
+        exif=exif,
+        dpi=dpi,
+        notes=(note,) if note else (),
+    )
+
+
+def _shallow_pixels(
+    picture: Image.Image, profile: bytes | None
+) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, str]:
+    alpha = None
+    if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        alpha = np.asarray(layer.getchannel("A"))
+        gray = picture.mode in {"L", "LA", "La", "1"}
+        picture = layer.convert("RGB").convert("L") if gray else layer.convert("RGB")
+        alpha = None if bool((alpha == 255).all()) else alpha
+    if picture.mode not in {"L", "RGB", "CMYK", "LAB"}:
+        picture, profile = picture.convert("L" if picture.mode == "1" else "RGB"), _still_valid(picture, profile)
+    note = ""
+    if profile:
+        seen = to_srgb(picture, profile)
+        picture, note = seen.picture, seen.note
+    if picture.mode not in {"L", "RGB"}:
+        picture = picture.convert("RGB")
+    array = np.asarray(picture)
+    return array[..., None] if array.ndim == 2 else array, alpha, note
+
+
+def _still_valid(picture: Image.Image, profile: bytes | None) -> bytes | None:
+    """Keep a profile where Pillow's conversion to RGB is no more than another way to write the same numbers."""
+    return profile if picture.mode in {"P", "1", "RGBX"} else None
+
+
+def _wide_pixels(picture: Image.Image) -> NDArray[np.float32]:
+    """Read gray of 16 or 32 bits or of floating point, `(H, W, 1 or 2)` in [0, 1]."""
+    pixels = np.asarray(picture).astype(np.float32)
+    if picture.mode == "F":
+        if not bool(((pixels >= 0) & (pixels <= 1)).all()):
+            msg = "it holds floating-point pixels outside [0, 1]; scale them to [0, 1], or save them as 8- or 16-bit"
+            raise ValueError(msg)
+        return pixels[..., None]
+    if pixels.min() < 0 or pixels.max() > DEEP:
+        msg = f"its 32-bit pixels lie outside 0 to {DEEP}"
+        raise ValueError(msg)
+    transparent = picture.info.get("transparency")
+    if transparent is None:
+        return pixels[..., None] / np.float32(DEEP)
+    return np.stack([pixels / DEEP, pixels != transparent], axis=-1).astype(np.float32)
+
+
+def _split(pixels: NDArray[np.uint16] | NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Part deep color from its last channel where that is transparency."""
+    scaled = (pixels / np.float32(DEEP) if pixels.dtype == np.uint16 else pixels).astype(np.float32)
+    if pixels.shape[-1] in {1, 3}:
+        return scaled, None
+    opaque = bool((scaled[..., -1] == 1).all())
+    return scaled[..., :-1], None if opaque else scaled[..., -1]
+
+
+def _deep_color(path: Path, picture: Image.Image) -> NDArray[np.uint16] | None:
+    """Read the 16-bit colors that Pillow would cut to 8 bits; None where there are none."""
+    if _depth(path, picture) != 16 or picture.mode in _WIDE_MODES:
+        return None
+    pixels = _read_png(path) if picture.format == "PNG" else _read_tiff(path)
+    if pixels.ndim != 3 or pixels.dtype != np.uint16 or pixels.shape[-1] not in {2, 3, 4}:
+        msg = f"its 16-bit pixels have the shape {pixels.shape}; gray or RGB, with or without transparency, can be read"
+        raise ValueError(msg)
+    return pixels
+
+
+def _depth(path: Path, picture: Image.Image) -> int:
+    """Tell the bits per channel of a file: 8, 16, or 32 for floating point."""
+    if picture.mode == "F":
+        return 32
+    if picture.mode in _WIDE_MODES:
+        return 16
+    if picture.format == "PNG":
+        with path.open("rb") as stream:
+            header = stream.read(25)
+        return 16 if header[24:25] == b"\x10" else 8
+    if picture.format == "TIFF":
+        bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+        return 16 if set(bits if isinstance(bits, tuple) else (bits,)) == {16} and picture.mode != "CMYK" else 8
+    return 8
+
+
+def _read_png(path: Path) -> NDArray[np.uint16]:
+    import torch  # noqa: PLC0415
+    from torchvision.io import ImageReadMode, decode_png  # noqa: PLC0415
+
+    data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+    try:
+        pixels: NDArray[np.uint16] = decode_png(data, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
+    except RuntimeError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return pixels
+
+
+def _read_tiff(path: Path) -> NDArray[np.uint16]:
+    import tifffile  # noqa: PLC0415
+
+    with tifffile.TiffFile(path) as stream:
+        pixels: NDArray[np.uint16] = stream.pages[0].asarray()
+    return pixels
+
+
+def _turn(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Apply the camera's orientation (Exif 2.32, tag 0x0112)."""
+    if orientation in {5, 6, 7, 8}:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _noise(picture: Image.Image, *, depth: int) -> float:
+    if depth == 32:
+        return 0.0
+    if depth == 16:
+        return ROUNDING / DEEP
+    if getattr(picture, "quantization", None) and picture.mode in {"L", "RGB"}:
+        return jpeg_noise(picture)
+    return ROUNDING / 255

@@ -1,0 +1,132 @@
+"""Pixels as picture files: 8 bits by Pillow, 16 bits of color by this file and tifffile."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from inverso.images._heif import SUFFIXES, register_heif
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEEP_FORMATS = frozenset({"PNG", "TIFF"})
+ALPHA_FORMATS = frozenset({"PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "TGA", "ICO", "ICNS"})
+_EXIF_FORMATS = frozenset({"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "MPO"})
+_DPI_FORMATS = frozenset({"JPEG", "PNG", "TIFF"})
+_QUALITY: dict[str, dict[str, Any]] = {
+    # No color is thrown away that the photo did have.
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90},
+    "HEIF": {"quality": 95},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+}
+_PNG_COLORS = {1: 0, 2: 4, 3: 2, 4: 6}
+_INCHES_PER_METER = 39.3701
+
+
+def picture_format(path: Path) -> str:
+    """Tell the format that a picture's name asks for.
+
+    Raises:
+        ValueError: It names none that can be written.
+    """
+    if path.suffix.lower() in SUFFIXES:
+        register_heif(path)
+    file_format = Image.registered_extensions().get(path.suffix.lower())
+    if file_format is None or file_format not in Image.SAVE:
+        msg = f"{path} does not end in the suffix of a picture format that can be written, such as .png or .jpg"
+        raise ValueError(msg)
+    return file_format
+
+
+def encode(
+    pixels: NDArray[np.generic],
+    path: Path,
+    *,
+    file_format: str,
+    exif: bytes = b"",
+    dpi: tuple[float, float] | None = None,
+) -> None:
+    """Write a picture file.
+
+    Args:
+        pixels: `(H, W, C)`, uint8 or uint16; one or three channels, and transparency after them. uint16 only as PNG or
+            TIFF, transparency only in `ALPHA_FORMATS`.
+        path: Where to write.
+        file_format: Pillow's name of the format.
+        exif: Metadata; left out of formats that have no place for them.
+        dpi: Dots per inch across and down.
+    """
+    if pixels.dtype == np.uint16:
+        if file_format == "PNG":
+            path.write_bytes(_deep_png(pixels, exif, dpi))
+        else:
+            _deep_tiff(pixels, path, exif, dpi)
+        return
+    options = dict(_QUALITY.get(file_format, {}))
+    if exif and file_format in _EXIF_FORMATS:
+        options["exif"] = exif
+        # LibTIFF, which compresses, refuses tables within tables.
+        options.pop("compression", None)
+    if dpi and file_format in _DPI_FORMATS:
+        options["dpi"] = dpi
+    plain = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    Image.fromarray(plain).save(path, format=file_format, **options)
+
+
+def keeps_exif(file_format: str, *, depth: int) -> bool:
+    """Tell whether a format has a place for metadata; a deep TIFF has one for the camera's words alone."""
+    return file_format in _EXIF_FORMATS and (depth == 8 or file_format == "PNG")
+
+
+def _deep_png(pixels: NDArray[np.generic], exif: bytes, dpi: tuple[float, float] | None) -> bytes:
+    """Write 16 bits per channel as PNG (ISO/IEC 15948), each row as its difference to the one above."""
+    height, width, channels = pixels.shape
+    rows = np.ascontiguousarray(pixels.astype(">u2")).view(np.uint8).reshape(height, -1)
+    differences = rows.copy()
+    differences[1:] -= rows[:-1]
+    up = np.full((height, 1), 2, np.uint8)
+    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _PNG_COLORS[channels], 0, 0, 0))]
+    if dpi:
+        across, down = (round(value * _INCHES_PER_METER) for value in dpi)
+        chunks.append(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+    if exif:
+        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\x00\x00")))
+    chunks.append(_chunk(b"IDAT", zlib.compress(np.hstack([up, differences]).tobytes())))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _deep_tiff(pixels: NDArray[np.generic], path: Path, exif: bytes, dpi: tuple[float, float] | None) -> None:
+    """Write 16 bits per channel as TIFF, with the metadata that are text: camera, date, author."""
+    import tifffile  # noqa: PLC0415
+
+    known = Image.Exif()
+    known.load(exif)
+    if pixels.shape[-1] == 2:
+        # Pillow reads no deep gray with transparency.
+        pixels = pixels[..., [0, 0, 0, 1]]
+    texts = [(tag, 2, 0, value, True) for tag, value in known.items() if isinstance(value, str) and value.isascii()]
+    tifffile.imwrite(
+        path,
+        pixels[..., 0] if pixels.shape[-1] == 1 else pixels,
+        photometric="minisblack" if pixels.shape[-1] == 1 else "rgb",
+        planarconfig="contig" if pixels.shape[-1] > 1 else None,
+        extrasamples=["unassalpha"] if pixels.shape[-1] == 4 else None,
+        compression="zlib",
+        resolution=dpi,
+        resolutionunit="INCH" if dpi else None,
+        extratags=texts,
+        metadata=None,
+        software=False,
+    )

@@ -1,0 +1,116 @@
+"""Operators that compute outside of PyTorch, as operators of this library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from inverso._types import ImageShape
+from inverso.operators import LinearOperator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Product: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
+"""A matrix times columns `(n, k)`."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ForeignOperator(LinearOperator):
+    """An operator given by its products with columns of numbers, in NumPy. It can be differentiated.
+
+    Args:
+        name: What messages call it.
+        image_shape: `(C, H, W)`.
+        measurement_shape: Of one measurement.
+        product: Of the matrix with columns `(C H W, k)`.
+        adjoint_product: Of its conjugate transpose with columns `(m, k)`.
+        is_complex: Whether measurements are complex.
+    """
+
+    name: str
+    image_shape: ImageShape
+    measurement_shape: tuple[int, ...]
+    product: Product
+    adjoint_product: Product
+    is_complex: bool = False
+
+    @property
+    def _complex(self) -> bool:  # type: ignore[override]
+        return self.is_complex
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the measurements `(..., *measurement_shape)` of images `(..., C, H, W)`.
+
+        Raises:
+            ValueError: The images have another shape.
+        """
+        if tuple(x.shape[-3:]) != tuple(self.image_shape):
+            msg = f"{self!r} measures images of shape {self.image_shape}, got {tuple(x.shape)}"
+            raise ValueError(msg)
+        y: Tensor = _Product.apply(x, self._times, self._adjoint_times)
+        return y
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:  # noqa: ARG002 - it knows one size alone
+        """Return the shape given at construction."""
+        return self.image_shape
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:  # noqa: ARG002 - it knows one size alone
+        """Return the shape given at construction."""
+        return self.measurement_shape
+
+    def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002 - it knows one size alone
+        image: Tensor = _Product.apply(y, self._adjoint_times, self._times)
+        return image
+
+    def _times(self, x: Tensor) -> Tensor:
+        return _multiply(self.product, x, self.image_shape, self.measurement_shape, to_complex=self.is_complex)
+
+    def _adjoint_times(self, y: Tensor) -> Tensor:
+        return _multiply(self.adjoint_product, y, self.measurement_shape, self.image_shape, to_complex=False)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _multiply(
+    product: Product, values: Tensor, before: tuple[int, ...], after: tuple[int, ...], *, to_complex: bool
+) -> Tensor:
+    """Multiply tensors `(..., *before)`; of complex products with real images the real part counts."""
+    leading = values.shape[: values.ndim - len(before)]
+    columns = values.detach().resolve_conj().cpu().numpy().reshape(-1, math.prod(before)).T
+    answer = torch.from_numpy(product(columns).T.copy()).to(values.device)
+    real = values.dtype.to_real() if values.is_complex() else values.dtype
+    if not to_complex:
+        answer = answer.real if answer.is_complex() else answer
+    return answer.to(real.to_complex() if to_complex else real).reshape(*leading, *after)
+
+
+class _Product(torch.autograd.Function):
+    """A product whose derivative is the product with the adjoint, and the other way round."""
+
+    @staticmethod
+    def forward(values: Tensor, times: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]) -> Tensor:  # noqa: ARG004
+        return times(values)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG004
+        ctx.times, ctx.adjoint = inputs[1:]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return _Product.apply(gradient, ctx.adjoint, ctx.times), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # noqa: ANN401
+        along: Tensor = _Product.apply(tangent, ctx.times, ctx.adjoint)
+        return along
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], values: Tensor, *products: Any) -> tuple[Tensor, int]:  # noqa: ANN401, ARG004
+        return _Product.apply(values.movedim(in_dims[0], 0), *products), 0

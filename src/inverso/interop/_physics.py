@@ -1,0 +1,131 @@
+"""deepinv physics behind the calls of our operators."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverso._types import ImageShape
+from inverso.operators import LinearOperator
+from inverso.operators._plans import Plan, Ridge
+
+CUTOFF = 1e-5
+"""Singular values below this share of the largest count as zero."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PhysicsOperator(LinearOperator):
+    """A linear physics behind our calls."""
+
+    physics: Any
+    image_shape: ImageShape
+    measurement_shape: tuple[int, ...]
+    is_complex: bool
+
+    @property
+    def _complex(self) -> bool:  # type: ignore[override]
+        return self.is_complex
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute what the physics measures of images `(..., C, H, W)`, without noise."""
+        if tuple(x.shape[-3:]) != tuple(self.image_shape):
+            msg = f"{self!r} measures images of shape {self.image_shape}, got {tuple(x.shape)}"
+            raise ValueError(msg)
+        y: Tensor = self.physics.A(x.reshape(-1, *self.image_shape))
+        return y.reshape(*x.shape[:-3], *self.measurement_shape)
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:  # noqa: ARG002 - it knows one size alone
+        """Return the shape given at construction."""
+        return self.image_shape
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:  # noqa: ARG002 - it knows one size alone
+        """Return the shape found at construction."""
+        return self.measurement_shape
+
+    def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
+        leading = y.shape[: y.ndim - len(self.measurement_shape)]
+        image: Tensor = self.physics.A_adjoint(y.reshape(-1, *self.measurement_shape))
+        return image.reshape(*leading, *image_shape)
+
+    def __repr__(self) -> str:
+        return f"from_physics({type(self.physics).__name__})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DecomposedOperator(PhysicsOperator):
+    """A decomposable physics behind our calls, with its exact plan."""
+
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:  # noqa: ARG002 - the cutoff is deepinv's
+        return PhysicsPlan.build(self.physics, image_shape, self.measurement_shape)
+
+
+@dataclass(frozen=True)
+class PhysicsPlan(Plan):
+    """`A = U diag(s) V^T` by deepinv's U and V.
+
+    Args:
+        physics: The decomposable physics.
+        values: Its singular values, maybe complex; 0 where they are cut off.
+        image_shape: `(C, H, W)`.
+        measurement_shape: Of one measurement.
+        rank: Of the singular values that are kept; where V maps a real image to half of its Fourier plane, in
+            proportion.
+        condition: The largest over the smallest that is kept.
+    """
+
+    physics: Any
+    values: Tensor
+    image_shape: ImageShape
+    measurement_shape: tuple[int, ...]
+    rank: float
+    condition: float
+
+    @classmethod
+    def build(cls, physics: Any, image_shape: ImageShape, measurement_shape: tuple[int, ...]) -> PhysicsPlan:  # noqa: ANN401 - see below
+        """Read the singular values, and cut off those below 1e-5 of the largest."""
+        values = torch.as_tensor(physics.mask).detach()
+        sizes = values.abs()
+        kept = sizes > CUTOFF * sizes.max()
+        coefficients = physics.V_adjoint(black_image(physics, image_shape))
+        share = float(kept.expand(coefficients.shape).double().mean())
+        condition = float(sizes.max() / sizes[kept].min())
+        rank = share * math.prod(image_shape)
+        return cls(physics, values * kept, image_shape, measurement_shape, rank, condition)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `U (s V^T x)`."""
+        images = x.reshape(-1, *self.image_shape)
+        y: Tensor = self.physics.U(self.values * self.physics.V_adjoint(images))
+        return y.reshape(*x.shape[:-3], *self.measurement_shape)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Compute `V (conj(s) U^T y)`."""
+        return self._back(y, self.values.conj().resolve_conj())
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Compute `V (conj(s) / (|s|^2 + ridge) U^T y)`, without those that are cut off."""
+        squares = self.values.abs().square()
+        leading = y.shape[: y.ndim - len(self.measurement_shape)]
+        if isinstance(ridge, Tensor):
+            ridge = ridge.expand(*leading, *(1,) * len(self.measurement_shape)).reshape(-1)
+            ridge = ridge.reshape(-1, *(1,) * (max(squares.ndim, len(self.measurement_shape) + 1) - 1))
+        inverse = torch.where(squares > 0, self.values.conj() / (squares + ridge).clamp_min(1e-30), 0)
+        return self._back(y, inverse)
+
+    def _back(self, y: Tensor, factors: Tensor) -> Tensor:
+        leading = y.shape[: y.ndim - len(self.measurement_shape)]
+        image: Tensor = self.physics.V(factors * self.physics.U_adjoint(y.reshape(-1, *self.measurement_shape)))
+        return image.reshape(*leading, *self.image_shape)
+
+
+def black_image(physics: Any, image_shape: ImageShape) -> Tensor:  # noqa: ANN401 - deepinv has no types
+    """Give a black image where a physics has its tensors, and in their precision."""
+    held = [physics.mask] if isinstance(getattr(physics, "mask", None), Tensor) else list(physics.buffers())
+    numbers = [t for t in held if t.is_floating_point() or t.is_complex()]
+    like = max(numbers, key=lambda t: t.numel(), default=torch.empty(0))
+    dtype = like.dtype.to_real() if like.is_complex() else like.dtype
+    return torch.zeros(1, *image_shape, dtype=dtype, device=like.device)

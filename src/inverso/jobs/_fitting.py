@@ -1,0 +1,87 @@
+"""Photos and what is to be done with them: sizes that fit, and what to do where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from inverso._types import ImageShape
+from inverso.operators import LinearOperator
+from inverso.operators.spec import OperatorSpec
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A photo of a size that fits.
+
+    Args:
+        image: `(1, C, H, W)`.
+        notes: What was done to it, a line each.
+    """
+
+    image: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def squared(size: tuple[int, int], side: int) -> tuple[str, ...]:
+    """Tell that of a photo the middle was cut out and resized; nothing where it had that size.
+
+    Args:
+        size: Width and height of the photo.
+        side: Of the square that it has become.
+
+    Example:
+        >>> squared((640, 480), 64)
+        ('of 640 x 480 pixels the 480 x 480 in the middle were taken and shrunk to 64 x 64',)
+        >>> squared((64, 64), 64)
+        ()
+    """
+    width, height = size
+    if (width, height) == (side, side):
+        return ()
+    middle = min(width, height)
+    cut = f"of {width} x {height} pixels " + ("all" if width == height else f"the {middle} x {middle} in the middle")
+    done = "" if middle == side else f" and {'shrunk' if middle > side else 'enlarged'} to {side} x {side}"
+    return (f"{cut} were taken{done}",)
+
+
+def fit(image: Tensor, spec: OperatorSpec, *, crop: bool, file: Path) -> Fitted:
+    """Cut a photo to a size that the operator's scale divides, if that is allowed.
+
+    Raises:
+        ValueError: It is not allowed, or nothing would be left.
+    """
+    height, width = image.shape[-2:]
+    rows, columns = (side // spec.multiple * spec.multiple for side in (height, width))
+    if (rows, columns) == (height, width):
+        return Fitted(image)
+    what = f"{file} has {width} x {height} pixels, and {spec} needs sides that {spec.multiple} divides"
+    if not crop or not rows or not columns:
+        help_ = f": crop=True cuts it to {columns} x {rows}" if rows and columns else ""
+        msg = f"{what}{help_}"
+        raise ValueError(msg)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    kept = image[..., top : top + rows, left : left + columns].contiguous()
+    return Fitted(kept, (f"of {width} x {height} pixels the {columns} x {rows} in the middle were taken",))
+
+
+def check_size(y: Tensor, A: LinearOperator | None, made: ImageShape | None, *, file: Path) -> None:
+    """Refuse a picture that is no measurement of what the prior makes, and say what can be done.
+
+    Raises:
+        ValueError: It has another size.
+    """
+    if A is None or made is None or y.is_complex() or y.ndim != 4:
+        return
+    expected = A.output_shape(made)
+    if len(expected) != 3 or tuple(y.shape[1:]) == tuple(expected):
+        return
+    (_, height, width), (_, rows, columns) = y.shape[1:], expected
+    msg = (
+        f"{file} has {width} x {height} pixels, and the prior makes images of {made[2]} x {made[1]}, of which the "
+        f"operator measures {columns} x {rows}. A prior of any size: prior='photos' with method='pnp'; without one: "
+        "method='tv'; or cut the photo before it is measured (inverso degrade --size)"
+    )
+    raise ValueError(msg)

@@ -1,0 +1,69 @@
+"""The networks that a job names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from inverso._types import ImageShape
+from inverso.priors import AnyPrior
+from inverso.priors import load as load_prior
+from inverso.problem import Need
+from inverso.restorers import load as load_restorer
+from inverso.solver import split_prior
+from inverso.stages import Problem
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a job solves with.
+
+    Args:
+        prior: As `solve` takes it.
+        restorer: Likewise.
+    """
+
+    prior: AnyPrior | None
+    restorer: nn.Module | None
+
+    @classmethod
+    def load(cls, prior: str | tuple[str, str] | None, restorer: str | None) -> Networks:
+        """Load networks by their names."""
+        return cls(_prior(prior), None if restorer is None else load_restorer(restorer))
+
+    def by_name(self) -> dict[str, nn.Module]:
+        """List those there are, by what they are."""
+        latent, denoiser = split_prior(self.prior)
+        parts = {"prior": cast("nn.Module | None", latent), "denoiser": denoiser, "restorer": self.restorer}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def to(self, device: str) -> Networks:
+        """Move them, once for all photos."""
+        for network in self.by_name().values():
+            network.to(device)
+        return self
+
+    @property
+    def has(self) -> frozenset[Need]:
+        """What of that which stages may need is there."""
+        latent, denoiser = split_prior(self.prior)
+        return Problem(torch.empty(0), None, latent, denoiser, self.restorer).has
+
+    @property
+    def image_shape(self) -> ImageShape | None:
+        """Shape of the images, if the prior has one."""
+        return next((shape for part in split_prior(self.prior) if (shape := _shape(part)) is not None), None)
+
+
+def _prior(names: str | tuple[str, str] | None) -> AnyPrior | None:
+    if names is None or isinstance(names, str):
+        return None if names is None else load_prior(names)
+    first, second = names
+    return cast("AnyPrior", (load_prior(first), load_prior(second)))
+
+
+def _shape(prior: object) -> ImageShape | None:
+    return getattr(prior, "image_shape", None)

@@ -1,0 +1,197 @@
+"""Solve photos in a worker: read, batch, reconstruct."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from inverso._types import ImageShape
+from inverso.images import load_image, load_measurement, quantization_noise, save_image
+from inverso.images._decode import size_of
+from inverso.images.io import save_answer
+from inverso.jobs._fitting import Fitted, check_size, fit, squared
+from inverso.jobs._networks import Networks
+from inverso.jobs.photo_job import Answer, Input
+from inverso.jobs.work import photos_together
+from inverso.metrics import psnr
+from inverso.operators import LinearOperator
+from inverso.operators.spec import OperatorSpec, parse_operator
+from inverso.reconstruction import Reconstruction
+from inverso.solver import solve
+
+if TYPE_CHECKING:
+    from inverso.jobs.job import Job
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement, and what is known of it.
+
+    Args:
+        y: `(n, ...)`; n is 1 but in files of several.
+        A: The operator.
+        noise: Standard deviation of its noise.
+        x: The photo, if the measurement was simulated.
+        notes: What was done to the photo before it was measured, a line each.
+        source: The file.
+    """
+
+    y: Tensor
+    A: LinearOperator | None
+    noise: float
+    x: Tensor | None
+    notes: tuple[str, ...] = ()
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Solving:
+    """A job with its networks loaded.
+
+    Args:
+        job: What to do.
+        networks: What to do it with, on the device.
+        spec: The operator, ready to be built for a size.
+        device: Where to compute.
+    """
+
+    job: Job
+    networks: Networks
+    spec: OperatorSpec | None
+    device: str
+
+    @classmethod
+    def begin(cls, job: Job, networks: Networks, *, device: str) -> Solving:
+        """Read the operator."""
+        return cls(job, networks, None if job.operator is None else parse_operator(job.operator), device)
+
+    def read(self, file: Path, name: str) -> Input:
+        """Read a photo and measure it, or read a measurement."""
+        measured = self.measure(file, seed=_noise_seed(self.job.seed, name))
+        if len(measured.y) > 1:
+            return Input(measured)
+        scene = None if measured.x is None else measured.x.shape
+        return Input(measured, (measured.y.shape, measured.y.dtype, measured.noise, scene))
+
+    def measure(self, file: Path, *, seed: int) -> Measured:
+        """Read a photo and measure it with noise from the seed, or read a measurement."""
+        shape = self.image_shape
+        channels = 3 if shape is None else shape[0]
+        if not self.job.simulate:
+            return self._read(file, shape, channels)
+        spec = cast("OperatorSpec", self.spec)
+        if shape is None:
+            fitted = fit(load_image(file, channels=channels, large=self.job.large), spec, crop=self.job.crop, file=file)
+        else:
+            x = load_image(file, size=shape[1], channels=channels, large=self.job.large)
+            fitted = Fitted(x, squared(size_of(file), shape[1]))
+        x = fitted.image
+        A = spec.build((channels, *x.shape[2:]))
+        y = A.measure(x.to(self.device), noise=self.job.noise, seed=seed)
+        return Measured(y, A, self.job.noise, x, fitted.notes, file)
+
+    def _read(self, file: Path, shape: ImageShape | None, channels: int) -> Measured:
+        """Read a measurement."""
+        if self.job.size is not None and file.suffix.lower() != ".npz":
+            msg = (
+                f"{file}: only photos that are yet to be measured (simulate=True) are cut to a size, measurements never"
+            )
+            raise ValueError(msg)
+        y = load_measurement(file, channels=channels, large=self.job.large).to(self.device)
+        A = None if self.spec is None else self.spec.build(self._shape_for(y) if shape is None else shape)
+        check_size(y, A, self.networks.image_shape, file=file)
+        return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, (), file)
+
+    def _shape_for(self, y: Tensor) -> ImageShape | None:
+        """Read the image's shape off a picture that an operator of one part measured; files are checked against it."""
+        if self.spec is None or len(self.spec.terms) > 1 or self.spec.multiple > 1 or y.ndim != 4:
+            return None
+        return (y.shape[1], y.shape[2], y.shape[3])
+
+    @property
+    def image_shape(self) -> ImageShape | None:
+        """Shape of the images, as far as prior or size tell."""
+        if self.networks.image_shape is not None:
+            return self.networks.image_shape
+        return None if self.job.size is None else (3, self.job.size, self.job.size)
+
+    def answer(self, inputs: Sequence[Input]) -> list[Answer]:
+        """Reconstruct photos of one shape together."""
+        measured: list[Measured] = [each.value for each in inputs]
+        y = torch.cat([each.y for each in measured])
+        if len(y) == 1 and self._rounds_by_batch(y):
+            # A convolution may take another algorithm for one image than for several, and round otherwise. An answer
+            # shall not depend on who shares its batch, so that no image is ever alone.
+            found = self.solve(Measured(y.expand(2, *y.shape[1:]), measured[0].A, measured[0].noise, None))
+            return [self._answer(found, 0, 1, measured[0])]
+        found = self.solve(Measured(y, measured[0].A, measured[0].noise, None))
+        begins = [sum(len(before.y) for before in measured[:k]) for k in range(len(measured))]
+        return [self._answer(found, k, len(each.y), each) for k, each in zip(begins, measured, strict=True)]
+
+    def _rounds_by_batch(self, y: Tensor) -> bool:
+        """Tell whether a network runs over whole batches of images, and whether such as this one ever share theirs."""
+        shared = photos_together(y.shape[-1] * y.shape[-2], device=self.device, batch=None) > 1
+        return shared and bool(self.networks.by_name().keys() & {"restorer", "denoiser"})
+
+    def solve(self, measured: Measured, *, progress: bool = False) -> Reconstruction:
+        """Reconstruct."""
+        return solve(
+            measured.y,
+            measured.A,
+            self.networks.prior,
+            self.job.method,
+            restorer=self.networks.restorer,
+            noise=measured.noise,
+            schedule=self.job.schedule,
+            starts=self.job.starts,
+            seed=self.job.seed,
+            progress=progress,
+        )
+
+    def _answer(self, found: Reconstruction, begin: int, n: int, measured: Measured) -> Answer:
+        image = found.image[begin : begin + n].cpu()
+        residual = None if found.residual is None else float(found.residual[begin : begin + n].mean())
+        details: dict[str, Any] = {"residual": finite(residual), "stages": stages_told(found)}
+        if measured.notes:
+            details["notes"] = list(measured.notes)
+        quality = None if measured.x is None else finite(float(psnr(image, measured.x)))
+        return Answer(partial(save_from, image, measured.source), quality, details)
+
+
+def save_from(image: Tensor, source: Path | None, path: Path) -> None:
+    """Write an answer, with the metadata of its source if that is known."""
+    if source is None:
+        save_image(image, path)
+    else:
+        save_answer(image, path, source=source)
+
+
+def stages_told(answer: Reconstruction) -> list[dict[str, Any]]:
+    """Tell what stages did, as JSON holds it; seconds are those of one image."""
+    return [
+        {
+            "name": record.name,
+            "seconds": round(record.seconds / len(answer.image), 3),
+            "evaluations": record.evaluations,
+            **({"note": record.note} if record.note else {}),
+        }
+        for record in answer.stages
+    ]
+
+
+def finite(value: float | None) -> float | None:
+    """Give a number that JSON holds."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _noise_seed(seed: int, name: str) -> int:
+    """Give a photo noise of its own that does not depend on its place among the others."""
+    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63

@@ -1,0 +1,194 @@
+"""Least squares by conjugate gradients, for operators without a formula."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from inverso.errors import ConvergenceWarning
+from inverso.operators import _implicit
+from inverso.operators._plans import in_a_transform
+
+LinearMap = Callable[[Tensor], Tensor]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
+MAX_STEPS = 2000
+
+
+@dataclass(frozen=True)
+class LeastSquares(_implicit.ImplicitInverse):
+    """The problem `min |A x - y|^2 + ridge |x|^2`, of which the smallest solution is wanted.
+
+    Args:
+        A: Linear map, over leading dimensions alike.
+        adjoint: Its adjoint.
+        y_dims: Trailing dimensions of one y.
+        x_dims: Trailing dimensions of one x.
+        name: Who asks, for the warning.
+    """
+
+    A: LinearMap
+    adjoint: LinearMap
+    y_dims: int
+    x_dims: int = 3
+    name: str = "A"
+
+    def solve(self, y: Tensor, ridge: float | Tensor = 0.0) -> Tensor:
+        """Solve for y `(..., *measurement)`, every item of the leading dimensions on its own.
+
+        The answer can be differentiated in y and the ridge, to any order and under torch.func, and once, by autograd,
+        in whatever tensors A itself is made of.
+
+        Args:
+            y: Right-hand sides.
+            ridge: At least 0; one number, or one per item.
+
+        Raises:
+            NotImplementedError: torch.func transforms one of those tensors.
+
+        Warns:
+            ConvergenceWarning: The relative residual `|A^T r - ridge x| / |A^T y|` stayed above 1e-12 (float64) or
+                1e-6, and above what rounding leaves.
+        """
+        x = _implicit.solve(self, y, ridge)
+        if in_a_transform():
+            self._refuse_transformed_tensors(x)
+            return x
+        return self._with_own_gradient(x, y, ridge) if torch.is_grad_enabled() else x
+
+    def _refuse_transformed_tensors(self, x: Tensor) -> None:
+        """Refuse what would be a silent zero: a derivative in the operator's own tensors under torch.func."""
+        image = self.A(torch.zeros(x.shape, dtype=x.dtype, device=x.device))
+        while not (image.requires_grad or torch.autograd.forward_ad.unpack_dual(image).tangent is not None):
+            if not torch._C._functorch.is_functorch_wrapped_tensor(image):
+                return
+            image = torch._C._functorch.get_unwrapped(image)
+        msg = (
+            f"under torch.func the iterative pseudo-inverse of {self.name} cannot be differentiated in the tensors "
+            "that the operator is made of, and one of them asks for it: use autograd, requires_grad_() and backward()"
+        )
+        raise NotImplementedError(msg)
+
+    def _with_own_gradient(self, x: Tensor, y: Tensor, ridge: float | Tensor) -> Tensor:
+        """Let gradients flow into the tensors that A is made of, where it is made of some that ask for them.
+
+        At a fixed y, `dx = H^-1 dA^T (y - A x) - H^-1 A^T dA x`; where the ridge is zero, H^-1 is its pseudo-inverse
+        and the null space of A turns with it, by `(I - A^+ A) dA^T q` with `q = (A A^T)^+ y`.
+        """
+        y, solution = y.detach(), x.detach()
+        image = self.A(solution)
+        if not image.requires_grad:
+            return x
+        each = torch.as_tensor(ridge, dtype=solution.dtype, device=y.device).detach()
+        each = each.expand(y.shape[: y.ndim - self.y_dims])
+        slope = self.adjoint(y - image.detach())
+        q = self.transposed(solution, each)
+        extended: Tensor = _OwnTensors.apply(x, image, slope, self.adjoint(q), each, self)
+        return extended
+
+    def pinv(self, y: Tensor, ridge: Tensor) -> Tensor:
+        """Compute `H^-1 A^T y` by conjugate gradients."""
+        return self._cgls(y, ridge)
+
+    def transposed(self, x: Tensor, ridge: Tensor) -> Tensor:
+        """Compute `A H^-1 x`: the same problem with A and its adjoint exchanged."""
+        turned = LeastSquares(self.adjoint, self.A, self.x_dims, self.y_dims, self.name)
+        return turned.pinv(x, ridge)
+
+    def normal(self, x: Tensor, ridge: Tensor) -> Tensor:
+        """Compute `H^-1 x` by conjugate gradients."""
+        return self._cgls(torch.zeros_like(self.A(x)), ridge, add=x)
+
+    @torch.no_grad()
+    def _cgls(self, y: Tensor, ridge: Tensor, add: Tensor | None = None) -> Tensor:
+        """Solve `H x = A^T y + add` by conjugate gradients (CGLS; Björck 1996, algorithm 7.4.1).
+
+        Started at zero, the iterates stay in the range of the adjoint, so that they converge to the smallest solution.
+        """
+        residual = y
+        slope = self.adjoint(residual) if add is None else add
+        x = torch.zeros_like(slope)
+        over_x, over_y = (1,) * self.x_dims, (1,) * self.y_dims
+        gamma = first = _energy(slope, self.x_dims)
+        tolerance = TOLERANCE.get(gamma.dtype, TOLERANCE[torch.float32])
+        # Below rounding, which a y outside the range of A starts from, steps lead nowhere; nor do they where what was
+        # found so far rounds the residual of the normal equations.
+        eps = torch.finfo(gamma.dtype).eps
+        rounding = (4 * eps) ** 2 * _energy(y, self.y_dims)
+        gain = torch.zeros_like(gamma)
+        direction = slope
+        for _ in range(MAX_STEPS):
+            # An item that has converged gets steps of zero, so that its answer does not depend on its neighbors.
+            floor = gain * rounding if add is None else (eps * gain).square() * _energy(x, self.x_dims)
+            active = gamma > torch.maximum(first * tolerance**2, floor)
+            if not bool(active.any()):
+                return x
+            image = self.A(direction)
+            bent, length = _energy(image, self.y_dims), _energy(direction, self.x_dims)
+            gain = torch.maximum(gain, _ratio(bent, length, where=active))
+            step = _ratio(gamma, bent + ridge * length, where=active)
+            x = x + step.reshape(*step.shape, *over_x) * direction
+            residual = residual - step.reshape(*step.shape, *over_y) * image
+            slope = self.adjoint(residual) - ridge.reshape(*ridge.shape, *over_x) * x
+            slope = slope if add is None else slope + add
+            following = torch.where(active, _energy(slope, self.x_dims), gamma)
+            turn = _ratio(following, gamma, where=active)
+            direction = slope + turn.reshape(*turn.shape, *over_x) * direction
+            gamma = following
+        worst = float(_ratio(gamma, first, where=first > 0).sqrt().max())
+        msg = (
+            f"conjugate gradients for the pseudo-inverse of {self.name} stopped after {MAX_STEPS} steps "
+            f"at a relative residual of {worst:.1e} (wanted {tolerance:.0e})"
+        )
+        warnings.warn(msg, ConvergenceWarning, stacklevel=_depth_of_caller())
+        return x
+
+
+class _OwnTensors(torch.autograd.Function):
+    """Hand x on, and its gradient to what A makes of its own tensors."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        x: Tensor,
+        image: Tensor,  # noqa: ARG004 - what is differentiated
+        slope: Tensor,  # noqa: ARG004
+        turn: Tensor,  # noqa: ARG004
+        ridge: Tensor,
+        problem: LeastSquares,
+    ) -> Tensor:
+        ctx.ridge, ctx.problem = ridge, problem
+        return x.view_as(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        problem: LeastSquares = ctx.problem
+        back = problem.transposed(gradient, ctx.ridge)
+        seen = problem.adjoint(back)
+        free = (ctx.ridge == 0).reshape(*ctx.ridge.shape, *(1,) * problem.x_dims)
+        of_slope = problem.normal(torch.where(free, seen, gradient), ctx.ridge)
+        return gradient, -back, of_slope, torch.where(free, gradient - seen, 0), None, None
+
+
+def _energy(values: Tensor, dims: int) -> Tensor:
+    return values.abs().square().sum(dim=tuple(range(-dims, 0)))
+
+
+def _ratio(numerator: Tensor, denominator: Tensor, *, where: Tensor) -> Tensor:
+    safe = where & (denominator > 0)
+    return torch.where(safe, numerator / torch.where(safe, denominator, 1), 0)
+
+
+def _depth_of_caller() -> int:
+    """Count the frames up to the one that called this library's operators, for a warning that points at it."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("inverso.operators", "torch.")):
+        depth, frame = depth + 1, frame.f_back
+    return depth

@@ -1,0 +1,224 @@
+"""Plans: what an operator works out once for an image size, and the bounded cache that keeps it.
+
+A plan knows an operator as a short formula (a diagonal, a pair of small matrices, a diagonal in the Fourier plane),
+so that its adjoint and its pseudo-inverse are formulas too.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields, replace
+from typing import Literal, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+from inverso._types import ImageShape
+
+Ridge: TypeAlias = "float | Tensor"
+"""A ridge: one number, or one per measurement as a tensor that broadcasts against y."""
+
+Basis: TypeAlias = Literal["any", "pixel", "fourier", "cosine"]
+"""Where a Gram operator is diagonal; that of the identity is so anywhere."""
+
+T = TypeVar("T", bound="TensorFields")
+
+LARGEST_SIDE = 256
+CACHE_BYTES = 2**30
+
+
+class TensorFields:
+    """Base of frozen dataclasses that hold tensors, which are cast and moved together."""
+
+    def to(self: T, dtype: torch.dtype, device: torch.device) -> T:
+        """Cast every floating tensor to `dtype`, every complex one to its complex partner, and move all of them."""
+        moved = {field.name: _moved(getattr(self, field.name), dtype, device) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **moved)  # type: ignore[type-var]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors, those that were computed later and kept included."""
+        return sum(map(_bytes_of, vars(self).values()))
+
+
+def _moved(value: object, dtype: torch.dtype, device: torch.device) -> object:
+    if isinstance(value, TensorFields):
+        return value.to(dtype, device)
+    if isinstance(value, tuple):
+        return tuple(_moved(part, dtype, device) for part in value)
+    if not isinstance(value, Tensor):
+        return value
+    if value.is_complex():
+        return value.to(device=device, dtype=dtype.to_complex())
+    return value.to(device=device, dtype=dtype) if value.is_floating_point() else value.to(device=device)
+
+
+def _bytes_of(value: object) -> int:
+    if isinstance(value, Tensor | TensorFields):
+        return value.nbytes
+    return sum(map(_bytes_of, value)) if isinstance(value, tuple) else 0
+
+
+class Plan(TensorFields, ABC):
+    """An operator at one image size, with all that depends on that size computed. Subclasses are frozen dataclasses.
+
+    Whatever costs more than a few passes over the image, such as a decomposition, is computed when a pseudo-inverse
+    is first asked for, so that measuring stays cheap.
+
+    Attributes:
+        rank: Dimension of the space of images that the measurement tells, per image (averaged where masks differ).
+        condition: Largest over smallest singular value that is kept.
+        basis: The orthonormal basis in which `A^T A` is diagonal, if it is one of those we know.
+        exact: Whether `pinv` is a formula; if not, only `forward` and `adjoint` are there.
+    """
+
+    rank: float
+    condition: float
+    basis: Basis | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is a pseudo-inverse."""
+        return True
+
+    @property
+    def takes_half(self) -> bool:
+        """Whether `forward` and `adjoint` work in half precision, which Fourier transforms do not."""
+        return True
+
+    @property
+    def per_image(self) -> bool:
+        """Whether every image of a batch is measured in its own way."""
+        return False
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `A x`."""
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Compute `A^T y`."""
+
+    @abstractmethod
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Compute `A^T (A A^T + ridge I)^-1 y`, or `A^+ y` for a ridge of the number 0."""
+
+    def restrict(self, y: Tensor) -> Tensor:
+        """Set the entries of y that carry no measurement to zero."""
+        return y
+
+    def after(self, inner: Plan) -> Plan | None:  # noqa: ARG002 - subclasses look at it
+        """Give the exact plan of `self(inner(x))`, where one exists."""
+        return None
+
+    def masked(self, mask: Tensor) -> Plan | None:  # noqa: ARG002 - subclasses look at it
+        """Give the exact plan of this operator followed by a mask, where one exists."""
+        return None
+
+    def axes(self) -> tuple[Tensor, Tensor] | None:
+        """Give the matrices of rows and columns, `A x = D_h x D_w^T`, where the operator is separable and small."""
+        return None
+
+    def gram(self) -> Tensor:
+        """Give the diagonal of `A^T A` in `basis`, broadcastable against an image."""
+        msg = f"{type(self).__name__} has no diagonal Gram operator"
+        raise NotImplementedError(msg)
+
+
+@contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """Leave autocast, whose few digits would spoil what an operator computes."""
+    if not torch.is_autocast_enabled(device.type):
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Compute what is kept: outside inference mode, autocast and every transform of torch.func, without gradients.
+
+    A tensor born in inference mode can never be used in a differentiated computation, one born under autocast is
+    rounded, one born inside vmap belongs to it (and random numbers are refused there), and plans outlive their caller.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.no_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(temporarily_clear_interpreter_stack())
+        yield
+
+
+def in_a_transform() -> bool:
+    """Say whether a transform of torch.func is at work, in which values cannot be asked for."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def cutoff(eps: float, sides: Iterable[int]) -> float:
+    """Give the relative size below which a singular value is taken for rounding of zero: `eps` times the longest side.
+
+    Sides above 256 count as 256: transforms of longer signals are hardly less exact, and a threshold that went on
+    growing would throw away detail of large photos that their measurement tells.
+    """
+    return eps * min(max(sides), LARGEST_SIDE)
+
+
+class PlanCache:
+    """A least-recently-used store of plans; equal operators share an entry.
+
+    Args:
+        entries: Plans kept at most.
+        nbytes: Bytes kept at most; the plan used last is kept whatever it takes.
+    """
+
+    def __init__(self, entries: int = 64, nbytes: int = CACHE_BYTES) -> None:
+        self.entries = entries
+        self.nbytes = nbytes
+        self._plans: OrderedDict[Hashable, Plan | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Plan | None]) -> Plan | None:
+        """Return the plan of a key, made undisturbed when it is not there."""
+        with self._lock:
+            if key in self._plans:
+                self._plans.move_to_end(key)
+                return self._plans[key]
+        with undisturbed():
+            plan = make()
+        with self._lock:
+            self._plans[key] = plan
+            sizes = [0 if kept is None else kept.nbytes for kept in self._plans.values()]
+            total = sum(sizes)
+            for size in sizes[:-1]:
+                if len(self._plans) <= self.entries and total <= self.nbytes:
+                    break
+                self._plans.popitem(last=False)
+                total -= size
+        return plan
+
+    def clear(self) -> None:
+        """Forget every plan."""
+        with self._lock:
+            self._plans.clear()
+
+
+CACHE = PlanCache()
+
+
+def real_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Give the real partner of a dtype."""
+    return dtype.to_real() if dtype.is_complex else dtype
+
+
+def image_shape_of(x: Tensor) -> ImageShape:
+    """Read `(C, H, W)` off an image."""
+    channels, height, width = x.shape[-3:]
+    return channels, height, width

@@ -1,0 +1,60 @@
+"""inverso's own file of a prior: safetensors, with the family and its sizes as metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from inverso._networks.files import Contents
+from inverso._networks.native import build_from, save_network
+from inverso.priors.base import Denoiser, LatentPrior
+from inverso.priors.dcgan import DCGAN
+from inverso.priors.denoisers.network import PhotoDenoiser
+from inverso.priors.pggan import PGGAN
+from inverso.priors.singan import SinGAN
+from inverso.priors.stylegan2 import StyleGAN2
+from inverso.priors.vae import VAE
+
+FAMILIES: Mapping[str, type[DCGAN | PGGAN | PhotoDenoiser | SinGAN | StyleGAN2 | VAE]] = {
+    "DCGAN": DCGAN,
+    "PGGAN": PGGAN,
+    "PhotoDenoiser": PhotoDenoiser,
+    "SinGAN": SinGAN,
+    "StyleGAN2": StyleGAN2,
+    "VAE": VAE,
+}
+
+
+def save_prior(prior: LatentPrior | Denoiser, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    """Write a prior to a safetensors file that `load` reads.
+
+    Args:
+        prior: A `DCGAN`, `PGGAN`, `PhotoDenoiser`, `SinGAN`, `StyleGAN2` or `VAE`.
+        path: The file, replaced where it exists; its folder must exist. It appears whole or not at all.
+        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are. Offsets
+            and batch-norm statistics weigh nothing and keep their type. Priors are read back as float32.
+
+    Raises:
+        TypeError: The prior is of none of these families.
+        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+
+    Example:
+        >>> import tempfile
+        >>> from inverso.priors import DCGAN, load, save_prior
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_prior(DCGAN(16, width=4), f"{folder}/tiny.safetensors", dtype=torch.float16)
+        ...     load(f"{folder}/tiny.safetensors").image_shape
+        (3, 64, 64)
+    """
+    save_network(prior, path, kind="prior", families=FAMILIES, dtype=dtype)
+
+
+def read_native(contents: Contents) -> LatentPrior | Denoiser:
+    """Build the prior that `save_prior` wrote, in evaluation mode.
+
+    Raises:
+        ValueError: The metadata names no known family or no settings that fit the tensors.
+    """
+    return build_from(contents, kind="prior", families=FAMILIES)

@@ -1,0 +1,102 @@
+"""Denoisers whose networks take some sizes only: every image is enlarged to one of those and cropped again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from inverso._checks import check_count
+from inverso._types import ImageShape
+from inverso.priors.base import Denoiser
+
+
+def errors_of(psnr: Mapping[float, float]) -> dict[float, float]:
+    """Turn published figures, decibels by gray levels of noise, into root mean square errors by noise in [0, 1].
+
+    Example:
+        >>> from inverso.priors._padding import errors_of
+        >>> errors_of({51: 20.0})
+        {0.2: 0.1}
+    """
+    return {level / 255: 10 ** (-decibels / 20) for level, decibels in psnr.items()}
+
+
+class PaddedDenoiser(Denoiser):
+    """Base of denoisers with a network that others made.
+
+    A family writes `denoise`. `forward` checks what comes in, repeats the last row and column until the network can
+    take the image, computes in the precision of the network's weights, and crops.
+
+    Args:
+        channels: Of the images, 1 or 3.
+        image_shape: Shape `(C, H, W)` of the images it was made for and takes; None: any size. It may be set to None
+            later, to try a network at other sizes.
+        sigma_range: Lowest and highest noise it was made for, in the image's unit.
+        errors: Root mean square error of its answer at some noise levels.
+        multiple: What height and width inside have to be divisible by.
+
+    Raises:
+        TypeError: A number is none.
+        ValueError: A number is out of its range.
+
+    Example:
+        >>> import torch
+        >>> from inverso.priors._padding import PaddedDenoiser
+        >>> class Rows(PaddedDenoiser):
+        ...     def denoise(self, x, sigma):
+        ...         print("inside", tuple(x.shape), "noise", tuple(sigma.shape))
+        ...         return x
+        >>> Rows(channels=1, multiple=4)(torch.rand(1, 1, 5, 8), 0.1).shape
+        inside (1, 1, 8, 8) noise (1, 1, 1, 1)
+        torch.Size([1, 1, 5, 8])
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        image_shape: ImageShape | None = None,
+        sigma_range: tuple[float, float] = (0.0, 1.0),
+        errors: Mapping[float, float] | None = None,
+        multiple: int = 1,
+    ) -> None:
+        super().__init__(channels=channels, image_shape=image_shape, sigma_range=sigma_range, errors=errors)
+        self.multiple = check_count(multiple, name="multiple")
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Remove noise.
+
+        Args:
+            x: Noisy images `(n, C, H, W)`, nominally in [0, 1] but for the noise.
+            sigma: Standard deviation of the noise in the image's unit, one number or one per image `(n,)`.
+
+        Returns:
+            The denoised images `(n, C, H, W)` in the type of `x`, not clamped.
+
+        Raises:
+            TypeError: `x` is no floating-point tensor, or `sigma` no number.
+            ValueError: `x` has another shape, `sigma` is negative, not finite or of another length, or the network
+                answers in another shape.
+        """
+        level = self.check_noisy(x, sigma)
+        height, width = x.shape[-2:]
+        missing = (0, -width % self.multiple, 0, -height % self.multiple)
+        enlarged = nn.functional.pad(x, missing, mode="replicate") if any(missing) else x
+        precision = self._precision(x)
+        denoised = self.denoise(enlarged.to(precision), level.to(precision))
+        if denoised.shape != enlarged.shape:
+            msg = (
+                f"{type(self).__name__} answered with shape {tuple(denoised.shape)} to images of shape "
+                f"{tuple(enlarged.shape)}"
+            )
+            raise ValueError(msg)
+        return denoised.to(x.dtype)[..., :height, :width]
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Remove noise of `sigma`, `(n, 1, 1, 1)`, from images whose sides `multiple` divides."""
+        raise NotImplementedError
+
+    def _precision(self, x: Tensor) -> torch.dtype:
+        return next((weight.dtype for weight in self.parameters() if weight.is_floating_point()), x.dtype)

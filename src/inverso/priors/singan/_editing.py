@@ -1,0 +1,222 @@
+"""Let a SinGAN draw an image anew: to fit a pasted object in, to mend an edited photo, to turn a sketch into one.
+
+All three inject an image at a scale above the coarsest: what is coarser than that scale is taken from the image, what
+is finer is drawn as the photo has it. A coarse start scale changes much, a fine one little.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from inverso._checks import as_generator, check_finite, check_image
+from inverso._types import Seed
+from inverso.priors.singan._masks import lay_in, read_mask, soften
+from inverso.priors.singan._palette import find_palette, recolor
+from inverso.priors.singan._resize import resize
+
+if TYPE_CHECKING:
+    from inverso.priors.singan.model import SinGAN
+
+# Of SinGAN's masks, which belong to photos of 250 pixels.
+_DILATE_TO_HARMONIZE = 7
+_DILATE_TO_EDIT = 20
+_BLEND = 5.0
+_SINGAN_SIDE = 250
+
+# Where between the coarsest scale (0) and the finest (1) an image is injected.
+_START_TO_HARMONIZE = 0.7
+_START_TO_EDIT = 0.6
+_START_TO_PAINT = 0.2
+
+
+def harmonize(
+    prior: SinGAN,
+    image: Tensor,
+    mask: Tensor,
+    *,
+    start_scale: int | None = None,
+    dilate: int | None = None,
+    blend: float | None = None,
+    seed: Seed = 0,
+) -> Tensor:
+    """Fit an object that was pasted into the photo to the photo's colors and textures.
+
+    The image is injected at `start_scale`, and the answer laid into it by the dilated and blurred mask:
+    `(1 - w) image + w answer`. What lies further from the mask stays bit by bit as it was.
+
+    Args:
+        prior: Fitted to the photo without the object.
+        image: The photo with the object pasted in, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, of the size of
+            `prior.photo`, in [0, 1].
+        mask: True where the object is: bools, or floats that count from 0.5 on, `(H, W)` to `(1, 1, H, W)`.
+        start_scale: Where the image is injected, from 1 (much is drawn anew) to the finest; by default after seven
+            tenths of the scales.
+        dilate: Radius in pixels by which the mask grows; by default SinGAN's 7 for photos of 250 pixels, and in
+            proportion for others.
+        blend: Standard deviation in pixels of the blur of its edge; by default SinGAN's 5, in proportion.
+        seed: Of the noise.
+
+    Returns:
+        Images `(n, C, H, W)` in the dtype of `image`, without gradient.
+
+    Raises:
+        ValueError: Image or mask have another size, the mask holds nothing or everything, or there is no such scale.
+        TypeError: Image or mask are no tensors of the right kind.
+    """
+    return _draw_inside(
+        prior,
+        image,
+        mask,
+        share=_START_TO_HARMONIZE,
+        margin=_DILATE_TO_HARMONIZE,
+        start_scale=start_scale,
+        dilate=dilate,
+        blend=blend,
+        seed=seed,
+    )
+
+
+def edit(
+    prior: SinGAN,
+    image: Tensor,
+    mask: Tensor,
+    *,
+    start_scale: int | None = None,
+    dilate: int | None = None,
+    blend: float | None = None,
+    seed: Seed = 0,
+) -> Tensor:
+    """Mend a photo whose parts were removed, moved, stretched or covered by other parts.
+
+    It is `harmonize` with a wider margin around the mask, since seams can lie anywhere in what was changed.
+
+    Args:
+        prior: Fitted to the photo as it was.
+        image: The edited photo, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, of the size of `prior.photo`, in [0, 1].
+        mask: True where it was edited: bools, or floats that count from 0.5 on, `(H, W)` to `(1, 1, H, W)`.
+        start_scale: Where the image is injected, from 1 (much is drawn anew) to the finest; by default after six
+            tenths of the scales.
+        dilate: Radius in pixels by which the mask grows; by default SinGAN's 20 for photos of 250 pixels, and in
+            proportion for others.
+        blend: Standard deviation in pixels of the blur of its edge; by default SinGAN's 5, in proportion.
+        seed: Of the noise.
+
+    Returns:
+        Images `(n, C, H, W)` in the dtype of `image`, without gradient.
+
+    Raises:
+        ValueError: Image or mask have another size, the mask holds nothing or everything, or there is no such scale.
+        TypeError: Image or mask are no tensors of the right kind.
+    """
+    return _draw_inside(
+        prior,
+        image,
+        mask,
+        share=_START_TO_EDIT,
+        margin=_DILATE_TO_EDIT,
+        start_scale=start_scale,
+        dilate=dilate,
+        blend=blend,
+        seed=seed,
+    )
+
+
+def paint_to_image(
+    prior: SinGAN, paint: Tensor, *, start_scale: int | None = None, colors: int | None = 5, seed: Seed = 0
+) -> Tensor:
+    """Turn a sketch of flat colors into an image with the photo's textures.
+
+    The sketch is injected at a coarse scale. There it gets the photo's colors: both are divided into `colors` groups,
+    and each group of the sketch takes the mean color of the photo's group it started from.
+
+    Args:
+        prior: Fitted to the photo whose textures are wanted.
+        paint: The sketch, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, of the size of `prior.photo`, in [0, 1].
+        start_scale: Where it is injected, from 1 (the sketch is a hint) to the finest (it is kept); by default after
+            two tenths of the scales.
+        colors: Number of colors, at least 2; None leaves the sketch's own.
+        seed: Of the noise, and of the photo's groups of colors.
+
+    Returns:
+        Images `(n, C, H, W)`, without gradient.
+
+    Raises:
+        ValueError: The sketch has another size or number of channels, there is no such scale, or too few colors.
+        TypeError: The sketch is no floating-point tensor.
+    """
+    paint = _as_images(prior, paint, name="paint")
+    start = _start(prior, start_scale, share=_START_TO_PAINT)
+    generator = as_generator(seed)
+    coarse = _at_scale(prior, paint, start)
+    if colors is not None:
+        palette = find_palette(prior.real(start), colors, seed=generator)
+        coarse = torch.cat([recolor(sketch[None], palette) for sketch in coarse])
+    return _draw_anew(prior, coarse, start, generator)
+
+
+def _draw_inside(
+    prior: SinGAN,
+    image: Tensor,
+    mask: Tensor,
+    *,
+    share: float,
+    margin: int,
+    start_scale: int | None,
+    dilate: int | None,
+    blend: float | None,
+    seed: Seed,
+) -> Tensor:
+    """Draw an image anew and lay the answer into it where the mask is; share and margin are what is left open."""
+    start = _start(prior, start_scale, share=share)
+    dilate = round(_pixels(prior, margin)) if dilate is None else dilate
+    blend = _pixels(prior, _BLEND) if blend is None else blend
+    image = _as_images(prior, image, name="image")
+    weights = soften(read_mask(mask, prior.sizes[-1]), dilate=dilate, blend=blend)
+    return lay_in(image, _draw_anew(prior, _at_scale(prior, image, start), start, as_generator(seed)), weights)
+
+
+def _draw_anew(prior: SinGAN, coarse: Tensor, start: int, generator: torch.Generator) -> Tensor:
+    """Run the scales from `start` on an image at that scale."""
+    noises = prior.draw_noises(len(coarse), start=start, seed=generator)
+    with torch.no_grad():
+        return prior.grow(noises, start=start, previous=coarse)
+
+
+def _at_scale(prior: SinGAN, image: Tensor, start: int) -> Tensor:
+    """Bring an image to the size of a scale, as sharp as what the scale below would hand up."""
+    return resize(resize(image.to(prior.photo), prior.sizes[start - 1]), prior.sizes[start])
+
+
+def _as_images(prior: SinGAN, image: Tensor, *, name: str) -> Tensor:
+    """Refuse what is no image of the photo's size; bring it to the prior's device as a batch."""
+    check_image(image, name=name)
+    if image.ndim not in {3, 4} or tuple(image.shape[-3:]) != prior.image_shape:
+        sizes = ", ".join(map(str, prior.image_shape))
+        msg = f"{name} must have the photo's shape ({sizes}), or (n, {sizes}) for several, got {tuple(image.shape)}"
+        raise ValueError(msg)
+    check_finite(image, name=name)
+    batch = image if image.ndim == 4 else image[None]
+    return batch.detach().to(prior.photo.device)
+
+
+def _start(prior: SinGAN, start_scale: int | None, *, share: float) -> int:
+    """Check where an image is injected, or choose it."""
+    finest = len(prior.sizes) - 1
+    if finest == 0:
+        msg = "a prior of one scale alone cannot take an image in: fit one with more scales (a smaller min_size)"
+        raise ValueError(msg)
+    if start_scale is None:
+        return min(max(round(share * finest), 1), finest)
+    start = prior.check_scale(start_scale, name="start_scale")
+    if start == 0:
+        msg = f"start_scale must lie between 1 and {finest}: the coarsest scale, 0, draws from noise alone (see sample)"
+        raise ValueError(msg)
+    return start
+
+
+def _pixels(prior: SinGAN, at_250: float) -> float:
+    """Scale a length from photos of SinGAN's size to this one's."""
+    return at_250 * max(prior.sizes[-1]) / _SINGAN_SIDE

@@ -1,0 +1,34 @@
+"""Holes filled smoothly from around them, as a start for better methods."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.restorers.unet import spread
+
+
+def fill_in(image: Tensor, known: Tensor) -> Tensor:
+    """Fill unknown pixels by averages over growing neighborhoods (pull-push, Gortler et al. 1996).
+
+    Args:
+        image: `(n, C, H, W)`.
+        known: `(n, 1, H, W)`, True where the image is right; those pixels stay as they are.
+
+    Example:
+        >>> import torch
+        >>> from inverso.repair._filling import fill_in
+        >>> known = torch.ones(1, 1, 9, 9, dtype=torch.bool)
+        >>> known[..., 3:6, 3:6] = False
+        >>> flat = torch.full((1, 1, 9, 9), 0.5)
+        >>> torch.allclose(fill_in(flat * known, known), flat)
+        True
+    """
+    height, width = image.shape[-2:]
+    # At last the whole image is one cell, so that there is something known in it.
+    levels = max(1, (max(height, width) - 1).bit_length())
+    multiple = 2**levels
+    missing = (0, -width % multiple, 0, -height % multiple)
+    values, weight = F.pad(image, missing), F.pad(known.to(image.dtype), missing)
+    filled = spread(values, weight, levels=levels)[..., :height, :width]
+    return image.where(known, filled)

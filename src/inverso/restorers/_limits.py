@@ -1,0 +1,110 @@
+"""What restorers were trained for, and what becomes of photos of another size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inverso._machine import free_memory
+from inverso.errors import InversoError
+from inverso.images.tiling import in_tiles
+from inverso.restorers.base import Restorer
+
+NEAR = 1.15
+"""A photo larger or smaller by this factor than what was trained on is near enough."""
+SURE, NONE = 0.15, 0.05
+"""Change of a pixel by which it surely was damaged, and up to which it was not."""
+REACH = 2
+PLAIN, LEAST = (0.2, 0.35), 0.01
+"""A photo of which less than this share changes plainly, by more than 0.2 to 0.35, is not damaged at all."""
+_PIXELS, _SIDE = 1 << 20, 768
+_BYTES_PER_PIXEL = 1100
+"""What a U-Net of the embedded widths takes at its widest; measured at 1.7 megapixels."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """An answer, and what a person should know about it.
+
+    Args:
+        image: `(n, C, H, W)`.
+        note: A line; empty if the restorer simply worked.
+    """
+
+    image: Tensor
+    note: str = ""
+
+
+def restore(network: nn.Module, y: Tensor) -> Restored:
+    """Let a restorer work on photos of any size, within what it was trained for.
+
+    Photos about as large as those that it was trained on go through it as they are. Others are shrunk or enlarged to
+    that size, and only what it finds damaged there is put into them: with the change `d = max_c |x - y|` of a pixel,
+
+        answer = y + w (x - y),   w = clamp((d - 0.05) / 0.1, 0, 1)
+
+    widened by two pixels, so that what is right keeps its own resolution; a photo that changes hardly anywhere by much
+    is taken for a clean one and left. A restorer of any size that looks at nearby pixels only is run window by window.
+
+    Args:
+        network: A `Restorer`, or any network from images to images, which is called as it is.
+        y: `(n, C, H, W)`.
+
+    Raises:
+        InversoError: The photos need more memory than there is.
+    """
+    if not isinstance(network, Restorer):
+        return Restored(network(y))
+    height, width = y.shape[-2:]
+    size = network.trained_size
+    if size is not None and not size / NEAR <= (height * width) ** 0.5 <= size * NEAR:
+        return _at_size(network, y, size)
+    if network.reach is not None and height * width > _PIXELS:
+        image = in_tiles(network, y, side=_SIDE, margin=network.reach, multiple=network.multiple)
+        return Restored(image, f"worked on in windows of {_SIDE} pixels")
+    _check_memory(y)
+    return Restored(network(y))
+
+
+def _at_size(network: Restorer, y: Tensor, size: int) -> Restored:
+    height, width = y.shape[-2:]
+    scale = size / min(height, width)
+    # A strip of paper is no face: it is not followed to any length.
+    rows, columns = (max(network.smallest, min(round(scale * side), 4 * size)) for side in (height, width))
+    small = F.interpolate(y, size=(rows, columns), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    change = network(small) - small
+    size_of_change = change.abs().amax(dim=1, keepdim=True)
+    share = F.max_pool2d(_ramp(size_of_change, NONE, SURE), 2 * REACH + 1, stride=1, padding=REACH)
+    damaged = _ramp(size_of_change, *PLAIN).mean(dim=(1, 2, 3), keepdim=True) >= LEAST
+    share = share * damaged
+    known, restored = (
+        F.interpolate(part, size=(height, width), mode="bilinear", align_corners=False)
+        for part in (share, small + change)
+    )
+    image = y + known * (restored - y)
+    what = f"the photo has {width} x {height} pixels and the restorer was trained on {size} x {size}"
+    found = 100 * float(known.mean())
+    done = f"the {found:.0f} % that it found damaged come from there, the rest is as it was" if found else ""
+    done = done or "nothing there is damaged, and the photo is as it was"
+    note = f"{what}: it worked at {columns} x {rows}; {done}"
+    return Restored(image, note)
+
+
+def _ramp(values: Tensor, low: float, high: float) -> Tensor:
+    return ((values - low) / (high - low)).clamp(0, 1)
+
+
+def _check_memory(y: Tensor) -> None:
+    """Refuse what would take more memory than there is, before the system ends the process."""
+    if y.device.type != "cpu":
+        return
+    needed, free = y.shape[0] * y.shape[-2] * y.shape[-1] * _BYTES_PER_PIXEL, free_memory()
+    if free is not None and needed > free:
+        height, width = y.shape[-2:]
+        msg = (
+            f"{len(y)} x {width} x {height} pixels take about {needed / 2**30:.1f} GiB in a restorer, and "
+            f"{free / 2**30:.1f} GiB are free: shrink the photo, or cut it"
+        )
+        raise InversoError(msg)

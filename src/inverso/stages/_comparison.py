@@ -1,0 +1,81 @@
+"""How a stage compares images with y under a loss that wants to see pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso._checks import as_generator
+from inverso._linalg import energies
+from inverso.losses.multiscale import MultiScale
+from inverso.problem import Problem
+from inverso.stages.back_project import squared_norm
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A loss of images x given y, and their data misfit. Made by `Comparison.of`.
+
+    Where y is a picture, whatever its size, A x and y are compared as such. If some of its pixels carry no
+    measurement, as of a mask that was applied last, they are treated as unknown.
+
+    Where y is none (sampled frequencies, random sums, several measurements in one vector), the loss is
+
+        sqrt(|A x - y|^2 / m) / |A| + loss(x, x + A^T (y - A x) / |A|^2)
+
+    The first term, the root mean square of the misfit over the m measured numbers in the unit of an image, makes it
+    vanish for a right image only. The second compares pictures: the image, and the image corrected by one step down
+    the slope of the misfit. For sampled frequencies that is back-projection up to a factor of 2, it costs one adjoint
+    of any operator, and an ill-conditioned A does not amplify noise in it.
+
+    Args:
+        problem: What is asked.
+        loss: Compares pictures.
+        known: 1 where a pixel of y is measured; None if all are, or y is no picture.
+        squared_norm: Squared norm of A per image, `(n,)`; None where y is a picture.
+        entries: Measured entries per image, `(n,)`.
+        generator: Draws what fills the unknown pixels.
+    """
+
+    problem: Problem
+    loss: MultiScale
+    known: Tensor | None
+    squared_norm: Tensor | None
+    entries: Tensor
+    generator: torch.Generator
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, problem: Problem, loss: MultiScale) -> Comparison:
+        """Look at y, and prepare the comparison that suits it."""
+        profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
+        known, norm = None, None
+        if not _is_picture(problem):
+            image = problem.operator.adjoint(problem.measured, image_shape=problem.image_shape)
+            norm = squared_norm(problem, like=image).clamp_min(torch.finfo(image.dtype).tiny)
+        elif bool((profile == 0).any()):
+            known = (profile > 0).to(profile)
+        entries = energies(profile).clamp_min(1)
+        return cls(problem, loss, known, norm, entries, as_generator(problem.seed))
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the loss and the misfit `|A x - y|^2` of images `(n, C, H, W)`, each `(n,)`."""
+        A, y = self.problem.operator, self.problem.measured
+        measured = A(images)
+        difference = y - measured
+        misfit = energies(difference)
+        if self.squared_norm is None:
+            return self.loss(measured, y, known=self.known, seed=self.generator), misfit
+        correction = A.adjoint(difference, image_shape=self.problem.image_shape)
+        corrected = images + correction / self.squared_norm.reshape(-1, 1, 1, 1)
+        # The square root has no slope at zero.
+        floor = torch.finfo(misfit.dtype).eps ** 2
+        root = (misfit / (self.entries * self.squared_norm) + floor).sqrt()
+        return root + self.loss(images, corrected), misfit
+
+
+def _is_picture(problem: Problem) -> bool:
+    y = problem.y
+    return not y.is_complex() and y.ndim == 1 + len(problem.image_shape) and y.shape[1] in {1, problem.image_shape[0]}

@@ -1,0 +1,62 @@
+"""Stages that pass over an image again and again: progress, records, and what is kept when they are stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from inverso._linalg import energies
+from inverso.problem import InterruptedStage, NonFiniteLossError, Problem, StageFailure, StageRecord, State
+
+
+def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], *, total: int) -> State:
+    """Take the last of the images that passes make one after the other.
+
+    The record's curves are the root mean square change of every image from pass to pass, `(passes, n)`.
+
+    Args:
+        name: Of the stage.
+        problem: Whom progress is reported to.
+        state: What the stage was handed.
+        images: `(n, C, H, W)` after each pass.
+        total: Passes that are planned.
+
+    Raises:
+        NonFiniteLossError: An image turned NaN or infinite; the state before that pass is attached.
+        InterruptedStage: Ctrl-C; the last state is attached.
+    """
+    began = time.perf_counter()
+    changes: list[Tensor] = []
+    reached, before = state, state.image
+
+    def failure() -> StageFailure:
+        return StageFailure(name, len(changes), float(changes[-1].mean()) if changes else float("nan"), reached)
+
+    try:
+        for image in images:
+            moved = image if before is None else image - before
+            change = (energies(moved) / image[0].numel()).sqrt()
+            refuse_non_finite(change)
+            changes.append(change)
+            seconds = time.perf_counter() - began
+            reached = state.following(StageRecord(name, image, torch.stack(changes), seconds, len(changes)))
+            problem.report(name, len(changes), total, float(change.mean()))
+            before = image
+    except FloatingPointError:
+        raise NonFiniteLossError(failure()) from None
+    except KeyboardInterrupt as stop:
+        raise InterruptedStage(failure()) from stop
+    return reached
+
+
+def refuse_non_finite(values: Tensor) -> None:
+    """Stop the passes where a number is NaN or infinite.
+
+    Raises:
+        FloatingPointError: One is.
+    """
+    if not bool(values.isfinite().all()):
+        raise FloatingPointError

@@ -1,0 +1,229 @@
+"""Denoise, project, renoise: the one loop behind plug-and-play priors and diffusion solvers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from inverso._random import stream
+from inverso.operators._plans import real_dtype
+from inverso.priors import TiledDenoiser
+from inverso.problem import Need, Problem, State
+from inverso.stages._passes import refuse_non_finite
+from inverso.stages.interpolation import Interpolation
+
+Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
+Project: TypeAlias = "Callable[[Tensor, float, float, NoiseSource], Tensor]"
+Renoise: TypeAlias = "Callable[[Tensor, Tensor, Tensor, float, float, NoiseSource], Tensor]"
+Variance: TypeAlias = Literal["error", "sigma"]
+Direction: TypeAlias = Literal["denoised", "projected"]
+
+
+AT_ONCE = 1 << 21
+"""Pixels of an image that a denoiser is shown at once; more would need gigabytes."""
+TILE, OVERLAP = 1024, 96
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to turn an image by quarters and then to mirror it."""
+
+    quarters: int
+    mirrored: bool
+
+    def turned(self, x: Tensor) -> Tensor:
+        """Turn it."""
+        x = torch.rot90(x, self.quarters, (-2, -1))
+        return x.flip(-2) if self.mirrored else x
+
+    def back(self, x: Tensor) -> Tensor:
+        """Undo that."""
+        return torch.rot90(x.flip(-2) if self.mirrored else x, -self.quarters, (-2, -1))
+
+
+AS_IT_IS, MIRRORED = Way(0, mirrored=False), Way(2, mirrored=True)
+"""Unturned; left and right exchanged."""
+WAYS = (
+    AS_IT_IS,
+    Way(1, mirrored=True),
+    Way(0, mirrored=True),
+    Way(3, mirrored=False),
+    MIRRORED,
+    Way(1, mirrored=False),
+    Way(2, mirrored=False),
+    Way(3, mirrored=True),
+)
+"""All eight, in the order of DPIR's code."""
+
+
+class NoiseSource:
+    """Unit noise from one seed, the same for every image of a batch, so that answers do not depend on the batch.
+
+    Args:
+        problem: Whose seed, measurements and images it fits.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.generator = stream(problem.seed, "diffusion")
+        self.problem = problem
+
+    def image(self) -> Tensor:
+        """Draw noise `(1, C, H, W)`."""
+        y = self.problem.y
+        drawn = torch.randn(1, *self.problem.image_shape, generator=self.generator, dtype=torch.float32)
+        return drawn.to(y.device, real_dtype(y.dtype))
+
+    def measurement(self) -> Tensor:
+        """Draw noise for y, `E|e|^2 = 1` where something is measured and 0 elsewhere."""
+        y = self.problem.y
+        dtype = torch.complex64 if y.is_complex() else torch.float32
+        drawn = torch.randn(1, *y.shape[1:], generator=self.generator, dtype=dtype).to(y)
+        return drawn * self.problem.operator.noise_profile(y, image_shape=self.problem.image_shape)
+
+
+@dataclass(frozen=True)
+class Renoising:
+    """How the next, less noisy image is made of the estimate `x0` of the photo that agrees with y.
+
+        x' = x0 + sigma' (sqrt(fresh) n + sqrt(1 - fresh) e),   e = (x - x0) / sigma
+
+    Args:
+        fresh: Share of new noise n in the variance, 0 to 1; what else the noise is made of is the old one, e.
+        direction: Whether e is what the denoiser took for noise (DDNM, DDIM) or the difference to the projected image
+            (DiffPIR).
+    """
+
+    fresh: float = 1.0
+    direction: Direction = "denoised"
+
+    def __call__(
+        self, x: Tensor, clean: Tensor, projected: Tensor, sigma: float, target: float, noise: NoiseSource
+    ) -> Tensor:
+        """Give the image at the noise level `target`."""
+        drawn = math.sqrt(self.fresh) * noise.image()
+        if self.fresh < 1:
+            old = clean if self.direction == "denoised" else projected
+            drawn = drawn + math.sqrt(1 - self.fresh) / sigma * (x - old)
+        return projected + target * drawn
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The data step: of all images near the denoiser's answer, one that agrees with y.
+
+        P(z) = z + A^T (A A^T + ridge I)^-1 (y - A z),   ridge = weight max(noise, floor)^2 / r^2
+
+    A ridge is a ratio of two variances, that of y over that of the estimate z around the photo. r is the error of the
+    denoiser, as measured in its training, or the noise level itself, as papers take it.
+
+    Args:
+        problem: What is asked, and the denoiser whose error it is.
+        weight: Factor of the ridge.
+        floor: Smallest noise of y that is assumed.
+        variance: What r is: the denoiser's "error" at sigma, or "sigma".
+        drawn: Draw from the posterior given z (perturb and solve) instead of taking its mean: with e1, e2 of N(0, I)
+            the image `P(z + r e1, y + noise e2)` has exactly the posterior's mean and covariance if z is the mean of a
+            normal prior of variance r^2.
+    """
+
+    problem: Problem
+    weight: float = 1.0
+    floor: float = 0.0
+    variance: Variance = "error"
+    drawn: bool = False
+
+    def radius(self, sigma: float) -> float:
+        """Give r at a noise level."""
+        return sigma if self.variance == "sigma" else self.problem.need(Need.DENOISER).error(sigma)
+
+    def ridge(self, sigma: float) -> float:
+        """Give the ridge at a noise level."""
+        ratio = max(self.problem.noise, self.floor) / self.radius(sigma)
+        return self.weight * ratio * ratio
+
+    def __call__(self, clean: Tensor, sigma: float, target: float, noise: NoiseSource) -> Tensor:  # noqa: ARG002
+        """Project the denoiser's answer at a noise level, on the way to a lower one."""
+        A, y = self.problem.operator, self.problem.measured
+        if self.drawn:
+            clean = clean + self.radius(sigma) * noise.image()
+            y = y + self.problem.noise * noise.measurement() if self.problem.noise else y
+        return A.project(clean, y, ridge=self.ridge(sigma))
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """The loop: denoise, project and renoise at falling noise levels.
+
+        z = D(x, sigma),   x0 = P(z),   x' = x0 + noise of level sigma'
+
+    Half-quadratic splitting (DPIR, Zhang et al. 2021, eq. 6), IDBP (Tirer and Giryes 2019), DDNM (Wang et al. 2023,
+    algorithm 1) and DiffPIR (Zhu et al. 2023, algorithm 1) are settings of it.
+
+    Args:
+        levels: Standard deviations of the noise in the image's unit, of the start first; the last one is that of the
+            answer. Where a level rises again, the last clean image is renoised to it without a new look at y, the "time
+            travel" of DDNM.
+        project: The data step P, of z, sigma, sigma' and a source of unit noise.
+        renoise: Makes x' of x, z, x0, sigma, sigma' and a source of unit noise; None adds no noise, and what is wrong
+            with x0 is then taken for noise.
+        clip: Clamp the denoiser's answers to [0, 1].
+        ways: How the image is turned before each look of the denoiser, and back after it, one after the other (all
+            eight are the periodic self-ensemble of DPIR).
+        ends_denoised: Begin with a projection and end with a look of the denoiser, as DPIR does, instead of the
+            opposite.
+    """
+
+    levels: Sequence[float]
+    project: Project
+    renoise: Renoise | None = None
+    clip: bool = False
+    ways: Sequence[Way] = (AS_IT_IS,)
+    ends_denoised: bool = False
+
+    @property
+    def looks(self) -> int:
+        """How often the denoiser is asked."""
+        return sum(target <= sigma for sigma, target in pairwise(self.levels))
+
+    def run(self, x: Tensor, denoise: Denoise, noise: NoiseSource) -> Iterator[Tensor]:
+        """Go from an image `(n, C, H, W)` with noise of the first level to the answer, and give each one."""
+        clean, looks = x, 0
+        if self.ends_denoised:
+            x = self.project(x, self.levels[0], self.levels[0], noise)
+        for sigma, target in pairwise(self.levels):
+            if target > sigma:
+                x = clean + target * noise.image()
+                continue
+            way = self.ways[looks % len(self.ways)]
+            clean = way.back(denoise(way.turned(x), sigma))
+            refuse_non_finite(clean)
+            clean = clean.clamp(0, 1) if self.clip else clean
+            looks += 1
+            if self.ends_denoised and looks == self.looks:
+                yield clean
+                return
+            x0 = self.project(clean, target if self.ends_denoised else sigma, target, noise)
+            x = x0 if self.renoise is None else self.renoise(x, clean, x0, sigma, target, noise)
+            yield x
+
+
+def start_of(problem: Problem, state: State) -> Tensor:
+    """Give the image to start from: that of the stage before, or what one does without a prior."""
+    if state.image is not None:
+        return state.image
+    return Interpolation().images(problem, state)
+
+
+def looks_of(problem: Problem) -> Denoise:
+    """Give the problem's denoiser, which is shown images of more than two megapixels piece by piece."""
+    denoiser = problem.need(Need.DENOISER)
+    _, height, width = problem.image_shape
+    if denoiser.image_shape is None and height * width > AT_ONCE:
+        return TiledDenoiser(denoiser, tile=TILE, overlap=OVERLAP)
+    return denoiser
