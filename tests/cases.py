@@ -217,6 +217,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "mask of a mask": OperatorCase(lambda s: RandomMask(s.ratio, seed=1) @ Mask(some_pixels(s, leading=(s.images, 1)))),
     "shrunk blur": OperatorCase(lambda _: Bicubic(2) @ GaussianBlur(3, 0.5), multiple=2),
     "sampled blur": OperatorCase(lambda s: FFTMask(s.ratio, seed=s.seeds) @ Blur(crooked_kernel())),
+    "sampled blur at a mirror": OperatorCase(lambda s: FFTMask(s.ratio, seed=s.seeds) @ GaussianBlur(5, 0.8)),
     "blurred blur": OperatorCase(lambda _: Blur(torch.tensor([[0.2, 0.7, 0.1]])) @ Blur(crooked_kernel())),
     "random sums of a mask": OperatorCase(lambda s: RandomGaussian(9, s.image_shape) @ RandomMask(0.5, seed=s.seed)),
     "masked blur": OperatorCase(lambda s: RandomMask(s.ratio, seed=s.seeds) @ GaussianBlur(3, 0.4), exact=False),

@@ -13,7 +13,7 @@ from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOp
 from inverso.testing import OperatorErrors, check_operator, operator_errors
 
 SHAPE = (3, 8, 12)
-LAWS = [field.name for field in dataclasses.fields(OperatorErrors) if field.name != "unreached"]
+LAWS = [field.name for field in dataclasses.fields(OperatorErrors) if field.name not in {"unreached", "residual"}]
 
 
 class Affine(Identity):
@@ -208,3 +208,11 @@ def test_images_are_drawn_from_the_seed_and_the_global_state_stays():
 @pytest.mark.parametrize("batch", [1, 5])
 def test_any_batch_will_do(batch):
     check_operator(Shade(), (1, 4, 4), batch=batch)
+
+
+def test_says_at_which_residual_a_pseudo_inverse_stopped(monkeypatch):
+    monkeypatch.setattr(_iterative, "MAX_STEPS", 30)
+    A = FFTMask(0.4) @ GaussianBlur(9, 1.7)
+    with pytest.raises(AssertionError, match=r"breaks .*weak_inverse.* stopped at a relative residual of \d\.\de-\d\d"):
+        check_operator(A, (1, 12, 12))
+    assert check_operator(FFTMask(0.4) @ GaussianBlur(5, 1.0), (1, 12, 12), tolerance=1e-10).residual == 0

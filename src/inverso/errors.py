@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 
 class InversoError(RuntimeError):
     """Something went wrong while working, with input that looked right."""
 
 
 class ConvergenceWarning(UserWarning):
-    """An iterative solve stopped before it reached its tolerance."""
+    """An iterative solve stopped before it reached its tolerance.
+
+    Attributes:
+        residual: The relative residual it stopped at, or NaN where nobody measured it.
+    """
+
+    def __init__(self, message: str, residual: float = math.nan) -> None:
+        super().__init__(message)
+        self.residual = residual
 
 
 class RangeWarning(UserWarning):

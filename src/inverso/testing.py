@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
+from inverso.errors import ConvergenceWarning
 
 
 class Checkable(Protocol):
@@ -41,6 +43,8 @@ class OperatorErrors:
         restriction: Of `restrict(A x) = A x`, if there is a `restrict`.
         unreached: Share of the entries of y that no image reaches, such as those off a mask. It is no error: `restrict`
             finds them, and they do not count as measured.
+        residual: The largest relative residual at which an iterative pseudo-inverse stopped, 0 where it converged.
+            Where it is not 0, the operator is too ill-conditioned to be inverted without a ridge.
     """
 
     linearity: float
@@ -52,6 +56,7 @@ class OperatorErrors:
     domain_symmetry: float
     restriction: float = 0.0
     unreached: float = 0.0
+    residual: float = 0.0
 
     @property
     def worst(self) -> float:
@@ -60,7 +65,7 @@ class OperatorErrors:
         return worst
 
 
-LAWS = tuple(field.name for field in fields(OperatorErrors) if field.name != "unreached")
+LAWS = tuple(field.name for field in fields(OperatorErrors) if field.name not in {"unreached", "residual"})
 
 
 def operator_errors(
@@ -91,6 +96,19 @@ def operator_errors(
         >>> operator_errors(Bicubic(2), (3, 8, 12)).worst < 1e-10
         True
     """
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        errors = _measure_laws(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
+    stopped = [warning.message for warning in seen if isinstance(warning.message, ConvergenceWarning)]
+    for warning in seen:
+        if warning.message not in stopped:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return replace(errors, residual=max((warning.residual for warning in stopped), default=0.0))
+
+
+def _measure_laws(
+    A: Checkable, image_shape: ImageShape, *, batch: int, dtype: torch.dtype, device: torch.device | str, seed: int
+) -> OperatorErrors:
     generator = torch.Generator().manual_seed(seed)
 
     def draw_images() -> Tensor:
@@ -180,6 +198,8 @@ def check_operator(
     broken = [f"{law} (relative error {getattr(errors, law):.1e})" for law in LAWS if getattr(errors, law) > tolerance]
     if broken:
         msg = f"{A!r} breaks {', '.join(broken)}; the tolerance is {tolerance:.1e}"
+        if errors.residual > 0:
+            msg += f"; its iterative pseudo-inverse stopped at a relative residual of {errors.residual:.1e}"
         raise AssertionError(msg)
     return errors
 

@@ -19,6 +19,7 @@ from inverso.operators import (
     RandomMask,
     stack,
 )
+from inverso.operators._sampled import SampledPlan
 from inverso.operators.compose import StackedPlan
 from inverso.operators.dense import DensePlan
 from inverso.operators.diagonal import DiagonalPlan
@@ -35,6 +36,8 @@ EXACT = {
     "twice blurred": (GaussianBlur(3, 0.5) @ GaussianBlur(3, 0.4), SeparablePlan),
     "twice blurred circularly": (Blur(KERNEL) @ Blur(KERNEL.T), CirculantPlan),
     "sampled blur": (FFTMask(0.5) @ Blur(KERNEL), FourierPlan),
+    "sampled blur at a mirror": (FFTMask(0.4) @ GaussianBlur(5, 1.0), SampledPlan),
+    "sampled blur on black": (FFTMask(0.4) @ GaussianBlur(5, 1.0, padding="zero"), SampledPlan),
     "sums of a shrunk image": (RandomGaussian(9, (3, 4, 6)) @ Bicubic(2), DensePlan),
     "sums of a masked image": (RandomGaussian(9, SHAPE) @ RandomMask(0.5), DensePlan),
     "after identity": (FFTMask(0.5) @ Identity(), FourierPlan),

@@ -19,9 +19,22 @@ class ScaledPlan(Plan):
 
     factor: float
     plan: Plan
-    rank: float
-    condition: float
     basis: Basis | None
+
+    @property
+    def rank(self) -> float:  # type: ignore[override]
+        """That of A."""
+        return self.plan.rank
+
+    @property
+    def condition(self) -> float:  # type: ignore[override]
+        """That of A."""
+        return self.plan.condition
+
+    @property
+    def bounds_condition(self) -> bool:
+        """Where it is one of A."""
+        return self.plan.bounds_condition
 
     @property
     def exact(self) -> bool:
@@ -101,9 +114,7 @@ class Scaled(LinearOperator):
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
         plan = self.operator._make_plan(image_shape, eps)
-        if plan is None or not plan.exact:
-            return None
-        return ScaledPlan(self.factor, plan, plan.rank, plan.condition, plan.basis)
+        return None if plan is None else ScaledPlan(self.factor, plan, plan.basis)
 
     def _has_plan(self) -> bool:
         return self.operator._has_plan()

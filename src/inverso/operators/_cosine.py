@@ -19,10 +19,10 @@ from torch import Tensor
 
 from inverso.operators import _implicit
 from inverso.operators._bands import Axis
+from inverso.operators._conjugate import conjugate_gradients
 from inverso.operators._plans import Basis, Plan, Ridge
 from inverso.operators.separable import one_after_another
 
-MAX_STEPS = 100
 ROUNDING = 16
 """Errors of a cosine transform in units of the machine precision, with room; they hardly grow with its length."""
 
@@ -275,7 +275,7 @@ class Reflected(_implicit.ImplicitInverse):
         def bent(t: Tensor) -> Tensor:
             return self._border(gain * t, 1.0).mul_(gain).addcmul_(root, self._border(root * t, 1.0))
 
-        return scale * conjugate_gradients(bent, scale * waves)
+        return scale * conjugate_gradients(bent, scale * waves)[0]
 
     def _image(self, waves: Tensor, ridge: Tensor) -> Tensor:
         """Give the smallest image whose weighted cosines, those that are kept, are these."""
@@ -296,7 +296,7 @@ class Reflected(_implicit.ImplicitInverse):
     def _within(self, waves: Tensor) -> Tensor:
         """Invert `Q W^2 Q` on the waves that are kept."""
         kept = self.kept.to(waves.dtype)
-        return conjugate_gradients(lambda t: kept * self._border(kept * t, -0.5), kept * waves)
+        return conjugate_gradients(lambda t: kept * self._border(kept * t, -0.5), kept * waves)[0]
 
     def _border(self, waves: Tensor, factor: float) -> Tensor:
         """Multiply by `(I + factor u u^T) (x) (I + factor v v^T)`."""
@@ -311,23 +311,3 @@ def _border_values(side: int, like: Tensor) -> Tensor:
     signs = torch.ones_like(first)
     signs[1::2] = -1
     return torch.stack([first, first * signs], dim=1)
-
-
-def conjugate_gradients(matrix: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
-    """Solve a symmetric, well-conditioned system to rounding, every item `(C, H, W)` on its own."""
-    dims = (-3, -2, -1)
-    x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
-    energy = first = b.square().sum(dim=dims, keepdim=True)
-    floor = first * torch.finfo(b.dtype).eps ** 2
-    for _ in range(MAX_STEPS):
-        active = energy > floor
-        if not bool(active.any()):
-            break
-        image = matrix(direction)
-        step = torch.where(active, energy / (direction * image).sum(dim=dims, keepdim=True), 0)
-        x.addcmul_(step, direction)
-        residual.addcmul_(step, image, value=-1)
-        following = torch.where(active, residual.square().sum(dim=dims, keepdim=True), energy)
-        direction.mul_(torch.where(active, following / energy, 0)).add_(residual)
-        energy = following
-    return x

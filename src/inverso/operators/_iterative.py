@@ -144,9 +144,10 @@ class LeastSquares(_implicit.ImplicitInverse):
         worst = float(_ratio(gamma, first, where=first > 0).sqrt().max())
         msg = (
             f"conjugate gradients for the pseudo-inverse of {self.name} stopped after {MAX_STEPS} steps "
-            f"at a relative residual of {worst:.1e} (wanted {tolerance:.0e})"
+            f"at a relative residual of {worst:.1e} (wanted {tolerance:.0e}): it is too ill-conditioned to be inverted "
+            "without a ridge, or without a larger one"
         )
-        warnings.warn(msg, ConvergenceWarning, stacklevel=_depth_of_caller())
+        warnings.warn(ConvergenceWarning(msg, worst), stacklevel=depth_of_caller())
         return x
 
 
@@ -186,7 +187,7 @@ def _ratio(numerator: Tensor, denominator: Tensor, *, where: Tensor) -> Tensor:
     return torch.where(safe, numerator / torch.where(safe, denominator, 1), 0)
 
 
-def _depth_of_caller() -> int:
+def depth_of_caller() -> int:
     """Count the frames up to the one that called this library's operators, for a warning that points at it."""
     depth, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("inverso.operators", "torch.")):

@@ -72,7 +72,7 @@ class Plan(TensorFields, ABC):
 
     Attributes:
         rank: Dimension of the space of images that the measurement tells, per image (averaged where masks differ).
-        condition: Largest over smallest singular value that is kept.
+        condition: Largest over smallest singular value that is kept, or an upper bound of that.
         basis: The orthonormal basis in which `A^T A` is diagonal, if it is one of those we know.
         exact: Whether `pinv` is a formula; if not, only `forward` and `adjoint` are there.
     """
@@ -85,6 +85,11 @@ class Plan(TensorFields, ABC):
     def exact(self) -> bool:
         """Whether there is a pseudo-inverse."""
         return True
+
+    @property
+    def bounds_condition(self) -> bool:
+        """Whether `condition` is an upper bound."""
+        return False
 
     @property
     def takes_half(self) -> bool:

@@ -139,11 +139,13 @@ class BoundOperator:
     def condition(self) -> float:
         """The largest over the smallest singular value that is not zero.
 
+        Of sampled frequencies of a blur, whose matrix is too large to be written down, it is an upper bound.
+
         Raises:
             ValueError: There is no exact plan, and the matrix is too large to be written down.
         """
         plan = self.operator.plan(self.image_shape, torch.float64)
-        if plan is not None:
+        if plan is not None and not (plan.bounds_condition and self._entries <= MAX_ENTRIES):
             return plan.condition
         values = self._values()
         return float(values[0] / values[-1])
@@ -152,6 +154,10 @@ class BoundOperator:
         values: Tensor = torch.linalg.svdvals(self.to_dense())
         return values[values > torch.finfo(torch.float64).eps * max(self.image_shape) ** 2 * values[0]]
 
+    @property
+    def _entries(self) -> int:
+        return math.prod(self.image_shape) * math.prod(self.operator.output_shape(self.image_shape))
+
     def to_dense(self) -> Tensor:
         """Write the matrix down in float64: real `(outputs, inputs)`, complex measurements as two real numbers each.
 
@@ -159,9 +165,10 @@ class BoundOperator:
             ValueError: It has more than 134 million entries.
         """
         pixels = math.prod(self.image_shape)
-        entries = pixels * math.prod(self.operator.output_shape(self.image_shape))
-        if entries > MAX_ENTRIES:
-            msg = f"the matrix of {self!r} has {entries:,} entries; more than {MAX_ENTRIES:,} are not written down"
+        if self._entries > MAX_ENTRIES:
+            msg = (
+                f"the matrix of {self!r} has {self._entries:,} entries; more than {MAX_ENTRIES:,} are not written down"
+            )
             raise ValueError(msg)
         columns = []
         with torch.no_grad():

@@ -12,6 +12,7 @@ from torch import Tensor
 from inverso._types import ImageShape
 from inverso.operators._cosine import both_axes, dct2, inverse_dct2
 from inverso.operators._plans import Basis, Plan, Ridge, image_shape_of, real_dtype
+from inverso.operators._sampled import SampledPlan
 from inverso.operators.base import LinearOperator, PlannedOperator
 from inverso.operators.diagonal import Identity
 
@@ -21,8 +22,8 @@ class Composition(LinearOperator):
     """Apply one operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
 
     The pseudo-inverse is exact where the composition stays diagonal (masks of masks, masked tonings, sampled
-    frequencies of a circular blur), separable (a shrunk Gaussian blur of up to 191 pixels) or dense; otherwise it is
-    computed by conjugate gradients.
+    frequencies of a circular blur), separable (a shrunk Gaussian blur of up to 191 pixels) or dense, and where
+    frequencies of another blur are sampled that is not too steep; otherwise it is computed by conjugate gradients.
 
     Args:
         outer: Operator applied last; only it fills missing places when measuring.
@@ -74,7 +75,9 @@ class Composition(LinearOperator):
         if isinstance(self.inner, Identity):
             return outer
         inner = self.inner._make_plan(image_shape, eps)
-        return None if outer is None or inner is None else outer.after(inner)
+        if outer is None or inner is None:
+            return None
+        return outer.after(inner) or SampledPlan.of(outer, inner, image_shape)
 
     def _has_plan(self) -> bool:
         return self.outer._has_plan() and self.inner._has_plan()

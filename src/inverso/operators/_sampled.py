@@ -1,0 +1,149 @@
+"""Sampled frequencies of a blur that is not circular: iterations that are preconditioned by the blur's inverse.
+
+`A = S B` with sampled frequencies S and a blur B that can be inverted. `A A^T = S K S^T` is a part of `K = B B^T`, and
+the same part of `K^-1` nearly inverts it: exactly where K is diagonal in the Fourier plane. It is so but for the
+borders, which are left to the iterations; their number grows with the condition of the blur and not with the image.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso._types import ImageShape
+from inverso.errors import ConvergenceWarning
+from inverso.operators import _implicit
+from inverso.operators._conjugate import conjugate_gradients
+from inverso.operators._cosine import MirrorPlan
+from inverso.operators._iterative import depth_of_caller
+from inverso.operators._plans import Plan, Ridge
+from inverso.operators.fourier import FourierPlan
+from inverso.operators.separable import SeparablePlan, ShrinkingPlan
+
+STEEPEST = 1e4
+"""The condition of a blur above which the iterations would take too many steps, and roundings too many digits."""
+MAX_STEPS = 1000
+DIGITS = 10.0
+
+
+@dataclass(frozen=True)
+class SampledPlan(Plan):
+    """`A = S B`, sampled frequencies of an invertible blur.
+
+    `condition` is an upper bound, the product of those of S and B.
+
+    Args:
+        outer: S.
+        inner: B.
+        image_shape: Of the image, and of what the blur makes of it.
+    """
+
+    outer: FourierPlan
+    inner: Plan
+    image_shape: ImageShape
+
+    @classmethod
+    def of(cls, outer: Plan, inner: Plan, image_shape: ImageShape) -> SampledPlan | None:
+        """Combine two plans, if they are of this kind."""
+        blurs = isinstance(inner, MirrorPlan | SeparablePlan) and not isinstance(inner, ShrinkingPlan)
+        return cls(outer, inner, image_shape) if blurs and isinstance(outer, FourierPlan) else None
+
+    @property
+    def exact(self) -> bool:
+        """Where the blur can be inverted, and is not too steep."""
+        pixels = torch.Size(self.image_shape).numel()
+        return self.inner.exact and self.inner.rank == pixels and self.inner.condition <= STEEPEST
+
+    @property
+    def rank(self) -> float:  # type: ignore[override]
+        """That of S."""
+        return self.outer.rank
+
+    @property
+    def condition(self) -> float:  # type: ignore[override]
+        """The product of those of S and B."""
+        return self.outer.condition * self.inner.condition
+
+    @property
+    def bounds_condition(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def takes_half(self) -> bool:
+        """No: there is no Fourier transform in it."""
+        return False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute `S B x`."""
+        return self.outer.forward(self.inner.forward(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Compute `B^T S^T y`."""
+        return self.inner.adjoint(self.outer.adjoint(y))
+
+    def restrict(self, y: Tensor) -> Tensor:
+        """Restrict as S does."""
+        return self.outer.restrict(y)
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Iterate in the measurements."""
+        if isinstance(ridge, Tensor) and ridge.ndim:
+            ridge = ridge[..., 0, 0, 0]
+        return _implicit.solve(SampledInverse(self), y, ridge)
+
+
+@dataclass(frozen=True)
+class SampledInverse(_implicit.ImplicitInverse):
+    """The pseudo-inverse of `A = S B`, `A^T (A A^T + ridge I)^-1`, preconditioned by `S^+T (K + ridge I)^-1 S^+`."""
+
+    plan: SampledPlan
+    x_dims: int = 3
+    y_dims: int = 3
+
+    def pinv(self, y: Tensor, ridge: Tensor) -> Tensor:
+        """Compute `A^T (A A^T + ridge I)^-1 y`."""
+        # What lies outside the range of S, and with it outside that of A, would never be reached.
+        inside = self.plan.outer.forward(self.plan.outer.pinv(y, 0.0))
+        return self.plan.adjoint(self._solve(inside, ridge))
+
+    def transposed(self, x: Tensor, ridge: Tensor) -> Tensor:
+        """Compute `(A A^T + ridge I)^-1 A x`."""
+        return self._solve(self.plan.forward(x), ridge)
+
+    def normal(self, x: Tensor, ridge: Tensor) -> Tensor:
+        """Compute `(A^T A + ridge I)^-1` of the part of x in the range of `A^T`, the only one that is asked for."""
+        return self.pinv(self.transposed(x, torch.zeros_like(ridge)), ridge)
+
+    def _solve(self, y: Tensor, ridge: Tensor) -> Tensor:
+        over = ridge.reshape(*ridge.shape, 1, 1, 1)
+        outer, inner = self.plan.outer, self.plan.inner
+        up = _transpose(lambda v: outer.pinv(v, 0.0), torch.zeros_like(y))
+        turn = _transpose(lambda v: inner.pinv(v, 0.0), torch.zeros_like(outer.adjoint(y)))
+
+        def precondition(r: Tensor) -> Tensor:
+            # (B B^T + ridge)^-1 = B^-T (B^T (B B^T + ridge)^-1)
+            return up(turn(inner.pinv(outer.pinv(r, 0.0), over)))
+
+        def gram(u: Tensor) -> Tensor:
+            return self.plan.forward(self.plan.adjoint(u)) + over * u
+
+        solution, left = conjugate_gradients(gram, y, precondition=precondition, max_steps=MAX_STEPS, digits=DIGITS)
+        if left > 0:
+            msg = f"the pseudo-inverse of sampled frequencies of a blur stopped at a relative residual of {left:.1e}"
+            warnings.warn(ConvergenceWarning(msg, left), stacklevel=depth_of_caller())
+        return solution
+
+
+def _transpose(linear: Callable[[Tensor], Tensor], origin: Tensor) -> Callable[[Tensor], Tensor]:
+    pull_back = torch.func.vjp(linear, origin)[1]
+
+    def transposed(v: Tensor) -> Tensor:
+        pulled: Tensor = pull_back(v)[0]
+        return pulled
+
+    return transposed
