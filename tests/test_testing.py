@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cases import Shade
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, _iterative
 from inverso.testing import OperatorErrors, check_operator, operator_errors
 
 SHAPE = (3, 8, 12)
