@@ -269,6 +269,12 @@ class TestMethods:
         assert slow.stages[0].evaluations == 5
         assert fast.stages[0].evaluations < 5
 
+    def test_a_function_is_told_every_step(self):
+        told = []
+        prior, A = LinearPrior(), RandomMask(0.5)
+        inverso.solve(A.measure(pictures(1)), A, prior, CSGM(steps=3), progress=lambda *step: told.append(step[:3]))
+        assert told == [("csgm", 1, 3), ("csgm", 2, 3), ("csgm", 3, 3)]
+
     def test_one_stage_and_a_list_of_stages(self):
         prior, A = LinearPrior(), RandomMask(0.5)
         y = A.measure(pictures(1))

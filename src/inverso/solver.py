@@ -20,7 +20,7 @@ from inverso.methods import Method, best_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
 from inverso.priors import AnyPrior, Denoiser, LatentPrior
-from inverso.problem import StageFailure
+from inverso.problem import Report, StageFailure
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State
 from inverso.stages.base import check_needs
@@ -39,7 +39,7 @@ def solve(
     schedule: str = "default",
     starts: int = 1,
     seed: Seed = 0,
-    progress: bool = True,
+    progress: bool | Report = True,
 ) -> Reconstruction:
     """Reconstruct the images behind measurements: `y = A x + e`, what was x?
 
@@ -63,7 +63,8 @@ def solve(
         starts: How often the method runs, each time from other latents; the answers are averaged, and their spread is
             `.uncertainty`. Five starts are about 1 dB better and five times as slow.
         seed: Of the starting latents.
-        progress: Show a progress bar on standard error.
+        progress: Show a progress bar on standard error; or a function that is told name, step, number of steps and loss
+            of a stage after each of its steps.
 
     Returns:
         The reconstruction: image, latent, what every stage did, and the data misfit.
@@ -121,10 +122,10 @@ def solve(
         return _run(problem, stages, called, progress=progress)
 
 
-def _run(problem: Problem, stages: Sequence[Stage], method: str, *, progress: bool) -> Reconstruction:
+def _run(problem: Problem, stages: Sequence[Stage], method: str, *, progress: bool | Report) -> Reconstruction:
     state = State()
-    with _Bars(shown=progress) as bars:
-        reported = replace(problem, report=bars.report)
+    with _Bars(shown=progress is True) as bars:
+        reported = replace(problem, report=progress if callable(progress) else bars.report)
         try:
             for stage in stages:
                 state = stage(reported, state)

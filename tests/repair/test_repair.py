@@ -70,6 +70,18 @@ def test_only_what_is_marked_changes(cat):
     assert "off by" in " ".join(answer.said), "tried on intact places"
 
 
+def test_progress_goes_on_within_a_window_and_ends_at_the_whole(cat):
+    mask = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
+    mask[..., 60:63, 10:100] = True
+    told = []
+    repair(Photo(cat), denoiser=smoothing(), mask=mask, progress=lambda done, total: told.append((done, total)))
+    shares = [done / total for done, total in told]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert any(done % 1 for done, _ in told)
+
+
 def test_windows_make_no_seams(cat):
     y = noisy(cat, 0.05)
     whole, parts = (repair(Photo(y), Repair(side=side), denoiser=smoothing()).photo.pixels for side in (448, 272))

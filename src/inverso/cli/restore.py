@@ -93,7 +93,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         return
     photo = Path(photos[0])
     target = output_of(photo, output or photo.with_name(f"{photo.stem}-restored{photo.suffix}"))
-    report = restore_file(
+    report = _restore_one(
         photo,
         target,
         settings,
@@ -112,46 +112,43 @@ def restore(  # noqa: PLR0913 - one argument per option
     typer.echo(f"wrote {target}")
 
 
-def restore_file(
+def _restore_one(
     source: Path,
     target: Path,
     settings: Repair,
     *,
     prior: str,
     mask: Path | None,
-    detector: Path | None = None,
+    detector: Path | None,
     large: bool,
     device: str | None,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Restore one file, and report what was done."""
-    from inverso.images import read_photo, write_photo  # noqa: PLC0415
-    from inverso.images.marks import read_mask  # noqa: PLC0415
-    from inverso.jobs.restore import load_denoiser  # noqa: PLC0415
-    from inverso.repair import repair  # noqa: PLC0415
+    """Restore one file, with a bar that shows how far it is."""
+    from inverso.jobs.restore import load_denoiser, restore_file  # noqa: PLC0415
     from inverso.restorers import load_detector  # noqa: PLC0415
 
-    photo = read_photo(source, large=large)
-    marked = None if mask is None else read_mask(mask, size=photo.size)
     place = pick_device(device)
     denoiser = load_denoiser(prior).to(place)
     finder = None if detector is None else load_detector(detector).to(place)
-    with tqdm(total=1, desc=source.name, unit="window", leave=False, disable=quiet) as bar:
+    with tqdm(
+        total=1.0, desc=source.name, bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}", leave=False,
+        disable=quiet,
+    ) as bar:  # fmt: skip
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+        def show(done: float, total: int) -> None:
+            bar.update(done / total - bar.n)
 
-        answer = repair(photo, settings, denoiser=denoiser, mask=marked, detector=finder, progress=show)
-    notes = write_photo(answer.photo, target)
-    return {
-        "input": str(source),
-        "path": str(target),
-        "said": [*photo.notes, *answer.said, *notes],
-        "noise": answer.noise,
-        "filled": answer.filled,
-        "change": answer.change,
-    }
+        return restore_file(
+            source,
+            target,
+            settings,
+            denoiser=denoiser,
+            mask=mask,
+            detector=finder,
+            large=large,
+            progress=show,
+        )
 
 
 def _noise_level(text: str) -> float | Literal["auto"]:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from inverso import priors
 from inverso._networks.fingerprint import fingerprint
+from inverso.images.marks import read_mask
 from inverso.images.photo import Photo, read_photo, write_photo
 from inverso.jobs.photo_job import Answer, Described, Input
 from inverso.priors import Denoiser
-from inverso.repair import Repair, repair
+from inverso.repair import Progress, Repair, repair
 from inverso.restorers import DamageDetector, load_detector
 
 
@@ -86,6 +88,50 @@ class Restoring:
         answer = repair(photo, self.job.repair, denoiser=self.denoiser, detector=self.detector)
         told = {"said": [*photo.notes, *answer.said], "noise": answer.noise, "filled": answer.filled}
         return Answer(partial(_write, answer.photo), details={**told, "change": answer.change})
+
+
+def restore_file(
+    source: Path,
+    target: Path,
+    settings: Repair,
+    *,
+    denoiser: Denoiser,
+    mask: Path | None = None,
+    detector: DamageDetector | None = None,
+    large: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Repair one photo from file to file, and report what was done.
+
+    Args:
+        source: Photo of any kind.
+        target: Where to write the answer, in the format that its suffix says.
+        settings: What is to be done.
+        denoiser: What photos look like.
+        mask: Picture as large as the photo, white where it is damaged.
+        detector: What finds the damage of old photos.
+        large: Whether more than 100 megapixels are meant.
+        progress: As `inverso.repair.repair` takes it.
+
+    Returns:
+        Where the photo came from and went, what was said, a line each, and the numbers of `Repaired`.
+
+    Raises:
+        FileNotFoundError: There is no such file, or no folder to write to.
+        ValueError: A file holds no picture, a larger one than is meant, or a mask of another size.
+    """
+    photo = read_photo(source, large=large)
+    marked = None if mask is None else read_mask(mask, size=photo.size)
+    answer = repair(photo, settings, denoiser=denoiser, mask=marked, detector=detector, progress=progress)
+    notes = write_photo(answer.photo, target)
+    return {
+        "input": str(source),
+        "path": str(target),
+        "said": [*photo.notes, *answer.said, *notes],
+        "noise": answer.noise,
+        "filled": answer.filled,
+        "change": answer.change,
+    }
 
 
 def load_denoiser(name: str) -> Denoiser:

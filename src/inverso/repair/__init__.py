@@ -3,12 +3,13 @@
 from inverso.repair.defects import Defects, detect_defects, find_defects
 from inverso.repair.fading import Fading, find_fading
 from inverso.repair.noise import NoiseEstimate, estimate_noise
-from inverso.repair.repair import Repair, Repaired, repair
+from inverso.repair.repair import Progress, Repair, Repaired, repair
 
 __all__ = [
     "Defects",
     "Fading",
     "NoiseEstimate",
+    "Progress",
     "Repair",
     "Repaired",
     "detect_defects",

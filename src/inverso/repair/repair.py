@@ -15,6 +15,7 @@ from inverso.images.tiling import Tile, tiles
 from inverso.methods import stages_of
 from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
+from inverso.problem import Report, silent
 from inverso.repair._filling import fill_in
 from inverso.repair.defects import detect_defects, find_defects
 from inverso.repair.fading import find_fading
@@ -35,7 +36,7 @@ SIDE, MARGIN, GRID = 448, 64, 16
 NEAR_SIDE, NEAR_MARGIN = 192, 32
 _GRAY_LEVELS = 255
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def repair(
         denoiser: What photos look like, such as `inverso.priors.load("photos")`.
         mask: `(1, 1, H, W)`, True where the photo is damaged, as a painter marks it.
         detector: What finds the damage of old photos, in the place of its shape alone.
-        progress: Called with the number of windows done and their total.
+        progress: Called with the number of windows done, a window in work counted by its share, and their total.
 
     Raises:
         ValueError: The mask has another size than the photo, or marks all of it.
@@ -222,18 +223,20 @@ class _Plan:
         height, width = pixels.shape[-2:]
         answer = pixels.clone() if scale == 1 else pixels.new_empty(1, pixels.shape[1], scale * height, scale * width)
         windows = self._windows(height, width, damaged)
+        # The trial on intact places is one window more.
+        total = len(windows) + (damaged is not None)
         for done, tile in enumerate(windows):
-            if progress is not None:
-                progress(done, len(windows))
             marked = None if damaged is None else tile.look(damaged)
-            piece = self.solve(tile.look(pixels), marked)
+            piece = self.solve(tile.look(pixels), marked, _within(progress, done, total))
             top, left = tile.window[:2]
             rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
             columns = slice(scale * (tile.left - left), scale * (tile.right - left))
             answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
                 ..., rows, columns
             ]
-        self._say(said, pixels, damaged, windows)
+        self._say(said, pixels, damaged, windows, _within(progress, len(windows), total))
+        if progress is not None:
+            progress(total, total)
         return answer.clamp(0, 1)
 
     def _windows(self, height: int, width: int, damaged: Tensor | None) -> list[Tile]:
@@ -248,8 +251,8 @@ class _Plan:
             return every
         return [tile for tile in every if bool(damaged[..., tile.top : tile.bottom, tile.left : tile.right].any())]
 
-    def solve(self, y: Tensor, damaged: Tensor | None) -> Tensor:
-        """Work on one window."""
+    def solve(self, y: Tensor, damaged: Tensor | None, report: Report) -> Tensor:
+        """Work on one window; `report` as `inverso.solve` takes it as `progress`."""
         marked = damaged is not None and bool(damaged.any())
         if not marked and not self.sharpens:
             with torch.no_grad():
@@ -266,7 +269,7 @@ class _Plan:
             operator = self.operator(Identity())
         begin = Resume(State(image=self.start(y, damaged if marked else None, noise)))
         stages = (begin, *stages_of(self.settings.method))
-        image = solve(y, operator, self.denoiser, stages, noise=noise, progress=False).image
+        image = solve(y, operator, self.denoiser, stages, noise=noise, progress=report).image
         if self.sharpens or self.removed or damaged is None:
             return image
         return torch.where(damaged, image, y)
@@ -290,11 +293,13 @@ class _Plan:
             return outermost
         return A if isinstance(outermost, Identity) else outermost @ A
 
-    def _say(self, said: list[str], pixels: Tensor, damaged: Tensor | None, windows: list[Tile]) -> None:
+    def _say(
+        self, said: list[str], pixels: Tensor, damaged: Tensor | None, windows: list[Tile], report: Report
+    ) -> None:
         if damaged is not None:
             share = 100 * float(damaged.float().mean())
             line = f"{share:.2f} % of the photo was filled in; all else kept its values"
-            tried = self._try(pixels, damaged, windows)
+            tried = self._try(pixels, damaged, windows, report)
             said.append(
                 line
                 if tried is None
@@ -307,7 +312,7 @@ class _Plan:
         if self.removed:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
 
-    def _try(self, pixels: Tensor, damaged: Tensor, windows: list[Tile]) -> float | None:
+    def _try(self, pixels: Tensor, damaged: Tensor, windows: list[Tile], report: Report) -> float | None:
         """Fill an intact place of the same shape, and tell how far that is off: the damage moved within one window."""
         if self.sharpens or self.removed or not windows:
             return None
@@ -317,8 +322,20 @@ class _Plan:
         trial = moved & ~marked
         if not bool(trial.any()) or bool((moved | marked).all()):
             return None
-        guess = self.solve(y, moved | marked)
+        guess = self.solve(y, moved | marked, report)
         return float((guess - y)[trial.expand_as(y)].square().mean().sqrt())
+
+
+def _within(progress: Progress | None, done: int, total: int) -> Report:
+    """Make windows done, and steps done of the one in work, into one number."""
+    if progress is None:
+        return silent
+    progress(done, total)
+
+    def report(_name: str, step: int, steps: int, _loss: float) -> None:
+        progress(done + step / steps, total)
+
+    return report
 
 
 def _deepest(damaged: Tensor) -> float:
