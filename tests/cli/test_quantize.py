@@ -137,10 +137,12 @@ def test_one_photo_cannot_be_tuned_and_measured_on(inverso, restorer: Path, pict
 
 
 def test_unknown_restorers_are_named(inverso, photos: Path) -> None:
-    for command in (("quantize", "nobody", "--data", photos, "-o", "small"), ("export", "nobody", "-o", "x.onnx")):
+    quantize = ("quantize", "nobody", "--data", photos, "-o", "small")
+    for command, what in ((quantize, "there is no restorer and no file"), (("export", "nobody", "-o", "x.onnx"), "no")):
         result = inverso(*command)
         assert result.exit_code == 2
-        assert "there is no restorer and no file called 'nobody'" in result.stderr
+        assert f"{what}" in result.stderr
+        assert "called 'nobody'" in result.stderr
 
 
 class TestExport:
@@ -182,6 +184,37 @@ class TestExport:
         assert result.exit_code == 0, result.output
         assert Path("int8.onnx").read_text() == "MobileRestorer of size 16 in 8 bits"
         assert (seen["images"].shape == (3, 3, 16, 16)) if measured else (seen["images"] is None)
+
+    def test_denoisers_and_generators_by_name(self, inverso, monkeypatch) -> None:
+        asked = []
+        monkeypatch.setattr(
+            "inverso.compression.onnx.to_onnx",
+            lambda model, path, **_: path.write_text(asked.append(type(model).__name__) or "x"),
+        )
+        for words in (("photos",), ("faces-64", "--kind", "prior"), ("faces-64",), ("faces-64-style",)):
+            assert inverso("export", *words, "-o", "x.onnx").exit_code == 0
+        assert asked == ["PhotoDenoiser", "DCGAN", "UNetRestorer", "StyleGAN2"]
+
+    def test_a_file_of_any_kind(self, inverso, monkeypatch) -> None:
+        from inverso.priors import VAE, save_prior
+
+        asked = []
+        monkeypatch.setattr(
+            "inverso.compression.onnx.to_onnx",
+            lambda model, path, **_: path.write_text(asked.append(type(model).__name__) or "x"),
+        )
+        save_prior(VAE(3, hidden=4), "vae.safetensors")
+        assert inverso("export", "vae.safetensors", "-o", "x.onnx").exit_code == 0
+        assert asked == ["VAE"]
+        Path("text.safetensors").write_text("no network")
+        result = inverso("export", "text.safetensors", "-o", "x.onnx")
+        assert (result.exit_code, "holds no restorer" in result.stderr) == (2, True)
+
+    def test_what_does_not_fit_the_kind_is_refused(self, inverso, photos: Path) -> None:
+        result = inverso("export", "photos", "-o", "x.onnx", "--kind", "picture")
+        assert (result.exit_code, "restorer, prior, got 'picture'" in result.stderr) == (2, True)
+        result = inverso("export", "photos", "-o", "x.onnx", "--int8", "--data", photos)
+        assert (result.exit_code, "photos is a PhotoDenoiser" in result.stderr) == (2, True)
 
     def test_photos_without_int8_are_refused(self, inverso, restorer: Path, photos: Path) -> None:
         result = inverso("export", restorer, "-o", "tiny.onnx", "--data", photos)

@@ -158,7 +158,7 @@ class Counting(nn.Module):
 
 
 def test_a_network_for_one_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"the network fails on images of shape \(3, 3, 32, 16\)"):
+    with pytest.raises(ValueError, match=r"the network fails on inputs of shape \(3, 3, 32, 16\)"):
         to_onnx(OneSizeOnly(), tmp_path / "one.onnx", size=16)
     assert list(tmp_path.iterdir()) == []
 
@@ -186,7 +186,7 @@ def test_a_file_that_computes_something_else_is_not_written(
         ({"model": nn.Flatten()}, ValueError, r"the network must return images \(n, C, H, W\), got shape \(3, 1536\)"),
         ({"size": 1}, ValueError, "size must be an integer of at least 2, got 1"),
         ({"channels": 0}, ValueError, "channels must be an integer of at least 1, got 0"),
-        ({"channels": 2}, ValueError, r"the network fails on images of shape \(3, 2, 32, 16\): .*; give the size"),
+        ({"channels": 2}, ValueError, r"the network fails on inputs of shape \(3, 2, 32, 16\): .*; give the size"),
     ],
 )
 def test_bad_requests_are_refused(
@@ -202,11 +202,11 @@ def test_files_that_hold_no_network_are_refused(exported: Path, tmp_path: Path) 
     broken.write_bytes(b"<html>not found</html>")
     with pytest.raises(ValueError, match=r"broken\.onnx is no ONNX network"):
         quantize_onnx(broken, tmp_path / "out.onnx")
-    with pytest.raises(ValueError, match=r"broken\.onnx cannot be run by ONNX Runtime on images of shape"):
+    with pytest.raises(ValueError, match=r"broken\.onnx cannot be run by ONNX Runtime on inputs of shape"):
         run_onnx(broken, images(1, 3, 16, 16))
     with pytest.raises(FileNotFoundError, match="there is no file"):
         quantize_onnx(tmp_path / "none.onnx", tmp_path / "out.onnx")
-    with pytest.raises(ValueError, match=r"cannot be run by ONNX Runtime on images of shape \(1, 5, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"cannot be run by ONNX Runtime on inputs of shape \(1, 5, 16, 16\)"):
         quantize_onnx(exported, tmp_path / "out.onnx", images=images(1, 5, 16, 16))
     assert list(tmp_path.iterdir()) == [broken]
 

@@ -1,4 +1,4 @@
-"""`inverso export`: a restorer as ONNX, for machines without PyTorch."""
+"""`inverso export`: a network as ONNX, for machines without PyTorch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "inverso export faces-64 -o faces.onnx",
     "inverso export faces-64 -o faces-int8.onnx --int8 --data photos/",
+    "inverso export photos -o photos.onnx",
+    "inverso export faces-64 --kind prior -o generator.onnx",
 )
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Name or file of a restorer.", metavar="MODEL")],
+    model: Annotated[str, typer.Argument(help="Name or file of a restorer, denoiser or generator.", metavar="MODEL")],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", metavar="FILE")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="restorer or prior, for a name that both have: a restorer by default."),
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Compute in 8-bit integers.")] = False,
     data: Annotated[
         Path | None,
@@ -32,22 +38,26 @@ def export(
     size: Annotated[int, typer.Option("--size", help="Side of these photos in pixels.", metavar="PIXELS")] = 64,
     seed: RandomSeed = 0,
 ) -> None:
-    """Write a restorer as an ONNX file that takes any batch and size of image."""
+    """Write a network as an ONNX file that takes any batch, and any size of image where the network does."""
+    from inverso.cli.networks import load_network  # noqa: PLC0415
     from inverso.compression.onnx import quantize_onnx, to_onnx  # noqa: PLC0415
-    from inverso.restorers import load  # noqa: PLC0415
+    from inverso.priors import Denoiser, LatentPrior  # noqa: PLC0415
 
     if data is not None and not int8:
         msg = "--data shows --int8 the range of values, and is of no use without it: add --int8"
         raise ValueError(msg)
-    restorer = load(model)
+    network = load_network(model, kind)
+    if data is not None and isinstance(network, Denoiser | LatentPrior):
+        msg = f"--data shows --int8 the images that a restorer takes, and {model} is a {type(network).__name__}"
+        raise ValueError(msg)
     images = None if data is None else _degraded(data, n=n, size=size, seed=seed)
     if int8:
         with TemporaryDirectory() as folder:
-            whole = Path(folder, "restorer.onnx")
-            to_onnx(restorer, whole, size=size)
+            whole = Path(folder, "network.onnx")
+            to_onnx(network, whole, size=size)
             quantize_onnx(whole, output, images=images)
     else:
-        to_onnx(restorer, output, size=size)
+        to_onnx(network, output, size=size)
     typer.echo(f"wrote {output} ({output.stat().st_size / 1e6:.2f} MB)")
 
 

@@ -1,4 +1,4 @@
-"""Restorers as ONNX files, which run without PyTorch: on phones, in browsers, in other languages.
+"""Networks as ONNX files, which run without PyTorch: on phones, in browsers, in other languages.
 
 Needs the packages of `pip install 'inverso-imaging[export]'`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,28 +17,35 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso._checks import as_generator, check_count, check_image
+from inverso._checks import check_count, check_image
 from inverso._extras import need
 from inverso._files import replacing
+from inverso.compression._onnx_ends import RESTORER_INPUT, Ends, ends_of
 from inverso.errors import InversoError
 
-INPUT, OUTPUT = "degraded", "restored"
-_DIMENSIONS = {0: "batch", 2: "height", 3: "width"}
 _TOLERANCE = 1e-4
 _QUANTIZED_LAYERS = ["Conv", "ConvTranspose", "Gemm"]
 
 
 def to_onnx(model: nn.Module, path: str | Path, *, size: int = 64, channels: int = 3) -> None:
-    """Write a network from images to images as an ONNX file for any batch and size.
+    """Write a restorer, a denoiser or a generator as an ONNX file.
 
-    Before the file takes its place, ONNX Runtime runs it on another batch and another size than it was traced on, and
-    its answer is compared with that of the network in exact arithmetic (float64).
+    | network | inputs | output |
+    |---|---|---|
+    | restorer, or any from images to images | `degraded` `(n, C, H, W)` | `restored` |
+    | denoiser | `noisy` `(n, C, H, W)`, `sigma` `(n,)` | `denoised` |
+    | generator | `latent` `(n, ...)` | `image` |
+
+    The batch is free, and so are height and width but for networks that know one size. Before the file takes its place,
+    ONNX Runtime runs it on another batch and another size than it was traced on, and its answer is compared with that
+    of the network in exact arithmetic (float64).
 
     Args:
-        model: The network, mapping `(n, channels, H, W)` to images; exported in evaluation mode and float32.
+        model: The network; exported in evaluation mode and float32.
         path: The file, replaced where it exists.
-        size: Side of the image it is traced on; one that the network takes.
-        channels: Channels of the images it takes.
+        size: Side of the image it is traced on, one that the network takes. Generators, and denoisers of one size, have
+            their own.
+        channels: Channels of the images it takes, where the network does not tell.
 
     Raises:
         TypeError: `model` is no network, or a number is no integer.
@@ -58,28 +66,28 @@ def to_onnx(model: nn.Module, path: str | Path, *, size: int = 64, channels: int
     for package in ("onnx", "onnxscript", "onnxruntime"):
         _package(package)
     model = copy.deepcopy(model).cpu().float().eval()
-    example, other = _images(2, channels, size, size), _images(3, channels, 2 * size, size)
-    expected, tolerance = _reference(model, other)
-    _run_model(model, example)
+    ends = ends_of(model, size=size, channels=channels)
+    expected, tolerance = _reference(model, ends.other)
+    _run_model(model, ends.example)
     with replacing(Path(path)) as temporary:
         try:
-            with _calm_logging():
+            with _calm():
                 program = torch.onnx.export(
                     model,
-                    (example,),
+                    ends.example,
                     dynamo=True,
-                    dynamic_shapes=(_DIMENSIONS,),
-                    input_names=[INPUT],
-                    output_names=[OUTPUT],
+                    dynamic_shapes=ends.sizes,
+                    input_names=list(ends.inputs),
+                    output_names=[ends.output],
                     verbose=False,
                 )
         except Exception as error:
-            # torch.export fails in any way; its first line says why, the rest is a stack of its own.
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            # torch.export fails in any way; the first line of what came first says why, the rest are stacks.
+            reason = _first_line(error)
             msg = f"this {type(model).__name__} cannot be exported to ONNX: {reason}"
             raise InversoError(msg) from error
-        _write(program.model_proto, temporary)  # type: ignore[union-attr]
-        difference = float((run_onnx(temporary, other) - expected).abs().max())
+        _write(program.model_proto, temporary, ends)  # type: ignore[union-attr]
+        difference = float((run_onnx(temporary, *ends.other) - expected).abs().max())
         if not difference <= tolerance:
             msg = (
                 f"the exported {type(model).__name__} differs from the network by {difference:.2g}; it was not written"
@@ -124,7 +132,7 @@ def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = 
         check_image(images, name="images")
         run_onnx(path, images[:1])
     prepare = _package("onnxruntime.quantization.shape_inference").quant_pre_process
-    with replacing(Path(out)) as temporary, TemporaryDirectory() as folder, _calm_logging():
+    with replacing(Path(out)) as temporary, TemporaryDirectory() as folder, _calm():
         prepared = Path(folder, "prepared.onnx")
         prepare(path, prepared, skip_symbolic_shape=True)
         if images is None:
@@ -140,18 +148,19 @@ def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = 
         )
 
 
-def run_onnx(path: str | Path, images: Tensor) -> Tensor:
+def run_onnx(path: str | Path, *inputs: Tensor) -> Tensor:
     """Run an exported network on the CPU by ONNX Runtime.
 
     Args:
         path: What `to_onnx` or `quantize_onnx` wrote.
-        images: Degraded images `(n, C, H, W)`.
+        *inputs: What the network takes, in the order of the table there: degraded images, noisy images and their noise,
+            or latents.
 
     Returns:
-        Restored images of the same shape, float32.
+        Its answer, float32.
 
     Raises:
-        ValueError: The file is no such network, or does not take such images.
+        ValueError: The file is no such network, or does not take such inputs.
         InversoError: A package is missing.
     """
     runtime = _package("onnxruntime")
@@ -159,10 +168,12 @@ def run_onnx(path: str | Path, images: Tensor) -> Tensor:
         settings = runtime.SessionOptions()
         settings.log_severity_level = 3
         session = runtime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        answer = session.run(None, {session.get_inputs()[0].name: images.detach().cpu().float().numpy()})
+        names = [end.name for end in session.get_inputs()]
+        arrays = [values.detach().cpu().float().numpy() for values in inputs]
+        answer = session.run(None, dict(zip(names, arrays, strict=True)))
     except Exception as error:
         # ONNX Runtime has a class per error code, which share no base but Exception.
-        msg = f"{path} cannot be run by ONNX Runtime on images of shape {tuple(images.shape)}: {error}"
+        msg = f"{path} cannot be run by ONNX Runtime on {_shapes(inputs)}: {error}"
         raise ValueError(msg) from error
     return torch.from_numpy(answer[0])
 
@@ -171,16 +182,24 @@ def _package(name: str) -> Any:  # noqa: ANN401 - a module
     return need(name, what="export")
 
 
-def _images(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=as_generator(0))
+def _first_line(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
-def _run_model(model: nn.Module, images: Tensor) -> Tensor:
+def _shapes(inputs: tuple[Tensor, ...]) -> str:
+    shapes = " and ".join(str(tuple(values.shape)) for values in inputs)
+    return f"inputs of shape {shapes}"
+
+
+def _run_model(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     try:
         with torch.no_grad():
-            answer: Any = model(images)
+            answer: Any = model(*inputs)
     except Exception as error:
-        msg = f"the network fails on images of shape {tuple(images.shape)}: {error}; give the size it takes"
+        msg = f"the network fails on {_shapes(inputs)}: {error}; give the size it takes"
         raise ValueError(msg) from error
     if not isinstance(answer, Tensor) or answer.ndim != 4:
         kind = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
@@ -189,18 +208,18 @@ def _run_model(model: nn.Module, images: Tensor) -> Tensor:
     return answer
 
 
-def _reference(model: nn.Module, images: Tensor) -> tuple[Tensor, float]:
+def _reference(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, float]:
     """Give the exact answer of a network, and how far from it an exported one may be."""
-    answer = _run_model(model, images)
+    answer = _run_model(model, inputs)
     try:
-        exact = _run_model(copy.deepcopy(model).double(), images.double())
+        exact = _run_model(copy.deepcopy(model).double(), tuple(values.double() for values in inputs))
     except ValueError:
         # A network with constants of its own may be at home in float32 alone.
         return answer, _TOLERANCE
     return exact, max(_TOLERANCE, 4 * float((answer - exact).abs().max()))
 
 
-def _write(network: Any, path: Path) -> None:  # noqa: ANN401 - onnx.ModelProto
+def _write(network: Any, path: Path, ends: Ends) -> None:  # noqa: ANN401 - onnx.ModelProto
     """Write the file without the traces of where it was made: source lines and paths of this machine."""
     graph = network.graph
     for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, network):
@@ -208,7 +227,7 @@ def _write(network: Any, path: Path) -> None:  # noqa: ANN401 - onnx.ModelProto
         part.ClearField("doc_string")
     # Intermediate sizes are long formulas that readers choke on and work out themselves.
     del graph.value_info[:]
-    for dimension, name in _DIMENSIONS.items():
+    for dimension, name in ends.output_sizes.items():
         graph.output[0].type.tensor_type.shape.dim[dimension].dim_param = name
     path.write_bytes(network.SerializeToString())
 
@@ -222,17 +241,20 @@ def _reader(quantization: Any, images: Tensor) -> Any:  # noqa: ANN401 - a Calib
 
         def get_next(self) -> dict[str, Any] | None:
             image = next(self.left, None)
-            return None if image is None else {INPUT: image.numpy()}
+            return None if image is None else {RESTORER_INPUT: image.numpy()}
 
     return Reader()
 
 
 @contextmanager
-def _calm_logging() -> Iterator[None]:
+def _calm() -> Iterator[None]:
     """Keep advice meant for the developers of exporters off the screen, and the root logger as it was."""
     handler, root = logging.NullHandler(), logging.getLogger()
     root.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Where two inputs share a free size, the exporter warns that it is one.
+            warnings.filterwarnings("ignore", message=".*axis name.*", category=UserWarning)
+            yield
     finally:
         root.removeHandler(handler)

@@ -83,7 +83,8 @@ class PaddedDenoiser(Denoiser):
         level = self.check_noisy(x, sigma)
         height, width = x.shape[-2:]
         missing = (0, -width % self.multiple, 0, -height % self.multiple)
-        enlarged = nn.functional.pad(x, missing, mode="replicate") if any(missing) else x
+        # No branch on the size, so that an exported network takes every size.
+        enlarged = nn.functional.pad(x, missing, mode="replicate") if self.multiple > 1 else x
         precision = self._precision(x)
         denoised = self.denoise(enlarged.to(precision), level.to(precision))
         if denoised.shape != enlarged.shape:

@@ -88,7 +88,7 @@ class LatentPrior(nn.Module):
             kind = z.dtype if isinstance(z, Tensor) else type(z).__name__
             msg = f"the latent must be a floating-point tensor, got {kind}"
             raise TypeError(msg)
-        if z.ndim != 1 + len(self.latent_shape) or tuple(z.shape[1:]) != self.latent_shape or len(z) < 1:
+        if z.ndim != 1 + len(self.latent_shape) or tuple(z.shape[1:]) != self.latent_shape or z.shape[0] < 1:
             expected = ", ".join(["n", *map(str, self.latent_shape)])
             msg = f"latent of shape {tuple(z.shape)} given, expected ({expected}) with n >= 1"
             raise ValueError(msg)
@@ -251,20 +251,22 @@ class Denoiser(nn.Module):
             msg = f"a denoiser takes floating-point images, got {kind}"
             raise TypeError(msg)
         expected = (self.channels, None, None) if self.image_shape is None else self.image_shape
-        fits = x.ndim == 4 and all(own in {None, size} for own, size in zip(expected, x.shape[1:], strict=True))
+        fits = x.ndim == 4 and all(own is None or own == size for own, size in zip(expected, x.shape[1:], strict=True))
         if not fits or x.numel() == 0:
             sizes = ", ".join("HW"[k - 1] if size is None else str(size) for k, size in enumerate(expected))
             msg = f"{type(self).__name__} takes images (n, {sizes}), got shape {tuple(x.shape)}"
             raise ValueError(msg)
+        # Not len(x), which a trace for batches of any size would take for a constant.
+        n = x.shape[0]
         if not isinstance(sigma, Tensor):
-            return x.new_full((len(x), 1, 1, 1), check_non_negative(sigma, name="sigma"))
-        if tuple(sigma.shape) not in {(), (len(x),)} or not sigma.is_floating_point():
-            msg = f"sigma must be a number or one per image ({len(x)},), got {sigma.dtype} of {tuple(sigma.shape)}"
+            return x.new_full((n, 1, 1, 1), check_non_negative(sigma, name="sigma"))
+        if not sigma.is_floating_point() or not (sigma.ndim == 0 or (sigma.ndim == 1 and sigma.shape[0] == n)):
+            msg = f"sigma must be a number or one per image ({n},), got {sigma.dtype} of {tuple(sigma.shape)}"
             raise ValueError(msg)
         if _can_be_asked(sigma) and not bool((sigma.isfinite() & (sigma >= 0)).all()):
             msg = f"sigma must be at least 0 and finite, got {sigma.tolist()}"
             raise ValueError(msg)
-        return sigma.to(x).expand(len(x)).reshape(-1, 1, 1, 1)
+        return sigma.to(x).expand(n).reshape(-1, 1, 1, 1)
 
     def extra_repr(self) -> str:
         """Describe it in the module's printout."""
@@ -294,5 +296,5 @@ def as_image_shape(shape: Sequence[int]) -> ImageShape:
 
 
 def _can_be_asked(values: Tensor) -> bool:
-    """Tell whether values may be looked at; inside `torch.func.vmap` they may not."""
-    return not torch._C._functorch.is_batchedtensor(values)
+    """Tell whether values may be looked at; inside `torch.func.vmap`, and while a network is traced, they may not."""
+    return not (torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(values))

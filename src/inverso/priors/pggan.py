@@ -241,7 +241,7 @@ class _EqualizedNetwork(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map latents to images in [-1, 1]."""
         x = leaky_relu(self.formatLayer(pixel_norm(z)), _SLOPE)
-        x = pixel_norm(x.reshape(len(x), -1, 4, 4))
+        x = pixel_norm(x.unflatten(1, (-1, 4, 4)))
         x = _activate(self.groupScale0[0](x))
         previous = x
         for layers in self.scaleLayers:

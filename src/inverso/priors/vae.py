@@ -93,8 +93,8 @@ class VAE(LatentPrior):
     def forward(self, z: Tensor) -> Tensor:
         """Map latents `(n, latent_dim)` to images `(n, C, H, W)` in [0, 1]."""
         self.check_latent(z)
-        image: Tensor = self.fc4(self.fc3(z).relu()).sigmoid()
-        return image.reshape(len(z), *self.image_shape)
+        image: Tensor = self.fc4(self.fc3(z).relu()).sigmoid().unflatten(1, self.image_shape)
+        return image
 
 
 class _Linear(nn.Module):

@@ -82,7 +82,7 @@ class WrappedPrior(LatentPrior):
         """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1]."""
         self.check_latent(z)
         image: Tensor = self.module(z)
-        expected = (len(z), *self.image_shape)
+        expected = (z.shape[0], *self.image_shape)
         if not isinstance(image, Tensor) or tuple(image.shape) != expected:
             msg = f"the module returned {_describe(image)}, expected a tensor of shape {expected}"
             raise ValueError(msg)

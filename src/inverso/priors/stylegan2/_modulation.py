@@ -18,6 +18,8 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool
     Scaling the filters makes a copy of them for each image. A style that is the same for all filters, `s[o, i] = s[i]`,
     can be multiplied to the features instead, and `d` to the result, which makes copies of both. Whichever takes less
     memory is done: the features where they are small and channels many, the filters where it is the other way round.
+    While a network is traced for export or compilation, it is the features: copies of filters are groups of one
+    convolution, and a trace for batches of any size cannot count them.
 
     Args:
         x: Features `(n, I, H, W)`.
@@ -35,7 +37,8 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool
     scale = style if per_filter else style[:, None]
     length = _inverse_lengths(weight, scale) if demodulate else scale.new_ones(())
     cost_of_features = pixels * (inputs + outputs * (4 if enlarge else 1))
-    if per_filter or outputs * inputs * kernel[0] * kernel[1] < cost_of_features:
+    fewer_filters = outputs * inputs * kernel[0] * kernel[1] < cost_of_features
+    if per_filter or (fewer_filters and not torch.compiler.is_compiling()):
         result = _convolve_each(x, weight * (scale * length)[..., None, None], enlarge=enlarge)
     else:
         result = _convolve(x * style[:, :, None, None], weight.transpose(0, 1) if enlarge else weight, enlarge=enlarge)

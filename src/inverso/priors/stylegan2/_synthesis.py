@@ -184,7 +184,7 @@ class Block(nn.Module):
             Features `(n, outputs, side, side)` and image `(n, channels, side, side)`.
         """
         *first, second, last = rows
-        x = self.const.expand(len(last), *self.const.shape) if x is None else self.conv0(x, first[0], noise)
+        x = self.const.expand(last.shape[0], *self.const.shape) if x is None else self.conv0(x, first[0], noise)
         x = self.conv1(x, second, noise)
         colors: Tensor = self.torgb(x, last)
         return x, colors if image is None else enlarge_image(image) + colors

@@ -301,7 +301,7 @@ class StyleGAN2(StylePrior):
             msg = f"styles must be a floating-point tensor, got {kind}"
             raise TypeError(msg)
         rows, filters = (self.num_ws, self.w_dim), (self.num_ws, self.filters, self.w_dim)
-        if tuple(styles.shape[1:]) not in (rows, filters) or len(styles) < 1:
+        if tuple(styles.shape[1:]) not in (rows, filters) or styles.shape[0] < 1:
             msg = (
                 f"styles of shape {tuple(styles.shape)} given, expected (n, {', '.join(map(str, rows))}) or "
                 f"(n, {', '.join(map(str, filters))}) with n >= 1"

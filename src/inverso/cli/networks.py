@@ -1,0 +1,50 @@
+"""Networks that a command takes by name or file, whatever their kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KINDS = ("restorer", "prior")
+
+
+def load_network(name: str, kind: str | None) -> nn.Module:
+    """Load a restorer, a denoiser or a generator.
+
+    Args:
+        name: Of one that `inverso models` lists, or a file. A restorer wins over a prior of the same name.
+        kind: "restorer" or "prior", for a name that both have.
+
+    Raises:
+        ValueError: The kind is unknown, nothing has that name, or the file holds neither.
+    """
+    from inverso._networks.zoo import known_names  # noqa: PLC0415
+    from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
+    from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
+
+    if kind is not None and kind not in KINDS:
+        msg = f"--kind must be one of {', '.join(KINDS)}, got {kind!r}"
+        raise ValueError(msg)
+    if kind == "restorer":
+        return RESTORERS.load(name)
+    if kind == "prior":
+        return PRIORS.load(name)
+    cards = (*RESTORERS.cards, *PRIORS.cards)
+    if name not in {card.name for card in cards} and not Path(name).expanduser().exists():
+        msg = f"no network and no file is called {name!r}; {known_names(name, cards, kind='network')}"
+        raise ValueError(msg)
+    if name in {card.name for card in RESTORERS.cards}:
+        return RESTORERS.load(name)
+    if name in {card.name for card in PRIORS.cards}:
+        return PRIORS.load(name)
+    try:
+        return RESTORERS.load(name)
+    except ValueError as no_restorer:
+        try:
+            return PRIORS.load(name)
+        except ValueError as no_prior:
+            msg = f"{name} holds no restorer ({no_restorer}) and no prior ({no_prior})"
+            raise ValueError(msg) from no_prior
