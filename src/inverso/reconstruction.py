@@ -20,8 +20,8 @@ from inverso.stages import Problem, StageRecord, State
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PICTURE_CHANNELS = (1, 3)
-UNCERTAINTY_GAIN = 4
+_PICTURE_CHANNELS = (1, 3)
+_UNCERTAINTY_GAIN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,7 +104,7 @@ class Reconstruction:
             A matplotlib figure; `figure.savefig("stages.png")` writes it.
         """
         columns: dict[str, Tensor] = {}
-        if not self.y.is_complex() and self.y.ndim == self.image.ndim and self.y.shape[1] in PICTURE_CHANNELS:
+        if not self.y.is_complex() and self.y.ndim == self.image.ndim and self.y.shape[1] in _PICTURE_CHANNELS:
             columns["measured"] = self.y
         elif self.A is not None:
             columns["zero-filled"] = self.A.adjoint(self.y, image_shape=_image_shape(self.image))
@@ -112,7 +112,7 @@ class Reconstruction:
             title = record.name
             columns[title if title not in columns else f"{title} ({k + 1})"] = record.image
         if self.uncertainty is not None:
-            columns[f"uncertainty x {UNCERTAINTY_GAIN}"] = UNCERTAINTY_GAIN * self.uncertainty
+            columns[f"uncertainty x {_UNCERTAINTY_GAIN}"] = _UNCERTAINTY_GAIN * self.uncertainty
         return grid(columns)
 
     def __repr__(self) -> str:

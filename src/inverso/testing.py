@@ -61,11 +61,11 @@ class OperatorErrors:
     @property
     def worst(self) -> float:
         """The largest of the errors."""
-        worst: float = max(getattr(self, law) for law in LAWS)
+        worst: float = max(getattr(self, law) for law in _LAWS)
         return worst
 
 
-LAWS = tuple(field.name for field in fields(OperatorErrors) if field.name not in {"unreached", "residual"})
+_LAWS = tuple(field.name for field in fields(OperatorErrors) if field.name not in {"unreached", "residual"})
 
 
 def operator_errors(
@@ -195,7 +195,7 @@ def check_operator(
     if tolerance is None:
         tolerance = _default_tolerance(A, image_shape, dtype)
     errors = operator_errors(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
-    broken = [f"{law} (relative error {getattr(errors, law):.1e})" for law in LAWS if getattr(errors, law) > tolerance]
+    broken = [f"{law} (relative error {getattr(errors, law):.1e})" for law in _LAWS if getattr(errors, law) > tolerance]
     if broken:
         msg = f"{A!r} breaks {', '.join(broken)}; the tolerance is {tolerance:.1e}"
         if errors.residual > 0:

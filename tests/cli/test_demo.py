@@ -13,8 +13,8 @@ def test_demo_prints_a_table_and_draws_a_picture(inverso, prior):
     result = inverso("demo", "--prior", prior, "--no-whole")
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line}
-    assert set(demo.METHODS) < set(rows)
-    assert all(len(rows[method]) == 3 for method in demo.METHODS)
+    assert set(demo._METHODS) < set(rows)
+    assert all(len(rows[method]) == 3 for method in demo._METHODS)
     assert "wrote demo.png" in result.stdout
     with Image.open("demo.png") as drawn:
         assert drawn.width > 5 * drawn.height
@@ -24,7 +24,7 @@ def test_shared_stages_give_what_each_method_gives_alone(prior):
     network, A, x = priors.load(prior), FFTMask(0.3), photo("astronaut", size=16)
     y = A.measure(x, noise=0.05)
     answers = demo._reconstruct(y, A, network, noise=0.05, seed=2)
-    assert list(answers) == list(demo.METHODS)
+    assert list(answers) == list(demo._METHODS)
     for method, answer in answers.items():
         alone = solver.solve(y, A, network, method, noise=0.05, seed=2, progress=False)
         assert float(metrics.psnr(answer.image, alone.image)) > 80
@@ -33,7 +33,7 @@ def test_shared_stages_give_what_each_method_gives_alone(prior):
 
 @pytest.mark.parametrize("operator", ["bicubic:2", "gaussian:90"])
 def test_demo_takes_other_operators_photos_and_formats(inverso, prior, operator, monkeypatch, tmp_path):
-    monkeypatch.setattr(demo, "METHODS", ("pinv",))
+    monkeypatch.setattr(demo, "_METHODS", ("pinv",))
     result = inverso(
         "demo", "--prior", prior, "-A", operator, "--photo", "cat", "--noise", 0.02, "-o", "demo.svg", "--no-whole"
     )
@@ -49,13 +49,13 @@ def test_demo_refuses_a_gray_prior(inverso, tmp_path):
 
 
 def test_demo_shows_a_whole_photo_at_its_own_size(inverso, prior, monkeypatch):
-    monkeypatch.setattr(demo, "METHODS", ("pinv",))
-    monkeypatch.setattr(demo, "WHOLE_METHODS", ("interpolation", "zero-filled"))
+    monkeypatch.setattr(demo, "_METHODS", ("pinv",))
+    monkeypatch.setattr(demo, "_WHOLE_METHODS", ("interpolation", "zero-filled"))
     result = inverso("demo", "--prior", prior)
     assert result.exit_code == 0, result.output
     assert "20% of the points of a photo of 512 x 512 pixels" in result.stdout
     rows = [line.split() for line in result.stdout.splitlines() if line]
-    scores = {row[0]: float(row[1]) for row in rows if row[0] in demo.WHOLE_METHODS}
+    scores = {row[0]: float(row[1]) for row in rows if row[0] in demo._WHOLE_METHODS}
     assert scores["interpolation"] > scores["zero-filled"] + 10
     with Image.open("demo-whole.png") as drawn:
         assert drawn.width > 3 * drawn.height

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inverso.compression import clip_model, load_quantized, round_model, save_quantized, weight_axes
-from inverso.compression.finetune import corrupted_batches, decibel_error, fine_tune, measure, pixel_error
+from inverso.compression.finetune import _pixel_error, corrupted_batches, decibel_error, fine_tune, measure
 from inverso.degradations import WhiteBox, WhiteNoise
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
@@ -37,14 +37,14 @@ def trained() -> nn.Module:
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for batch in pairs(300):
         optimizer.zero_grad()
-        pixel_error(network, batch).backward()
+        _pixel_error(network, batch).backward()
         optimizer.step()
     return network.eval()
 
 
 def held_out_error(network: nn.Module) -> float:
     with torch.no_grad():
-        return float(sum(pixel_error(network, batch) for batch in pairs(10, seed=1))) / 10
+        return float(sum(_pixel_error(network, batch) for batch in pairs(10, seed=1))) / 10
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_progress_is_shown_where_it_is_asked_for(trained: nn.Module, capsys) -> 
 def test_bad_requests_are_refused(
     trained: nn.Module, change: dict[str, object], error: type[Exception], message: str
 ) -> None:
-    request = {"model": trained, "batches": pairs(1), "objective": pixel_error, "bits": 4, "steps": 5, **change}
+    request = {"model": trained, "batches": pairs(1), "objective": _pixel_error, "bits": 4, "steps": 5, **change}
     with pytest.raises(error, match=message):
         fine_tune(**request, progress=False)
 

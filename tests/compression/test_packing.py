@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from inverso.compression import load_quantized, quantize, read_quantized, round_model, save_quantized
-from inverso.compression.packing import FORMAT, pack_codes, unpack_codes
+from inverso.compression.packing import _FORMAT, _pack_codes, _unpack_codes
 
 MILLION = 1_000_000
 
@@ -52,14 +52,14 @@ def file(network: TinyNetwork, tmp_path: Path) -> Path:
 @settings(max_examples=200)
 def test_codes_come_back_from_as_few_bytes_as_hold_them(bits: int, codes: list[int]) -> None:
     codes = torch.tensor([code % 2**bits for code in codes], dtype=torch.uint8)
-    packed = pack_codes(codes, bits=bits)
+    packed = _pack_codes(codes, bits=bits)
     assert len(packed) == math.ceil(bits * len(codes) / 8)
-    assert torch.equal(unpack_codes(packed, len(codes), bits=bits), codes)
+    assert torch.equal(_unpack_codes(packed, len(codes), bits=bits), codes)
 
 
 def test_bits_are_laid_lowest_first() -> None:
     codes = torch.tensor([0b000001, 0b100000, 0b111111], dtype=torch.uint8)
-    assert pack_codes(codes, bits=6).tolist() == [0b00000001, 0b11111000, 0b00000011]
+    assert _pack_codes(codes, bits=6).tolist() == [0b00000001, 0b11111000, 0b00000011]
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
@@ -96,7 +96,7 @@ def test_the_file_says_what_it_holds(network: TinyNetwork, tmp_path: Path) -> No
 
 def test_codes_in_the_file_are_those_of_quantize(network: TinyNetwork, file: Path) -> None:
     stored = load_file(file)["down.weight.codes"]
-    codes = unpack_codes(stored, network.down.weight.numel(), bits=3)
+    codes = _unpack_codes(stored, network.down.weight.numel(), bits=3)
     assert torch.equal(codes.view_as(network.down.weight), quantize(network.down.weight, bits=3).codes)
 
 
@@ -206,7 +206,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], ob
         header = json.loads(opened.metadata()["header"])
     tensors = load_file(path)
     change(header, tensors)
-    save_file(tensors, path, metadata={"format": FORMAT, "header": json.dumps(header)})
+    save_file(tensors, path, metadata={"format": _FORMAT, "header": json.dumps(header)})
 
 
 def relayout(**changes: object) -> Callable[[dict[str, Any], dict[str, Tensor]], object]:
@@ -259,13 +259,13 @@ def test_files_that_contradict_themselves_are_refused(file: Path, case: str) -> 
 
 def test_codes_too_large_for_their_bits_are_refused() -> None:
     with pytest.raises(ValueError, match="codes of 2 bits lie below 4, got 4"):
-        pack_codes(torch.tensor([4], dtype=torch.uint8), bits=2)
+        _pack_codes(torch.tensor([4], dtype=torch.uint8), bits=2)
     with pytest.raises(ValueError, match="codes have 1 to 8 bits, got 9"):
-        pack_codes(torch.tensor([4], dtype=torch.uint8), bits=9)
+        _pack_codes(torch.tensor([4], dtype=torch.uint8), bits=9)
 
 
 @pytest.mark.parametrize("header", ["", "7", "null", "[]", "__import__('os')", "[" * 10**5, "9" * 10**4])
 def test_headers_of_another_kind_are_refused(file: Path, header: str) -> None:
-    save_file(load_file(file), file, metadata={"format": FORMAT, "header": header})
+    save_file(load_file(file), file, metadata={"format": _FORMAT, "header": header})
     with pytest.raises(ValueError, match="cannot be read as a quantized network"):
         read_quantized(file)

@@ -16,12 +16,12 @@ from inverso.degradations.masks import (
     WhiteBox,
     WhiteNoise,
 )
-from inverso.degradations.mixtures import NAMES, Curriculum, Mixture, named
+from inverso.degradations.mixtures import _NAMES, Curriculum, Mixture, named
 from inverso.operators import BoxMask, EdgeMask, GaussianBlur, Mask, RandomMask
 from inverso.operators.fills import Clutter
 
 # What else there is changes every pixel.
-ALL = {name: named(name) for name in NAMES if name not in {"old-photo", "jpeg"}}
+ALL = {name: named(name) for name in _NAMES if name not in {"old-photo", "jpeg"}}
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -12,7 +12,7 @@ from inverso import solve
 from inverso.degradations import OldPhoto
 from inverso.degradations._aging import LUMA, SEPIA, toning_matrix
 from inverso.degradations._damages import Canvas, Layer, smooth_field
-from inverso.degradations.old_photo import COVERS, PRESETS, STRENGTHS
+from inverso.degradations.old_photo import _COVERS, PRESETS, STRENGTHS
 from inverso.images.io import photo
 from inverso.metrics import psnr
 from inverso.testing import check_operator
@@ -92,7 +92,7 @@ class TestSeeds:
         x = photos(1)
         full = OldPhoto.preset("battered")
         without = replace(full, **{part: 0.0})
-        if part in COVERS:
+        if part in _COVERS:
             assert torch.equal(full(x, seed=5).offset, without(x, seed=5).offset)
         else:
             known = [replace(one, exposure=0.0)(x, seed=5).known for one in (full, without)]
@@ -124,7 +124,7 @@ class TestParts:
         quality = [float(psnr(only(part, strength)(x, seed=(1, 2)).y, x).mean()) for strength in (0.3, 0.9)]
         assert quality[1] < quality[0] < 60
 
-    @pytest.mark.parametrize("part", COVERS)
+    @pytest.mark.parametrize("part", _COVERS)
     def test_what_is_not_covered_is_not_touched(self, part):
         x = photos()
         old = only(part)(x, seed=(1, 2))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso.degradations import OldPhoto
-from inverso.degradations.mixtures import ANY_AGE, Mixture, named
+from inverso.degradations.mixtures import _ANY_AGE, Mixture, named
 from inverso.images.io import photo, save_image
 from inverso.restorers import RepairRestorer, SlidesRestorer, load
 from inverso.training import RestorerRecipe, Run, Weights, fit
@@ -28,19 +28,19 @@ def photos(n: int = 4, side: int = 16) -> Tensor:
 class TestInTraining:
     def test_a_generator_draws_a_seed_for_every_photo(self):
         x = photos()
-        spoilt = ANY_AGE(x, seed=rng(3))
-        old = ANY_AGE(x, seed=torch.randint(2**32, (4,), generator=rng(3)).tolist())
+        spoilt = _ANY_AGE(x, seed=rng(3))
+        old = _ANY_AGE(x, seed=torch.randint(2**32, (4,), generator=rng(3)).tolist())
         assert torch.equal(spoilt.y, old.y)
         assert torch.equal(spoilt.known, old.known)
-        assert not torch.equal(spoilt.y, ANY_AGE(x, seed=rng(4)).y)
+        assert not torch.equal(spoilt.y, _ANY_AGE(x, seed=rng(4)).y)
 
     def test_every_photo_ages_in_its_own_way(self):
-        spoilt = ANY_AGE(photos(1).expand(2, -1, -1, -1), seed=rng())
+        spoilt = _ANY_AGE(photos(1).expand(2, -1, -1, -1), seed=rng())
         assert not torch.equal(spoilt.y[0], spoilt.y[1])
 
     def test_it_goes_by_name_and_into_mixtures(self):
         x = photos(8)
-        assert named("old-photo") == ANY_AGE
+        assert named("old-photo") == _ANY_AGE
         assert named("old-photo:severe") == OldPhoto.preset("severe")
         with pytest.raises(ValueError, match="there is no preset 'worse'"):
             named("old-photo:worse")

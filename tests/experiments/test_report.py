@@ -14,7 +14,7 @@ from inverso.experiments._plots import bars, curve_figure
 from inverso.experiments._results import Results, Row, record_run
 from inverso.experiments.photos import Photos
 from inverso.experiments.runner import Finished
-from inverso.experiments.scores import METRICS, Metric
+from inverso.experiments.scores import _METRICS, Metric
 from inverso.operators import Bicubic
 
 CASES = (Case("x2", Bicubic(2)), Case("x4", Bicubic(4)))
@@ -173,18 +173,18 @@ def test_plots_are_written(finished: Finished, tmp_path: Path) -> None:
 
 
 def test_bars_show_means_and_intervals(finished: Finished) -> None:
-    (axes,) = bars(MADE_UP, finished.results, METRICS["psnr"]).axes
+    (axes,) = bars(MADE_UP, finished.results, _METRICS["psnr"]).axes
     assert sorted(round(bar.get_height(), 3) for bar in axes.patches) == [18.5, 20.5, 20.5, 23.5, 25.5, 25.5]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["x2", "x4"]
 
 
 def test_curves_over_cases_and_methods(finished: Finished) -> None:
     over_cases = Curve("scale", "scale", {"": {4: "x4", 2: "x2"}})
-    (axes,) = curve_figure(MADE_UP, finished.results, over_cases, METRICS["psnr"]).axes
+    (axes,) = curve_figure(MADE_UP, finished.results, over_cases, _METRICS["psnr"]).axes
     assert axes.lines[0].get_xydata().tolist() == [[2, 23.5], [4, 18.5]]
     assert len(axes.lines) == 3
     over_methods = Curve("steps", "steps", {"": {1: "plain", 10: "good"}}, over="methods", log=True)
-    (axes,) = curve_figure(MADE_UP, finished.results, over_methods, METRICS["psnr"]).axes
+    (axes,) = curve_figure(MADE_UP, finished.results, over_methods, _METRICS["psnr"]).axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 23.5], [10, 25.5]], [[1, 18.5], [10, 20.5]]]
     assert axes.get_xscale() == "log"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from inverso.errors import InversoError
-from inverso.losses.perceptual import BACKBONES, Perceptual
+from inverso.losses.perceptual import _BACKBONES, Perceptual
 
 models = pytest.importorskip("torchvision.models")
 
@@ -34,16 +34,16 @@ def test_gradients_reach_the_image_and_not_the_backbone(squeezenet: Perceptual) 
     assert all(parameter.grad is None for parameter in squeezenet.parameters())
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", _BACKBONES)
 def test_it_looks_behind_the_layers_of_the_papers(name: str) -> None:
     with torch.device("meta"):
         layers = getattr(models, name)(weights=None).features
-    kinds = [type(layers[index]).__name__ for index in BACKBONES[name].layers]
+    kinds = [type(layers[index]).__name__ for index in _BACKBONES[name].layers]
     assert kinds == (["ReLU"] * 5 if name == "vgg19" else ["ReLU"] + ["Fire"] * 8)
     if name == "vgg19":
         # The first ReLU after each pooling.
         pooled = [index for index, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]
-        assert list(BACKBONES[name].layers) == [1, *(index + 2 for index in pooled[:-1])]
+        assert list(_BACKBONES[name].layers) == [1, *(index + 2 for index in pooled[:-1])]
 
 
 def test_layers_are_weighted_and_summed_as_the_formula_says(squeezenet: Perceptual) -> None:
@@ -52,7 +52,7 @@ def test_layers_are_weighted_and_summed_as_the_formula_says(squeezenet: Perceptu
     seen = [(image - squeezenet.mean) / squeezenet.std for image in (x, other)]
     for index, layer in enumerate(layers):
         seen = [layer(image) for image in seen]
-        if index in BACKBONES["squeezenet1_1"].layers:
+        if index in _BACKBONES["squeezenet1_1"].layers:
             total += float((seen[0] - seen[1]).abs().mean())
             count += float((seen[0] - seen[1]).abs().sum()) / 2
     assert float(squeezenet(other, x)) == pytest.approx(total, rel=1e-5)

@@ -10,7 +10,7 @@ from scipy import ndimage
 from inverso.images.io import photo
 from inverso.operators import Blur, GaussianBlur
 from inverso.operators._cosine import ReflectPlan
-from inverso.operators.separable import Decomposition
+from inverso.operators.separable import _Decomposition
 from inverso.testing import check_operator, operator_errors
 
 KORNIA_BORDERS = {"reflect": "reflect", "circular": "circular", "zero": "constant"}
@@ -18,9 +18,9 @@ LONG = (1, 197, 9)
 MIRRORS = ["reflect", "symmetric"]
 
 
-def written_down(A: GaussianBlur) -> Decomposition:
+def written_down(A: GaussianBlur) -> _Decomposition:
     """Decompose the matrices of a large blur."""
-    return Decomposition.of(A._matrix(LONG[1]), A._matrix(LONG[2]), eps=2.2e-16)
+    return _Decomposition.of(A._matrix(LONG[1]), A._matrix(LONG[2]), eps=2.2e-16)
 
 
 class TestLargeBlurs:

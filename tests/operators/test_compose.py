@@ -20,8 +20,8 @@ from inverso.operators import (
     stack,
 )
 from inverso.operators._sampled import SampledPlan
-from inverso.operators.compose import StackedPlan
-from inverso.operators.dense import DensePlan
+from inverso.operators.compose import _StackedPlan
+from inverso.operators.dense import _DensePlan
 from inverso.operators.diagonal import DiagonalPlan
 from inverso.operators.fourier import CirculantPlan, FourierPlan
 from inverso.operators.separable import SeparablePlan
@@ -38,14 +38,14 @@ EXACT = {
     "sampled blur": (FFTMask(0.5) @ Blur(KERNEL), FourierPlan),
     "sampled blur at a mirror": (FFTMask(0.4) @ GaussianBlur(5, 1.0), SampledPlan),
     "sampled blur on black": (FFTMask(0.4) @ GaussianBlur(5, 1.0, padding="zero"), SampledPlan),
-    "sums of a shrunk image": (RandomGaussian(9, (3, 4, 6)) @ Bicubic(2), DensePlan),
-    "sums of a masked image": (RandomGaussian(9, SHAPE) @ RandomMask(0.5), DensePlan),
+    "sums of a shrunk image": (RandomGaussian(9, (3, 4, 6)) @ Bicubic(2), _DensePlan),
+    "sums of a masked image": (RandomGaussian(9, SHAPE) @ RandomMask(0.5), _DensePlan),
     "after identity": (FFTMask(0.5) @ Identity(), FourierPlan),
     "before identity": (Identity() @ Bicubic(2), SeparablePlan),
     "three": (Bicubic(2) @ GaussianBlur(3, 0.5) @ GaussianBlur(3, 0.4), SeparablePlan),
-    "stacked masks": (stack(RandomMask(0.5), BoxMask(2)), StackedPlan),
-    "stacked frequencies": (stack(FFTMask(0.2), Blur(KERNEL), FFTMask(0.2, seed=1)), StackedPlan),
-    "nested stacks": (stack(RandomMask(0.5), stack(BoxMask(2), Identity())), StackedPlan),
+    "stacked masks": (stack(RandomMask(0.5), BoxMask(2)), _StackedPlan),
+    "stacked frequencies": (stack(FFTMask(0.2), Blur(KERNEL), FFTMask(0.2, seed=1)), _StackedPlan),
+    "nested stacks": (stack(RandomMask(0.5), stack(BoxMask(2), Identity())), _StackedPlan),
 }
 ITERATIVE = {
     "masked blur": RandomMask(0.5) @ GaussianBlur(3, 0.4),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from inverso import solve
 from inverso.operators import FFTMask, FrequencyMask, Identity, stack
-from inverso.operators.fourier import FourierPlan, mirror
+from inverso.operators.fourier import FourierPlan, _mirror
 from inverso.testing import check_operator, operator_errors
 from operators.laws import few
 
@@ -109,7 +109,7 @@ class TestFFTMask:
     def test_symmetric_samples_partners_together(self, ratio, height, width, density, seed):
         A = FFTMask(ratio, density=density, symmetric=True, seed=seed)
         mask = A.mask((1, height, width))
-        torch.testing.assert_close(mask, mirror(mask))
+        torch.testing.assert_close(mask, _mirror(mask))
         count = max(1, round(ratio * height * width))
         assert count - 1 <= int(mask.sum()) <= count
         assert bool(mask[0, 0, 0])
@@ -179,10 +179,10 @@ class TestFFTMask:
 
 
 def test_mirror_exchanges_a_frequency_and_its_negative():
-    torch.testing.assert_close(mirror(torch.arange(5.0)[None]), torch.tensor([[0.0, 4.0, 3.0, 2.0, 1.0]]))
+    torch.testing.assert_close(_mirror(torch.arange(5.0)[None]), torch.tensor([[0.0, 4.0, 3.0, 2.0, 1.0]]))
     x = torch.rand(7, 6, dtype=torch.float64)
     spectrum = torch.fft.fft2(x)
-    torch.testing.assert_close(mirror(spectrum).conj(), spectrum)
+    torch.testing.assert_close(_mirror(spectrum).conj(), spectrum)
 
 
 class TestCheck:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from inverso.images.io import photo
 from inverso.operators import Bicubic
-from inverso.operators.separable import Decomposition, shrinking_matrix
+from inverso.operators.separable import _Decomposition, _shrinking_matrix
 from inverso.testing import check_operator
 from operators.laws import few
 
@@ -77,10 +77,10 @@ class TestBicubic:
     def test_large_images_are_measured_and_inverted_by_bands(self, scale, shape):
         A = Bicubic(scale)
         x = torch.rand(2, *shape, dtype=torch.float64)
-        rows, columns = (shrinking_matrix(side // scale, scale) for side in shape[1:])
+        rows, columns = (_shrinking_matrix(side // scale, scale) for side in shape[1:])
         expected = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
         torch.testing.assert_close(A(x), expected, atol=1e-12, rtol=0)
-        dense = Decomposition.of(rows, columns, eps=2.2e-16)
+        dense = _Decomposition.of(rows, columns, eps=2.2e-16)
         y = torch.randn_like(expected)
         torch.testing.assert_close(A.pinv(y), dense.pinv(y, 0.0), atol=1e-12, rtol=0)
         torch.testing.assert_close(A.pinv(y, ridge=0.1), dense.pinv(y, 0.1), atol=1e-10, rtol=0)

@@ -11,7 +11,7 @@ from inverso.degradations import OldPhoto
 from inverso.images.io import photo
 from inverso.metrics import psnr, ssim
 from inverso.restorers import RepairRestorer, _zoo, load, parameter_count
-from inverso.restorers.repair import ColorCorrection
+from inverso.restorers.repair import _ColorCorrection
 
 WEIGHTS = Path(_zoo.__file__).parent / "weights" / "faces-64-repair.safetensors"
 
@@ -25,7 +25,7 @@ def test_it_is_small_enough_for_three_megabytes_of_halves():
 
 
 def test_colors_are_corrected_by_one_map_per_cell():
-    colors = ColorCorrection(8)
+    colors = _ColorCorrection(8)
     with torch.no_grad():
         colors.leave.weight.zero_()
         colors.leave.bias.copy_(torch.tensor([[0.5, 0, 0, 0.1], [0, 0, 0.2, 0], [0, 0, 0, 0.0]]).flatten())

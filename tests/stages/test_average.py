@@ -22,7 +22,7 @@ from inverso.stages import (
     Stage,
     State,
 )
-from inverso.stages.average import APART
+from inverso.stages.average import _APART
 from stages.toys import LinearPrior, pictures, recording, small_dcgan
 
 SEARCH = (CSGM(steps=4, restarts=1), ImageAdaptive(steps=3))
@@ -54,7 +54,7 @@ def solved(method, *, seed=0, n=2, A=None, **options):
 
 class TestMean:
     def test_is_the_mean_of_the_answers_from_each_seed(self):
-        answers = torch.stack([solved(SEARCH, seed=seed).image for seed in (5, 5 + APART, 5 + 2 * APART)])
+        answers = torch.stack([solved(SEARCH, seed=seed).image for seed in (5, 5 + _APART, 5 + 2 * _APART)])
         together = solved(Average(SEARCH, starts=3), seed=5)
         torch.testing.assert_close(together.image, answers.mean(dim=0), rtol=0, atol=1e-12)
         torch.testing.assert_close(together.uncertainty, answers.std(dim=0), rtol=0, atol=1e-12)

@@ -10,7 +10,7 @@ from inverso._random import stream
 from inverso.operators import Identity, RandomMask
 from inverso.priors import DCGAN, PGGAN, VAE, WrappedPrior
 from inverso.stages import DeepImagePrior, InterruptedStage, Problem, State
-from inverso.stages.deep_image_prior import untrained
+from inverso.stages.deep_image_prior import _untrained
 from stages.toys import LinearPrior, pictures
 
 
@@ -51,7 +51,7 @@ def prior(request) -> WrappedPrior:
 
 class TestUntrained:
     def test_every_weight_tensor_has_lost_what_it_held(self, prior):
-        fresh = dict(untrained(prior, seed=0).named_parameters())
+        fresh = dict(_untrained(prior, seed=0).named_parameters())
         learned = {name: value for name, value in prior.named_parameters() if value.ndim > 1 and value.numel() > 1}
         assert learned
         for name, value in learned.items():
@@ -59,36 +59,36 @@ class TestUntrained:
 
     def test_images_of_ordinary_contrast_come_out(self, prior):
         with torch.no_grad():
-            images = untrained(prior, seed=0)(prior.sample_latent(8))
+            images = _untrained(prior, seed=0)(prior.sample_latent(8))
         assert images.isfinite().all()
         assert images.std() > 1e-3
 
     def test_the_trained_network_is_left_alone(self, prior):
         before = copy.deepcopy(prior.state_dict())
-        untrained(prior, seed=0)
+        _untrained(prior, seed=0)
         torch.testing.assert_close(prior.state_dict(), before, rtol=0, atol=0)
 
     def test_same_seed_same_bits(self, prior):
-        first, second, third = (untrained(prior, seed=seed).state_dict() for seed in (1, 1, 2))
+        first, second, third = (_untrained(prior, seed=seed).state_dict() for seed in (1, 1, 2))
         torch.testing.assert_close(first, second, rtol=0, atol=0)
         assert any(not torch.equal(first[name], third[name]) for name in first)
 
     def test_it_does_not_depend_on_the_global_state(self, prior):
-        first = untrained(prior, seed=1).state_dict()
+        first = _untrained(prior, seed=1).state_dict()
         torch.rand(3)
         before = torch.get_rng_state()
-        second = untrained(prior, seed=1).state_dict()
+        second = _untrained(prior, seed=1).state_dict()
         torch.testing.assert_close(first, second, rtol=0, atol=0)
         torch.testing.assert_close(torch.get_rng_state(), before, rtol=0, atol=0)
 
     def test_shuffling_keeps_the_scale(self):
         prior = WrappedPrior(Bare(), 6)
-        fresh = untrained(prior, seed=0).module.matrix
+        fresh = _untrained(prior, seed=0).module.matrix
         torch.testing.assert_close(fresh.flatten().sort().values, prior.module.matrix.detach().flatten())
 
     def test_batch_norms_take_their_statistics_from_random_latents(self):
         prior = layered().eval()
-        network = untrained(prior, seed=0)
+        network = _untrained(prior, seed=0)
         norm = network.module[1]
         with torch.no_grad():
             features = network.module[0](prior.sample_latent(2000, seed=9))
@@ -102,7 +102,7 @@ class TestUntrained:
             nn.BatchNorm1d(24, affine=False), nn.Unflatten(1, (1, 4, 6)), nn.BatchNorm2d(1, track_running_stats=False)
         )
         prior = WrappedPrior(layers, 24).eval()
-        assert untrained(prior, seed=0)(prior.sample_latent(2)).shape == (2, 1, 4, 6)
+        assert _untrained(prior, seed=0)(prior.sample_latent(2)).shape == (2, 1, 4, 6)
 
 
 class TestStage:

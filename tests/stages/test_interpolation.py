@@ -13,7 +13,7 @@ from inverso.images import photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Mask
 from inverso.stages import Interpolation
-from inverso.stages.interpolation import fill_linearly
+from inverso.stages.interpolation import _fill_linearly
 
 
 def ramp(side: int = 16) -> torch.Tensor:
@@ -68,14 +68,14 @@ class TestLinear:
             known[np.arange(50), np.arange(50) + 9] = False
         rows, columns = np.mgrid[:50, :70] / 50
         picture = np.stack([rows + 2 * columns, 3 - columns], axis=-1)
-        whole, squares = (fill_linearly(np.where(known[..., None], picture, 9), known, tile=t) for t in (99, 16))
+        whole, squares = (_fill_linearly(np.where(known[..., None], picture, 9), known, tile=t) for t in (99, 16))
         inside = np.s_[8:-8, 8:-8]
         np.testing.assert_allclose(squares[inside], picture[inside], atol=1e-12)
         np.testing.assert_allclose(squares, whole, atol=0.2 if holes == "points" else 1e-12)
 
     def test_leaves_a_picture_without_holes_as_it_is(self):
         picture = np.random.default_rng(0).random((4, 5, 3))
-        np.testing.assert_array_equal(fill_linearly(picture, np.ones((4, 5), dtype=bool)), picture)
+        np.testing.assert_array_equal(_fill_linearly(picture, np.ones((4, 5), dtype=bool)), picture)
 
 
 class TestOthers:

@@ -16,7 +16,7 @@ from inverso.operators import FFTMask, GaussianBlur, Identity, RandomMask
 from inverso.priors import DCGAN, StylePrior
 from inverso.stages import InterruptedStage, NonFiniteLossError, Problem, State, StyleInversion
 from inverso.stages import style_inversion as module
-from inverso.stages.style_inversion import choose_loss
+from inverso.stages.style_inversion import _choose_loss
 from stages.toys import SHAPE, LinearStyles, energy, pictures, recording, typical_noise
 
 PIXELS = MultiScale(squared, levels=1, smallest=1, coarse_weight=0.0)
@@ -252,25 +252,25 @@ class TestLosses:
 
     def test_with_a_stored_network_it_is_lpips(self, monkeypatch):
         monkeypatch.setattr(module, "lpips_is_stored", lambda: True)
-        loss, label, note = choose_loss("auto", channels=3)
+        loss, label, note = _choose_loss("auto", channels=3)
         assert loss == MultiScale(LPIPS())
         assert (label, note) == ("lpips", "the loss is multi-scale lpips")
 
     def test_images_that_lpips_cannot_see_are_compared_by_ours(self, monkeypatch):
         monkeypatch.setattr(module, "lpips_is_stored", lambda: True)
-        loss, label, note = choose_loss("auto", channels=5)
+        loss, label, note = _choose_loss("auto", channels=5)
         assert loss == MultiScale(edges)
         assert label == "edges"
         assert "LPIPS does not compare images of 5 channels" in note
 
     @pytest.mark.parametrize("name", ["lpips", "edges", "l1", "l2"])
     def test_a_name_is_taken_at_its_word(self, name):
-        assert choose_loss(name, channels=3)[1:] == (name, f"the loss is multi-scale {name}")
+        assert _choose_loss(name, channels=3)[1:] == (name, f"the loss is multi-scale {name}")
 
     def test_one_of_the_users_own(self):
-        assert choose_loss(PIXELS, channels=3) == (PIXELS, "squared", "the loss is multi-scale squared")
+        assert _choose_loss(PIXELS, channels=3) == (PIXELS, "squared", "the loss is multi-scale squared")
         own = MultiScale(LPIPS("squeeze"))
-        assert choose_loss(own, channels=3)[1] == "LPIPS(net='squeeze', pretrained=True)"
+        assert _choose_loss(own, channels=3)[1] == "LPIPS(net='squeeze', pretrained=True)"
 
     def test_lpips_descends(self):
         prior = LinearStyles(image_shape=(3, 24, 24))

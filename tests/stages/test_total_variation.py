@@ -56,7 +56,7 @@ def test_strips_change_nothing(monkeypatch):
     y = A.measure(torch.cat([photo(name, size=24) for name in ("astronaut", "coffee")]))
     whole = inverso.solve(y, A, method="tv", progress=False).image
     for at_once in (1, 24 * 3 * 2 * 5):
-        monkeypatch.setattr(total_variation, "AT_ONCE", at_once)
+        monkeypatch.setattr(total_variation, "_AT_ONCE", at_once)
         torch.testing.assert_close(inverso.solve(y, A, method="tv", progress=False).image, whole, rtol=0, atol=1e-6)
 
 
@@ -94,7 +94,7 @@ def test_it_goes_on_from_the_stage_before():
 def test_unknown_pixels_are_filled_from_coarser_pictures():
     known = torch.zeros(1, 1, 4, 4)
     known[..., 0, 0], known[..., 3, 3] = 1, 1
-    filled = total_variation.fill_from_coarse(known * torch.tensor(0.5), known)
+    filled = total_variation._fill_from_coarse(known * torch.tensor(0.5), known)
     torch.testing.assert_close(filled, torch.full_like(filled, 0.5))
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from inverso.training import Run, Training
 from inverso.training._devices import OneDevice, open_devices
 from inverso.training._settings import describe_settings, with_settings
-from inverso.training.base import rank_seed, recipe_json
-from inverso.training.loop import read_rows, train
+from inverso.training.base import _rank_seed, recipe_json
+from inverso.training.loop import _train, read_rows
 
 
 class Doubling(Training):
@@ -44,7 +44,7 @@ class TestLoop:
     def test_rows_checkpoints_and_the_best_and_last_weights(self, tmp_path: Path) -> None:
         told: list[float] = []
         run = Run(6, 3, 2, 2, progress=False, report=lambda row: told.append(row["weight"]))
-        train(Doubling(), tmp_path, run)
+        _train(Doubling(), tmp_path, run)
         assert [(row["step"], row["weight"]) for row in read_rows(tmp_path / "losses.csv")] == [
             (2, 4),
             (4, 16),
@@ -56,12 +56,12 @@ class TestLoop:
         assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
 
     def test_a_resumed_run_forgets_rows_after_its_checkpoint_and_tells_the_others_again(self, tmp_path: Path) -> None:
-        train(Doubling(), tmp_path, Run(3, 3, 9, 1, progress=False))
+        _train(Doubling(), tmp_path, Run(3, 3, 9, 1, progress=False))
         with (tmp_path / "losses.csv").open("a") as stream:
             stream.write("4,1000,0\n")
         told: list[float] = []
         run = Run(5, 3, 9, 1, progress=False, resume=True, report=lambda row: told.append(row["step"]))
-        train(Doubling(), tmp_path, run)
+        _train(Doubling(), tmp_path, run)
         assert told == [1, 2, 3, 4, 5]
         assert [row["weight"] for row in read_rows(tmp_path / "losses.csv")] == [2, 4, 8, 16, 32]
 
@@ -73,8 +73,8 @@ class TestLoop:
 
 class TestSeeds:
     def test_processes_draw_different_numbers_and_the_first_those_of_a_single_one(self) -> None:
-        assert rank_seed(5, 0) == 5
-        seeds = {rank_seed(seed, rank) for seed in range(100) for rank in range(64)}
+        assert _rank_seed(5, 0) == 5
+        seeds = {_rank_seed(seed, rank) for seed in range(100) for rank in range(64)}
         assert len(seeds) == 6400
 
     def test_a_step_draws_the_same_at_every_resume(self) -> None:

@@ -28,7 +28,7 @@ EPILOG = examples(
 )
 
 # Those that a study, which is no table of cases and methods, takes only if it says so.
-TABLE_OPTIONS = (
+_TABLE_OPTIONS = (
     "methods",
     "groups",
     "prior",
@@ -131,7 +131,7 @@ def bench(  # noqa: PLR0913 - one argument per option
         progress=not quiet,
     )
     if not isinstance(known, Experiment):
-        _refuse(ctx, [option for option in TABLE_OPTIONS if option not in known.options], known.name)
+        _refuse(ctx, [option for option in _TABLE_OPTIONS if option not in known.options], known.name)
         typer.echo(f"wrote {known.run(data, folder, options, command=command)}")
         return
     experiment = known.chosen(None if methods is None else [word.strip() for word in methods.split(",")])

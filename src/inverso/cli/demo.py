@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 EPILOG = examples("inverso demo", "inverso demo -A bicubic:4 --noise 0.02 -o demo.png")
 
-METHODS = ("pinv", "csgm", "csgm+bp", "ia", "ia+bp")
-WHOLE_METHODS = ("interpolation", "tv", "pnp")
-KEPT = 0.2
-FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
+_METHODS = ("pinv", "csgm", "csgm+bp", "ia", "ia+bp")
+_WHOLE_METHODS = ("interpolation", "tv", "pnp")
+_KEPT = 0.2
+_FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg": "svg"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def demo(
     answers = _reconstruct(y, A, network, noise=noise, seed=seed)
     scores = {method: _score(answer, x) for method, answer in answers.items()}
     _print(scores)
-    _draw(x, y, A, {method: (answers[method], scores[method]) for method in METHODS}, output)
+    _draw(x, y, A, {method: (answers[method], scores[method]) for method in _METHODS}, output)
     typer.echo(f"wrote {output}")
     if whole:
         _whole(output.with_stem(f"{output.stem}-whole"), seed=seed, device=device)
@@ -82,20 +82,20 @@ def _whole(output: Path, *, seed: int, device: str | None) -> None:
     from inverso.priors import Denoiser, load  # noqa: PLC0415
     from inverso.solver import solve  # noqa: PLC0415
 
-    x, A, denoiser = photo("astronaut", size=None), RandomMask(KEPT, seed=seed), load("photos", kind=Denoiser)
+    x, A, denoiser = photo("astronaut", size=None), RandomMask(_KEPT, seed=seed), load("photos", kind=Denoiser)
     y = A.measure(x.to(pick_device(device)), seed=seed)
-    answers = {method: solve(y, A, denoiser, method, seed=seed) for method in WHOLE_METHODS}
+    answers = {method: solve(y, A, denoiser, method, seed=seed) for method in _WHOLE_METHODS}
     scores = {method: _score(answer, x) for method, answer in answers.items()}
     _, _, height, width = x.shape
-    typer.echo(f"\n{KEPT:.0%} of the points of a photo of {width} x {height} pixels, by the denoiser 'photos':")
+    typer.echo(f"\n{_KEPT:.0%} of the points of a photo of {width} x {height} pixels, by the denoiser 'photos':")
     _print(scores)
-    _draw(x, y, A, {method: (answers[method], scores[method]) for method in WHOLE_METHODS}, output)
+    _draw(x, y, A, {method: (answers[method], scores[method]) for method in _WHOLE_METHODS}, output)
     typer.echo(f"wrote {output}")
 
 
 def _check_output(output: Path) -> None:
-    if output.suffix.lower() not in FORMATS:
-        msg = f"{output} must end in one of {', '.join(FORMATS)}"
+    if output.suffix.lower() not in _FORMATS:
+        msg = f"{output} must end in one of {', '.join(_FORMATS)}"
         raise ValueError(msg)
     if not output.parent.is_dir():
         msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
@@ -121,14 +121,14 @@ def _reconstruct(
     from inverso.stages import Resume  # noqa: PLC0415
 
     done: dict[tuple[Stage, ...], Reconstruction] = {}
-    for method in METHODS:
+    for method in _METHODS:
         stages = stages_of(method)
         shared = max((len(first) for first in done if stages[: len(first)] == first), default=0)
         rest: list[Stage] = list(stages[shared:])
         if shared:
             rest.insert(0, Resume(done[stages[:shared]].state))
         done[stages] = solve(y, A, prior, rest, noise=noise, seed=seed)
-    return dict(zip(METHODS, done.values(), strict=True))
+    return dict(zip(_METHODS, done.values(), strict=True))
 
 
 def _score(answer: Reconstruction, x: Tensor) -> _Score:
@@ -161,4 +161,4 @@ def _draw(
     images = {"original": x, **measured, **{method: answer.image for method, (answer, _) in answers.items()}}
     figure = grid(images, captions={method: f"{score.psnr:.2f} dB" for method, (_, score) in answers.items()})
     with replacing(output) as temporary:
-        figure.savefig(temporary, format=FORMATS[output.suffix.lower()])
+        figure.savefig(temporary, format=_FORMATS[output.suffix.lower()])

@@ -13,7 +13,7 @@ from inverso.cli.wording import in_options
 from inverso.errors import InversoError
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+_EXIT_INTERRUPTED = 130
 
 
 class OneLineErrors(TyperGroup):
@@ -54,7 +54,7 @@ class OneLineErrors(TyperGroup):
                 raise
             _stop(str(error) or type(error).__name__, EXIT_BAD_INPUT)
         except KeyboardInterrupt:
-            _stop("interrupted", EXIT_INTERRUPTED)
+            _stop("interrupted", _EXIT_INTERRUPTED)
 
 
 def _usage_message(error: Exception) -> str | None:

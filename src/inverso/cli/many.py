@@ -16,7 +16,7 @@ from inverso.cli.options import pick_device
 if TYPE_CHECKING:
     from inverso.jobs import Executor, PhotoJob, Record, Summary
 
-MOST_SHOWN = 20
+_MOST_SHOWN = 20
 
 On: TypeAlias = Annotated[
     str, typer.Option("--on", help="Many photos: local, ray, or ray:ADDRESS of a cluster.", metavar="PLACE")
@@ -96,7 +96,7 @@ def run_many(
         raise FileNotFoundError(msg)
     summary = run_folder(inputs, job, output, executor=executor, again=again, progress=progress)
     faulty = (record for record in summary.records() if record.status != "done")
-    for record in islice(faulty, MOST_SHOWN):
+    for record in islice(faulty, _MOST_SHOWN):
         reason = record.reason or record.status
         say_error(reason if record.path in reason else f"{record.path}: {reason}")
     if more := sum(1 for _ in faulty):
@@ -119,8 +119,8 @@ def _print(summary: Summary) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    done = [record for record in islice(summary.records(), MOST_SHOWN + 1) if record.status == "done"]
-    if len(done) <= MOST_SHOWN:
+    done = [record for record in islice(summary.records(), _MOST_SHOWN + 1) if record.status == "done"]
+    if len(done) <= _MOST_SHOWN:
         table = Table("image", "seconds", "residual", "PSNR", box=None, pad_edge=False)
         for record in sorted(done, key=lambda record: record.name):
             numbers = (_number(value) for value in (record.details.get("residual"), record.psnr))

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from inverso.cli.options import AsJSON, examples
 
-KINDS = ("prior", "denoiser", "encoder", "restorer")
+_KINDS = ("prior", "denoiser", "encoder", "restorer")
 EPILOG = examples(
     "inverso models", "inverso models restorer", "inverso models faces-64", "inverso models prior faces-64 --json"
 )
@@ -21,14 +21,14 @@ EPILOG = examples(
 
 def models(
     kind: Annotated[
-        str | None, typer.Argument(help=f"Only these: {', '.join(KINDS)}; or a name.", metavar="[KIND]")
+        str | None, typer.Argument(help=f"Only these: {', '.join(_KINDS)}; or a name.", metavar="[KIND]")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="Show the card of this one.", metavar="[NAME]")] = None,
     *,
     as_json: AsJSON = False,
 ) -> None:
     """List the networks that can be loaded by name, or show what is known about one."""
-    if kind is not None and name is None and kind not in KINDS:
+    if kind is not None and name is None and kind not in _KINDS:
         kind, name = None, kind
     cards = [asdict(card) for card in _chosen(kind, name)]
     if as_json:
@@ -46,8 +46,8 @@ def _chosen(kind: str | None, name: str | None) -> list[Any]:
     from inverso.priors.encoder._zoo import ZOO as ENCODERS  # noqa: PLC0415
     from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
 
-    if kind is not None and kind not in KINDS:
-        msg = f"KIND must be one of {', '.join(KINDS)}, got {kind!r}"
+    if kind is not None and kind not in _KINDS:
+        msg = f"KIND must be one of {', '.join(_KINDS)}, got {kind!r}"
         raise ValueError(msg)
     known = [card for zoo in (PRIORS, ENCODERS, RESTORERS) for card in zoo.cards if kind in {None, card.kind}]
     found = [card for card in known if name in {None, card.name}]

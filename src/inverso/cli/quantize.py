@@ -28,11 +28,11 @@ EPILOG = examples(
     "inverso quantize faces-64 --bits 4,2 --per-channel --fine-tune 500 --train more/ --data photos/ --out small/",
     "inverso quantize faces-64-paper --bits 1 --layers 'blocks.*' --data photos/ --out small/",
 )
-PAPER_THREE = "white-noise,rgb-noise,white-box"
+_PAPER_THREE = "white-noise,rgb-noise,white-box"
 
 
 @dataclass(frozen=True)
-class Plan:
+class _Plan:
     """How every bit width is treated.
 
     Args:
@@ -89,7 +89,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Row:
+class _Row:
     """One line of the table.
 
     Args:
@@ -145,7 +145,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
     size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.", metavar="PIXELS")] = 64,
     corruptions: Annotated[
         str, typer.Option("--corruptions", help="What is done to the photos.", metavar="NAME,NAME,...")
-    ] = PAPER_THREE,
+    ] = _PAPER_THREE,
     keep: Annotated[float, typer.Option("--keep", help="Share of pixels that white-noise and rgb-noise keep.")] = 0.4,
     seed: RandomSeed = 0,
     device: Device = None,
@@ -167,7 +167,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
     restorer = load(model).to(place)
     progress = not quiet and not as_json
     measured, training = _read_photos(data, train, size=size, n=n, tune=fine_tune > 0, progress=progress)
-    plan = Plan(
+    plan = _Plan(
         per_channel=per_channel,
         layers=_read_layers(layers, restorer),
         clip=clip,
@@ -200,24 +200,24 @@ def _rows(
     photos: Tensor,
     corruptions: Mapping[str, Degradation],
     widths: Sequence[int],
-    plan: Plan,
+    plan: _Plan,
     out: Path,
     stem: str,
-) -> Iterator[Row]:
+) -> Iterator[_Row]:
     """Measure the input, the network as it is, and each file that is written."""
     from inverso.compression import load_quantized, save_quantized  # noqa: PLC0415
     from inverso.compression.finetune import measure  # noqa: PLC0415
 
-    yield Row("input", None, None, measure(lambda y: y, photos, corruptions, seed=plan.seed))
+    yield _Row("input", None, None, measure(lambda y: y, photos, corruptions, seed=plan.seed))
     whole = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    yield Row("32-bit", 32, whole, measure(model, photos, corruptions, seed=plan.seed))
+    yield _Row("32-bit", 32, whole, measure(model, photos, corruptions, seed=plan.seed))
     for bits in widths:
         path = out / f"{stem}-{bits}bit.safetensors"
         ready = plan.prepare(model, bits, corruptions)
         size = save_quantized(ready, path, bits=bits, per_channel=plan.per_channel, layers=plan.layers)
         small = copy.deepcopy(model)
         load_quantized(path, small)
-        yield Row(f"{bits}-bit", bits, size, measure(small, photos, corruptions, seed=plan.seed), path)
+        yield _Row(f"{bits}-bit", bits, size, measure(small, photos, corruptions, seed=plan.seed), path)
 
 
 def _read_bits(text: str) -> list[int]:
@@ -261,7 +261,7 @@ def _read_photos(
     return measured, PhotoFolder.read(train, size=size, progress=progress) if tune and train is not None else None
 
 
-def _write_csv(rows: Sequence[Row], path: Path) -> None:
+def _write_csv(rows: Sequence[_Row], path: Path) -> None:
     from inverso._files import replacing  # noqa: PLC0415
 
     records = [row.record() for row in rows]
@@ -271,7 +271,7 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
         writer.writerows(records)
 
 
-def _draw(rows: Sequence[Row], photos: Tensor, path: Path) -> None:
+def _draw(rows: Sequence[_Row], photos: Tensor, path: Path) -> None:
     """Draw one photo per corruption: the original, the input, and what every network makes of it."""
     import torch  # noqa: PLC0415
 
@@ -287,7 +287,7 @@ def _draw(rows: Sequence[Row], photos: Tensor, path: Path) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _print(rows: Sequence[Row], n: int) -> None:
+def _print(rows: Sequence[_Row], n: int) -> None:
     table = Table("weights", "size", "average", box=None, pad_edge=False)
     for name in rows[0].quality.psnr:
         table.add_column(name)

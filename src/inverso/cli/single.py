@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Fit a prior to a single photo (SinGAN), and use it.")
 
-SUFFIX = ".safetensors"
-RUN_SUFFIX = ".fit"
-RUN_FILES = ("checkpoint.pt", "best.safetensors", "last.safetensors", "recipe.json", "losses.csv", "measures.csv")
+_SUFFIX = ".safetensors"
+_RUN_SUFFIX = ".fit"
+_RUN_FILES = ("checkpoint.pt", "best.safetensors", "last.safetensors", "recipe.json", "losses.csv", "measures.csv")
 
-FIT_EPILOG = examples(
+_FIT_EPILOG = examples(
     "inverso single fit photo.png -o photo.safetensors",
     "inverso single fit photo.png -o photo.safetensors --max-size 100 --iterations 600",
     "inverso single fit photo.png -o large.safetensors --scale-factor 0.7937 --reconstruction 100",
 )
 
 
-@app.command(epilog=FIT_EPILOG)
+@app.command(epilog=_FIT_EPILOG)
 def fit(  # noqa: PLR0913 - one argument per option
     photo: Annotated[Path, typer.Argument(help="The photo.", metavar="PHOTO")],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help=f"File to write; it ends in {SUFFIX}.", metavar="FILE")
+        Path, typer.Option("--output", "-o", help=f"File to write; it ends in {_SUFFIX}.", metavar="FILE")
     ],
     max_size: Annotated[
         int | None, typer.Option("--max-size", help="Longest side that is learned; larger photos are shrunk to it.")
@@ -64,7 +64,7 @@ def fit(  # noqa: PLR0913 - one argument per option
     run: Annotated[
         Path | None,
         typer.Option(
-            "--run", help=f"Folder kept with checkpoint and CSV; else FILE{RUN_SUFFIX}, until done.", metavar="DIR"
+            "--run", help=f"Folder kept with checkpoint and CSV; else FILE{_RUN_SUFFIX}, until done.", metavar="DIR"
         ),
     ] = None,
     resume: Annotated[
@@ -91,7 +91,7 @@ def fit(  # noqa: PLR0913 - one argument per option
         "concurrent": concurrent,
     }
     recipe = replace(SinGANRecipe(seed=seed), **{name: value for name, value in given.items() if value is not None})
-    folder = output.with_suffix(RUN_SUFFIX) if run is None else run
+    folder = output.with_suffix(_RUN_SUFFIX) if run is None else run
     prior = fit_recipe(
         recipe, _without_gray_in_color(load_image(photo)), out=folder, run=Run(resume=resume, progress=not quiet)
     )
@@ -114,8 +114,8 @@ app.command(epilog=single_uses.ANIMATE_EPILOG)(single_uses.animate)
 
 def _check_output(output: Path) -> None:
     """Find out before the minutes of work whether the answer can be written."""
-    if output.suffix != SUFFIX:
-        msg = f"{output} must end in {SUFFIX}"
+    if output.suffix != _SUFFIX:
+        msg = f"{output} must end in {_SUFFIX}"
         raise ValueError(msg)
     if not output.parent.is_dir():
         msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
@@ -141,7 +141,7 @@ def _without_gray_in_color(photo: Tensor) -> Tensor:
 
 def _clear(folder: Path) -> None:
     """Remove what the fit wrote to be resumed from, and nothing else."""
-    for name in RUN_FILES:
+    for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()

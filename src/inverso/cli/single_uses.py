@@ -30,21 +30,21 @@ ANIMATE_EPILOG = examples("inverso single animate photo.safetensors --frames 60 
 # Sides rounded to whole pixels can make two pictures of one shape differ by so much.
 _SHAPE_TOLERANCE = 0.02
 
-Model = Annotated[Path, typer.Argument(help="What `inverso single fit` wrote.", metavar="MODEL")]
-Mask = Annotated[Path, typer.Argument(help="Picture, white where it was changed and black elsewhere.", metavar="MASK")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")]
-StartScale = Annotated[
+_Model = Annotated[Path, typer.Argument(help="What `inverso single fit` wrote.", metavar="MODEL")]
+_Mask = Annotated[Path, typer.Argument(help="Picture, white where it was changed and black elsewhere.", metavar="MASK")]
+_Output = Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")]
+_StartScale = Annotated[
     int | None,
     typer.Option("--start-scale", help="First scale that is drawn anew; 1 changes most, -1 least.", metavar="K"),
 ]
-Dilate = Annotated[int | None, typer.Option("--dilate", help="Pixels by which the mask grows.", metavar="PIXELS")]
-Blend = Annotated[
+_Dilate = Annotated[int | None, typer.Option("--dilate", help="Pixels by which the mask grows.", metavar="PIXELS")]
+_Blend = Annotated[
     float | None, typer.Option("--blend", help="Standard deviation of the blur of its edge.", metavar="PIXELS")
 ]
 
 
 def sample(
-    model: Model,
+    model: _Model,
     *,
     output: Annotated[
         Path,
@@ -78,9 +78,9 @@ def sample(
 
 
 def reconstruct(
-    model: Model,
+    model: _Model,
     *,
-    output: Output,
+    output: _Output,
     scale: Annotated[int, typer.Option("--scale", help="Scale to stop at, 0 being the coarsest.")] = -1,
 ) -> None:
     """Make the photo from the fixed noise that was tied to it, and report the PSNR."""
@@ -98,14 +98,14 @@ def reconstruct(
 
 
 def harmonize(
-    model: Model,
+    model: _Model,
     image: Annotated[Path, typer.Argument(help="The photo with an object pasted in.", metavar="IMAGE")],
-    mask: Mask,
+    mask: _Mask,
     *,
-    output: Output,
-    start_scale: StartScale = None,
-    dilate: Dilate = None,
-    blend: Blend = None,
+    output: _Output,
+    start_scale: _StartScale = None,
+    dilate: _Dilate = None,
+    blend: _Blend = None,
     seed: RandomSeed = 0,
 ) -> None:
     """Fit a pasted object to the photo's colors and textures."""
@@ -115,14 +115,14 @@ def harmonize(
 
 
 def edit(
-    model: Model,
+    model: _Model,
     image: Annotated[Path, typer.Argument(help="The edited photo.", metavar="IMAGE")],
-    mask: Mask,
+    mask: _Mask,
     *,
-    output: Output,
-    start_scale: StartScale = None,
-    dilate: Dilate = None,
-    blend: Blend = None,
+    output: _Output,
+    start_scale: _StartScale = None,
+    dilate: _Dilate = None,
+    blend: _Blend = None,
     seed: RandomSeed = 0,
 ) -> None:
     """Mend a photo whose parts were removed, moved, stretched or covered."""
@@ -132,11 +132,11 @@ def edit(
 
 
 def paint(
-    model: Model,
+    model: _Model,
     sketch: Annotated[Path, typer.Argument(help="A sketch of flat colors, of the photo's shape.", metavar="SKETCH")],
     *,
-    output: Output,
-    start_scale: StartScale = None,
+    output: _Output,
+    start_scale: _StartScale = None,
     colors: Annotated[int, typer.Option("--colors", help="Colors of the photo it gets; 0 leaves its own.")] = 5,
     seed: RandomSeed = 0,
 ) -> None:
@@ -146,10 +146,10 @@ def paint(
 
 
 def super_resolve(
-    model: Model,
+    model: _Model,
     *,
     factor: Annotated[float, typer.Option("--factor", help="How much larger, above 1.")],
-    output: Output,
+    output: _Output,
     image: Annotated[
         Path | None, typer.Option("--image", help="Enlarge this picture instead of the photo.", metavar="IMAGE")
     ] = None,
@@ -167,7 +167,7 @@ def super_resolve(
 
 
 def animate(
-    model: Model,
+    model: _Model,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; it ends in .gif.", metavar="PATH")],
     frames: Annotated[int, typer.Option("--frames", help="How many.")] = 40,

@@ -23,15 +23,15 @@ from inverso.images.folders import PhotoFolder
 from inverso.losses.data import log_error
 from inverso.metrics import psnr
 
-Batch = TypeVar("Batch")
-Restore: TypeAlias = Callable[[Tensor], Tensor]
-Range: TypeAlias = tuple[Tensor, Tensor]
+_Batch = TypeVar("_Batch")
+_Restore: TypeAlias = Callable[[Tensor], Tensor]
+_Range: TypeAlias = tuple[Tensor, Tensor]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
 
 _CORRUPTION_STREAM = 2
 
 
-def pixel_error(restore: Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
+def _pixel_error(restore: _Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Compute the mean squared error, `mean((G(y) - x)^2)`, of a batch of pairs (y, x).
 
     Args:
@@ -42,7 +42,7 @@ def pixel_error(restore: Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.mse_loss(restore(degraded), clean)
 
 
-def decibel_error(restore: Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
+def decibel_error(restore: _Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Compute the mean logarithm of each image's squared error, PSNR but for sign and scale.
 
     It weighs images that are nearly right as much as hopeless ones, as the mean of a table in decibels does.
@@ -70,8 +70,8 @@ def check_precision(value: str, *, name: str = "precision") -> Precision:
 
 def fine_tune(
     model: nn.Module,
-    batches: Iterable[Batch],
-    objective: Callable[[Restore, Batch], Tensor] = pixel_error,  # type: ignore[assignment]
+    batches: Iterable[_Batch],
+    objective: Callable[[_Restore, _Batch], Tensor] = _pixel_error,  # type: ignore[assignment]
     *,
     bits: int,
     steps: int,
@@ -90,8 +90,8 @@ def fine_tune(
     Args:
         model: The network; it is left as it is. It is tuned in evaluation mode, as it will be used.
         batches: What the objective takes, one item per step; gone through anew when it ends, if it can be.
-        objective: Maps the network and a batch to the loss, a scalar. By default `pixel_error`, which takes pairs of
-            degraded and clean images.
+        objective: Maps the network and a batch to the loss, a scalar. By default the mean squared error
+            of pairs of degraded and clean images.
         bits: 1 to 8.
         steps: Optimizer steps.
         per_channel: Give every output channel a range of its own.
@@ -196,7 +196,7 @@ class Quality:
 
 
 def measure(
-    restore: Restore,
+    restore: _Restore,
     photos: Tensor,
     corruptions: Mapping[str, Degradation],
     *,
@@ -232,7 +232,7 @@ def measure(
     return Quality(values, examples)
 
 
-def _endless(batches: Iterable[Batch], steps: int) -> Iterator[Batch]:
+def _endless(batches: Iterable[_Batch], steps: int) -> Iterator[_Batch]:
     taken = 0
     while True:
         before = taken
@@ -244,7 +244,7 @@ def _endless(batches: Iterable[Batch], steps: int) -> Iterator[Batch]:
             raise ValueError(msg)
 
 
-def _ranges(model: nn.Module, *, per_channel: bool, layers: Sequence[str] | None) -> dict[str, Range]:
+def _ranges(model: nn.Module, *, per_channel: bool, layers: Sequence[str] | None) -> dict[str, _Range]:
     """Note the smallest and largest value of every weight, or of each of its channels."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     ranges = {}
@@ -255,7 +255,7 @@ def _ranges(model: nn.Module, *, per_channel: bool, layers: Sequence[str] | None
     return ranges
 
 
-def _hold(model: nn.Module, ranges: Mapping[str, Range]) -> None:
+def _hold(model: nn.Module, ranges: Mapping[str, _Range]) -> None:
     """Put weights that have left their range back to its ends."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     with torch.no_grad():

@@ -30,7 +30,7 @@ from inverso.compression.rounding import (
     weight_axes,
 )
 
-FORMAT = "inverso-quantized"
+_FORMAT = "inverso-quantized"
 _VERSION = 1
 _LARGEST_RANK = 16
 _HEADER_ERRORS = (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -107,7 +107,7 @@ def save_quantized(
         else:
             axis = axes[name] if per_channel else None
             quantized = quantize(kept.float(), bits=bits, axis=axis)
-            stored[f"{name}.codes"] = pack_codes(quantized.codes, bits=bits)
+            stored[f"{name}.codes"] = _pack_codes(quantized.codes, bits=bits)
             stored[f"{name}.range"] = torch.stack([quantized.low.flatten(), quantized.high.flatten()])
             layout[name] = {"shape": list(kept.shape), "axis": axis}
     header = {
@@ -118,7 +118,7 @@ def save_quantized(
         "config": dict(getattr(model, "config", {})),
         "layout": layout,
     }
-    write_network(stored, path, metadata={"format": FORMAT, "header": _as_json(header)}, dtype=None)
+    write_network(stored, path, metadata={"format": _FORMAT, "header": _as_json(header)}, dtype=None)
     return Path(path).stat().st_size
 
 
@@ -137,7 +137,7 @@ def read_quantized(path: str | Path) -> QuantizedFile:
         ValueError: There is no such file, or it is damaged, cut short, of another kind or from a later version.
     """
     contents = read_file(Path(path))
-    if contents.metadata.get("format") != FORMAT:
+    if contents.metadata.get("format") != _FORMAT:
         msg = f"{path} is no file of a quantized network; save_quantized writes them"
         raise ValueError(msg)
     try:
@@ -188,7 +188,7 @@ def load_quantized(path: str | Path, model: nn.Module) -> None:
     model.load_state_dict(held.state)
 
 
-def pack_codes(codes: Tensor, *, bits: int) -> Tensor:
+def _pack_codes(codes: Tensor, *, bits: int) -> Tensor:
     """Write n codes of so many bits each into `ceil(bits n / 8)` bytes.
 
     Args:
@@ -218,8 +218,8 @@ def pack_codes(codes: Tensor, *, bits: int) -> Tensor:
     return torch.from_numpy(np.packbits(stream.reshape(-1), bitorder="little"))
 
 
-def unpack_codes(packed: Tensor, count: int, *, bits: int) -> Tensor:
-    """Read what `pack_codes` wrote.
+def _unpack_codes(packed: Tensor, count: int, *, bits: int) -> Tensor:
+    """Read what `_pack_codes` wrote.
 
     Args:
         packed: uint8, one dimension, `ceil(bits count / 8)` bytes.
@@ -262,7 +262,7 @@ def _decode(header: Any, held: Mapping[str, Tensor]) -> QuantizedFile:  # noqa: 
     state = {name: value for name, value in held.items() if name not in packed}
     for name, form in layout.items():
         shape, axis = _check_form(name, form, per_channel=per_channel)
-        codes = unpack_codes(held[f"{name}.codes"], math.prod(shape), bits=bits).reshape(shape)
+        codes = _unpack_codes(held[f"{name}.codes"], math.prod(shape), bits=bits).reshape(shape)
         low, high = _read_range(name, held[f"{name}.range"], shape, axis)
         state[name] = dequantize(QuantizedTensor(codes, low, high, bits))
     return QuantizedFile(state, bits, per_channel, header["family"], header["config"])

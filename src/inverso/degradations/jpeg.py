@@ -15,8 +15,8 @@ from inverso._types import Seed
 from inverso.degradations.base import Degradation, Degraded
 from inverso.operators import Identity
 
-BEST = 95
-CHANNELS = (1, 3)
+_BEST = 95
+_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class JPEG(Degradation):
         low, high = self._range()
         for value in (low, high):
             check_count(value, name="quality")
-        if not low <= high <= BEST:
-            msg = f"quality must lie in 1 to {BEST}, or be (low, high) with low <= high, got {self.quality}"
+        if not low <= high <= _BEST:
+            msg = f"quality must lie in 1 to {_BEST}, or be (low, high) with low <= high, got {self.quality}"
             raise ValueError(msg)
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:  # noqa: ARG002 - needs no others
         """Save and read every image."""
-        if images.shape[1] not in CHANNELS:
+        if images.shape[1] not in _CHANNELS:
             msg = f"a JPEG has one or three channels, got images of shape {tuple(images.shape)}"
             raise ValueError(msg)
         low, high = self._range()

@@ -21,7 +21,7 @@ from inverso.degradations.masks import (
 )
 from inverso.degradations.old_photo import OldPhoto
 
-ANY_AGE = OldPhoto(
+_ANY_AGE = OldPhoto(
     scratches=(0.0, 0.9),
     stains=(0.0, 0.9),
     dust=(0.0, 0.9),
@@ -111,7 +111,7 @@ class Curriculum:
         return self.start + done * (self.end - self.start)
 
 
-NAMES = (
+_NAMES = (
     "white-noise",
     "rgb-noise",
     "rgb-noise-extreme",
@@ -131,8 +131,9 @@ def named(name: str, *, keep: float | Range = 0.4) -> Degradation:
     """Make a degradation by its name.
 
     Args:
-        name: One of `NAMES`. The noises, boxes and points of the papers; a "block" is the central one of half the
-            sides, a "box" has random corners; "extreme" noise keeps 5 to 15 %. "old-photo" is
+        name: `"white-noise"`, `"rgb-noise"`, `"rgb-noise-extreme"` (keeps 5 to 15 %), `"white-box"` and
+            `"cluttered-box"` (random corners), `"white-block"` and `"cluttered-block"` (the central one, of half the
+            sides), `"points"`, `"edge-points"`, `"canny-points"`. "old-photo" is
             `inverso.degradations.OldPhoto`, from nearly new to severely damaged, and "old-photo:light",
             "old-photo:default", "old-photo:severe" and "old-photo:battered" are its presets. "jpeg" has a quality from
             20 to 90.
@@ -157,13 +158,13 @@ def named(name: str, *, keep: float | Range = 0.4) -> Degradation:
         "points": DiscretePoints(),
         "edge-points": DiscretePoints(edges="sobel"),
         "canny-points": DiscretePoints(edges="canny"),
-        "old-photo": ANY_AGE,
+        "old-photo": _ANY_AGE,
         "jpeg": JPEG(),
     }
     kind, found, preset = name.partition(":")
     if found and kind == "old-photo":
         return OldPhoto.preset(preset)
     if name not in made:
-        msg = f"no degradation is called {name!r}; known ones: {', '.join(NAMES)}"
+        msg = f"no degradation is called {name!r}; known ones: {', '.join(_NAMES)}"
         raise ValueError(msg)
     return made[name]

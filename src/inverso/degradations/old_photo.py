@@ -20,18 +20,18 @@ from inverso.operators import Toning
 from inverso.operators._sampling import pattern_generator
 from inverso.operators.toning import mix
 
-Strength: TypeAlias = "float | tuple[float, float]"
+_Strength: TypeAlias = "float | tuple[float, float]"
 """How strong a part is, in [0, 1]: one number, or `(low, high)` to draw it from for every image."""
 
-Tone = Literal["gray", "sepia", "random"]
-TONES = ("gray", "sepia", "random")
-CHANNELS = (1, 3)
-AGING = ("scratches", "stains", "dust", "fading", "exposure", "toning", "texture")
-BREAKS = ("cracks", "folds", "tears")
-STREAMS = (*AGING, *BREAKS, "window")
+_Tone = Literal["gray", "sepia", "random"]
+_TONES = ("gray", "sepia", "random")
+_CHANNELS = (1, 3)
+_AGING = ("scratches", "stains", "dust", "fading", "exposure", "toning", "texture")
+_BREAKS = ("cracks", "folds", "tears")
+_STREAMS = (*_AGING, *_BREAKS, "window")
 """Names of the streams that parts are drawn from; the order decides what a seed gives."""
 
-COVERS: Mapping[str, type[Cover]] = MappingProxyType(
+_COVERS: Mapping[str, type[Cover]] = MappingProxyType(
     {
         "stains": Stains,
         "cracks": Cracks,
@@ -43,10 +43,10 @@ COVERS: Mapping[str, type[Cover]] = MappingProxyType(
 )
 """What lies over the print, from the bottom to the top."""
 
-STRENGTHS = STREAMS[:-1]
+STRENGTHS = _STREAMS[:-1]
 """Settings that say how strong a part is."""
 
-PRESETS: Mapping[str, Mapping[str, Strength]] = MappingProxyType(
+PRESETS: Mapping[str, Mapping[str, _Strength]] = MappingProxyType(
     {
         "light": {
             "scratches": (0.0, 0.3),
@@ -148,24 +148,24 @@ class OldPhoto(Degradation):
         True
     """
 
-    scratches: Strength = field(default=PRESETS["default"]["scratches"], kw_only=True)
-    stains: Strength = field(default=PRESETS["default"]["stains"], kw_only=True)
-    dust: Strength = field(default=PRESETS["default"]["dust"], kw_only=True)
-    fading: Strength = field(default=PRESETS["default"]["fading"], kw_only=True)
-    exposure: Strength = field(default=PRESETS["default"]["exposure"], kw_only=True)
-    toning: Strength = field(default=PRESETS["default"]["toning"], kw_only=True)
-    texture: Strength = field(default=PRESETS["default"]["texture"], kw_only=True)
-    cracks: Strength = field(default=0.0, kw_only=True)
-    folds: Strength = field(default=0.0, kw_only=True)
-    tears: Strength = field(default=0.0, kw_only=True)
-    tone: Tone = field(default="random", kw_only=True)
+    scratches: _Strength = field(default=PRESETS["default"]["scratches"], kw_only=True)
+    stains: _Strength = field(default=PRESETS["default"]["stains"], kw_only=True)
+    dust: _Strength = field(default=PRESETS["default"]["dust"], kw_only=True)
+    fading: _Strength = field(default=PRESETS["default"]["fading"], kw_only=True)
+    exposure: _Strength = field(default=PRESETS["default"]["exposure"], kw_only=True)
+    toning: _Strength = field(default=PRESETS["default"]["toning"], kw_only=True)
+    texture: _Strength = field(default=PRESETS["default"]["texture"], kw_only=True)
+    cracks: _Strength = field(default=0.0, kw_only=True)
+    folds: _Strength = field(default=0.0, kw_only=True)
+    tears: _Strength = field(default=0.0, kw_only=True)
+    tone: _Tone = field(default="random", kw_only=True)
     unit: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in STRENGTHS:
             object.__setattr__(self, name, _as_strength(getattr(self, name), name=name))
-        if self.tone not in TONES:
-            msg = f"tone must be one of {', '.join(TONES)}, got {self.tone!r}"
+        if self.tone not in _TONES:
+            msg = f"tone must be one of {', '.join(_TONES)}, got {self.tone!r}"
             raise ValueError(msg)
         if self.unit is not None:
             check_count(self.unit, name="unit", minimum=8)
@@ -203,7 +203,7 @@ class OldPhoto(Degradation):
             >>> OldPhoto().print_alone().scratches
             (0.0, 0.0)
         """
-        nothing: dict[str, Any] = dict.fromkeys(COVERS, 0.0)
+        nothing: dict[str, Any] = dict.fromkeys(_COVERS, 0.0)
         return replace(self, **nothing)
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:  # noqa: ARG002 - needs no others
@@ -218,7 +218,7 @@ class OldPhoto(Degradation):
 
     def _age(self, images: Tensor, seeds: tuple[int, ...]) -> Degraded:
         n, channels, height, width = images.shape
-        if channels not in CHANNELS:
+        if channels not in _CHANNELS:
             msg = f"x must have shape (C, H, W) or (n, C, H, W) with one or three channels, got {tuple(images.shape)}"
             raise ValueError(msg)
         window = None if self.unit is None else self._draw_numbers("window", seeds, 2)
@@ -253,7 +253,7 @@ class OldPhoto(Degradation):
         device = layer.image.device
         n = len(layer.image)
         drawn = layer if device.type == "cpu" else Layer(layer.image.cpu(), layer.covered.cpu())
-        for name, kind in COVERS.items():
+        for name, kind in _COVERS.items():
             strength, u = self._draw(name, seeds, kind.numbers)
             if float(strength.max()) > 0:
                 drawn = kind.paint(drawn, u.expand(n, -1), strength.expand(n), canvas)
@@ -278,7 +278,7 @@ class OldPhoto(Degradation):
 
 def _generator(seed: int, name: str) -> torch.Generator:
     """Give every part its own stream; torch reads the lower 32 bits of a seed only."""
-    return pattern_generator((seed + 0x9E3779B9 * (1 + STREAMS.index(name))) & 0xFFFFFFFF)
+    return pattern_generator((seed + 0x9E3779B9 * (1 + _STREAMS.index(name))) & 0xFFFFFFFF)
 
 
 def _affine(made: _Print) -> tuple[Tensor, Tensor, Tensor]:

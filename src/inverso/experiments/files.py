@@ -14,13 +14,13 @@ from typing import TypeAlias
 import inverso
 from inverso.experiments.table import Experiment, Study
 
-Known: TypeAlias = Experiment | Study
+_Known: TypeAlias = Experiment | Study
 """What `inverso bench` can run: a table of cases and methods, or a study that runs itself."""
 
-INDEX = "index.py"
+_INDEX = "index.py"
 
 
-def find(text: str) -> Known:
+def find(text: str) -> _Known:
     r"""Look an experiment up.
 
     Args:
@@ -64,7 +64,7 @@ def find(text: str) -> Known:
     raise ValueError(msg)
 
 
-def own_experiments(name: str = "") -> dict[str, Known]:
+def own_experiments(name: str = "") -> dict[str, _Known]:
     """Read this project's own experiments, if it runs from a clone.
 
     Args:
@@ -73,7 +73,7 @@ def own_experiments(name: str = "") -> dict[str, Known]:
     Raises:
         FileNotFoundError: It runs from elsewhere.
     """
-    index = Path(inverso.__file__).parents[2] / "benchmarks" / INDEX
+    index = Path(inverso.__file__).parents[2] / "benchmarks" / _INDEX
     if not index.is_file():
         asked = f"there is no file {name!r}, and " if name else ""
         msg = f"{asked}inverso's own experiments come with a clone of its repository: give FILE.py or FILE.py:NAME"
@@ -81,7 +81,7 @@ def own_experiments(name: str = "") -> dict[str, Known]:
     return read_experiments(index)
 
 
-def read_experiments(path: str | Path) -> dict[str, Known]:
+def read_experiments(path: str | Path) -> dict[str, _Known]:
     """Run a Python file, and collect the experiments that stand at its top level: name in small letters -> experiment.
 
     The file may import its neighbors, as a script does. It is code, and runs as such: read only files that you trust.
@@ -95,7 +95,7 @@ def read_experiments(path: str | Path) -> dict[str, Known]:
         msg = f"there is no file {path}"
         raise FileNotFoundError(msg)
     module = run_file(f"inverso_bench_{path.stem}", path)
-    found: dict[str, Known] = {}
+    found: dict[str, _Known] = {}
     for attribute in getattr(module, "__all__", vars(module)):
         value = getattr(module, attribute)
         if not isinstance(value, Experiment | Study) or isinstance(value, type):

@@ -22,9 +22,9 @@ from inverso.experiments.table import Experiment
 from inverso.images.plotting import grid
 from inverso.jobs._settings import read_json
 
-SIGNIFICANT = 0.05
-WITHIN = 0.1
-TESTS = (
+_SIGNIFICANT = 0.05
+_WITHIN = 0.1
+_TESTS = (
     "Difference of the means with its 95 % interval (t; Welch's between groups). p: two-sided permutation test, exact "
     "or with 9,999 resamples and a fixed seed; p (Holm): corrected for all tests of the table. Bold: p (Holm) below "
     "0.05."
@@ -44,7 +44,7 @@ def write_report(out: str | Path, finished: Finished, *, groups: Groups | None =
     """
     out = Path(out)
     experiment, results = finished.experiment, finished.results
-    metrics = metrics_of(experiment)
+    metrics = _metrics_of(experiment)
     plots = _draw_plots(out, experiment, results)
     if groups is None and experiment.groups is not None:
         groups = experiment.groups(finished.photos)
@@ -68,7 +68,7 @@ def write_report(out: str | Path, finished: Finished, *, groups: Groups | None =
     return out / "table.md"
 
 
-def metrics_of(experiment: Experiment) -> list[Metric]:
+def _metrics_of(experiment: Experiment) -> list[Metric]:
     """List the metrics of an experiment."""
     return [as_metric(metric) for metric in experiment.metrics]
 
@@ -144,15 +144,15 @@ def _cheapest(experiment: Experiment, results: Results) -> str:
         means = {m: mean_interval(_sample(results, case.title, m, metric)).mean for m in experiment.methods}
         costs = {m: mean_interval(_sample(results, case.title, m, "evaluations")).mean for m in experiment.methods}
         best = max(means, key=lambda m: means[m])
-        near = [m for m in means if means[m] >= means[best] - WITHIN]
+        near = [m for m in means if means[m] >= means[best] - _WITHIN]
         cheapest = min(near, key=lambda m: costs[m])
         rows.append([case.title, best, f"{costs[best]:.0f}", cheapest, f"{costs[cheapest]:.0f}"])
-    titles = ["measured", "best", "evaluations", f"cheapest within {WITHIN} dB", "evaluations"]
+    titles = ["measured", "best", "evaluations", f"cheapest within {_WITHIN} dB", "evaluations"]
     return markdown_table(titles, rows)
 
 
 def _tested(experiment: Experiment) -> list[Metric]:
-    metrics = metrics_of(experiment)
+    metrics = _metrics_of(experiment)
     if experiment.tested is None:
         return metrics[:1]
     return [metric for name in experiment.tested for metric in metrics if metric.name == name]
@@ -165,13 +165,13 @@ def _comparison_part(experiment: Experiment, results: Results, metric: Metric) -
         for first, second in experiment.comparisons
     ]
     title = "Methods against each other"
-    if metric != metrics_of(experiment)[0]:
+    if metric != _metrics_of(experiment)[0]:
         title = f"{title}: {metric.title}"
     return _test_table(title, ["measured", "methods"], metric, tests)
 
 
 def _case_part(experiment: Experiment, results: Results) -> str:
-    metric = metrics_of(experiment)[0]
+    metric = _metrics_of(experiment)[0]
     tests = [
         _paired(results, (first, method), (second, method), metric, [f"{first} against {second}", method])
         for first, second in experiment.case_comparisons
@@ -236,9 +236,9 @@ def _test_table(title: str, keys: list[str], metric: Metric, tests: Sequence[_Te
     rows = []
     for test, p in zip(tests, corrected, strict=True):
         difference = _plus_minus(test.difference, test.half_width, metric.digits, sign="+")
-        rows.append([*test.names, difference, _p_text(test.p), _bold(_p_text(p)) if p < SIGNIFICANT else _p_text(p)])
+        rows.append([*test.names, difference, _p_text(test.p), _bold(_p_text(p)) if p < _SIGNIFICANT else _p_text(p)])
     head = [*keys, f"difference, {metric.title}", "p", "p (Holm)"]
-    return "\n\n".join([f"{'#' * level} {title}", markdown_table(head, rows), TESTS])
+    return "\n\n".join([f"{'#' * level} {title}", markdown_table(head, rows), _TESTS])
 
 
 def _best_in_bold(samples: Sequence[Sequence[float]], metric: Metric) -> list[str]:
@@ -282,7 +282,7 @@ def _write_comparisons(path: Path, experiment: Experiment, results: Results) -> 
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["metric", "case", "first", "second", "difference", "half_width", "p", "p_holm"])
-        for metric in metrics_of(experiment):
+        for metric in _metrics_of(experiment):
             for case in experiment.cases:
                 pairs = list(combinations(experiment.methods, 2))
                 tests = [_paired(results, (case.title, a), (case.title, b), metric, [a, b]) for a, b in pairs]
@@ -295,7 +295,7 @@ def _draw_plots(out: Path, experiment: Experiment, results: Results) -> dict[str
     """Draw bars and curves of every metric; picture grids lie elsewhere, since they show the photos."""
     (out / "plots").mkdir(exist_ok=True)
     drawn: dict[str, list[Path]] = {}
-    for metric in metrics_of(experiment):
+    for metric in _metrics_of(experiment):
         name = metric.name
         figures = {f"bars-{name}": bars(experiment, results, metric)} if not experiment.curves else {}
         figures |= {f"{c.name}-{name}": curve_figure(experiment, results, c, metric) for c in experiment.curves}

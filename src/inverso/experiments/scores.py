@@ -13,7 +13,7 @@ from torch import Tensor
 from inverso.metrics import lpips, psnr, sharpness, ssim
 from inverso.reconstruction import Reconstruction
 
-LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
+_LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
 LPIPS_SIDE = 31
 
 
@@ -49,7 +49,7 @@ class Metric:
         return cls(name, title, lambda answer, photos: compare(answer.image, photos), digits, lower)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+_METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
@@ -71,10 +71,10 @@ def as_metric(metric: str | Metric) -> Metric:
     """
     if isinstance(metric, Metric):
         return metric
-    if metric not in METRICS:
-        msg = f"there is no metric {metric!r}; known: {', '.join(METRICS)}"
+    if metric not in _METRICS:
+        msg = f"there is no metric {metric!r}; known: {', '.join(_METRICS)}"
         raise ValueError(msg)
-    return METRICS[metric]
+    return _METRICS[metric]
 
 
 def available(metrics: Sequence[str | Metric], *, side: int) -> tuple[Metric, ...]:
@@ -90,5 +90,5 @@ def available(metrics: Sequence[str | Metric], *, side: int) -> tuple[Metric, ..
 
 
 def _has_lpips() -> bool:
-    stored = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
+    stored = Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS_WEIGHTS
     return stored.is_file()

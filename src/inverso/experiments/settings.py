@@ -17,7 +17,7 @@ from inverso.experiments.scores import as_metric
 from inverso.experiments.table import Entry, Experiment, Tuned, Using, stages_in
 from inverso.stages import Stage
 
-FAST_STEPS = 5
+_FAST_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ def size_of(experiment: Experiment, options: Options) -> Size:
 def hurried_entry(entry: Entry) -> Entry:
     """Give a method of a table with a handful of steps, for a rehearsal."""
     if isinstance(entry, Tuned):
-        return Tuned(tuple(hurried(stage) for stage in entry.candidates[:2]))
-    stages = [hurried(stage) for stage in stages_in(entry)]
+        return Tuned(tuple(_hurried(stage) for stage in entry.candidates[:2]))
+    stages = [_hurried(stage) for stage in stages_in(entry)]
     return replace(entry, method=stages) if isinstance(entry, Using) else stages
 
 
-def hurried(stage: Stage) -> Stage:
+def _hurried(stage: Stage) -> Stage:
     """Give a stage, and those inside of it, with a handful of steps."""
     inner = getattr(stage, "stages", None)
     if isinstance(inner, tuple):
-        return cast("Stage", replace(cast("Any", stage), stages=tuple(hurried(each) for each in inner)))
+        return cast("Stage", replace(cast("Any", stage), stages=tuple(_hurried(each) for each in inner)))
     numbers = {name: getattr(stage, name, None) for name in ("steps", "samples", "passes", "starts")}
-    fewer = {name: min(FAST_STEPS, number) for name, number in numbers.items() if isinstance(number, int)}
+    fewer = {name: min(_FAST_STEPS, number) for name, number in numbers.items() if isinstance(number, int)}
     return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage
 
 

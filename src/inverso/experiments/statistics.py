@@ -13,7 +13,7 @@ from inverso._checks import check_count, check_fraction
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RESAMPLES = 9999
+_RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def difference_interval(inside: Sequence[float], outside: Sequence[float], *, co
 
 
 def paired_p_value(
-    first: Sequence[float], second: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES
+    first: Sequence[float], second: Sequence[float], *, seed: int = 0, resamples: int = _RESAMPLES
 ) -> float:
     """Test whether two methods differ on the same images: a two-sided permutation test of the mean difference.
 
@@ -148,7 +148,7 @@ def paired_p_value(
 
 
 def group_p_value(
-    inside: Sequence[float], outside: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES
+    inside: Sequence[float], outside: Sequence[float], *, seed: int = 0, resamples: int = _RESAMPLES
 ) -> float:
     """Test whether a group of images differs from the others: a two-sided permutation test of the means' difference.
 

@@ -15,7 +15,7 @@ from inverso.images.photo import existing, luminance, read_photo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PAINTED = 0.25
+_PAINTED = 0.25
 """Brightness from which a pixel of a mask counts as painted: a brush's soft edge does, what JPEG leaves does not."""
 
 
@@ -51,7 +51,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tenso
         )
         raise ValueError(msg)
     brightness = luminance(painted.pixels)
-    mask = (brightness if painted.alpha is None else brightness * painted.alpha) >= PAINTED
+    mask = (brightness if painted.alpha is None else brightness * painted.alpha) >= _PAINTED
     if not bool(mask.any()) or bool(mask.all()):
         what = "everything" if bool(mask.all()) else "nothing"
         msg = f"{path} marks {what} as damaged: paint what is damaged white, on black"

@@ -21,7 +21,7 @@ _TITLE_HEIGHT = 0.3
 _CAPTION_HEIGHT = 0.26
 
 
-class LossRecord(Protocol):
+class _LossRecord(Protocol):
     """What `loss_curves` reads of one stage."""
 
     @property
@@ -83,7 +83,7 @@ def grid(
     return figure
 
 
-def loss_curves(records: Iterable[LossRecord]) -> Figure:
+def loss_curves(records: Iterable[_LossRecord]) -> Figure:
     """Draw how the loss of every image fell, stage after stage, on a logarithmic axis.
 
     Args:

@@ -22,9 +22,9 @@ from inverso.jobs.manifest import Manifest, Record, alone_in, read_records
 from inverso.jobs.photo_job import PhotoJob
 from inverso.jobs.work import Executor, Lost
 
-MANIFEST = "manifest.jsonl"
-SETTINGS = "job.json"
-FULL = (errno.ENOSPC, errno.EDQUOT)
+_MANIFEST = "manifest.jsonl"
+_SETTINGS = "job.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFullError(InversoError):
@@ -51,7 +51,7 @@ class Summary:
 
     def records(self) -> Iterator[Record]:
         """Read what became of every photo, in the order in which they ended."""
-        return read_records(self.folder / MANIFEST)
+        return read_records(self.folder / _MANIFEST)
 
 
 def run_folder(
@@ -105,10 +105,10 @@ def run_folder(
     _check_apart(photos, folder, job.suffix)
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
-        check_same(folder / SETTINGS, described.settings, folder=folder)
-        write_json(folder / SETTINGS, described.settings)
+        check_same(folder / _SETTINGS, described.settings, folder=folder)
+        write_json(folder / _SETTINGS, described.settings)
         _remove_unfinished(folder)
-        manifest = Manifest.open(folder / MANIFEST)
+        manifest = Manifest.open(folder / _MANIFEST)
         photos = _without_answers(photos, manifest, job.suffix)
         left = [photo for photo in photos if not _ended(photo, manifest, folder, job.suffix, again=again)]
         run = _Run(PhotoWork(job, folder.absolute(), Path.cwd()), manifest, executor or Local(), described.pixels)
@@ -190,7 +190,7 @@ class _Run:
                     if faulty := counts["failed"] + counts["set aside"]:
                         bar.set_postfix(failed=faulty, refresh=False)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in _FULL:
                 raise
             msg = (
                 f"the disk is full ({error}): {counts['done']} photos were done and are kept; make room, and run the "

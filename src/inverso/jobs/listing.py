@@ -15,8 +15,8 @@ from inverso.images.folders import picture_suffixes, pictures_in
 
 Files: TypeAlias = "str | Path | Sequence[str | Path]"
 
-TABLES = (".csv", ".parquet")
-NPZ = ".npz"
+_TABLES = (".csv", ".parquet")
+_NPZ = ".npz"
 _MAGIC = frozenset("*?[")
 
 
@@ -75,7 +75,7 @@ def list_photos(files: Files) -> list[Photo]:
 
 def is_file(given: str) -> bool:
     """Tell a picture or measurement, there or missing, from what may stand for several."""
-    if given.lower().endswith(TABLES) or is_url(given) or Path(given).is_dir():
+    if given.lower().endswith(_TABLES) or is_url(given) or Path(given).is_dir():
         return False
     return Path(given).exists() or not _MAGIC & set(given)
 
@@ -107,7 +107,7 @@ def _stamp(info: dict[str, Any]) -> str:
 
 
 def _expand(given: str) -> Iterator[Photo]:
-    if given.lower().endswith(TABLES):
+    if given.lower().endswith(_TABLES):
         yield from _read_table(given)
     elif is_url(given):
         yield from _expand_url(given)
@@ -123,9 +123,9 @@ def _expand(given: str) -> Iterator[Photo]:
 
 
 def _in_folder(folder: Path) -> Iterator[Photo]:
-    found = pictures_in(folder, below=True, also=frozenset({NPZ}))
+    found = pictures_in(folder, below=True, also=frozenset({_NPZ}))
     if not found:
-        msg = f"the folder {folder} holds neither pictures nor {NPZ} files"
+        msg = f"the folder {folder} holds neither pictures nor {_NPZ} files"
         raise ValueError(msg)
     for path in found:
         yield Photo(path.relative_to(folder).with_suffix("").as_posix(), str(path))
@@ -155,7 +155,7 @@ def _expand_url(url: str) -> Iterator[Photo]:
     if _MAGIC & set(path):
         base, found = _fixed_part(path), system.glob(path, detail=True)
     elif system.isdir(path):
-        suffixes = picture_suffixes() | {NPZ}
+        suffixes = picture_suffixes() | {_NPZ}
         base, found = path.rstrip("/") + "/", system.find(path, detail=True)
         found = {name: info for name, info in found.items() if PurePosixPath(name).suffix.lower() in suffixes}
     else:
@@ -164,7 +164,7 @@ def _expand_url(url: str) -> Iterator[Photo]:
         return
     entries = sorted((name, info) for name, info in found.items() if info.get("type") == "file")
     if not entries:
-        msg = f"there are neither pictures nor {NPZ} files at {url}"
+        msg = f"there are neither pictures nor {_NPZ} files at {url}"
         raise ValueError(msg)
     for name, info in entries:
         yield Photo(_without_suffix(name.removeprefix(base)), system.unstrip_protocol(name), _stamp(info))

@@ -12,7 +12,7 @@ from inverso._machine import cores, free_memory
 from inverso.jobs._supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
 
-SHARE_OF_MEMORY = 0.8
+_SHARE_OF_MEMORY = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Local:
         free = free_memory()
         if self.memory is not None or free is None:
             return self.memory
-        return int(SHARE_OF_MEMORY * free / processes)
+        return int(_SHARE_OF_MEMORY * free / processes)
 
 
 def _run(supervisors: Sequence[Supervisor[Item, Result]], chunks: Iterable[Sequence[Item]]) -> Outcomes[Item, Result]:

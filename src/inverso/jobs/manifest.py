@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from inverso._files import replacing
 
-Status: TypeAlias = Literal["done", "failed", "set aside"]
-LOCK = ".lock"
+_Status: TypeAlias = Literal["done", "failed", "set aside"]
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Record:
 
     name: str
     path: str
-    status: Status
+    status: _Status
     digest: str | None = None
     stamp: str | None = None
     seconds: float | None = None
@@ -48,10 +48,10 @@ class Record:
     versions: str = ""
 
 
-class Known(NamedTuple):
+class _Known(NamedTuple):
     """What a later run needs to know of a photo."""
 
-    status: Status
+    status: _Status
     digest: str | None
     stamp: str | None
 
@@ -66,7 +66,7 @@ class Manifest:
         known: What is in it, by name.
     """
 
-    def __init__(self, path: Path, known: dict[str, Known]) -> None:
+    def __init__(self, path: Path, known: dict[str, _Known]) -> None:
         self.path = path
         self.known = known
 
@@ -80,7 +80,7 @@ class Manifest:
         data_end = _end_of_last_line(path)
         if path.exists() and data_end != path.stat().st_size:
             os.truncate(path, data_end)
-        found = ((r.name, Known(r.status, r.digest, r.stamp)) for r in read_records(path))
+        found = ((r.name, _Known(r.status, r.digest, r.stamp)) for r in read_records(path))
         return cls(path, dict(found))
 
     def append(self, records: Sequence[Record]) -> None:
@@ -100,7 +100,7 @@ class Manifest:
             with suppress(OSError):
                 os.truncate(self.path, before)
             raise
-        self.known.update((r.name, Known(r.status, r.digest, r.stamp)) for r in records)
+        self.known.update((r.name, _Known(r.status, r.digest, r.stamp)) for r in records)
 
     def tidy(self) -> None:
         """Leave one record of every photo, the last: there are several of those that changed or were tried again."""
@@ -140,7 +140,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: Another run is at work there.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / _LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:

@@ -19,9 +19,9 @@ from inverso.jobs._supervisor import Limits, Supervisor
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
 
 # Ray Data keeps a few hundred bytes per chunk in the driver, so that a million photos come in waves.
-WAVE = 4096
-IN_FLIGHT = 2
-OBJECT_STORE = 256 * 2**20
+_WAVE = 4096
+_IN_FLIGHT = 2
+_OBJECT_STORE = 256 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Ray:
         try:
             actors = self._actors(ray.cluster_resources())
             left = iter(chunks)
-            while wave := list(itertools.islice(left, WAVE)):
+            while wave := list(itertools.islice(left, _WAVE)):
                 yield from self._wave(work, wave, actors)
         except ray.exceptions.RayError as error:
             msg = f"Ray gave up: {str(error).strip().splitlines()[-1]}; what was done is kept"
@@ -119,7 +119,7 @@ class Ray:
             batch_format="numpy",
             # All at once, but none beyond need: the room of an actor that waits goes to one whose machine has died.
             compute=data.ActorPoolStrategy(
-                min_size=1, initial_size=most, max_size=most, max_tasks_in_flight_per_actor=IN_FLIGHT
+                min_size=1, initial_size=most, max_size=most, max_tasks_in_flight_per_actor=_IN_FLIGHT
             ),
             num_cpus=self.num_cpus,
             num_gpus=self.num_gpus or None,
@@ -183,4 +183,4 @@ def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401
         ray.init(address=address, **quiet)
     else:
         # Only names and records travel through Ray's memory.
-        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
+        ray.init(include_dashboard=False, object_store_memory=_OBJECT_STORE, **quiet)

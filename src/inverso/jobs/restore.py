@@ -56,14 +56,14 @@ class Restore:
             weights["weights of the detector"] = fingerprint(load_detector(self.detector))
         return Described({"job": "restore", **asdict(self), **weights})
 
-    def open(self, device: str) -> Restoring:
+    def open(self, device: str) -> _Restoring:
         """Load the networks."""
         detector = None if self.detector is None else load_detector(self.detector).to(device)
-        return Restoring(self, load_denoiser(self.prior).to(device), detector)
+        return _Restoring(self, load_denoiser(self.prior).to(device), detector)
 
 
 @dataclass(frozen=True)
-class Restoring:
+class _Restoring:
     """The job with its networks loaded.
 
     Args:

@@ -8,17 +8,17 @@ from typing import Protocol, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Item_contra = TypeVar("Item_contra", contravariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
+_Item_contra = TypeVar("_Item_contra", contravariant=True)
+_Result_co = TypeVar("_Result_co", covariant=True)
 
-BATCH = {"cpu": 8, "cuda": 32}
-BATCHED_PIXELS = {"cpu": 2**16, "cuda": 2**22}
+_BATCH = {"cpu": 8, "cuda": 32}
+_BATCHED_PIXELS = {"cpu": 2**16, "cuda": 2**22}
 
 
-class Work(Protocol[Item_contra, Result_co]):
+class Work(Protocol[_Item_contra, _Result_co]):
     """Something to do with every item: settings and names only, so that it can be sent to another process."""
 
-    def open(self, device: str) -> Callable[[Sequence[Item_contra]], Sequence[Result_co]]:
+    def open(self, device: str) -> Callable[[Sequence[_Item_contra]], Sequence[_Result_co]]:
         """Load what the work needs, once per worker.
 
         Args:
@@ -77,4 +77,4 @@ def photos_together(pixels: int | None, *, device: str, batch: int | None) -> in
     if pixels is None:
         return 1
     kind = "cpu" if device == "cpu" else "cuda"
-    return max(1, min(BATCH[kind], BATCHED_PIXELS[kind] // max(pixels, 1)))
+    return max(1, min(_BATCH[kind], _BATCHED_PIXELS[kind] // max(pixels, 1)))

@@ -20,7 +20,7 @@ Backbone = Literal["vgg19", "squeezenet1_1"]
 
 
 @dataclass(frozen=True)
-class Taps:
+class _Taps:
     """Where a backbone is looked into.
 
     Args:
@@ -41,8 +41,8 @@ class Taps:
 
 
 # VGG sees images in [-1, 1] without ImageNet's statistics, as in pix2pixHD, whose taps and weights these are.
-BACKBONES: Mapping[str, Taps] = {
-    "vgg19": Taps(
+_BACKBONES: Mapping[str, _Taps] = {
+    "vgg19": _Taps(
         layers=(1, 6, 11, 20, 29),
         weights=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0),
         mean=(0.5, 0.5, 0.5),
@@ -50,7 +50,7 @@ BACKBONES: Mapping[str, Taps] = {
         address="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
         parameters="IMAGENET1K_V1",
     ),
-    "squeezenet1_1": Taps(
+    "squeezenet1_1": _Taps(
         layers=(1, 3, 4, 6, 7, 9, 10, 11, 12),
         weights=(1.0,) * 9,
         mean=(0.485, 0.456, 0.406),
@@ -93,10 +93,10 @@ class Perceptual(nn.Module):
 
     def __init__(self, backbone: Backbone = "vgg19", *, reduction: Reduction = "mean", pretrained: bool = True) -> None:
         super().__init__()
-        if backbone not in BACKBONES:
-            msg = f"backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}"
+        if backbone not in _BACKBONES:
+            msg = f"backbone must be one of {', '.join(_BACKBONES)}, got {backbone!r}"
             raise ValueError(msg)
-        self.taps = BACKBONES[backbone]
+        self.taps = _BACKBONES[backbone]
         self.reduction = reduction
         features = _features(backbone, self.taps, pretrained=pretrained)
         self.features = features[: max(self.taps.layers) + 1].eval().requires_grad_(requires_grad=False)
@@ -128,7 +128,7 @@ class Perceptual(nn.Module):
         return seen
 
 
-def _features(backbone: str, taps: Taps, *, pretrained: bool) -> nn.Sequential:
+def _features(backbone: str, taps: _Taps, *, pretrained: bool) -> nn.Sequential:
     from torchvision import models  # noqa: PLC0415 - slow to import
 
     # The constructors draw random weights from the global state, also where others replace them.

@@ -9,7 +9,7 @@ from torch import Tensor
 from inverso.images._gray import to_gray
 from inverso.metrics._inputs import as_pair, check_side
 
-COLOR = 3
+_COLOR = 3
 _LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
@@ -41,7 +41,7 @@ def sharpness(x: Tensor, reference: Tensor) -> Tensor:
     """
     x, reference = as_pair(x, reference)
     check_side(x, minimum=3, name="sharpness")
-    if x.shape[1] not in {1, COLOR}:
+    if x.shape[1] not in {1, _COLOR}:
         msg = f"sharpness needs images with one or three channels, got shape {tuple(x.shape)}"
         raise ValueError(msg)
     own, wanted = fine_detail(x), fine_detail(reference)

@@ -19,14 +19,14 @@ from inverso.operators.base import PlannedOperator
 from inverso.operators.fourier import CirculantPlan
 from inverso.operators.separable import SeparablePlan
 
-Padding = Literal["reflect", "symmetric", "circular", "zero", "valid"]
-Border = Literal["circular", "valid"]
-NUMPY_PADDING = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap", "zero": "constant"}
-LARGEST_DECOMPOSED = 512
+_Padding = Literal["reflect", "symmetric", "circular", "zero", "valid"]
+_Border = Literal["circular", "valid"]
+_NUMPY_PADDING = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap", "zero": "constant"}
+_LARGEST_DECOMPOSED = 512
 
 
 @dataclass(frozen=True)
-class FramedPlan(Plan):
+class _FramedPlan(Plan):
     """A blur of a scene that goes on beyond the frame: the whole scene is blurred, and its inside recorded.
 
     Args:
@@ -49,7 +49,7 @@ class FramedPlan(Plan):
 
     def forward(self, x: Tensor) -> Tensor:
         """Blur and crop."""
-        return crop(self.whole.forward(x), self.margins)
+        return _crop(self.whole.forward(x), self.margins)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Pad with zeros, and apply the transposed blur."""
@@ -61,7 +61,7 @@ class FramedPlan(Plan):
         raise NotImplementedError
 
 
-def crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
+def _crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
     """Cut rows and columns off on either side of `(..., H, W)`."""
     tall, wide = margins
     return x[..., tall : x.shape[-2] - tall, wide : x.shape[-1] - wide]
@@ -101,14 +101,14 @@ class GaussianBlur(PlannedOperator):
 
     kernel_size: int
     sigma: float
-    padding: Padding = field(default="reflect", kw_only=True)
+    padding: _Padding = field(default="reflect", kw_only=True)
 
     def __post_init__(self) -> None:
         if check_count(self.kernel_size, name="kernel_size") % 2 == 0:
             msg = f"kernel_size must be odd, so that the kernel has a center, got {self.kernel_size}"
             raise ValueError(msg)
         check_positive(self.sigma, name="sigma")
-        _check_padding(self.padding, get_args(Padding))
+        _check_padding(self.padding, get_args(_Padding))
 
     @property
     def _reach(self) -> int:
@@ -133,7 +133,7 @@ class GaussianBlur(PlannedOperator):
 
     def frame(self, x: Tensor) -> Tensor:
         """Cut an image of the scene to the part that y shows: the same image, unless the padding is "valid"."""
-        return crop(x, (self._reach, self._reach)) if self.padding == "valid" else x
+        return _crop(x, (self._reach, self._reach)) if self.padding == "valid" else x
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
         self.output_shape(image_shape)
@@ -141,7 +141,7 @@ class GaussianBlur(PlannedOperator):
         if self.padding == "circular":
             lines = self._circular_line(height), self._circular_line(width)
             return CirculantPlan.of_lines(lines, channels=channels, eps=eps)
-        if self.padding in {"zero", "valid"} and max(height, width) <= LARGEST_DECOMPOSED:
+        if self.padding in {"zero", "valid"} and max(height, width) <= _LARGEST_DECOMPOSED:
             cut = self._reach if self.padding == "valid" else 0
             small_rows, small_columns = (self._matrix(side)[cut : side - cut] for side in (height, width))
             return SeparablePlan.build(small_rows, small_columns, channels=channels, eps=eps)
@@ -151,7 +151,7 @@ class GaussianBlur(PlannedOperator):
             return SymmetricPlan.of(rows, columns, gains, channels=channels, eps=eps)
         if self.padding in {"zero", "valid"}:
             whole = SeparablePlan(rows, columns, None, eps, channels)
-            return FramedPlan(whole, (self._reach, self._reach)) if self.padding == "valid" else whole
+            return _FramedPlan(whole, (self._reach, self._reach)) if self.padding == "valid" else whole
         if rows.matrix is not None and columns.matrix is not None:
             return SeparablePlan.build(rows.matrix, columns.matrix, channels=channels, eps=eps)
         gains = self._gains(height, height - 1), self._gains(width, width - 1)
@@ -165,7 +165,7 @@ class GaussianBlur(PlannedOperator):
     def _matrix(self, side: int) -> Tensor:
         # Row i of the padded identity is the pixel that stands at place i of the padded signal.
         widths = ((self._reach, self._reach), (0, 0))
-        mode = NUMPY_PADDING.get(self.padding, "constant")
+        mode = _NUMPY_PADDING.get(self.padding, "constant")
         padded = np.pad(np.eye(side), widths, mode=mode)  # type: ignore[call-overload]
         windows: Tensor = torch.from_numpy(padded).unfold(0, self.kernel_size, 1)
         return windows @ self._taps()
@@ -209,11 +209,11 @@ class Blur(PlannedOperator):
     """
 
     kernel: Tensor
-    padding: Border = "circular"
+    padding: _Border = "circular"
 
-    def __init__(self, kernel: Tensor, *, padding: Border = "circular") -> None:
-        object.__setattr__(self, "kernel", check_kernel(kernel))
-        object.__setattr__(self, "padding", _check_padding(padding, get_args(Border)))
+    def __init__(self, kernel: Tensor, *, padding: _Border = "circular") -> None:
+        object.__setattr__(self, "kernel", _check_kernel(kernel))
+        object.__setattr__(self, "padding", _check_padding(padding, get_args(_Border)))
 
     @property
     def _margins(self) -> tuple[int, int]:
@@ -231,7 +231,7 @@ class Blur(PlannedOperator):
 
     def frame(self, x: Tensor) -> Tensor:
         """Cut an image of the scene to the part that y shows: the same image, unless the padding is "valid"."""
-        return crop(x, self._margins) if self.padding == "valid" else x
+        return _crop(x, self._margins) if self.padding == "valid" else x
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
         self.output_shape(image_shape)
@@ -241,7 +241,7 @@ class Blur(PlannedOperator):
         canvas[0, :tall, :wide] = self.kernel
         canvas = canvas.roll((-(tall // 2), -(wide // 2)), (-2, -1))
         plan = CirculantPlan.build(torch.fft.fft2(canvas), channels=channels, eps=eps)
-        return FramedPlan(plan, self._margins) if self.padding == "valid" else plan
+        return _FramedPlan(plan, self._margins) if self.padding == "valid" else plan
 
     def __repr__(self) -> str:
         padding = "" if self.padding == "circular" else f", padding={self.padding!r}"
@@ -269,7 +269,7 @@ def _framed(image_shape: ImageShape, kernel: tuple[int, int]) -> tuple[int, ...]
     return channels, height - kernel[0] + 1, width - kernel[1] + 1
 
 
-def check_kernel(kernel: object) -> Tensor:
+def _check_kernel(kernel: object) -> Tensor:
     """Refuse what is no blur kernel; the answer is an odd-sided finite float64 matrix."""
     if not isinstance(kernel, Tensor):
         msg = f"kernel must be a torch.Tensor (height, width), got {type(kernel).__name__}"

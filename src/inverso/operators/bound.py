@@ -13,9 +13,9 @@ from inverso._types import ImageShape
 from inverso.operators._plans import Ridge
 from inverso.operators.base import LinearOperator
 
-MAX_ENTRIES = 2**27
-MAX_STEPS = 1000
-CHUNK = 256
+_MAX_ENTRIES = 2**27
+_MAX_STEPS = 1000
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class BoundOperator:
         x = torch.randn(1, *self.image_shape, dtype=torch.float64, generator=generator, device="cpu")
         value = 0.0
         with torch.no_grad():
-            for _ in range(MAX_STEPS):
+            for _ in range(_MAX_STEPS):
                 image = self._back(self._measure(x / x.norm()))
                 before, value = value, float(image.norm())
                 if abs(value - before) <= 1e-9 * value:
@@ -145,7 +145,7 @@ class BoundOperator:
             ValueError: There is no exact plan, and the matrix is too large to be written down.
         """
         plan = self.operator.plan(self.image_shape, torch.float64)
-        if plan is not None and not (plan.bounds_condition and self._entries <= MAX_ENTRIES):
+        if plan is not None and not (plan.bounds_condition and self._entries <= _MAX_ENTRIES):
             return plan.condition
         values = self._values()
         return float(values[0] / values[-1])
@@ -165,14 +165,14 @@ class BoundOperator:
             ValueError: It has more than 134 million entries.
         """
         pixels = math.prod(self.image_shape)
-        if self._entries > MAX_ENTRIES:
+        if self._entries > _MAX_ENTRIES:
             msg = (
-                f"the matrix of {self!r} has {self._entries:,} entries; more than {MAX_ENTRIES:,} are not written down"
+                f"the matrix of {self!r} has {self._entries:,} entries; more than {_MAX_ENTRIES:,} are not written down"
             )
             raise ValueError(msg)
         columns = []
         with torch.no_grad():
-            for part in torch.eye(pixels, dtype=torch.float64, device="cpu").split(CHUNK):
+            for part in torch.eye(pixels, dtype=torch.float64, device="cpu").split(_CHUNK):
                 # One by one in a second leading dimension, as operators with a mask per image expect.
                 y = self._measure(part.unflatten(-1, self.image_shape)[:, None])
                 columns.append((torch.view_as_real(y.resolve_conj()) if y.is_complex() else y).flatten(1))

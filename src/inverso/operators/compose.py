@@ -117,7 +117,7 @@ class Composition(LinearOperator):
 
 
 @dataclass(frozen=True)
-class Segment:
+class _Segment:
     """One part's share of a stacked measurement.
 
     Args:
@@ -135,7 +135,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class StackedPlan(Plan):
+class _StackedPlan(Plan):
     """Several plans that are diagonal in one basis: `A^+ y = (sum A_i^T A_i)^+ sum A_i^T y_i`.
 
     Args:
@@ -145,7 +145,7 @@ class StackedPlan(Plan):
     """
 
     parts: tuple[Plan, ...]
-    layout: tuple[Segment, ...]
+    layout: tuple[_Segment, ...]
     energy: Tensor
     rank: float
     condition: float
@@ -157,7 +157,9 @@ class StackedPlan(Plan):
         return all(part.takes_half for part in self.parts)
 
     @classmethod
-    def build(cls, parts: tuple[Plan, ...], layout: tuple[Segment, ...], image_shape: ImageShape) -> StackedPlan | None:
+    def build(
+        cls, parts: tuple[Plan, ...], layout: tuple[_Segment, ...], image_shape: ImageShape
+    ) -> _StackedPlan | None:
         """Add the diagonals up, if all parts have them in one basis."""
         bases = {part.basis for part in parts}
         known = bases - {"any"}
@@ -174,11 +176,11 @@ class StackedPlan(Plan):
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure with every part and join the results."""
-        return join([part.forward(x) for part in self.parts], self.layout)
+        return _join([part.forward(x) for part in self.parts], self.layout)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Add the adjoints of the parts."""
-        pieces = split(y, self.layout)
+        pieces = _split(y, self.layout)
         total = self.parts[0].adjoint(pieces[0])
         for part, piece in zip(self.parts[1:], pieces[1:], strict=True):
             total = total + part.adjoint(piece)
@@ -203,7 +205,7 @@ class StackedPlan(Plan):
         return self.energy
 
 
-def join(pieces: list[Tensor], layout: tuple[Segment, ...]) -> Tensor:
+def _join(pieces: list[Tensor], layout: tuple[_Segment, ...]) -> Tensor:
     """Flatten the measurements of the parts into one real vector per image."""
     flat = []
     for piece, segment in zip(pieces, layout, strict=True):
@@ -212,7 +214,7 @@ def join(pieces: list[Tensor], layout: tuple[Segment, ...]) -> Tensor:
     return torch.cat(flat, dim=-1)
 
 
-def split(y: Tensor, layout: tuple[Segment, ...]) -> list[Tensor]:
+def _split(y: Tensor, layout: tuple[_Segment, ...]) -> list[Tensor]:
     """Take a stacked vector apart."""
     pieces = []
     for piece, segment in zip(y.split([segment.length for segment in layout], dim=-1), layout, strict=True):
@@ -256,15 +258,15 @@ class Stack(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure with every part and join the results."""
-        return join([part(x) for part in self.parts], self._layout(image_shape_of(x)))
+        return _join([part(x) for part in self.parts], self._layout(image_shape_of(x)))
 
-    def _layout(self, image_shape: ImageShape) -> tuple[Segment, ...]:
-        return tuple(Segment(*part._measurement(image_shape)) for part in self.parts)
+    def _layout(self, image_shape: ImageShape) -> tuple[_Segment, ...]:
+        return tuple(_Segment(*part._measurement(image_shape)) for part in self.parts)
 
     def split(self, y: Tensor, *, image_shape: ImageShape) -> tuple[Tensor, ...]:
         """Take a stacked measurement of images of that shape apart, into the measurements of the parts."""
         self._check_y(y, image_shape)
-        return tuple(split(y, self._layout(image_shape)))
+        return tuple(_split(y, self._layout(image_shape)))
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
         """Refuse: a vector does not tell the image's shape."""
@@ -278,13 +280,13 @@ class Stack(LinearOperator):
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
         plans = tuple(part._make_plan(image_shape, eps) for part in self.parts)
         known = tuple(plan for plan in plans if plan is not None)
-        return StackedPlan.build(known, self._layout(image_shape), image_shape) if len(known) == len(plans) else None
+        return _StackedPlan.build(known, self._layout(image_shape), image_shape) if len(known) == len(plans) else None
 
     def _has_plan(self) -> bool:
         return all(part._has_plan() for part in self.parts)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
-        pieces = split(y, self._layout(image_shape))
+        pieces = _split(y, self._layout(image_shape))
         images = [part.adjoint(piece, image_shape=image_shape) for part, piece in zip(self.parts, pieces, strict=True)]
         return torch.stack(images).sum(dim=0)
 
@@ -295,7 +297,7 @@ class Stack(LinearOperator):
     def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
         """Check the measurement of every part."""
         shape = self._check_y(y, image_shape)
-        for part, piece in zip(self.parts, split(y, self._layout(shape)), strict=True):
+        for part, piece in zip(self.parts, _split(y, self._layout(shape)), strict=True):
             part.check(piece, image_shape=shape)
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
@@ -319,8 +321,8 @@ class Stack(LinearOperator):
     ) -> Tensor:
         shape = self._check_y(y, image_shape)
         layout = self._layout(shape)
-        pieces = zip(self.parts, split(y, layout), strict=True)
-        return join([change(part, piece, shape) for part, piece in pieces], layout)
+        pieces = zip(self.parts, _split(y, layout), strict=True)
+        return _join([change(part, piece, shape) for part, piece in pieces], layout)
 
     def for_image(self, index: int) -> Stack:
         """Narrow every part."""

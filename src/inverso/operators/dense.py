@@ -18,7 +18,7 @@ from inverso.operators.base import PlannedOperator
 
 
 @dataclass(frozen=True)
-class Factors(TensorFields):
+class _Factors(TensorFields):
     """`A = U diag(s) V^T` without V, which is `A^T U diag(1/s)`: it would take as much as the matrix itself.
 
     Args:
@@ -32,7 +32,7 @@ class Factors(TensorFields):
     condition: float
 
     @classmethod
-    def of(cls, matrix: Tensor, *, eps: float) -> Factors:
+    def of(cls, matrix: Tensor, *, eps: float) -> _Factors:
         """Decompose a matrix and cut singular values below `eps * max(m, n)` of the largest."""
         left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
         kept = values > eps * max(matrix.shape) * values[0]
@@ -41,7 +41,7 @@ class Factors(TensorFields):
 
 
 @dataclass(frozen=True)
-class DensePlan(Plan):
+class _DensePlan(Plan):
     """`y = A vec(x)`, inverted by the singular value decomposition of A when that is asked for.
 
     Args:
@@ -57,15 +57,15 @@ class DensePlan(Plan):
     eps: float
 
     @classmethod
-    def build(cls, double: Callable[[], Tensor], image_shape: ImageShape, *, eps: float) -> DensePlan:
+    def build(cls, double: Callable[[], Tensor], image_shape: ImageShape, *, eps: float) -> _DensePlan:
         """Take the matrix that a function gives."""
         return cls(double(), double, image_shape, eps)
 
     @cached_property
-    def factors(self) -> Factors:
+    def factors(self) -> _Factors:
         """The decomposition, in the precision and on the device of the plan."""
         with undisturbed():
-            return Factors.of(self.double(), eps=self.eps).to(self.matrix.dtype, self.matrix.device)
+            return _Factors.of(self.double(), eps=self.eps).to(self.matrix.dtype, self.matrix.device)
 
     @property
     def rank(self) -> float:  # type: ignore[override]
@@ -101,7 +101,7 @@ class DensePlan(Plan):
 
         rows = inner.adjoint(self.matrix[:1].unflatten(-1, self.image_shape))
         channels, height, width = rows.shape[1:]
-        return DensePlan.build(double, (channels, height, width), eps=self.eps)
+        return _DensePlan.build(double, (channels, height, width), eps=self.eps)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class RandomGaussian(PlannedOperator):
             raise ValueError(msg)
         return (self.m,)
 
-    def _make_plan(self, image_shape: ImageShape, eps: float) -> DensePlan:
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> _DensePlan:
         self.output_shape(image_shape)
 
         def draw() -> Tensor:
@@ -161,4 +161,4 @@ class RandomGaussian(PlannedOperator):
             size = (self.m, math.prod(self.image_shape))
             return torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu") / math.sqrt(self.m)
 
-        return DensePlan.build(draw, self.image_shape, eps=eps)
+        return _DensePlan.build(draw, self.image_shape, eps=eps)

@@ -15,10 +15,10 @@ from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fills import Fill, RandomColor, White
 
-MASK_DIMS = (2, 3, 4)
+_MASK_DIMS = (2, 3, 4)
 BATCHED = 4
 
-S = TypeVar("S", bound="ScatteredMask")
+_S = TypeVar("_S", bound="_ScatteredMask")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Identity(PlannedOperator):
         return DiagonalPlan(None, float(torch.Size(image_shape).numel()), basis="any")
 
 
-class MaskOperator(PlannedOperator):
+class _MaskOperator(PlannedOperator):
     """Base of masks: a subclass draws the mask of an image size.
 
     y has the image's shape, zero at the missing pixels.
@@ -124,7 +124,7 @@ class MaskOperator(PlannedOperator):
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Mask(MaskOperator):
+class Mask(_MaskOperator):
     """Keep the pixels where a given mask is one.
 
     Args:
@@ -174,7 +174,7 @@ def check_mask(mask: object) -> Tensor:
     if not isinstance(mask, Tensor):
         msg = f"a mask must be a torch.Tensor of zeros and ones, got {type(mask).__name__}"
         raise TypeError(msg)
-    if mask.ndim not in MASK_DIMS or (mask.ndim == BATCHED and mask.shape[1] != 1) or mask.numel() == 0:
+    if mask.ndim not in _MASK_DIMS or (mask.ndim == BATCHED and mask.shape[1] != 1) or mask.numel() == 0:
         msg = f"a mask must have shape (H, W), (1, H, W), (C, H, W) or (B, 1, H, W), got {tuple(mask.shape)}"
         raise ValueError(msg)
     binary = (mask == 0) | (mask == 1)
@@ -186,10 +186,10 @@ def check_mask(mask: object) -> Tensor:
     if not bool(kept.any()):
         msg = "a mask must keep at least one pixel, and this one keeps none"
         raise ValueError(msg)
-    return kept[None] if kept.ndim == MASK_DIMS[0] else kept
+    return kept[None] if kept.ndim == _MASK_DIMS[0] else kept
 
 
-class ScatteredMask(MaskOperator):
+class _ScatteredMask(_MaskOperator):
     """Base of masks that keep a random share of the pixels: dataclasses with `keep` and `seed`."""
 
     keep: float
@@ -199,7 +199,7 @@ class ScatteredMask(MaskOperator):
         check_fraction(self.keep, name="keep")
         object.__setattr__(self, "seed", as_seeds(self.seed))
 
-    def for_image(self: S, index: int) -> S:
+    def for_image(self: _S, index: int) -> _S:
         """Return the operator with the mask of one image of a batch."""
         return replace(self, seed=seed_of(self.seed, index))  # type: ignore[type-var]
 
@@ -213,7 +213,7 @@ class ScatteredMask(MaskOperator):
 
 
 @dataclass(frozen=True)
-class RandomMask(ScatteredMask):
+class RandomMask(_ScatteredMask):
     """Keep a random share of the pixels, the same ones in every channel.
 
     Args:
@@ -237,7 +237,7 @@ class RandomMask(ScatteredMask):
 
 
 @dataclass(frozen=True)
-class ColorNoise(ScatteredMask):
+class ColorNoise(_ScatteredMask):
     """Keep a random share of the pixels and bury the others in random colors.
 
     Args:
@@ -266,7 +266,7 @@ class ColorNoise(ScatteredMask):
 
 
 @dataclass(frozen=True)
-class BoxMask(MaskOperator):
+class BoxMask(_MaskOperator):
     """Lose a rectangle of the image.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inverso._checks import check_image
 
-BATCHED = 4
+_BATCHED = 4
 
 
 class Fill(ABC):
@@ -81,9 +81,9 @@ class Clutter(Fill):
 
     def __post_init__(self) -> None:
         photo = check_image(self.photo, name="the clutter photo")
-        if photo.ndim == BATCHED and len(photo) == 1:
+        if photo.ndim == _BATCHED and len(photo) == 1:
             photo = photo[0]
-        if photo.ndim != BATCHED - 1:
+        if photo.ndim != _BATCHED - 1:
             msg = f"the clutter photo must be one image (C, H, W), got shape {tuple(self.photo.shape)}"
             raise ValueError(msg)
         object.__setattr__(self, "photo", photo.detach().clone())

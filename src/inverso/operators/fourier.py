@@ -15,9 +15,9 @@ from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed
 from inverso.operators.base import PlannedOperator
 from inverso.operators.separable import one_after_another
 
-Density = Literal["uniform", "gaussian"]
-BATCHED = 4
-LARGEST_WRITTEN = 512
+_Density = Literal["uniform", "gaussian"]
+_BATCHED = 4
+_LARGEST_WRITTEN = 512
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class FourierPlan(Plan):
     def build(cls, weight: Tensor, *, channels: int, eps: float) -> FourierPlan:
         """Pair every frequency with its conjugate partner."""
         power = weight.abs().square()
-        energy = (power + mirror(power)) / 2
+        energy = (power + _mirror(power)) / 2
         kept = energy > cutoff(eps, weight.shape[-2:]) ** 2 * energy.max()
         energy = energy * kept
         inverse = torch.where(kept, 1 / torch.where(kept, energy, 1), 0) * weight.conj()
-        images = len(weight) if weight.ndim == BATCHED else 1
+        images = len(weight) if weight.ndim == _BATCHED else 1
         return cls(
             weight=weight,
             energy=energy,
@@ -152,7 +152,7 @@ class CirculantPlan(Plan):
 
     def axes(self) -> tuple[Tensor, Tensor] | None:
         """Write the matrices of rows and columns down, if there are any and they are small."""
-        if self.lines is None or max(map(len, self.lines)) > LARGEST_WRITTEN:
+        if self.lines is None or max(map(len, self.lines)) > _LARGEST_WRITTEN:
             return None
         rows, columns = (torch.stack([line.roll(k) for k in range(len(line))], dim=1) for line in self.lines)
         return rows, columns
@@ -195,7 +195,7 @@ class CirculantPlan(Plan):
         return size.square() * (size > cutoff(self.eps, size.shape[-2:]) * size.max())
 
 
-def mirror(spectrum: Tensor) -> Tensor:
+def _mirror(spectrum: Tensor) -> Tensor:
     """Exchange every frequency k with -k."""
     return spectrum.flip(-2, -1).roll((1, 1), (-2, -1))
 
@@ -206,7 +206,7 @@ def _image(spectrum: Tensor) -> Tensor:
 
 
 def _check_batch(weight: Tensor, x: Tensor) -> None:
-    if weight.ndim == BATCHED and (x.ndim < BATCHED or x.shape[-4] != len(weight)):
+    if weight.ndim == _BATCHED and (x.ndim < _BATCHED or x.shape[-4] != len(weight)):
         msg = f"there are {len(weight)} frequency masks, one per image, but the images have shape {tuple(x.shape)}"
         raise ValueError(msg)
 
@@ -279,7 +279,7 @@ class FFTMask(FrequencySampling):
     """
 
     keep: float
-    density: Density = field(default="uniform", kw_only=True)
+    density: _Density = field(default="uniform", kw_only=True)
     symmetric: bool = field(default=False, kw_only=True)
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
@@ -314,11 +314,11 @@ class FFTMask(FrequencySampling):
     def _draw_pairs(self, weight: Tensor, count: int, seed: int) -> Tensor:
         """Choose frequencies with their partners until `count` are there, or one more or less."""
         places = torch.arange(weight.numel(), device="cpu").reshape(weight.shape)
-        partner = mirror(places)
+        partner = _mirror(places)
         first = places <= partner
         size = torch.where(places == partner, 1, 2)
         order = random_order(torch.where(first, weight, -torch.inf), seed)[: int(first.sum())]
         taken = size.flatten()[order].cumsum(0)
         chosen = torch.zeros(weight.shape, dtype=torch.bool, device="cpu")
         chosen.view(-1)[order[taken <= max(count, 1)]] = True
-        return chosen | mirror(chosen)
+        return chosen | _mirror(chosen)

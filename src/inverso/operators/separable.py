@@ -19,13 +19,13 @@ from inverso.operators._plans import Plan, Ridge, TensorFields, cutoff, undistur
 from inverso.operators.base import PlannedOperator
 
 MAX_SCALE = 32
-MAX_CONDITION = 100
-SAMPLE = 12
-DECAY = 34
+_MAX_CONDITION = 100
+_SAMPLE = 12
+_DECAY = 34
 
 
 @dataclass(frozen=True)
-class Decomposition(TensorFields):
+class _Decomposition(TensorFields):
     """The singular value decompositions of two matrices, and what follows for their Kronecker product.
 
     The singular values of A are the products of those of the axes, so the pseudo-inverse is a division in between two
@@ -50,7 +50,7 @@ class Decomposition(TensorFields):
     condition: float
 
     @classmethod
-    def of(cls, rows: Tensor, columns: Tensor, *, eps: float) -> Decomposition:
+    def of(cls, rows: Tensor, columns: Tensor, *, eps: float) -> _Decomposition:
         """Decompose both matrices and cut singular values below the cutoff."""
         left_h, values_h, right_h = torch.linalg.svd(rows, full_matrices=False)
         left_w, values_w, right_w = torch.linalg.svd(columns, full_matrices=False)
@@ -59,7 +59,7 @@ class Decomposition(TensorFields):
         kept = values > cutoff(eps, (rows.shape[1], columns.shape[1])) * largest
         condition = largest / float(values[kept].min())
         # Multiplied out, the pseudo-inverse of an ill-conditioned axis mixes its rounding errors into everything.
-        whole = bool(kept.all()) and condition < MAX_CONDITION
+        whole = bool(kept.all()) and condition < _MAX_CONDITION
         return cls(
             rows_left=left_h,
             rows_right=right_h.mT.contiguous(),
@@ -85,7 +85,7 @@ class Decomposition(TensorFields):
 
 
 @dataclass(frozen=True)
-class Matrices:
+class _Matrices:
     """The matrices of rows and columns in double precision on the CPU, wherever the plan goes."""
 
     rows: Tensor
@@ -106,14 +106,14 @@ class SeparablePlan(Plan):
 
     rows: Axis
     columns: Axis
-    matrices: Matrices | None
+    matrices: _Matrices | None
     eps: float
     channels: int
 
     @classmethod
     def build(cls, rows: Tensor, columns: Tensor, *, channels: int, eps: float) -> SeparablePlan:
         """Take two matrices that are small enough to be decomposed."""
-        return cls(Axis.whole(rows), Axis.whole(columns), Matrices(rows, columns), eps, channels)
+        return cls(Axis.whole(rows), Axis.whole(columns), _Matrices(rows, columns), eps, channels)
 
     @property
     def exact(self) -> bool:
@@ -121,14 +121,14 @@ class SeparablePlan(Plan):
         return self.matrices is not None
 
     @cached_property
-    def decomposition(self) -> Decomposition:
+    def decomposition(self) -> _Decomposition:
         """The decomposition, in the precision and on the device of the plan."""
         if self.matrices is None:
             msg = "matrices of this size are not decomposed"
             raise NotImplementedError(msg)
         like = self.rows.forward.like
         with undisturbed():
-            double = Decomposition.of(self.matrices.rows, self.matrices.columns, eps=self.eps)
+            double = _Decomposition.of(self.matrices.rows, self.matrices.columns, eps=self.eps)
             return double.to(like.dtype, like.device)
 
     @property
@@ -198,7 +198,7 @@ class ShrinkingPlan(SeparablePlan):
     def condition(self) -> float:  # type: ignore[override]
         """Largest over smallest singular value."""
         with undisturbed():
-            spectra = [torch.linalg.svdvals(shrinking_matrix(min(side, 192), self.scale)) for side in self.size]
+            spectra = [torch.linalg.svdvals(_shrinking_matrix(min(side, 192), self.scale)) for side in self.size]
         return math.prod(float(values[0] / values[-1]) for values in spectra)
 
     @cached_property
@@ -208,7 +208,7 @@ class ShrinkingPlan(SeparablePlan):
 
         def inverse(side: int) -> Axis:
             return Axis.repeating(
-                lambda n: torch.linalg.pinv(shrinking_matrix(n, self.scale)), side, reach=DECAY, outputs=self.scale
+                lambda n: torch.linalg.pinv(_shrinking_matrix(n, self.scale)), side, reach=_DECAY, outputs=self.scale
             ).to(like.dtype, like.device)
 
         with undisturbed():
@@ -271,7 +271,7 @@ class Bicubic(PlannedOperator):
     def _make_plan(self, image_shape: ImageShape, eps: float) -> SeparablePlan:
         channels, height, width = self.output_shape(image_shape)
         rows, columns = (
-            Axis.repeating(lambda n: shrinking_matrix(n, self.scale), side, reach=2, inputs=self.scale)
+            Axis.repeating(lambda n: _shrinking_matrix(n, self.scale), side, reach=2, inputs=self.scale)
             for side in (height, width)
         )
         if rows.matrix is not None and columns.matrix is not None:
@@ -279,20 +279,20 @@ class Bicubic(PlannedOperator):
         return ShrinkingPlan(rows, columns, None, eps, channels, self.scale, (height, width))
 
 
-def shrinking_matrix(side: int, scale: int) -> Tensor:
+def _shrinking_matrix(side: int, scale: int) -> Tensor:
     """Read the matrix of one axis off torch's own interpolation, by shrinking the columns of the identity.
 
     Every pixel mixes those up to two pixels of the small image away, so that a long axis repeats a short one.
     """
-    if side <= SAMPLE:
+    if side <= _SAMPLE:
         identity = torch.eye(side * scale, dtype=torch.float64, device="cpu")[None, None]
         return F.interpolate(identity, size=(side, side * scale), mode="bicubic", antialias=True)[0, 0]
-    short = shrinking_matrix(SAMPLE, scale)
+    short = _shrinking_matrix(_SAMPLE, scale)
     matrix = torch.zeros(side, side * scale, dtype=torch.float64, device="cpu")
-    half = SAMPLE // 2
-    matrix[:half, : SAMPLE * scale] = short[:half]
-    matrix[-half:, -SAMPLE * scale :] = short[half:]
+    half = _SAMPLE // 2
+    matrix[:half, : _SAMPLE * scale] = short[:half]
+    matrix[-half:, -_SAMPLE * scale :] = short[half:]
     for row in range(half, side - half):
         start = (row - half) * scale
-        matrix[row, start : start + SAMPLE * scale] = short[half]
+        matrix[row, start : start + _SAMPLE * scale] = short[half]
     return matrix

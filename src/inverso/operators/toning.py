@@ -13,13 +13,13 @@ from inverso.operators._plans import Plan, Ridge, cutoff
 from inverso.operators.base import PlannedOperator
 from inverso.operators.diagonal import DiagonalPlan
 
-MATRIX_DIMS = (2, 3)
-GAIN_DIMS = (2, 3, 4)
-BATCHED = 4
+_MATRIX_DIMS = (2, 3)
+_GAIN_DIMS = (2, 3, 4)
+_BATCHED = 4
 
 
 @dataclass(frozen=True)
-class ToningPlan(Plan):
+class _ToningPlan(Plan):
     """Multiply every pixel by `gain M`; with `M = U S V^T` the pseudo-inverse is `V (gain S)^+ U^T`.
 
     Args:
@@ -40,23 +40,23 @@ class ToningPlan(Plan):
     eps: float
 
     @classmethod
-    def build(cls, matrix: Tensor, gain: Tensor, *, eps: float) -> ToningPlan:
+    def build(cls, matrix: Tensor, gain: Tensor, *, eps: float) -> _ToningPlan:
         """Decompose the matrix, and cut what rounding made of zero."""
         left, values, right = torch.linalg.svd(matrix)
         singular = gain * values[..., None, None]
         singular = singular * (singular > cutoff(eps, singular.shape[-3:]) * singular.max())
         kept = singular[singular > 0]
-        images = len(singular) if singular.ndim == BATCHED else 1
+        images = len(singular) if singular.ndim == _BATCHED else 1
         condition = float(kept.max() / kept.min()) if len(kept) else 1.0
         return cls(matrix, gain, left, right, singular, len(kept) / images, condition, eps)
 
     @property
     def per_image(self) -> bool:
         """Whether every image of a batch is toned in its own way."""
-        return self.singular.ndim == BATCHED
+        return self.singular.ndim == _BATCHED
 
     def _check(self, x: Tensor) -> None:
-        if self.per_image and (x.ndim < BATCHED or x.shape[-4] != len(self.singular)):
+        if self.per_image and (x.ndim < _BATCHED or x.shape[-4] != len(self.singular)):
             msg = f"there are {len(self.singular)} tonings, one per image, but the images have shape {tuple(x.shape)}"
             raise ValueError(msg)
 
@@ -88,11 +88,11 @@ class ToningPlan(Plan):
             return None
         return self if inner.mask is None else self.masked(inner.mask)
 
-    def masked(self, mask: Tensor) -> ToningPlan | None:
+    def masked(self, mask: Tensor) -> _ToningPlan | None:
         """Lose pixels in all channels; a mask of single channels does not commute with colors."""
         if mask.shape[-3] != 1:
             return None
-        return ToningPlan.build(self.matrix, self.gain * mask, eps=self.eps)
+        return _ToningPlan.build(self.matrix, self.gain * mask, eps=self.eps)
 
 
 def mix(matrix: Tensor, x: Tensor) -> Tensor:
@@ -128,30 +128,30 @@ class Toning(PlannedOperator):
     gain: Tensor = field()
 
     def __post_init__(self) -> None:
-        for name, value, dims in (("matrix", self.matrix, MATRIX_DIMS), ("gain", self.gain, GAIN_DIMS)):
+        for name, value, dims in (("matrix", self.matrix, _MATRIX_DIMS), ("gain", self.gain, _GAIN_DIMS)):
             _check_field(value, name, dims)
         matrix, gain = (value.detach().to("cpu", torch.float64, copy=True) for value in (self.matrix, self.gain))
         if matrix.shape[-1] != matrix.shape[-2]:
             msg = f"the matrix must be square, (C, C) or (B, C, C), got shape {tuple(matrix.shape)}"
             raise ValueError(msg)
-        if gain.ndim > GAIN_DIMS[0] and gain.shape[-3] != 1:
+        if gain.ndim > _GAIN_DIMS[0] and gain.shape[-3] != 1:
             msg = f"the gain is shared by the channels: (H, W), (1, H, W) or (B, 1, H, W), got {tuple(gain.shape)}"
             raise ValueError(msg)
         if bool((gain < 0).any()):
             msg = f"the gain must be at least 0, got {float(gain.min()):g}"
             raise ValueError(msg)
-        if matrix.ndim == MATRIX_DIMS[-1] and gain.ndim == BATCHED and len(matrix) != len(gain):
+        if matrix.ndim == _MATRIX_DIMS[-1] and gain.ndim == _BATCHED and len(matrix) != len(gain):
             msg = f"matrix and gain must count the same images, got {len(matrix)} and {len(gain)}"
             raise ValueError(msg)
         object.__setattr__(self, "matrix", matrix)
-        object.__setattr__(self, "gain", gain[None] if gain.ndim == GAIN_DIMS[0] else gain)
+        object.__setattr__(self, "gain", gain[None] if gain.ndim == _GAIN_DIMS[0] else gain)
 
-    def _make_plan(self, image_shape: ImageShape, eps: float) -> ToningPlan:
+    def _make_plan(self, image_shape: ImageShape, eps: float) -> _ToningPlan:
         if (self.matrix.shape[-1], *self.gain.shape[-2:]) != tuple(image_shape):
             msg = f"{self!r} does not fit images of shape {image_shape}"
             raise ValueError(msg)
         # Copies, since the operator may have been born in inference mode.
-        return ToningPlan.build(self.matrix.clone(), self.gain.clone(), eps=eps)
+        return _ToningPlan.build(self.matrix.clone(), self.gain.clone(), eps=eps)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the lost pixels to zero, whatever covers them."""
@@ -159,8 +159,8 @@ class Toning(PlannedOperator):
 
     def for_image(self, index: int) -> Toning:
         """Return the toning of one image of a batch."""
-        matrix = self.matrix[index] if self.matrix.ndim == MATRIX_DIMS[-1] else self.matrix
-        return Toning(matrix, self.gain[index] if self.gain.ndim == BATCHED else self.gain)
+        matrix = self.matrix[index] if self.matrix.ndim == _MATRIX_DIMS[-1] else self.matrix
+        return Toning(matrix, self.gain[index] if self.gain.ndim == _BATCHED else self.gain)
 
     def __repr__(self) -> str:
         shapes = ["x".join(map(str, value.shape)) for value in (self.matrix, self.gain)]

@@ -14,7 +14,7 @@ from inverso._checks import as_generator, check_count, check_non_negative, check
 from inverso._networks.files import adopt
 from inverso._types import ImageShape, Seed
 
-TYPICAL_ERROR = 0.09
+_TYPICAL_ERROR = 0.09
 """Root mean square error of a good denoiser of color photos, over the square root of sigma (FFDNet: 0.088 to 0.090)."""
 
 
@@ -229,7 +229,7 @@ class Denoiser(nn.Module):
         if level == 0:
             return 0.0
         if not self.errors:
-            return min(level, TYPICAL_ERROR * math.sqrt(level))
+            return min(level, _TYPICAL_ERROR * math.sqrt(level))
         levels, errors = list(self.errors), list(self.errors.values())
         if level <= levels[0]:
             return min(level, errors[0] * level / levels[0])

@@ -14,7 +14,7 @@ from inverso._checks import as_generator, check_count
 from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
 
-LAST_LAYER = "outlayer"
+_LAST_LAYER = "outlayer"
 
 
 class DCGAN(LatentPrior):
@@ -189,7 +189,7 @@ def _rename_zoo_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     which is called `outlayer`.
     """
     norms = sum(name.startswith("main.batchNorm") and name.endswith(".weight") for name in state)
-    places = {"formatLayer": 0, f"main.{LAST_LAYER}": 3 * norms}
+    places = {"formatLayer": 0, f"main.{_LAST_LAYER}": 3 * norms}
     for i in range(norms):
         places[f"main.batchNorm{i}"] = 3 * i + 1
         places[f"main.convTranspose{i}"] = 3 * i

@@ -20,7 +20,7 @@ from inverso._checks import as_generator, check_count, check_number
 from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
 
-WIDTHS_1024 = (512, 512, 512, 512, 256, 128, 64, 32, 16)
+_WIDTHS_1024 = (512, 512, 512, 512, 256, 128, 64, 32, 16)
 _SLOPE = 0.2
 _LAYOUTS = ("ptrblck", "gan-zoo")
 
@@ -66,7 +66,7 @@ class PGGAN(LatentPrior):
         self,
         latent_dim: int = 512,
         *,
-        widths: Sequence[int] = WIDTHS_1024,
+        widths: Sequence[int] = _WIDTHS_1024,
         channels: int = 3,
         layout: str = "ptrblck",
         alpha: float = 0.0,

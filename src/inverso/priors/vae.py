@@ -13,7 +13,7 @@ from inverso._checks import as_generator, check_count
 from inverso._types import Seed
 from inverso.priors.base import LatentPrior, as_image_shape, draw_normal
 
-ENCODER_LAYERS = ("fc1", "fc21", "fc22")
+_ENCODER_LAYERS = ("fc1", "fc21", "fc22")
 
 
 class VAE(LatentPrior):
@@ -75,7 +75,7 @@ class VAE(LatentPrior):
                 not given.
         """
         state = {name.removeprefix("module."): value for name, value in state.items()}
-        state = {name: value for name, value in state.items() if name.split(".")[0] not in ENCODER_LAYERS}
+        state = {name: value for name, value in state.items() if name.split(".")[0] not in _ENCODER_LAYERS}
         first, last = state.get("fc3.weight"), state.get("fc4.weight")
         if first is None or last is None or first.ndim != 2 or last.ndim != 2:
             msg = "the weights do not fit VAE: expected matrices fc3.weight and fc4.weight"

@@ -12,7 +12,7 @@ from inverso._checks import check_fraction, check_positive
 from inverso.images.photo import luminance
 from inverso.restorers import DamageDetector
 
-LONG = 6.0
+_LONG = 6.0
 """A defect's length over its thickness, from which it counts as a line."""
 _SPECK = 0.004
 _MOST = 0.15
@@ -55,7 +55,7 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5
 
     mask = (detector.probability(image) >= check_fraction(sure, name="sure"))[0, 0].cpu().numpy()
     regions = regionprops(label(mask, connectivity=2))
-    lines = sum(region.axis_major_length > LONG * max(region.axis_minor_length, 1) for region in regions)
+    lines = sum(region.axis_major_length > _LONG * max(region.axis_minor_length, 1) for region in regions)
     # What surrounds a crack is neither crack nor photo.
     mask = ndimage.binary_dilation(mask)
     return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), int(lines), len(regions) - int(lines))
@@ -100,7 +100,7 @@ def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -
             thickness = region.area / max(region.axis_major_length, 1)
             small = region.area <= max(4, _SPECK**2 * gray.size) and region.axis_major_length < 3 * side
             quiet = around[region.slice][region.image].mean() < contrast / 12
-            if region.axis_major_length >= max(4 * side, LONG * thickness) and thickness <= side:
+            if region.axis_major_length >= max(4 * side, _LONG * thickness) and thickness <= side:
                 lines += 1
             elif small and quiet:
                 specks += 1

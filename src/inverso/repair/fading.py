@@ -9,9 +9,9 @@ from torch import Tensor
 
 from inverso.images.photo import luminance
 
-FADED = 0.72
+_FADED = 0.72
 """Range between the darkest and the brightest tones below which a photo counts as faded."""
-BLACK, WHITE = 0.03, 0.97
+_BLACK, _WHITE = 0.03, 0.97
 _TAIL = 0.003
 _MOST = 2.5
 _SAMPLES = 1 << 20
@@ -56,10 +56,10 @@ def find_fading(image: Tensor) -> Fading:
     tones = tones[:: max(1, len(tones) // _SAMPLES)].double()
     low, high = (float(value) for value in torch.quantile(tones, torch.tensor([_TAIL, 1 - _TAIL]).to(tones)))
     reach = high - low
-    if reach >= FADED or reach < 0.05:
+    if reach >= _FADED or reach < 0.05:
         return Fading(low, high, 1.0, 0.0)
-    gain = min((WHITE - BLACK) / reach, _MOST)
+    gain = min((_WHITE - _BLACK) / reach, _MOST)
     # Where the gain is not enough for both ends, the middle stays in the middle.
     middle = (low + high) / 2
-    target = (BLACK + WHITE) / 2 if gain < _MOST else min(max(middle, gain * reach / 2), 1 - gain * reach / 2)
+    target = (_BLACK + _WHITE) / 2 if gain < _MOST else min(max(middle, gain * reach / 2), 1 - gain * reach / 2)
     return Fading(low, high, gain, target - gain * middle)

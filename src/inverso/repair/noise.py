@@ -10,11 +10,11 @@ from torch import Tensor
 
 from inverso._checks import check_finite, check_image
 
-BLOCK = 48
-MOST_BLOCKS = 600
-QUIET = 0.1
+_BLOCK = 48
+_MOST_BLOCKS = 600
+_QUIET = 0.1
 """Share of the blocks that are taken for smooth ones."""
-ALIKE = (1.1, 1.3)
+_ALIKE = (1.1, 1.3)
 """Ratio of the two strengths up to which they count as alike, and from which on they do not."""
 _CLIPPED = 0.05
 
@@ -71,10 +71,10 @@ def estimate_noise(image: Tensor) -> NoiseEstimate:
         raise ValueError(msg)
     pixels = image.detach().cpu().to(torch.float64).numpy()
     told = np.array([_wavelets(block) for block in _blocks(pixels)])
-    smooth = told[np.argsort(told[:, 0])][: max(1, round(QUIET * len(told)))]
+    smooth = told[np.argsort(told[:, 0])][: max(1, round(_QUIET * len(told)))]
     diagonal, along = smooth[:, 0], np.median(smooth[:, 1])
     across = float(np.median(diagonal))
-    share = np.clip((along / max(across, 1e-9) - ALIKE[0]) / (ALIKE[1] - ALIKE[0]), 0, 1)
+    share = np.clip((along / max(across, 1e-9) - _ALIKE[0]) / (_ALIKE[1] - _ALIKE[0]), 0, 1)
     texture = share * max(0.0, float(along**2 - across**2)) / 2
     low, level, high = (float(max(0.0, value**2 - texture) ** 0.5) for value in np.quantile(diagonal, [0.1, 0.5, 0.9]))
     return NoiseEstimate(level, low, high, len(told))
@@ -84,10 +84,10 @@ def _blocks(pixels: np.ndarray) -> list[np.ndarray]:
     """Cut blocks out, evenly spread and no more than needed; the whole photo where all is clipped or it is small."""
     height, width = pixels.shape[-2:]
     corners = [
-        (top, left) for top in range(0, height - BLOCK + 1, BLOCK) for left in range(0, width - BLOCK + 1, BLOCK)
+        (top, left) for top in range(0, height - _BLOCK + 1, _BLOCK) for left in range(0, width - _BLOCK + 1, _BLOCK)
     ]
-    picked = corners[:: max(1, len(corners) // MOST_BLOCKS)]
-    blocks = [pixels[:, top : top + BLOCK, left : left + BLOCK] for top, left in picked]
+    picked = corners[:: max(1, len(corners) // _MOST_BLOCKS)]
+    blocks = [pixels[:, top : top + _BLOCK, left : left + _BLOCK] for top, left in picked]
     within = [block for block in blocks if np.mean((block <= 0) | (block >= 1)) < _CLIPPED]
     return within or [pixels]
 

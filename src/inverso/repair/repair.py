@@ -24,16 +24,16 @@ from inverso.restorers import DamageDetector
 from inverso.solver import solve
 from inverso.stages import Resume, State
 
-LEAST_NOISE = 0.014
+_LEAST_NOISE = 0.014
 """Noise below this is hardly seen, and taking it off would cost detail: 3.6 of 255 gray levels."""
-ROUGH = 0.05
+_ROUGH = 0.05
 """What a first guess at a sharp photo may be off by."""
-PLAIN, SPREAD = 0.035, 1.15
+_PLAIN, _SPREAD = 0.035, 1.15
 """Weaker noise than this counts as noise only if the smooth parts agree on it within this factor."""
-LEAST_FLOOR = 0.003
+_LEAST_FLOOR = 0.003
 """Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
-SIDE, MARGIN, GRID = 448, 64, 16
-NEAR_SIDE, NEAR_MARGIN = 192, 32
+_SIDE, _MARGIN, _GRID = 448, 64, 16
+_NEAR_SIDE, _NEAR_MARGIN = 192, 32
 _GRAY_LEVELS = 255
 
 Progress = Callable[[float, int], None]
@@ -61,7 +61,7 @@ class Repair:
     noise: float | Literal["auto"] = "auto"
     old: bool = False
     method: str = "pnp"
-    side: int = SIDE
+    side: int = _SIDE
 
     def __post_init__(self) -> None:
         if check_count(self.scale, name="scale") > 8:
@@ -185,10 +185,10 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
     found = estimate_noise(photo.pixels)
     told = f"noise of {found.level:.3f}, {found.level * _GRAY_LEVELS:.1f} of 255 gray levels"
     sure = f"the smooth parts of the photo say {found.low:.3f} to {found.high:.3f}"
-    if found.level < LEAST_NOISE:
+    if found.level < _LEAST_NOISE:
         said.append(f"{told}, was found ({sure}): too little to be taken off")
         return found.level, False
-    if found.level < PLAIN and found.high > SPREAD * found.low:
+    if found.level < _PLAIN and found.high > _SPREAD * found.low:
         said.append(f"{told}, was found ({sure}): these differ as texture does, so that it is left unless told")
         return found.level, False
     said.append(f"{told}, was found ({sure}) and is taken off")
@@ -243,10 +243,10 @@ class _Plan:
         """Choose windows: larger ones around large holes, and where only damage is filled, those that have some."""
         only_fills = damaged is not None and not self.sharpens and not self.removed
         # A filled scratch depends on what is beside it, and not on all that an undone blur does.
-        margin, side = (NEAR_MARGIN, NEAR_SIDE) if only_fills else (MARGIN, self.settings.side)
+        margin, side = (_NEAR_MARGIN, _NEAR_SIDE) if only_fills else (_MARGIN, self.settings.side)
         margin += 0 if damaged is None else 2 * round(_deepest(damaged))
         side = max(side, 4 * margin)
-        every = list(tiles(height, width, side=side, margin=margin, multiple=GRID))
+        every = list(tiles(height, width, side=side, margin=margin, multiple=_GRID))
         if not only_fills or damaged is None:
             return every
         return [tile for tile in every if bool(damaged[..., tile.top : tile.bottom, tile.left : tile.right].any())]
@@ -258,7 +258,7 @@ class _Plan:
             with torch.no_grad():
                 # The mean of all photos that this noisy one may come from: for noise alone that is the whole answer.
                 return self.denoiser(y, self.removed) if self.removed else y
-        noise = max(self.noise, LEAST_FLOOR) if self.sharpens else self.removed
+        noise = max(self.noise, _LEAST_FLOOR) if self.sharpens else self.removed
         if marked and damaged is not None:
             if bool(damaged.all()):
                 return y
@@ -279,7 +279,7 @@ class _Plan:
         filled = y if damaged is None else fill_in(y, ~damaged)
         if not self.sharpens:
             return filled
-        return self.operator(Identity()).pinv(filled, ridge=(noise / ROUGH) ** 2)
+        return self.operator(Identity()).pinv(filled, ridge=(noise / _ROUGH) ** 2)
 
     def operator(self, outermost: LinearOperator) -> LinearOperator:
         """Compose what happened to the photo: it was blurred, shrunk, and damaged last."""

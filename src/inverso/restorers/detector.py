@@ -18,12 +18,12 @@ from inverso.images.tiling import in_tiles
 from inverso.restorers.base import CHANNELS, initialize
 from inverso.restorers.unet import ResidualBlock
 
-CELL = 2
+_CELL = 2
 MULTIPLE = 8
-FINE = 8
-SEES = 80
+_FINE = 8
+_SEES = 80
 """Pixels in every direction that the default network looks at."""
-KIND = "detector"
+_KIND = "detector"
 
 
 class DamageDetector(nn.Module):
@@ -60,16 +60,16 @@ class DamageDetector(nn.Module):
         self.config = {"widths": list(widths), "blocks": blocks}
         half, quarter, eighth = widths
         with fork_rng():
-            self.enter = nn.Conv2d(CHANNELS * CELL**2, half, 3, padding=1)
+            self.enter = nn.Conv2d(CHANNELS * _CELL**2, half, 3, padding=1)
             self.down = nn.ModuleList(nn.Sequential(*(ResidualBlock(width) for _ in range(blocks))) for width in widths)
             self.shrink = nn.ModuleList(
                 nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in ((half, quarter), (quarter, eighth))
             )
             self.grow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((quarter, half), (eighth, quarter)))
             self.up = nn.ModuleList(ResidualBlock(width) for width in (half, quarter))
-            self.leave = nn.Conv2d(half, FINE * CELL**2, 3, padding=1)
-            self.fine = nn.Conv2d(FINE + CHANNELS, FINE, 3, padding=1)
-            self.answer = nn.Conv2d(FINE, 1, 3, padding=1)
+            self.leave = nn.Conv2d(half, _FINE * _CELL**2, 3, padding=1)
+            self.fine = nn.Conv2d(_FINE + CHANNELS, _FINE, 3, padding=1)
+            self.answer = nn.Conv2d(_FINE, 1, 3, padding=1)
         initialize(self, check_seed(seed))
         if not self.answer.weight.is_meta:
             # Damage is rare: begin by expecting none.
@@ -90,12 +90,12 @@ class DamageDetector(nn.Module):
         height, width = images.shape[-2:]
         x = 2 * images.expand(-1, CHANNELS, -1, -1) - 1
         x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
-        half = self.down[0](self.enter(F.pixel_unshuffle(x, CELL)))
+        half = self.down[0](self.enter(F.pixel_unshuffle(x, _CELL)))
         quarter = self.down[1](self.shrink[0](half))
         eighth = self.down[2](self.shrink[1](quarter))
         quarter = self.up[1](quarter + F.interpolate(self.grow[1](eighth), scale_factor=2.0))
         half = self.up[0](half + F.interpolate(self.grow[0](quarter), scale_factor=2.0))
-        features = F.relu(F.pixel_shuffle(self.leave(F.relu(half)), CELL))
+        features = F.relu(F.pixel_shuffle(self.leave(F.relu(half)), _CELL))
         logits: Tensor = self.answer(F.relu(self.fine(torch.cat([features, x], dim=1))))
         return logits[..., :height, :width]
 
@@ -110,15 +110,15 @@ class DamageDetector(nn.Module):
         Returns:
             `(n, 1, H, W)` in [0, 1].
         """
-        return torch.sigmoid(in_tiles(self, images, side=tile, margin=SEES, multiple=MULTIPLE))
+        return torch.sigmoid(in_tiles(self, images, side=tile, margin=_SEES, multiple=MULTIPLE))
 
 
-FAMILIES = {DamageDetector.__name__: DamageDetector}
+_FAMILIES = {DamageDetector.__name__: DamageDetector}
 
 
 def save_detector(detector: DamageDetector, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write a detector to a safetensors file that `load_detector` reads; `dtype` is as of `save_restorer`."""
-    save_network(detector, path, kind=KIND, families=FAMILIES, dtype=dtype)
+    save_network(detector, path, kind=_KIND, families=_FAMILIES, dtype=dtype)
 
 
 def load_detector(path: str | Path) -> DamageDetector:
@@ -129,7 +129,7 @@ def load_detector(path: str | Path) -> DamageDetector:
     """
     contents = read_file(Path(path))
     try:
-        return build_from(contents, kind=KIND, families=FAMILIES)
+        return build_from(contents, kind=_KIND, families=_FAMILIES)
     except ValueError as error:
         msg = f"{path} cannot be used as a detector: {error}"
         raise ValueError(msg) from error

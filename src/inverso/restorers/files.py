@@ -17,7 +17,7 @@ from inverso.restorers.repair import RepairRestorer
 from inverso.restorers.slides import SlidesRestorer
 from inverso.restorers.unet import UNetRestorer
 
-FAMILIES: Mapping[str, type[Restorer]] = {
+_FAMILIES: Mapping[str, type[Restorer]] = {
     family.__name__: family for family in (UNetRestorer, MobileRestorer, XGANRestorer, RepairRestorer, SlidesRestorer)
 }
 _QUANTIZED = "inverso-quantized"
@@ -47,7 +47,7 @@ def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | 
         ...     load(f"{folder}/tiny.safetensors").config["width"]
         4
     """
-    save_network(restorer, path, kind="restorer", families=FAMILIES, dtype=dtype)
+    save_network(restorer, path, kind="restorer", families=_FAMILIES, dtype=dtype)
 
 
 def read_restorer(path: str | Path) -> Restorer:
@@ -72,10 +72,10 @@ def read_restorer(path: str | Path) -> Restorer:
     try:
         if contents.metadata.get("format") == _QUANTIZED:
             packed = read_quantized(path)
-            return build_network(packed.family, packed.config, packed.state, kind="restorer", families=FAMILIES)
+            return build_network(packed.family, packed.config, packed.state, kind="restorer", families=_FAMILIES)
         if "family" not in contents.metadata:
             return build_foreign(contents.data)
-        return build_from(contents, kind="restorer", families=FAMILIES)
+        return build_from(contents, kind="restorer", families=_FAMILIES)
     except (ValueError, MissingPackageError) as error:
         msg = f"{path} cannot be used as a restorer: {error}"
         raise ValueError(msg) from error

@@ -11,10 +11,10 @@ from inverso._checks import check_count
 from inverso._random import fork_rng
 from inverso.restorers.base import CHANNELS, Restorer, check_share, initialize
 
-Upsampling = Literal["transposed", "resize"]
+_Upsampling = Literal["transposed", "resize"]
 
 
-class MobileBlock(nn.Module):
+class _MobileBlock(nn.Module):
     """Residual block `relu(x + W2 relu(norm(W1 x)))` with 3 × 3 convolutions, dilated or not."""
 
     def __init__(self, width: int, *, dilation: int) -> None:
@@ -63,7 +63,7 @@ class MobileRestorer(Restorer):
         *,
         width: int = 64,
         blocks: int = 3,
-        upsampling: Upsampling = "transposed",
+        upsampling: _Upsampling = "transposed",
         dilation: int = 1,
         seed: int = 0,
     ) -> None:
@@ -82,7 +82,7 @@ class MobileRestorer(Restorer):
                     nn.Conv2d(width, deep, 5, stride=2, padding=2),
                 ]
             )
-            self.blocks = nn.Sequential(*(MobileBlock(deep, dilation=dilation) for _ in range(blocks)))
+            self.blocks = nn.Sequential(*(_MobileBlock(deep, dilation=dilation) for _ in range(blocks)))
             self.up = nn.ModuleList(
                 [_upsample(deep, width, 5, upsampling), _upsample(width, CHANNELS, 3, upsampling)],
             )
@@ -98,14 +98,14 @@ class MobileRestorer(Restorer):
         return image.sigmoid()
 
 
-def _upsample(wide: int, narrow: int, kernel: int, upsampling: Upsampling) -> nn.Module:
+def _upsample(wide: int, narrow: int, kernel: int, upsampling: _Upsampling) -> nn.Module:
     half = kernel // 2
     if upsampling == "transposed":
         return nn.ConvTranspose2d(wide, narrow, kernel, stride=2, padding=half, output_padding=1)
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(wide, narrow, kernel, padding=half))
 
 
-class XGANBlock(nn.Module):
+class _XGANBlock(nn.Module):
     """Residual block `x + norm(W2 dropout(act(norm(W1 x))))` with reflected borders."""
 
     def __init__(self, width: int, *, dropout: float) -> None:
@@ -171,7 +171,7 @@ class XGANRestorer(Restorer):
                 wide = width * 2 ** (k + 1)
                 layers += [nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), *_normalized(wide)]
             wide = width * 2**downsamplings
-            layers += [XGANBlock(wide, dropout=dropout) for _ in range(blocks)]
+            layers += [_XGANBlock(wide, dropout=dropout) for _ in range(blocks)]
             for k in reversed(range(downsamplings)):
                 wide = width * 2**k
                 up = nn.ConvTranspose2d(2 * wide, wide, 3, stride=2, padding=1, output_padding=1)

@@ -21,11 +21,11 @@ from inverso.restorers.unet import (
     start_small,
 )
 
-CELL = 8
+_CELL = 8
 """Pixels of a side of the cells that get a correction of colors of their own."""
 
 
-class ColorCorrection(nn.Module):
+class _ColorCorrection(nn.Module):
     """Undo toning and fading: a 3 × 4 affine map of colors per cell of 8 × 8 pixels, interpolated between them.
 
     Aging changes colors by a map that hardly differs from pixel to pixel. A map per cell can undo that, colors a face
@@ -37,7 +37,7 @@ class ColorCorrection(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(CHANNELS, width, CELL, stride=CELL)
+        self.enter = nn.Conv2d(CHANNELS, width, _CELL, stride=_CELL)
         self.body = nn.Sequential(ResidualBlock(width), Attention(width), ResidualBlock(width))
         self.leave = nn.Conv2d(width, CHANNELS * (CHANNELS + 1), 1)
 
@@ -55,7 +55,7 @@ class ColorCorrection(nn.Module):
 class RepairRestorer(Restorer):
     """Repair old photos: correct the colors, guess what is covered, keep what is not.
 
-    A map of colors per cell (`ColorCorrection`) turns the old photo y into c, which a `UNetRestorer` would call a photo
+    A map of colors per cell turns the old photo y into c, which a `UNetRestorer` would call a photo
     with some wrong pixels, and what follows is what that does: a U-Net draws a guess g and the probability m that a
     pixel is not covered, `f = g + spread(c - g, m)`, a few convolutions correct f by r and m to m', and the answer is
     `m' (c + r) + (1 - m') (f + r)`. The correction r reaches all pixels, since no faded color is ever quite right.
@@ -79,8 +79,8 @@ class RepairRestorer(Restorer):
         torch.Size([1, 3, 20, 17])
     """
 
-    multiple = CELL
-    smallest = CELL
+    multiple = _CELL
+    smallest = _CELL
 
     def __init__(
         self, *, width: int = 32, middle: int = 72, deep: int = 112, refine: int = 32, tones: int = 48, seed: int = 0
@@ -94,7 +94,7 @@ class RepairRestorer(Restorer):
                 msg = f"{name} must be divisible by 4, the heads of the attention, got {self.config[name]}"
                 raise ValueError(msg)
         with fork_rng():
-            self.colors = ColorCorrection(tones)
+            self.colors = _ColorCorrection(tones)
             self.trunk = Trunk(width, middle, deep)
             self.enter = nn.Conv2d(4 * (4 * CHANNELS + 1), refine, 3, padding=1)
             self.blocks = residual_blocks(refine, 3)

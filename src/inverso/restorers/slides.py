@@ -11,7 +11,7 @@ from inverso._random import fork_rng
 from inverso.images._gray import to_gray
 from inverso.restorers.base import CHANNELS, Restorer, initialize
 
-Pool = Literal["max", "average"]
+_Pool = Literal["max", "average"]
 
 
 def check_channels(value: object) -> int:
@@ -54,7 +54,7 @@ class SlidesRestorer(Restorer):
     reach = 16
 
     def __init__(
-        self, *, width: int = 256, channels: int = 1, pool: Pool = "max", shortcut: bool = False, seed: int = 0
+        self, *, width: int = 256, channels: int = 1, pool: _Pool = "max", shortcut: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
         if check_count(width, name="width") % 8:

@@ -25,7 +25,7 @@ from inverso.problem import (
 )
 from inverso.stages.base import Stage, needs_of
 
-APART = 1_000_003
+_APART = 1_000_003
 """Between the seeds of two starts, so that the seeds that people take, 0, 1, 2, share none."""
 
 
@@ -93,7 +93,7 @@ class Average(Stage):
         try:
             for start in range(self.starts):
                 report = _counting(problem.report, f" {start + 1}/{self.starts}")
-                member = replace(problem, seed=problem.seed + start * APART, report=report)
+                member = replace(problem, seed=problem.seed + start * _APART, report=report)
                 done.append(self._run(member, replace(state, trace=())))
         except (NonFiniteLossError, InterruptedStage) as stop:
             # One start that broke off is worth less than the mean of those that did not.

@@ -14,7 +14,7 @@ from inverso._optim.risk import least_risk
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import DirectStage
 
-POWER_STEPS = 12
+_POWER_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def squared_norm(problem: Problem, *, like: Tensor) -> Tensor:
     start = torch.randn(1, *like.shape[1:], generator=as_generator(problem.seed), device="cpu")
     direction = start.to(like).expand_as(like)
     measured = problem.operator(direction)
-    for _ in range(POWER_STEPS):
+    for _ in range(_POWER_STEPS):
         direction = problem.operator.adjoint(measured, image_shape=problem.image_shape)
         length = energies(direction).sqrt()
         direction = direction / length.clamp_min(torch.finfo(length.dtype).tiny).reshape(-1, 1, 1, 1)

@@ -21,8 +21,8 @@ from inverso.problem import Need, Problem, State
 from inverso.stages._guess import guess, misfit, named
 from inverso.stages.base import Stage
 
-LOOKS_AT_ONCE = 16
-PROBES = 4
+_LOOKS_AT_ONCE = 16
+_PROBES = 4
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class CSGM(Stage):
             return starts[:, None].repeat(1, n, *(1,) * (starts.ndim - 1))
         candidates = starting_latents(problem, self.candidates)
         with torch.no_grad():
-            losses = torch.cat([_look(problem, some, weights) for some in candidates.split(LOOKS_AT_ONCE)])
+            losses = torch.cat([_look(problem, some, weights) for some in candidates.split(_LOOKS_AT_ONCE)])
         nearest = losses.argsort(dim=0, stable=True)[: self.restarts]
         return candidates[nearest]
 
@@ -174,7 +174,7 @@ def _natural_weight(problem: Problem) -> Tensor:
         return energies(problem.operator(images)) / entries
 
     generator = as_generator(0)
-    signs = torch.randint(0, 2, (PROBES, *problem.image_shape), generator=generator, device="cpu") * 2 - 1
+    signs = torch.randint(0, 2, (_PROBES, *problem.image_shape), generator=generator, device="cpu") * 2 - 1
     white = torch.stack([passed(each) for each in signs]).mean(dim=0)
     alike = passed(torch.ones(problem.image_shape)).maximum(white)
     # Real and imaginary part have noise of their own. Errors of a real image come twice, at a frequency and its

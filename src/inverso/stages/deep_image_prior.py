@@ -17,7 +17,7 @@ from inverso.problem import Need, Problem, State
 from inverso.stages.base import Stage
 from inverso.stages.csgm import starting_latents
 
-CALIBRATION_BATCH = 32
+_CALIBRATION_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class DeepImagePrior(Stage):
         latents = start.expand(len(problem.y), *start.shape[1:])
         adaptation = Adaptation(
             name=self.name,
-            network=untrained(prior, seed=problem.seed).to(start.device),
+            network=_untrained(prior, seed=problem.seed).to(start.device),
             steps=self.steps,
             lr=prior.adapt_lr if self.lr is None else self.lr,
             latent_lr=0.0,
@@ -74,7 +74,7 @@ class DeepImagePrior(Stage):
         return adaptation.run(problem, state, latents)
 
 
-def untrained(prior: LatentPrior, *, seed: int) -> nn.Module:
+def _untrained(prior: LatentPrior, *, seed: int) -> nn.Module:
     """Return a copy of a network, on the CPU, with everything it has learned removed.
 
     Layers that know how to start anew do so; weights that this leaves as they were are shuffled, which keeps their
@@ -111,7 +111,7 @@ def _calibrate(network: nn.Module, prior: LatentPrior, seed: int) -> None:
     for norm in norms:
         norm.train()
         norm.momentum = None
-    network(prior.sample_latent(CALIBRATION_BATCH, seed=seed).to(statistics[0]))
+    network(prior.sample_latent(_CALIBRATION_BATCH, seed=seed).to(statistics[0]))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.eval()
         norm.momentum = momentum

@@ -27,11 +27,11 @@ from inverso.stages._splitting import (
 )
 from inverso.stages.base import Stage
 
-FIRST = 1.0
-FINEST = 1 / 255
-CORRECTIONS = ("mean", "draw", "ddnm+")
+_FIRST = 1.0
+_FINEST = 1 / 255
+_CORRECTIONS = ("mean", "draw", "ddnm+")
 
-Correction: TypeAlias = Literal["mean", "draw", "ddnm+"]
+_Correction: TypeAlias = Literal["mean", "draw", "ddnm+"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Diffusion(Stage):
     levels: Sequence[float] | None = None
     fresh: float = 1.0
     direction: Direction = "denoised"
-    correction: Correction = "mean"
+    correction: _Correction = "mean"
     weight: float = 1.0
     floor: float = 0.0
     variance: Variance = "sigma"
@@ -117,8 +117,8 @@ class Diffusion(Stage):
         if self.fresh != 0:
             check_fraction(self.fresh, name="fresh")
         check_number(self.fresh, name="fresh", expected="a number in [0, 1]")
-        if self.correction not in CORRECTIONS:
-            msg = f"correction must be one of {', '.join(map(repr, CORRECTIONS))}, got {self.correction!r}"
+        if self.correction not in _CORRECTIONS:
+            msg = f"correction must be one of {', '.join(map(repr, _CORRECTIONS))}, got {self.correction!r}"
             raise ValueError(msg)
         for number in self.travel:
             check_count(number, name="each of travel")
@@ -136,7 +136,7 @@ class Diffusion(Stage):
             plus: DDNM+.
         """
         times = range(1000 - 1000 // passes, -1, -(1000 // passes))
-        correction: Correction = "ddnm+" if plus else "mean"
+        correction: _Correction = "ddnm+" if plus else "mean"
         return cls(levels=diffusion_levels(times), fresh=eta**2, correction=correction, weight=0.0, travel=travel)
 
     @classmethod
@@ -165,8 +165,8 @@ class Diffusion(Stage):
         if self.levels is not None:
             return tuple(self.levels)
         low, high = problem.need(Need.DENOISER).sigma_range
-        last = max(FINEST, low) if self.last is None else self.last
-        first = min(FIRST, high) if self.first is None else self.first
+        last = max(_FINEST, low) if self.last is None else self.last
+        first = min(_FIRST, high) if self.first is None else self.first
         return falling(max(first, last), last, self.passes)
 
     def widening(self, problem: Problem) -> float:

@@ -17,11 +17,11 @@ from inverso.stages.base import DirectStage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Kind: TypeAlias = Literal["interpolation", "linear", "bicubic"]
-BATCHED_IMAGE = 4
-TILE = 512
+_Kind: TypeAlias = Literal["interpolation", "linear", "bicubic"]
+_BATCHED_IMAGE = 4
+_TILE = 512
 """Side of the squares, in pixels, in which a large picture is filled."""
-CONTRAST = 0.2
+_CONTRAST = 0.2
 """Typical standard deviation of a photo's pixels around their mean, against which the noise is weighed."""
 
 
@@ -52,13 +52,13 @@ class Interpolation(DirectStage):
                   [0.2000, 0.3000, 0.4000]]]])
     """
 
-    kind: Kind = "interpolation"
+    kind: _Kind = "interpolation"
 
     needs = frozenset({Need.OPERATOR})
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            msg = f"kind must be one of {', '.join(map(repr, get_args(Kind)))}, got {self.kind!r}"
+        if self.kind not in get_args(_Kind):
+            msg = f"kind must be one of {', '.join(map(repr, get_args(_Kind)))}, got {self.kind!r}"
             raise ValueError(msg)
 
     @property
@@ -73,7 +73,7 @@ class Interpolation(DirectStage):
         smaller = _is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
         if self.kind == "bicubic" or smaller:
             return _enlarged(problem)
-        ridge = (problem.noise / CONTRAST) ** 2
+        ridge = (problem.noise / _CONTRAST) ** 2
         return problem.operator.pinv(problem.measured, ridge=ridge, image_shape=problem.image_shape)
 
 
@@ -88,7 +88,7 @@ def is_masked_picture(problem: Problem) -> bool:
 
 def _is_small_picture(problem: Problem) -> bool:
     y, (channels, _, width) = problem.y, problem.image_shape
-    return not y.is_complex() and y.ndim == BATCHED_IMAGE and y.shape[1] == channels and y.shape[-1] <= width
+    return not y.is_complex() and y.ndim == _BATCHED_IMAGE and y.shape[1] == channels and y.shape[-1] <= width
 
 
 def _enlarged(problem: Problem) -> Tensor:
@@ -106,11 +106,11 @@ def _filled(problem: Problem) -> Tensor:
     pictures = y.detach().cpu().double().permute(0, 2, 3, 1).numpy()
     profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
     known = (profile[:, 0] > 0).cpu().numpy()
-    filled = np.stack([fill_linearly(picture, mask) for picture, mask in zip(pictures, known, strict=True)])
+    filled = np.stack([_fill_linearly(picture, mask) for picture, mask in zip(pictures, known, strict=True)])
     return torch.from_numpy(filled).permute(0, 3, 1, 2).to(y)
 
 
-def fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, tile: int = TILE) -> NDArray[np.float64]:
+def _fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, tile: int = _TILE) -> NDArray[np.float64]:
     """Fill the unknown pixels of a picture by linear interpolation over a Delaunay triangulation of the known ones.
 
     A large picture is filled square by square, each with the known pixels in it and around it that its triangles can

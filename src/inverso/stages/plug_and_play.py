@@ -25,9 +25,9 @@ from inverso.stages._splitting import (
 )
 from inverso.stages.base import Stage
 
-FIRST = 0.2
-WEIGHT = 0.23
-FINEST = 3 / 255
+_FIRST = 0.2
+_WEIGHT = 0.23
+_FINEST = 3 / 255
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class PlugAndPlay(Stage):
     first: float | None = None
     last: float | None = None
     levels: Sequence[float] | None = None
-    weight: float = WEIGHT
+    weight: float = _WEIGHT
     floor: float = 0.0
     variance: Variance = "sigma"
     ensemble: bool = True
@@ -124,8 +124,8 @@ class PlugAndPlay(Stage):
         if self.levels is not None:
             return tuple(self.levels)
         low, high = problem.need(Need.DENOISER).sigma_range
-        last = max(problem.noise, FINEST, low) if self.last is None else self.last
-        first = min(FIRST, high) if self.first is None else self.first
+        last = max(problem.noise, _FINEST, low) if self.last is None else self.last
+        first = min(_FIRST, high) if self.first is None else self.first
         return falling(max(first, last), last, self.passes)
 
     def ways(self, problem: Problem) -> tuple[Way, ...]:

@@ -17,8 +17,8 @@ from inverso.problem import Need, Problem, State
 from inverso.stages._comparison import Comparison
 from inverso.stages.base import Stage
 
-SPACES = ("w", "w+", "w++")
-AUTO = "auto"
+_SPACES = ("w", "w+", "w++")
+_AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class StyleInversion(Stage):
     steps: int = 150
     lr: tuple[float, float, float] = (0.08, 0.02, 0.005)
     lr_scale: float = 1.0
-    loss: str | MultiScale = AUTO
+    loss: str | MultiScale = _AUTO
 
     name = "style"
     needs = frozenset({Need.OPERATOR, Need.PRIOR, Need.STYLES})
@@ -71,27 +71,27 @@ class StyleInversion(Stage):
 
     def __post_init__(self) -> None:
         check_count(self.steps, name="steps")
-        if not isinstance(self.lr, tuple) or len(self.lr) != len(SPACES):
-            msg = f"lr must be three step lengths, for {', '.join(SPACES)}, got {self.lr!r}"
+        if not isinstance(self.lr, tuple) or len(self.lr) != len(_SPACES):
+            msg = f"lr must be three step lengths, for {', '.join(_SPACES)}, got {self.lr!r}"
             raise ValueError(msg)
-        for space, length in zip(SPACES, self.lr, strict=True):
+        for space, length in zip(_SPACES, self.lr, strict=True):
             check_positive(length, name=f"the lr of {space}")
         check_positive(self.lr_scale, name="lr_scale")
-        if not isinstance(self.loss, MultiScale) and self.loss not in {AUTO, *DISTANCES}:
-            known = ", ".join(map(repr, (AUTO, *DISTANCES)))
+        if not isinstance(self.loss, MultiScale) and self.loss not in {_AUTO, *DISTANCES}:
+            known = ", ".join(map(repr, (_AUTO, *DISTANCES)))
             msg = f"loss must be one of {known}, or a MultiScale of inverso.losses.multiscale, got {self.loss!r}"
             raise ValueError(msg)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Search for the styles of all images at once."""
         prior = problem.need(Need.STYLES)
-        loss_of_pictures, label, note = choose_loss(self.loss, channels=problem.image_shape[0])
+        loss_of_pictures, label, note = _choose_loss(self.loss, channels=problem.image_shape[0])
         compare = Comparison.of(problem, loss_of_pictures)
         rows, filters = prior.num_ws, prior.filters
         styles = _mean_style(problem, prior)
-        total = self.steps * len(SPACES)
+        total = self.steps * len(_SPACES)
         with Iterations(self.name, problem, state, total=total, shown=f"{self.name} ({label})", note=note) as run:
-            for space, length in zip(SPACES, self.lr, strict=True):
+            for space, length in zip(_SPACES, self.lr, strict=True):
                 # As many vectors as the space has are free; the others of a row, and of an image, follow them.
                 free = styles[:, : 1 if space == "w" else rows, : filters if space == "w++" else 1]
                 latent = free.clone().requires_grad_()
@@ -112,12 +112,12 @@ def _mean_style(problem: Problem, prior: StylePrior) -> Tensor:
     return mean.expand(len(problem.y), prior.num_ws, prior.filters, -1)
 
 
-def choose_loss(loss: str | MultiScale, *, channels: int) -> tuple[MultiScale, str, str]:
+def _choose_loss(loss: str | MultiScale, *, channels: int) -> tuple[MultiScale, str, str]:
     """Find the loss behind a name; return it, what to call it, and a sentence that says which it is."""
     if isinstance(loss, MultiScale):
         label = getattr(loss.distance, "__name__", repr(loss.distance))
         return loss, label, f"the loss is multi-scale {label}"
-    if loss != AUTO:
+    if loss != _AUTO:
         return MultiScale(DISTANCES[loss]), loss, f"the loss is multi-scale {loss}"
     if channels not in PICTURE_CHANNELS:
         reason = f"LPIPS does not compare images of {channels} channels"

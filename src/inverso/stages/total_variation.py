@@ -16,10 +16,10 @@ from inverso.stages.back_project import squared_norm
 from inverso.stages.base import Stage
 from inverso.stages.interpolation import is_masked_picture
 
-STEP = 0.03
+_STEP = 0.03
 """Length of a step of the image for a dual variable of length 1: about the contrast that still has to move."""
-START_RIDGE = 1e-2
-AT_ONCE = 2**18
+_START_RIDGE = 1e-2
+_AT_ONCE = 2**18
 """Numbers that are worked on at once on a CPU: few enough to stay in its cache."""
 
 
@@ -79,11 +79,11 @@ class TotalVariation(Stage):
     def _iterates(self, problem: Problem, state: State) -> Iterator[Tensor]:
         A, y = problem.operator, problem.measured
         norm = squared_norm(problem, like=y.new_empty(len(y), *problem.image_shape, dtype=y.real.dtype))
-        ridge = norm.clamp_min(1e-12) * self.weight_of(problem) / STEP
+        ridge = norm.clamp_min(1e-12) * self.weight_of(problem) / _STEP
         x = _start(problem, state, norm)
         ahead, dual = x, _Dual(x)
         for _ in range(self.steps):
-            following = A.project(dual.climb(ahead, x, step=STEP), y, ridge=ridge)
+            following = A.project(dual.climb(ahead, x, step=_STEP), y, ridge=ridge)
             ahead, x = 2 * following - x, following
             yield x
 
@@ -94,12 +94,12 @@ def _start(problem: Problem, state: State, norm: Tensor) -> Tensor:
         return state.image
     if is_masked_picture(problem):
         known = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
-        return fill_from_coarse(problem.measured * known, known)
+        return _fill_from_coarse(problem.measured * known, known)
     # With a ridge, since the pseudo-inverse of a blur would begin with its noise blown up.
-    return problem.operator.pinv(problem.measured, ridge=START_RIDGE * norm, image_shape=problem.image_shape)
+    return problem.operator.pinv(problem.measured, ridge=_START_RIDGE * norm, image_shape=problem.image_shape)
 
 
-def fill_from_coarse(sums: Tensor, weights: Tensor) -> Tensor:
+def _fill_from_coarse(sums: Tensor, weights: Tensor) -> Tensor:
     """Fill unknown pixels from means over the smallest squares, of side 2, 4, 8 and so on, that hold a known one.
 
     Args:
@@ -109,7 +109,7 @@ def fill_from_coarse(sums: Tensor, weights: Tensor) -> Tensor:
     own = sums / weights.clamp_min(torch.finfo(sums.dtype).tiny)
     if bool((weights > 0).all()) or max(sums.shape[-2:]) == 1:
         return own
-    coarse = fill_from_coarse(*(F.avg_pool2d(values, 2, ceil_mode=True) for values in (sums, weights)))
+    coarse = _fill_from_coarse(*(F.avg_pool2d(values, 2, ceil_mode=True) for values in (sums, weights)))
     finer = F.interpolate(coarse, sums.shape[-2:], mode="bilinear", align_corners=False)
     return torch.where(weights > 0, own, finer)
 
@@ -123,7 +123,7 @@ class _Dual:
     def __init__(self, like: Tensor) -> None:
         self.down, self.right = torch.zeros_like(like), torch.zeros_like(like)
         whole = like.device.type != "cpu"
-        self.rows = like.shape[-2] if whole else max(1, AT_ONCE * like.shape[-2] // like.numel())
+        self.rows = like.shape[-2] if whole else max(1, _AT_ONCE * like.shape[-2] // like.numel())
 
     def climb(self, ahead: Tensor, x: Tensor, *, step: float) -> Tensor:
         """Move q by the gradient of `ahead` over `8 step`, shorten it to 1, and return `x - step grad^T q`."""

@@ -19,12 +19,12 @@ from inverso._random import step_generator
 from inverso.images.folders import PhotoFolder
 from inverso.training._devices import Devices
 
-Data = TypeVar("Data")
-Made = TypeVar("Made")
-Own = TypeVar("Own", bound="Recipe[Any, Any]")
-Network = TypeVar("Network", bound=nn.Module)
+_Data = TypeVar("_Data")
+_Made = TypeVar("_Made")
+_Own = TypeVar("_Own", bound="Recipe[Any, Any]")
+_Network = TypeVar("_Network", bound=nn.Module)
 
-RANK_STRIDE = 7919
+_RANK_STRIDE = 7919
 """Keeps the seeds of the processes of one run apart; a prime, so that runs of neighboring seeds do not share any."""
 
 
@@ -66,7 +66,7 @@ class Run:
             check_count(getattr(self, name), name=name)
 
 
-class HasState(Protocol):
+class _HasState(Protocol):
     """A network, an optimizer, or anything else that a checkpoint keeps."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -95,8 +95,8 @@ class Training(ABC):
 
     def __init__(self, devices: Devices, *, seed: int) -> None:
         self.devices = devices
-        self.seed = rank_seed(seed, devices.global_rank)
-        self.parts: dict[str, HasState] = {}
+        self.seed = _rank_seed(seed, devices.global_rank)
+        self.parts: dict[str, _HasState] = {}
 
     def add(
         self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer, *, optimizer_name: str | None = None
@@ -106,7 +106,7 @@ class Training(ABC):
         self.parts |= {name: wrapped, optimizer_name or f"{name}_optimizer": its_optimizer}
         return wrapped, its_optimizer
 
-    def add_average(self, network: Network) -> Network:
+    def add_average(self, network: _Network) -> _Network:
         """Make the copy of a network that `update_average` moves; checkpoints keep it."""
         average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
         self.devices.to_device(average)
@@ -139,7 +139,7 @@ class Training(ABC):
             part.load_state_dict(state[name])
 
 
-class Recipe(ABC, Generic[Data, Made]):
+class Recipe(ABC, Generic[_Data, _Made]):
     """What is learned and how: a frozen dataclass whose fields decide the weights, saved beside them as JSON.
 
     A subclass says how data are read, what trains on them and how the result is loaded; then
@@ -159,27 +159,27 @@ class Recipe(ABC, Generic[Data, Made]):
     """Other recipes of this kind by name."""
 
     @abstractmethod
-    def read(self, data: Any, *, progress: bool) -> Data:  # noqa: ANN401 - what a kind of training learns from
+    def read(self, data: Any, *, progress: bool) -> _Data:  # noqa: ANN401 - what a kind of training learns from
         """Read what is learned from."""
 
     @abstractmethod
-    def training(self, data: Data, devices: Devices) -> Training:
+    def training(self, data: _Data, devices: Devices) -> Training:
         """Build networks and optimizers."""
 
     @abstractmethod
-    def load(self, folder: Path) -> Made:
+    def load(self, folder: Path) -> _Made:
         """Load what a finished run left in its folder."""
 
-    def settle(self: Own, steps: int) -> Own:  # noqa: ARG002 - recipes whose step size falls to the end look at it
+    def settle(self: _Own, steps: int) -> _Own:  # noqa: ARG002 - recipes whose step size falls to the end look at it
         """Fill in what depends on the length of the run."""
         return self
 
-    def pace(self, run: Run, data: Data) -> Run:  # noqa: ARG002 - a recipe may count its steps by the data
+    def pace(self, run: Run, data: _Data) -> Run:  # noqa: ARG002 - a recipe may count its steps by the data
         """Say how many steps there are and how often they are saved, logged and measured."""
         return run if run.steps is not None else replace(run, steps=self.usual_steps)
 
 
-class PhotoRecipe(Recipe[PhotoFolder, Made]):
+class PhotoRecipe(Recipe[PhotoFolder, _Made]):
     """A recipe that learns from a folder of photos, cropped square and resized to `size`."""
 
     size: int
@@ -199,7 +199,7 @@ def check_anneal(value: int | None) -> None:
         check_count(value, name="anneal", minimum=0)
 
 
-def rank_seed(seed: int, rank: int) -> int:
+def _rank_seed(seed: int, rank: int) -> int:
     """Give the seed of one process of a run, so that each draws other batches and numbers; process 0 keeps the run's.
 
     Example:
@@ -207,7 +207,7 @@ def rank_seed(seed: int, rank: int) -> int:
         >>> [rank_seed(3, rank) for rank in range(2)]
         [3, 7922]
     """
-    return seed + RANK_STRIDE * rank
+    return seed + _RANK_STRIDE * rank
 
 
 @torch.no_grad()

@@ -21,13 +21,13 @@ from inverso.errors import InversoError
 from inverso.training._devices import Devices, open_devices
 from inverso.training.base import Recipe, Run, Training, recipe_json
 
-Made = TypeVar("Made")
+_Made = TypeVar("_Made")
 
-CHECKPOINT, RECIPE, LOSSES, MEASURES = "checkpoint.pt", "recipe.json", "losses.csv", "measures.csv"
+_CHECKPOINT, _RECIPE, _LOSSES, _MEASURES = "checkpoint.pt", "recipe.json", "losses.csv", "measures.csv"
 BEST, LAST = "best.safetensors", "last.safetensors"
 
 
-def fit(recipe: Recipe[Any, Made], data: Any, *, out: str | Path | None = None, run: Run | None = None) -> Made:  # noqa: ANN401
+def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None, run: Run | None = None) -> _Made:  # noqa: ANN401
     """Train what a recipe describes.
 
     Args:
@@ -67,18 +67,18 @@ def fit(recipe: Recipe[Any, Made], data: Any, *, out: str | Path | None = None, 
         content = recipe.read(data, progress=run.progress)
         training = recipe.training(content, devices)
         _keep_recipe(recipe, folder, devices)
-        train(training, folder, recipe.pace(run, content))
+        _train(training, folder, recipe.pace(run, content))
         return recipe.load(folder)
 
 
-def train(training: Training, folder: Path, run: Run) -> None:
+def _train(training: Training, folder: Path, run: Run) -> None:
     """Do the steps of a training, from its checkpoint on if there is one, and write what `fit` promises.
 
     Raises:
         InversoError: A loss turned non-finite (the last checkpoint is kept), or the folder holds a run and
             `run.resume` is false.
     """
-    devices, checkpoint, steps = training.devices, folder / CHECKPOINT, run.steps
+    devices, checkpoint, steps = training.devices, folder / _CHECKPOINT, run.steps
     if steps is None:
         msg = "how many steps there are must be settled before they are done"
         raise ValueError(msg)
@@ -97,10 +97,10 @@ def train(training: Training, folder: Path, run: Run) -> None:
             _refuse_non_finite(losses, done)
             bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
             row = {"step": done, **losses, "seconds_per_step": (time.monotonic() - began) / (done - start)}
-            _append_row(devices, folder / LOSSES, row)
+            _append_row(devices, folder / _LOSSES, row)
         if done % run.evaluate_every == 0 or last:
             measures = training.evaluate(done, folder)
-            _append_row(devices, folder / MEASURES, {"step": done, **measures})
+            _append_row(devices, folder / _MEASURES, {"step": done, **measures})
             if devices.is_global_zero and measures["score"] >= best:
                 best = measures["score"]
                 training.export(folder / BEST)
@@ -116,15 +116,15 @@ def train(training: Training, folder: Path, run: Run) -> None:
 
 def _begin(training: Training, folder: Path, run: Run) -> tuple[int, float]:
     """Take the checkpoint back if there is one, and give the step to go on from and the best score so far."""
-    checkpoint = folder / CHECKPOINT
+    checkpoint = folder / _CHECKPOINT
     if not checkpoint.exists():
         return 0, float("-inf")
     _refuse_begun(folder, resume=run.resume)
     state = torch.load(checkpoint, weights_only=True, map_location=training.devices.device)
     training.load_state_dict(state["task"])
-    for name in (LOSSES, MEASURES):
+    for name in (_LOSSES, _MEASURES):
         _drop_rows_after(folder / name, state["step"])
-    for row in read_rows(folder / LOSSES):
+    for row in read_rows(folder / _LOSSES):
         _tell(run, row)
     return state["step"], state["best"]
 
@@ -148,7 +148,7 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
 
 def _check_run(recipe: object, folder: Path, *, resume: bool) -> None:
     """Refuse a folder that holds a run, unless it is resumed with the recipe that it was begun with."""
-    path = folder / RECIPE
+    path = folder / _RECIPE
     if not path.exists():
         return
     _refuse_begun(folder, resume=resume)
@@ -171,7 +171,7 @@ def _keep_recipe(recipe: object, folder: Path, devices: Devices) -> None:
     if not devices.is_global_zero:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / RECIPE) as temporary:
+    with replacing(folder / _RECIPE) as temporary:
         temporary.write_text(json.dumps(recipe_json(recipe), indent=2) + "\n")
 
 

@@ -12,7 +12,7 @@ from inverso import solve
 from inverso.degradations import OldPhoto
 from inverso.experiments import Case, Options, Using, find, run
 from inverso.experiments._measuring import ROUNDING, measure
-from inverso.experiments.settings import hurried
+from inverso.experiments.settings import _hurried
 from inverso.images.io import photo
 from inverso.operators import Bicubic, RandomMask
 from inverso.priors import DCGAN, WrappedPrior, save_prior
@@ -79,7 +79,7 @@ class TestStages:
             solve(x, RandomMask(0.5), tiny_prior(), DamageKnown((PseudoInverse(),)), progress=False)
 
     def test_a_rehearsal_hurries_what_runs_inside(self):
-        assert hurried(DamageKnown((CSGM(),))) == DamageKnown((CSGM(steps=5),))
+        assert _hurried(DamageKnown((CSGM(),))) == DamageKnown((CSGM(steps=5),))
 
 
 def test_e11_runs_with_several_restorers(tmp_path: Path, data: Path, prior_file: Path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inverso.priors.singan.animation import animate, save_animation, walk
+from inverso.priors.singan.animation import _walk, animate, save_animation
 from priors.singan.tiny import SIDES, SIZES, tiny
 
 
@@ -19,18 +19,18 @@ def test_the_walk_by_hand():
     star = torch.cat(anchors)
     first = 0.25 * star + 0.75 * (star + 0.5 * noise[0])
     second = 0.25 * star + 0.75 * (first + 0.5 * (first - star) + 0.5 * noise[1])
-    steps = walk(anchors, alpha=alpha, beta=beta, seed=11)
+    steps = _walk(anchors, alpha=alpha, beta=beta, seed=11)
     for expected in (star, first, second):
         torch.testing.assert_close(torch.cat(next(steps)), expected)
 
 
 def test_without_noise_and_pull_the_walk_stays():
-    steps = walk([torch.ones(3)], alpha=0.0, beta=1.0)
+    steps = _walk([torch.ones(3)], alpha=0.0, beta=1.0)
     assert all(torch.equal(next(steps)[0], torch.ones(3)) for _ in range(5))
 
 
 def test_a_full_pull_keeps_the_walk_where_it_began():
-    steps = walk([torch.arange(4.0)], alpha=1.0, beta=0.3)
+    steps = _walk([torch.arange(4.0)], alpha=1.0, beta=0.3)
     assert all(torch.equal(next(steps)[0], torch.arange(4.0)) for _ in range(5))
 
 
@@ -39,7 +39,7 @@ def test_the_walk_keeps_its_distance_as_computed():
     alpha, beta = 0.1, 0.9
     phi1, phi2, sigma = (1 - alpha) * (1 + beta), -(1 - alpha) * beta, (1 - alpha) * (1 - beta)
     variance = (1 - phi2) * sigma**2 / ((1 + phi2) * ((1 - phi2) ** 2 - phi1**2))
-    steps = walk([torch.zeros(20_000)], alpha=alpha, beta=beta)
+    steps = _walk([torch.zeros(20_000)], alpha=alpha, beta=beta)
     positions = [next(steps)[0] for _ in range(120)]
     torch.testing.assert_close(positions[-1].var(), torch.tensor(variance), rtol=0.05, atol=0)
 
@@ -57,7 +57,7 @@ def test_scales_below_the_start_stand_still():
     prior = tiny()
     film = animate(prior, 9, start_scale=2, seed=4)
     maps = prior.maps(prior.fixed_latent())
-    steps = walk(maps[2:], seed=4)
+    steps = _walk(maps[2:], seed=4)
     for frame in film:
         torch.testing.assert_close(frame[None], prior.grow([*maps[:2], *next(steps)]))
     assert torch.equal(film, animate(prior, 9, start_scale=-2, seed=4))

@@ -12,7 +12,7 @@ from inverso.images import save_image
 from inverso.images.io import photo
 from inverso.restorers import DamageDetector, load_detector
 from inverso.training import DetectorRecipe, Run, fit, read_rows
-from inverso.training.recipes.detector import SEEN, detection_loss, found, make_pairs, scan
+from inverso.training.recipes.detector import _SEEN, _detection_loss, _found, _make_pairs, _scan
 
 RECIPE = DetectorRecipe(
     widths=(8, 8, 8), blocks=1, patch=32, batch=4, groups=2, scales=(1.0,), warmup=2, held_out=1, anneal=8, lr=5e-3
@@ -67,22 +67,22 @@ def test_it_learns_to_find_damage_on_flat_photos(tmp_path: Path) -> None:
 class TestPairs:
     def test_whole_patches_have_no_damage_and_gray_ones_no_color(self) -> None:
         x = photo("coffee", size=32).expand(4, -1, -1, -1)
-        y, change = make_pairs(x, replace(RECIPE, whole=1.0, gray=1.0), rng())
+        y, change = _make_pairs(x, replace(RECIPE, whole=1.0, gray=1.0), rng())
         assert y.shape == x.shape
         assert not bool(change.any())
-        _, change = make_pairs(x, replace(RECIPE, whole=0.0), rng())
+        _, change = _make_pairs(x, replace(RECIPE, whole=0.0), rng())
         assert change.shape == (4, 1, 32, 32)
-        assert bool((change > SEEN).any())
+        assert bool((change > _SEEN).any())
 
     def test_they_are_a_function_of_the_generator(self) -> None:
         x = photo("coffee", size=32).expand(4, -1, -1, -1)
-        one, same, other = (make_pairs(x, RECIPE, rng(seed))[0] for seed in (1, 1, 2))
+        one, same, other = (_make_pairs(x, RECIPE, rng(seed))[0] for seed in (1, 1, 2))
         assert torch.equal(one, same)
         assert not torch.equal(one, other)
 
     def test_a_scan_changes_little_and_stays_in_range(self) -> None:
         x = photo("coffee", size=32).expand(8, -1, -1, -1)
-        y = scan(x, rng())
+        y = _scan(x, rng())
         assert 0 < float((y - x).abs().mean()) < 0.05
         assert 0 <= float(y.min())
         assert float(y.max()) <= 1
@@ -95,12 +95,12 @@ class TestLoss:
         change = torch.tensor([0.5, 0.0, 0.03, 0.2]).reshape(1, 1, 2, 2)
         half, sure = torch.tensor(2.0).log(), torch.nn.functional.softplus(torch.tensor(-5.0))
         expected = (half + 3 * half + sure) / 5
-        torch.testing.assert_close(detection_loss(logits, change, caution=3.0), expected)
+        torch.testing.assert_close(_detection_loss(logits, change, caution=3.0), expected)
 
     def test_nothing_to_find_and_nothing_found_is_right(self) -> None:
         nothing = torch.zeros(4)
-        assert found(nothing > 0, nothing) == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
-        assert found(nothing == 0, nothing)["precision"] == 0
+        assert _found(nothing > 0, nothing) == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+        assert _found(nothing == 0, nothing)["precision"] == 0
 
 
 @pytest.mark.parametrize(

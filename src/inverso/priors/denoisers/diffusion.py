@@ -10,7 +10,7 @@ from inverso._types import ImageShape
 from inverso.priors._padding import PaddedDenoiser
 from inverso.priors.denoisers.schedule import Schedule
 
-Prediction = Literal["epsilon", "v_prediction", "sample"]
+_Prediction = Literal["epsilon", "v_prediction", "sample"]
 
 
 class DiffusionDenoiser(PaddedDenoiser):
@@ -60,13 +60,13 @@ class DiffusionDenoiser(PaddedDenoiser):
         *,
         channels: int,
         schedule: Schedule,
-        prediction: Prediction = "epsilon",
+        prediction: _Prediction = "epsilon",
         whole_times: bool = False,
         image_shape: ImageShape | None = None,
         multiple: int = 1,
     ) -> None:
-        if prediction not in get_args(Prediction):
-            msg = f"prediction must be one of {', '.join(get_args(Prediction))}, got {prediction!r}"
+        if prediction not in get_args(_Prediction):
+            msg = f"prediction must be one of {', '.join(get_args(_Prediction))}, got {prediction!r}"
             raise ValueError(msg)
         # Noise of images in [0, 1] is half that of images in [-1, 1].
         known = (float(schedule.sigmas[0]) / 2, float(schedule.sigmas[-1]) / 2)

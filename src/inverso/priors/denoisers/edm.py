@@ -15,10 +15,10 @@ from inverso.priors._padding import PaddedDenoiser
 from inverso.priors.denoisers._dhariwal import DhariwalUNet
 from inverso.priors.denoisers._song import SongUNet
 
-LOWEST, HIGHEST = 0.002, 80.0
+_LOWEST, _HIGHEST = 0.002, 80.0
 
 
-class Factors(NamedTuple):
+class _Factors(NamedTuple):
     """What `D(u, s) = skip u + out F(inside u, noise)` is made of; each `(n, 1, 1, 1)`."""
 
     skip: Tensor
@@ -37,7 +37,7 @@ class Preconditioning(nn.Module, ABC):
     sigma_range: tuple[float, float]
 
     @abstractmethod
-    def factors(self, s: Tensor) -> Factors:
+    def factors(self, s: Tensor) -> _Factors:
         """Give the factors at noise `s`, `(n, 1, 1, 1)`."""
 
 
@@ -54,16 +54,16 @@ class EDM(Preconditioning):
     def __init__(self, sigma_data: float = 0.5) -> None:
         super().__init__()
         self.sigma_data = check_positive(sigma_data, name="sigma_data")
-        self.sigma_range = (LOWEST, HIGHEST)
+        self.sigma_range = (_LOWEST, _HIGHEST)
 
-    def factors(self, s: Tensor) -> Factors:
+    def factors(self, s: Tensor) -> _Factors:
         """Give the factors."""
         variance = s.square() + self.sigma_data**2
-        return Factors(
+        return _Factors(
             self.sigma_data**2 / variance,
             s * self.sigma_data * variance.rsqrt(),
             variance.rsqrt(),
-            s.clamp_min(LOWEST).log() / 4,
+            s.clamp_min(_LOWEST).log() / 4,
         )
 
 
@@ -87,11 +87,11 @@ class VP(Preconditioning):
         low, high = (self._sigma(t) for t in (check_positive(epsilon, name="epsilon"), 1.0))
         self.sigma_range = (low, high)
 
-    def factors(self, s: Tensor) -> Factors:
+    def factors(self, s: Tensor) -> _Factors:
         """Give the factors."""
         growth = (self.beta_min**2 + 2 * self.beta_d * (1 + s.square()).log()).sqrt()
         time = (growth - self.beta_min) / self.beta_d
-        return Factors(torch.ones_like(s), -s, (1 + s.square()).rsqrt(), (self.steps - 1) * time)
+        return _Factors(torch.ones_like(s), -s, (1 + s.square()).rsqrt(), (self.steps - 1) * time)
 
     def _sigma(self, t: float) -> float:
         return math.sqrt(math.expm1(self.beta_d * t**2 / 2 + self.beta_min * t))
@@ -108,10 +108,10 @@ class VE(Preconditioning):
         super().__init__()
         self.sigma_range = sigma_range
 
-    def factors(self, s: Tensor) -> Factors:
+    def factors(self, s: Tensor) -> _Factors:
         """Give the factors."""
         ones = torch.ones_like(s)
-        return Factors(ones, s, ones, (s.clamp_min(self.sigma_range[0]) / 2).log())
+        return _Factors(ones, s, ones, (s.clamp_min(self.sigma_range[0]) / 2).log())
 
 
 class IDDPM(Preconditioning):
@@ -144,11 +144,11 @@ class IDDPM(Preconditioning):
             noises.append(math.sqrt((noises[-1] ** 2 + 1) / kept - 1))
         return cls(torch.tensor(noises[::-1]))
 
-    def factors(self, s: Tensor) -> Factors:
+    def factors(self, s: Tensor) -> _Factors:
         """Give the factors."""
         nearest = (self.u - s).abs().argmin(dim=-1, keepdim=True)
         time = (len(self.u) - 2 - nearest).to(s.dtype)
-        return Factors(torch.ones_like(s), -s, (1 + s.square()).rsqrt(), time)
+        return _Factors(torch.ones_like(s), -s, (1 + s.square()).rsqrt(), time)
 
 
 class EDMDenoiser(PaddedDenoiser):

@@ -13,14 +13,14 @@ from inverso._checks import check_count, check_positive, check_seed
 from inverso._random import fork_rng
 from inverso.priors._padding import PaddedDenoiser
 
-CELL = 2
+_CELL = 2
 _SIGMA_DATA = 0.25
 """Standard deviation of photos around middle gray, in the image's unit."""
 _FREQUENCIES = 8
 MULTIPLE = 8
 
 
-class NoiseBlock(nn.Module):
+class _NoiseBlock(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut, `x + W2 relu((1 + a) W1 x + b)`; a and b depend on the noise level."""
 
     def __init__(self, width: int, features: int) -> None:
@@ -95,11 +95,11 @@ class PhotoDenoiser(PaddedDenoiser):
         features = 2 * _FREQUENCIES * 2
 
         def line(width: int, count: int) -> nn.ModuleList:
-            return nn.ModuleList(NoiseBlock(width, features) for _ in range(count))
+            return nn.ModuleList(_NoiseBlock(width, features) for _ in range(count))
 
         with fork_rng(check_seed(seed)):
             self.level = nn.Sequential(nn.Linear(2 * _FREQUENCIES, features), nn.SiLU(), nn.Linear(features, features))
-            self.enter = nn.Conv2d(channels * CELL**2, fine, 3, padding=1)
+            self.enter = nn.Conv2d(channels * _CELL**2, fine, 3, padding=1)
             self.down_fine, self.down_middle = line(fine, self.blocks[0]), line(middle, self.blocks[1])
             self.bottom = line(deep, self.blocks[2])
             self.up_middle, self.up_fine = line(middle, self.blocks[3]), line(fine, self.blocks[4])
@@ -107,7 +107,7 @@ class PhotoDenoiser(PaddedDenoiser):
             self.to_deep = nn.Conv2d(middle, deep, 2, stride=2)
             self.from_deep = nn.ConvTranspose2d(deep, middle, 2, stride=2)
             self.from_middle = nn.ConvTranspose2d(middle, fine, 2, stride=2)
-            self.leave = nn.Conv2d(fine, channels * CELL**2, 3, padding=1)
+            self.leave = nn.Conv2d(fine, channels * _CELL**2, 3, padding=1)
         self._begin_near_zero()
 
     @property
@@ -132,7 +132,7 @@ class PhotoDenoiser(PaddedDenoiser):
     def network(self, u: Tensor, sigma: Tensor) -> Tensor:
         """Compute F: images `(n, C, H, W)` whose sides are multiples of 8, noise levels `(n,)`."""
         level = self.level(_waves(sigma.clamp_min(self.sigma_range[0])))
-        fine = self.enter(F.pixel_unshuffle(u, CELL).contiguous(memory_format=torch.channels_last))
+        fine = self.enter(F.pixel_unshuffle(u, _CELL).contiguous(memory_format=torch.channels_last))
         for block in self.down_fine:
             fine = block(fine, level)
         middle = self.to_middle(fine)
@@ -147,7 +147,7 @@ class PhotoDenoiser(PaddedDenoiser):
         fine = fine + self.from_middle(middle)
         for block in self.up_fine:
             fine = block(fine, level)
-        return F.pixel_shuffle(self.leave(fine), CELL)
+        return F.pixel_shuffle(self.leave(fine), _CELL)
 
     def extra_repr(self) -> str:
         """Describe the network in its printout."""
@@ -157,7 +157,7 @@ class PhotoDenoiser(PaddedDenoiser):
         """Let every block begin as its shortcut and F as zero, whatever the noise."""
         with torch.no_grad():
             for module in self.modules():
-                if isinstance(module, NoiseBlock):
+                if isinstance(module, _NoiseBlock):
                     module.second.weight.mul_(0.1)
                     module.modulate.weight.mul_(0.1)
             self.leave.weight.mul_(0.1)

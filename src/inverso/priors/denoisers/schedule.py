@@ -12,7 +12,7 @@ from torch import Tensor
 from inverso._checks import check_count, check_positive
 
 STEPS = 1000
-KINDS = ("linear", "scaled_linear", "squaredcos_cap_v2")
+_KINDS = ("linear", "scaled_linear", "squaredcos_cap_v2")
 _MAX_STEPS = 100_000
 _GREATEST_BETA = 0.999
 
@@ -67,8 +67,8 @@ class Schedule:
         Raises:
             ValueError: The kind is unknown, or a number is out of its range.
         """
-        if kind not in KINDS:
-            msg = f"the schedule must be one of {', '.join(KINDS)}, got {kind!r}"
+        if kind not in _KINDS:
+            msg = f"the schedule must be one of {', '.join(_KINDS)}, got {kind!r}"
             raise ValueError(msg)
         if check_count(steps, name="steps", minimum=2) > _MAX_STEPS:
             msg = f"steps must be at most {_MAX_STEPS}, got {steps}"

@@ -10,7 +10,7 @@ from inverso._networks.files import read_file
 from inverso._networks.native import build_from, save_network
 from inverso.priors.encoder.network import LatentEncoder
 
-FAMILIES = {"LatentEncoder": LatentEncoder}
+_FAMILIES = {"LatentEncoder": LatentEncoder}
 
 
 def save_encoder(encoder: LatentEncoder, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -33,7 +33,7 @@ def save_encoder(encoder: LatentEncoder, path: str | Path, *, dtype: torch.dtype
         ...     load(f"{folder}/tiny.safetensors")
         LatentEncoder(16, (3, 16, 16), width=8)
     """
-    save_network(encoder, path, kind="encoder", families=FAMILIES, dtype=dtype)
+    save_network(encoder, path, kind="encoder", families=_FAMILIES, dtype=dtype)
 
 
 def read_encoder(path: str | Path) -> LatentEncoder:
@@ -48,7 +48,7 @@ def read_encoder(path: str | Path) -> LatentEncoder:
     path = Path(path)
     contents = read_file(path)
     try:
-        encoder = build_from(contents, kind="encoder", families=FAMILIES)
+        encoder = build_from(contents, kind="encoder", families=_FAMILIES)
     except ValueError as error:
         msg = f"{path} cannot be used as an encoder: {error}"
         raise ValueError(msg) from error

@@ -14,7 +14,7 @@ from inverso._checks import check_count, check_seed
 from inverso._random import fork_rng
 from inverso._types import ImageShape
 
-SMALLEST = 4
+_SMALLEST = 4
 GROUPS = 8
 ALIKE = 0.02
 """How far the thumbnails of one prior may differ, in another precision or on another device."""
@@ -57,14 +57,14 @@ class LatentEncoder(nn.Module):
             msg = f"width must be a multiple of {GROUPS}, got {width}"
             raise ValueError(msg)
         channels, side, _ = self.image_shape
-        halvings = (side // SMALLEST).bit_length() - 1
+        halvings = (side // _SMALLEST).bit_length() - 1
         widths = [width * min(2**k, 8) for k in range(halvings + 1)]
         with fork_rng(check_seed(seed)):
             layers: list[nn.Module] = [nn.Conv2d(2 * channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
             for wide, wider in pairwise(widths):
                 layers += [nn.Conv2d(wide, wider, 4, 2, 1), nn.GroupNorm(GROUPS, wider), nn.LeakyReLU(0.2)]
-            self.main = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * SMALLEST**2, latent_dim))
-        self.register_buffer("thumbnail", torch.zeros(channels, SMALLEST, SMALLEST))
+            self.main = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * _SMALLEST**2, latent_dim))
+        self.register_buffer("thumbnail", torch.zeros(channels, _SMALLEST, _SMALLEST))
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ class LatentEncoder(nn.Module):
 
 def _shrunk(image: Tensor) -> Tensor:
     """Make a thumbnail of an image `(1, C, H, W)`."""
-    return F.adaptive_avg_pool2d(image.detach(), SMALLEST)[0]
+    return F.adaptive_avg_pool2d(image.detach(), _SMALLEST)[0]
 
 
 def _square(shape: Sequence[int]) -> ImageShape:
@@ -105,7 +105,7 @@ def _square(shape: Sequence[int]) -> ImageShape:
         msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
         raise ValueError(msg)
     channels, height, width = (check_count(number, name="image_shape") for number in shape)
-    if height != width or height < 2 * SMALLEST or SMALLEST << (height // SMALLEST).bit_length() - 1 != height:
+    if height != width or height < 2 * _SMALLEST or _SMALLEST << (height // _SMALLEST).bit_length() - 1 != height:
         msg = f"image_shape must be a square whose side is 8, 16, 32, ... pixels, got {tuple(shape)}"
         raise ValueError(msg)
     return channels, height, width

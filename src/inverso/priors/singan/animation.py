@@ -57,7 +57,7 @@ def animate(
     check_count(frames, name="frames")
     start = prior.check_scale(start_scale, name="start_scale")
     anchors = prior.maps(prior.fixed_latent())
-    moving = walk(anchors[start:], alpha=alpha, beta=beta, seed=seed)
+    moving = _walk(anchors[start:], alpha=alpha, beta=beta, seed=seed)
     path = [next(moving) for _ in range(frames)]
     film = []
     with torch.no_grad():
@@ -68,7 +68,7 @@ def animate(
     return torch.cat(film)
 
 
-def walk(
+def _walk(
     anchors: Sequence[Tensor], *, alpha: float = 0.1, beta: float = 0.9, seed: Seed = 0
 ) -> Iterator[tuple[Tensor, ...]]:
     """Walk at random around given points, from these points on and without end.

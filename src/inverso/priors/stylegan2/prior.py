@@ -18,7 +18,7 @@ from inverso.priors.stylegan2._synthesis import Noise, NoiseKind, StyleMapping, 
 Space: TypeAlias = Literal["z", "w", "w+", "w++"]
 """Where latents live: Gaussian, one style, one style per row, one style per row and filter."""
 
-SPACES: tuple[str, ...] = get_args(Space)
+_SPACES: tuple[str, ...] = get_args(Space)
 _MEAN_SAMPLES = 10_000
 
 
@@ -278,8 +278,8 @@ class StyleGAN2(StylePrior):
         return f"{super().extra_repr()}, space={self.space!r}, psi={self.psi}"
 
     def _settle(self, space: Space, psi: float) -> None:
-        if space not in SPACES:
-            msg = f"space must be one of {', '.join(map(repr, SPACES))}, got {space!r}"
+        if space not in _SPACES:
+            msg = f"space must be one of {', '.join(map(repr, _SPACES))}, got {space!r}"
             raise ValueError(msg)
         self.space = space
         self.psi = check_number(psi, name="psi", expected="a number")

@@ -36,7 +36,7 @@ from inverso.training._discriminators.strided import Critic
 from inverso.training.base import PhotoRecipe, Training, update_average
 from inverso.training.loop import BEST
 
-LATENTS, NOISE, SHIFT_REAL, SHIFT_FAKE = range(2, 6)
+_LATENTS, _NOISE, _SHIFT_REAL, _SHIFT_FAKE = range(2, 6)
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,16 @@ class DCGANRecipe(PhotoRecipe[DCGAN]):
             check_non_negative(getattr(self, name), name=name)
         check_seed(self.seed)
 
-    def training(self, data: PhotoFolder, devices: Devices) -> DCGANTraining:
+    def training(self, data: PhotoFolder, devices: Devices) -> _DCGANTraining:
         """Build generator, adversary and encoder."""
-        return DCGANTraining(data, self, devices)
+        return _DCGANTraining(data, self, devices)
 
     def load(self, folder: Path) -> DCGAN:
         """Load the best generator."""
         return cast("DCGAN", load(str(folder / BEST)))
 
 
-class DCGANTraining(Training):
+class _DCGANTraining(Training):
     """One generator, its adversary and its encoder, and the step that trains the three."""
 
     def __init__(self, photos: PhotoFolder, recipe: DCGANRecipe, devices: Devices) -> None:
@@ -132,9 +132,9 @@ class DCGANTraining(Training):
         real = real.contiguous(memory_format=torch.channels_last)
         n = len(real)
         mean, log_variance = self.encoder(real).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=self.random(step, NOISE)).to(mean)
+        noise = torch.randn(mean.shape, generator=self.random(step, _NOISE)).to(mean)
         posterior = mean + (log_variance / 2).exp() * noise
-        prior = torch.randn(mean.shape, generator=self.random(step, LATENTS)).to(mean)
+        prior = torch.randn(mean.shape, generator=self.random(step, _LATENTS)).to(mean)
         images = self.generator(torch.cat([posterior, prior]))
         restored, fake = images[:n], images[n:]
 
@@ -166,7 +166,7 @@ class DCGANTraining(Training):
     def _adversarial(self, step: int, fake: Tensor) -> tuple[float, Tensor]:
         """Return the generator's loss and its gradient on the images."""
         fake.requires_grad_()
-        shifted = random_shift(fake, self.recipe.shift, generator=self.random(step, SHIFT_FAKE))
+        shifted = random_shift(fake, self.recipe.shift, generator=self.random(step, _SHIFT_FAKE))
         with self.devices.autocast():
             loss = non_saturating_generator(inner(self.critic)(shifted).float())
         (gradient,) = torch.autograd.grad(loss, fake)
@@ -174,8 +174,8 @@ class DCGANTraining(Training):
 
     def _train_critic(self, step: int, real: Tensor, fake: Tensor) -> dict[str, float]:
         recipe = self.recipe
-        real = random_shift(real, recipe.shift, generator=self.random(step, SHIFT_REAL))
-        fake = random_shift(fake, recipe.shift, generator=self.random(step, SHIFT_FAKE))
+        real = random_shift(real, recipe.shift, generator=self.random(step, _SHIFT_REAL))
+        fake = random_shift(fake, recipe.shift, generator=self.random(step, _SHIFT_FAKE))
         penalized = step % recipe.r1_every == 0
         real_logits, fake_logits = self.critic(real), self.critic(fake)
         loss = non_saturating_discriminator(real_logits, fake_logits)

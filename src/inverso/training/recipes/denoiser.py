@@ -23,11 +23,11 @@ from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Run, Training, update_average
 from inverso.training.loop import BEST
 
-NOISE, GRAY, VALIDATION = 4, 5, 6
-BINS = 24
-USUAL = 0.75
-CROP = 256
-MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
+_NOISE, _GRAY, _VALIDATION = 4, 5, 6
+_BINS = 24
+_USUAL = 0.75
+_CROP = 256
+_MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         """Read every picture below the folder at every scale."""
         return PhotoPatches.read(data, smallest=self.patch, scales=self.scales, progress=progress)
 
-    def training(self, data: PhotoPatches, devices: Devices) -> DenoiserTraining:
+    def training(self, data: PhotoPatches, devices: Devices) -> _DenoiserTraining:
         """Build the network."""
-        return DenoiserTraining(data, self, devices)
+        return _DenoiserTraining(data, self, devices)
 
     def pace(self, run: Run, data: PhotoPatches) -> Run:  # noqa: ARG002 - the recipe knows its steps
         """Do the recipe's steps, unless the run is stopped before."""
@@ -117,12 +117,12 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw noise levels `(count,)`: evenly in their logarithm, three of four from the usual range."""
         share, place = torch.rand(2, count, generator=generator)
-        low = torch.where(share < USUAL, math.log(self.usual[0]), math.log(self.smallest))
-        high = torch.where(share < USUAL, math.log(self.usual[1]), math.log(self.largest))
+        low = torch.where(share < _USUAL, math.log(self.usual[0]), math.log(self.smallest))
+        high = torch.where(share < _USUAL, math.log(self.usual[1]), math.log(self.largest))
         return torch.exp(low + (high - low) * place)
 
 
-class DenoiserTraining(Training):
+class _DenoiserTraining(Training):
     """A denoiser and the step that trains it.
 
     The loss is the mean over patches of `log mse(sigma)`: a decibel is worth the same at every noise. The mean squared
@@ -142,14 +142,14 @@ class DenoiserTraining(Training):
         self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
         self.network, self.optimizer = self.add("network", network, optimizer, optimizer_name="optimizer")
-        self.errors = torch.zeros(BINS, device=devices.device)
+        self.errors = torch.zeros(_BINS, device=devices.device)
 
     def step(self, step: int) -> dict[str, float]:
         """Train on one batch."""
         recipe = self.recipe
         x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=recipe.turn, seed=self.seed)
-        x = _some_gray(x, recipe.gray, self.random(step, GRAY))
-        generator = self.random(step, NOISE)
+        x = _some_gray(x, recipe.gray, self.random(step, _GRAY))
+        generator = self.random(step, _NOISE)
         sigma = recipe.noise(len(x), generator)
         noisy = x + sigma[:, None, None, None] * torch.randn(x.shape, generator=generator)
         x, noisy, sigma = (self.devices.to_device(t) for t in (x, noisy, sigma))
@@ -168,7 +168,7 @@ class DenoiserTraining(Training):
     def _usual_error(self, sigma: Tensor, errors: Tensor) -> Tensor:
         """Update the running mean squared errors and give that of each noise level, `(n,)`."""
         low, high = math.log(self.recipe.smallest), math.log(self.recipe.largest)
-        places = ((sigma.log() - low) / (high - low) * BINS).long().clamp(0, BINS - 1)
+        places = ((sigma.log() - low) / (high - low) * _BINS).long().clamp(0, _BINS - 1)
         for place, error in zip(places.tolist(), errors, strict=True):
             kept = self.errors[place]
             self.errors[place] = error if kept == 0 else torch.lerp(kept, error, 0.02)
@@ -177,10 +177,10 @@ class DenoiserTraining(Training):
     @torch.no_grad()
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Denoise photos set aside at several noise levels, and draw one of them."""
-        crops = [middle(photos[0], CROP) for photos in zip(*self.held_out.photos, strict=True)]
+        crops = [middle(photos[0], _CROP) for photos in zip(*self.held_out.photos, strict=True)]
         rms, rows = [], []
-        for level in MEASURED:
-            generator = step_generator(0, 0, stream=VALIDATION)
+        for level in _MEASURED:
+            generator = step_generator(0, 0, stream=_VALIDATION)
             squares = []
             for crop in crops:
                 noisy = self.devices.to_device(crop + level * torch.randn(crop.shape, generator=generator))
@@ -190,13 +190,13 @@ class DenoiserTraining(Training):
                     rows.append(torch.cat([noisy.cpu(), clean, crop]))
             rms.append(squares)
         self.average.errors = {
-            level: math.sqrt(sum(each) / len(each)) for level, each in zip(MEASURED, rms, strict=True)
+            level: math.sqrt(sum(each) / len(each)) for level, each in zip(_MEASURED, rms, strict=True)
         }
         if self.devices.is_global_zero and all(row.shape == rows[0].shape for row in rows):
             save_image(torch.cat(rows), folder / f"denoised-{step:06d}.png", columns=3)
         quality = {
             f"psnr_{round(255 * level)}": sum(-10 * math.log10(each) for each in squares) / len(squares)
-            for level, squares in zip(MEASURED, rms, strict=True)
+            for level, squares in zip(_MEASURED, rms, strict=True)
         }
         return {"score": sum(quality[f"psnr_{level}"] for level in (15, 25, 50)) / 3, **quality}
 

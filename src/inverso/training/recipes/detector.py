@@ -22,11 +22,11 @@ from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Training, check_anneal, update_average
 from inverso.training.loop import BEST
 
-DAMAGE, SCAN = 2, 3
-SEEN, UNSEEN = 0.05, 0.015
+_DAMAGE, _SCAN = 2, 3
+_SEEN, _UNSEEN = 0.05, 0.015
 """From such a change of a channel a pixel counts as damaged, up to such a one as whole; between does not matter."""
 
-ANY_DAMAGE = OldPhoto(
+_ANY_DAMAGE = OldPhoto(
     scratches=(0.0, 1.0),
     stains=(0.0, 0.8),
     dust=(0.0, 1.0),
@@ -38,10 +38,10 @@ ANY_DAMAGE = OldPhoto(
     folds=(0.0, 0.8),
     tears=(0.0, 0.4),
 )
-THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
-MIXED = OldPhoto.preset("battered")
-SHOWN = 4
-CROP = 256
+_THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
+_MIXED = OldPhoto.preset("battered")
+_SHOWN = 4
+_CROP = 256
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         """Read every picture below the folder at every scale."""
         return PhotoPatches.read(data, smallest=self.patch, scales=self.scales, progress=progress)
 
-    def training(self, data: PhotoPatches, devices: Devices) -> DetectorTraining:
+    def training(self, data: PhotoPatches, devices: Devices) -> _DetectorTraining:
         """Build the network."""
-        return DetectorTraining(data, self, devices)
+        return _DetectorTraining(data, self, devices)
 
     def load(self, folder: Path) -> DamageDetector:
         """Load the best detector."""
@@ -144,7 +144,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         return self.lr * rise * fall
 
 
-class DetectorTraining(Training):
+class _DetectorTraining(Training):
     """A detector and the step that trains it."""
 
     def __init__(self, photos: PhotoPatches, recipe: DetectorRecipe, devices: Devices) -> None:
@@ -161,11 +161,11 @@ class DetectorTraining(Training):
         """Train on one batch."""
         recipe = self.recipe
         x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=True, seed=self.seed)
-        y, change = make_pairs(x, recipe, self.random(step, DAMAGE))
-        y = scan(y, self.random(step, SCAN))
+        y, change = _make_pairs(x, recipe, self.random(step, _DAMAGE))
+        y = _scan(y, self.random(step, _SCAN))
         y, change = (self.devices.to_device(part) for part in (y, change))
         logits = self.network(y.to(memory_format=torch.channels_last))
-        loss = detection_loss(logits, change, caution=recipe.caution)
+        loss = _detection_loss(logits, change, caution=recipe.caution)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.lr_at(step)
         self.optimizer.zero_grad()
@@ -174,27 +174,27 @@ class DetectorTraining(Training):
         self.optimizer.step()
         update_average(self.average, inner(self.network), decay=recipe.ema, step=step)
         with torch.no_grad():
-            quality = found(logits > 0, change)
+            quality = _found(logits > 0, change)
         return {"loss": float(loss.detach()), **quality}
 
     @torch.no_grad()
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Look for damage in photos set aside, and for false alarms in the same photos as they are."""
         measures: dict[str, float] = {}
-        for name, degradation in (("mixed", MIXED), ("thin", THIN)):
+        for name, degradation in (("mixed", _MIXED), ("thin", _THIN)):
             masks, changes, rows = [], [], []
             for k, photo in enumerate(self.held_out.photos[0]):
-                y, change = _damage(middle(photo, CROP), degradation, (k,))
+                y, change = _damage(middle(photo, _CROP), degradation, (k,))
                 mask = self.average.probability(self.devices.to_device(y)).cpu() > 0.5
                 masks.append(mask.flatten())
                 changes.append(change.flatten())
-                rows.append([y, *(part.float().expand(-1, CHANNELS, -1, -1) for part in (mask, change > SEEN))])
-            measures |= {f"{name}_{key}": value for key, value in found(torch.cat(masks), torch.cat(changes)).items()}
-            alike = [row for row in rows if row[0].shape == rows[0][0].shape][:SHOWN]
+                rows.append([y, *(part.float().expand(-1, CHANNELS, -1, -1) for part in (mask, change > _SEEN))])
+            measures |= {f"{name}_{key}": value for key, value in _found(torch.cat(masks), torch.cat(changes)).items()}
+            alike = [row for row in rows if row[0].shape == rows[0][0].shape][:_SHOWN]
             if name == "mixed" and self.devices.is_global_zero:
                 save_image(torch.cat([torch.cat(row) for row in alike]), folder / f"found-{step:06d}.png", columns=3)
         alarms = [
-            float((self.average.probability(self.devices.to_device(middle(photo, CROP))) > 0.5).float().mean())
+            float((self.average.probability(self.devices.to_device(middle(photo, _CROP))) > 0.5).float().mean())
             for photo in self.held_out.photos[0]
         ]
         return {"score": measures["mixed_f1"], **measures, "false_alarms": sum(alarms) / len(alarms)}
@@ -204,7 +204,7 @@ class DetectorTraining(Training):
         save_detector(self.average, path)
 
 
-def make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Make patches old, each group with damage of another size, some without any and some gray.
 
     Args:
@@ -222,13 +222,13 @@ def make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) ->
     for part, spared in zip(x.chunk(recipe.groups), (whole < recipe.whole).chunk(recipe.groups), strict=True):
         unit = round(math.exp(low + (high - low) * float(torch.rand((), generator=generator))))
         seeds = tuple(torch.randint(2**32, (len(part),), generator=generator).tolist())
-        y, change = _damage(part, replace(ANY_DAMAGE, unit=unit), seeds, spared=spared)
+        y, change = _damage(part, replace(_ANY_DAMAGE, unit=unit), seeds, spared=spared)
         olds.append(y)
         changes.append(change)
     return torch.cat(olds), torch.cat(changes)
 
 
-def scan(y: Tensor, generator: torch.Generator) -> Tensor:
+def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
     """Blur every image a little, add noise of up to 0.03, and save half of them as JPEG."""
     blur, level, saved = torch.rand(3, len(y), generator=generator)[..., None, None, None]
     weights = torch.tensor([1.0, 2.0, 1.0]) / 4
@@ -239,7 +239,7 @@ def scan(y: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(saved < 0.5, JPEG((40, 95))(y, seed=generator).y, y)
 
 
-def detection_loss(logits: Tensor, change: Tensor, *, caution: float) -> Tensor:
+def _detection_loss(logits: Tensor, change: Tensor, *, caution: float) -> Tensor:
     """Compute the cross-entropy over pixels that are clearly damaged or clearly whole; the latter count `caution`.
 
     Args:
@@ -247,13 +247,13 @@ def detection_loss(logits: Tensor, change: Tensor, *, caution: float) -> Tensor:
         change: By how much covers have changed each pixel.
         caution: Weight of whole pixels.
     """
-    damaged, whole = (change > SEEN).to(logits), (change < UNSEEN).to(logits)
+    damaged, whole = (change > _SEEN).to(logits), (change < _UNSEEN).to(logits)
     each = F.binary_cross_entropy_with_logits(logits, damaged, reduction="none")
     weight = damaged + caution * whole
     return (weight * each).sum() / weight.sum().clamp_min(1)
 
 
-def found(mask: Tensor, change: Tensor) -> dict[str, float]:
+def _found(mask: Tensor, change: Tensor) -> dict[str, float]:
     """Compute precision, recall and F1 of what was found, over pixels that are clearly damaged or clearly whole.
 
     Example:
@@ -262,7 +262,7 @@ def found(mask: Tensor, change: Tensor) -> dict[str, float]:
         >>> found(torch.tensor([True, True, False]), torch.tensor([0.5, 0.0, 0.5]))
         {'precision': 0.5, 'recall': 0.5, 'f1': 0.5}
     """
-    damaged, whole = change > SEEN, change < UNSEEN
+    damaged, whole = change > _SEEN, change < _UNSEEN
     hits, alarms = float((mask & damaged).sum()), float((mask & whole).sum())
     there = float(damaged.sum())
     precision = hits / (hits + alarms) if hits + alarms else 1.0

@@ -29,7 +29,7 @@ from inverso.training._measurements import KINDS, Measured, measure_batch
 from inverso.training.base import Recipe, Training, check_anneal
 from inverso.training.loop import BEST
 
-MEASURING, VALIDATION = 2, 3
+_MEASURING, _VALIDATION = 2, 3
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         """Read every picture below the folder, at the size of the prior's images."""
         return PhotoFolder.read(data, size=self.load_prior().image_shape[-1], progress=progress)
 
-    def training(self, data: PhotoFolder, devices: Devices) -> EncoderTraining:
+    def training(self, data: PhotoFolder, devices: Devices) -> _EncoderTraining:
         """Put a fresh encoder in front of the prior."""
-        return EncoderTraining(data, self, devices)
+        return _EncoderTraining(data, self, devices)
 
     def load(self, folder: Path) -> LatentEncoder:
         """Load the best encoder."""
@@ -129,7 +129,7 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         return self.lr * rise * fall
 
 
-class EncoderTraining(Training):
+class _EncoderTraining(Training):
     """An encoder in front of a frozen prior, and the step that trains it."""
 
     def __init__(self, photos: PhotoFolder, recipe: EncoderRecipe, devices: Devices) -> None:
@@ -148,7 +148,7 @@ class EncoderTraining(Training):
         """Train on one batch."""
         recipe = self.recipe
         x = self.photos.batch(step, size=recipe.batch, seed=self.seed).to(self.devices.device)
-        parts = measure_batch(x, noise=recipe.noise, generator=self.random(step, MEASURING))
+        parts = measure_batch(x, noise=recipe.noise, generator=self.random(step, _MEASURING))
         z, wanted = self._guess(parts), torch.cat([x[part.rows] for part in parts])
         errors = energies(self.prior(z) - wanted)
         loss = (errors + self.prior.latent_weight * energies(z)).mean()
@@ -167,7 +167,7 @@ class EncoderTraining(Training):
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Guess the latents of photos set aside, and draw some of each kind."""
         photos = (self.held_out.photos.float() / 255).to(self.devices.device)
-        parts = measure_batch(photos, noise=0.0, generator=step_generator(0, 0, stream=VALIDATION))
+        parts = measure_batch(photos, noise=0.0, generator=step_generator(0, 0, stream=_VALIDATION))
         with torch.no_grad():
             images = self.prior(self._guess(parts))
         x = torch.cat([photos[part.rows] for part in parts])

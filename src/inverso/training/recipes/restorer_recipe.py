@@ -36,23 +36,23 @@ from inverso.training.base import PhotoRecipe, check_anneal
 from inverso.training.loop import BEST
 from inverso.training.recipes._restorer_training import OLD_PHOTO, RestorerTraining
 
-Network = Literal["unet", "mobile", "x-gan", "repair", "slides"]
-Judge = Literal["plain", "multiscale", "slides"]
-Pixel = Literal["log", "l2", "l1"]
-Contest = Literal["bce", "minimax", "lsgan"]
-Setting = tuple[str, int | float | str]
+_Network = Literal["unet", "mobile", "x-gan", "repair", "slides"]
+_Judge = Literal["plain", "multiscale", "slides"]
+_Pixel = Literal["log", "l2", "l1"]
+_Contest = Literal["bce", "minimax", "lsgan"]
+_Setting = tuple[str, int | float | str]
 
-NETWORKS: dict[str, type[Restorer]] = {
+_NETWORKS: dict[str, type[Restorer]] = {
     "unet": UNetRestorer,
     "mobile": MobileRestorer,
     "x-gan": XGANRestorer,
     "repair": RepairRestorer,
     "slides": SlidesRestorer,
 }
-EXPLAINING = ("unet", "repair")
+_EXPLAINING = ("unet", "repair")
 """Networks that tell a first guess and a mask."""
 
-BROAD = (
+_BROAD = (
     ("white-noise", 0.25),
     ("rgb-noise", 0.25),
     ("rgb-noise-extreme", 0.08),
@@ -64,14 +64,14 @@ BROAD = (
     ("edge-points", 0.04),
 )
 PAPER = (("white-noise", 1.0), ("rgb-noise", 1.0), ("white-box", 1.0))
-EXTREME = (
+_EXTREME = (
     ("points", 1.0),
     ("edge-points", 1.0),
     ("rgb-noise-extreme", 1.0),
     ("white-block", 1.0),
     ("cluttered-block", 1.0),
 )
-FEWEST_PHOTOS = 4
+_FEWEST_PHOTOS = 4
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
     makes: ClassVar[str] = "a network that restores damaged photos in one pass"
 
     size: int = 64
-    network: Network = "unet"
-    options: tuple[Setting, ...] = ()
-    corruptions: tuple[tuple[str, float], ...] = BROAD
+    network: _Network = "unet"
+    options: tuple[_Setting, ...] = ()
+    corruptions: tuple[tuple[str, float], ...] = _BROAD
     keep: tuple[float, float] = (0.6, 0.4)
     keep_steps: int = 1000
     batch: int = 16
@@ -171,10 +171,10 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
     anneal: int | None = None
     clip: float = 10.0
     weights: Weights = field(default_factory=lambda: Weights(guess=0.5, mask=0.5))
-    pixel: Pixel = "log"
+    pixel: _Pixel = "log"
     point_norm: Norm = "l2"
-    judge: Judge = "multiscale"
-    contest: Contest = "lsgan"
+    judge: _Judge = "multiscale"
+    contest: _Contest = "lsgan"
     against: Against = "sum"
     reduction: Reduction = "mean"
     backbone: Backbone = "vgg19"
@@ -212,7 +212,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
         weights = Weights(pixel=0.0, points=10.0, adversarial=1.0, features=10.0, perceptual=10.0)
         paper = cls(
             network="x-gan",
-            corruptions=EXTREME,
+            corruptions=_EXTREME,
             batch=2,
             lr=2e-4,
             betas=(0.5, 0.999),
@@ -248,7 +248,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
 
     def __post_init__(self) -> None:
         check_count(self.size, name="size", minimum=16)
-        for name, kind in CHOICES.items():
+        for name, kind in _CHOICES.items():
             if getattr(self, name) not in get_args(kind):
                 msg = f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}"
                 raise ValueError(msg)
@@ -264,7 +264,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
         for name in ("clip", "ema"):
             check_non_negative(getattr(self, name), name=name)
         check_seed(self.seed)
-        if (self.weights.guess or self.weights.mask) and self.network not in EXPLAINING:
+        if (self.weights.guess or self.weights.mask) and self.network not in _EXPLAINING:
             msg = f"only the networks 'unet' and 'repair' draw a first guess and a mask, not {self.network!r}"
             raise ValueError(msg)
         self._check_old_photos()
@@ -313,10 +313,10 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
                 f"skipped {len(small)} of {len(photos)} photos with a side under {self.size} pixels, the first: {first}"
             )
             warnings.warn(message, stacklevel=3)
-        if len(kept) < FEWEST_PHOTOS:
+        if len(kept) < _FEWEST_PHOTOS:
             msg = (
                 f"{data} holds {len(kept)} photos of at least {self.size} × {self.size} pixels, and a training needs "
-                f"{FEWEST_PHOTOS}: give more photos, or a smaller size"
+                f"{_FEWEST_PHOTOS}: give more photos, or a smaller size"
             )
             raise ValueError(msg)
         return photos.subset(torch.tensor(kept)) if small else photos
@@ -346,7 +346,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
     def build(self) -> Restorer:
         """Make the network with fresh weights."""
         try:
-            return NETWORKS[self.network](**dict(self.options), seed=self.seed)
+            return _NETWORKS[self.network](**dict(self.options), seed=self.seed)
         except TypeError as error:
             msg = f"the network {self.network!r} does not take the options {dict(self.options)}: {error}"
             raise ValueError(msg) from error
@@ -361,12 +361,12 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
         return MultiscaleDiscriminator(seed=self.seed + 1)
 
 
-CHOICES = {
-    "network": Network,
-    "pixel": Pixel,
+_CHOICES = {
+    "network": _Network,
+    "pixel": _Pixel,
     "point_norm": Norm,
-    "judge": Judge,
-    "contest": Contest,
+    "judge": _Judge,
+    "contest": _Contest,
     "against": Against,
     "reduction": Reduction,
     "backbone": Backbone,

@@ -17,7 +17,7 @@ from inverso.training.base import PhotoRecipe
 from inverso.training.loop import LAST
 from inverso.training.recipes._stylegan2_training import StyleGAN2Training
 
-CRITIC = 6
+_CRITIC = 6
 
 
 @dataclass(frozen=True)
@@ -121,4 +121,4 @@ class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
     def build_critic(self) -> ResidualCritic:
         """Make the discriminator with fresh weights."""
         widths = check_widths(self.size, None, base=self.channel_base, limit=self.channel_max)
-        return ResidualCritic(widths, step_generator(self.seed, 0, stream=CRITIC))
+        return ResidualCritic(widths, step_generator(self.seed, 0, stream=_CRITIC))
