@@ -77,9 +77,10 @@ class TestStrings:
     @given(WORDS)
     def test_nothing_is_added_twice(self, words):
         stages = names("+".join(words))
-        added = stages.count("csgm") - words.count("csgm")
+        searches = {"csgm", "encoder"}
+        added = stages.count("csgm") - sum(words.count(word) for word in searches)
         assert added in {0, 1}
-        assert all(stages.count(word) == words.count(word) for word in set(words) - {"csgm"})
+        assert all(stages.count(word) == words.count(word) for word in set(words) - searches)
 
     @given(WORDS, st.text(max_size=8), st.integers(0, 5))
     def test_unknown_words_are_refused_listing_the_known_ones(self, words, odd, place):

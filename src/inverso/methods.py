@@ -22,6 +22,7 @@ from inverso.stages import (
     StyleInversion,
     TotalVariation,
 )
+from inverso.stages._guess import OWN
 
 Method: TypeAlias = "str | Stage | Sequence[Stage]"
 
@@ -32,6 +33,7 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         "interpolation": (Interpolation(),),
         "tv": (TotalVariation(),),
         "csgm": (CSGM(),),
+        "encoder": (CSGM(steps=20, restarts=1, encoder=OWN),),
         "ia": (CSGM(), ImageAdaptive()),
         "dip": (DeepImagePrior(),),
         "style": (StyleInversion(),),
@@ -44,7 +46,11 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 )
 """What each name stands for. Names are joined by "+", and stages that stand there already are not repeated."""
 
+THOROUGH = "encoder+ia+bp+pnp"
+"""The best method for a generative prior with an encoder and a denoiser: image adaptation takes most of its time."""
+
 BEST: Sequence[tuple[frozenset[Need], str]] = (
+    (frozenset({Need.OPERATOR, Need.PRIOR, Need.ENCODER, Need.DENOISER}), "encoder+bp+pnp"),
     (frozenset({Need.OPERATOR, Need.PRIOR, Need.DENOISER}), "csgm+bp+pnp"),
     (frozenset({Need.OPERATOR, Need.DENOISER}), "pnp"),
     (frozenset({Need.OPERATOR, Need.PRIOR}), "ia+bp"),
@@ -66,11 +72,13 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 """Settings that replace the defaults of the stages of the same name; "iagan" are those of Abu Hussein et al. 2020."""
 
 
-def best_for(has: frozenset[Need]) -> str:
+def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
     """Choose the method for what is there, where the user names none.
 
     Args:
         has: What the problem has: `Problem.has`.
+        starts: From how many starts it shall run: with more than one, it begins at random and not where an encoder
+            guesses.
 
     Example:
         >>> from inverso.methods import best_for
@@ -78,6 +86,8 @@ def best_for(has: frozenset[Need]) -> str:
         >>> best_for(frozenset({Need.OPERATOR, Need.DENOISER}))
         'pnp'
     """
+    if starts > 1:
+        has -= {Need.ENCODER}
     for needed, method in BEST:
         if has >= needed:
             return method
@@ -142,7 +152,7 @@ def _parse(method: str) -> list[Stage]:
             msg = f"unknown method {word!r} in {method!r}; known are {', '.join(TABLE)}, joined by '+' as in 'ia+bp'"
             raise ValueError(msg)
         meant = list(TABLE[word])
-        while len(meant) > 1 and meant[0] in stages:
+        while len(meant) > 1 and meant[0].name in {stage.name for stage in stages}:
             meant.pop(0)
         stages += meant
     return stages

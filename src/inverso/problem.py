@@ -16,6 +16,7 @@ from inverso._types import ImageShape
 from inverso.errors import InversoError
 from inverso.operators import LinearOperator
 from inverso.priors import Denoiser, LatentPrior, StylePrior
+from inverso.priors._zoo import own_denoiser
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
 """Progress of an iterative stage: its name, steps done, steps planned and the mean loss per image."""
@@ -32,6 +33,7 @@ class Need(Enum):
     PRIOR = "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)"
     STYLES = "a prior with style spaces, a StyleGAN2, as prior= (with any other prior, 'ia+bp' works)"
     DENOISER = "a denoiser, as prior= (an inverso.priors.Denoiser, alone or in the pair (generative prior, denoiser))"
+    ENCODER = "a prior with an encoder, as prior= (faces-64 has one; of others, set prior.encoder_name)"
     RESTORER = "a restorer, as restorer="
     IMAGE = "a stage before it that makes an image"
     LATENT = "a stage before it that finds a latent, such as csgm"
@@ -51,7 +53,7 @@ class Problem:
         y: Measurements `(n, ...)`, finite.
         A: Operator that measured them; None where the stages need none.
         prior: Generative prior, frozen and in evaluation mode, on the device and in the precision of y.
-        denoiser: Prior that removes noise, likewise.
+        denoiser: Prior that removes noise, likewise; by default that of the generative prior's images, if there is one.
         restorer: Network that maps a degraded image to a clean one, likewise.
         noise: Standard deviation of the noise in the image's unit.
         seed: Decides the starting latents.
@@ -73,10 +75,18 @@ class Problem:
             Need.OPERATOR: self.A,
             Need.PRIOR: self.prior,
             Need.STYLES: self.prior if isinstance(self.prior, StylePrior) else None,
-            Need.DENOISER: self.denoiser,
+            Need.ENCODER: None if self.prior is None else self.prior.encoder_name,
+            Need.DENOISER: self._denoiser,
             Need.RESTORER: self.restorer,
         }
         return {need: part for need, part in parts.items() if part is not None}
+
+    @property
+    def _denoiser(self) -> Denoiser | None:
+        """The denoiser that was given, or else that of the prior's images."""
+        if self.denoiser is None and self.prior is not None:
+            return own_denoiser(self.prior, self.y)
+        return self.denoiser
 
     @property
     def has(self) -> frozenset[Need]:
@@ -91,6 +101,8 @@ class Problem:
     def need(self, part: Literal[Need.STYLES]) -> StylePrior: ...
     @overload
     def need(self, part: Literal[Need.DENOISER]) -> Denoiser: ...
+    @overload
+    def need(self, part: Literal[Need.ENCODER]) -> str: ...
     @overload
     def need(self, part: Literal[Need.RESTORER]) -> nn.Module: ...
     def need(self, part: Need) -> object:

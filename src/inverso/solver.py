@@ -50,11 +50,13 @@ def solve(
     Args:
         y: Measurements of n images, `(n, ...)` as `A.measure(x)` gives them.
         A: The operator that measured them; not needed by `method="ff"`.
-        prior: What images look like: a generative prior, a denoiser, or the pair `(generative prior, denoiser)`. Not
-            needed by methods without one, such as "pinv".
-        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best for
-            what is given: "ia+bp" with a generative prior, "pnp" with a denoiser, "csgm+bp+pnp" with both, "ff+bp" with
-            a restorer, "tv" with an operator alone. `.method` of the answer says which.
+        prior: What images look like: a generative prior, a denoiser, or the pair `(generative prior, denoiser)`. A
+            generative prior by itself brings the denoiser that its card names. Not needed by methods without one, such
+            as "pinv".
+        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best that
+            is fast for what is given: "encoder+bp+pnp" with a generative prior that has an encoder and a denoiser, as
+            "faces-64"; "csgm+bp+pnp" without an encoder, "ia+bp" without both; "pnp" with a denoiser, "ff+bp" with a
+            restorer, "tv" with an operator alone. `.method` of the answer says which.
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
             stops and how far back-projection goes.
@@ -93,14 +95,15 @@ def solve(
     check_measurement(y)
     level = check_non_negative(noise, name="noise")
     number = as_seed(seed)
+    count = check_count(starts, name="starts")
     latent_prior, denoiser = split_prior(prior)
     check_parts(A, restorer)
     given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
-    chosen = best_for(given.has) if method is None else method
+    chosen = best_for(given.has, starts=count) if method is None else method
     stages = stages_of(chosen, schedule=schedule)
     called = chosen if isinstance(chosen, str) else "+".join(stage.name for stage in stages)
-    if check_count(starts, name="starts") > 1:
-        stages = (Average(stages, starts),)
+    if count > 1:
+        stages = (Average(stages, count),)
     check_needs(stages, given.has)
     check_y(given)
     # A caller's inference mode would forbid gradients and a caller's autocast round them, so the work happens outside

@@ -33,6 +33,8 @@ class Card:
         hash: What the hash of the file starts with; None if upstream publishes none.
         file: What to call the file where its address ends in a name that many have; None for that name.
         note: What else to know before using it.
+        encoder: The encoder that guesses its latents, if there is one: a name or file.
+        denoiser: The denoiser that knows the same images, if there is one: a name or file.
     """
 
     name: str
@@ -52,3 +54,5 @@ class Card:
     hash: str | None = None
     file: str | None = None
     note: str = ""
+    encoder: str | None = None
+    denoiser: str | None = None

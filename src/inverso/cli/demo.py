@@ -69,7 +69,7 @@ def demo(
     answers = _reconstruct(y, A, network, noise=noise, seed=seed)
     scores = {method: _score(answer, x) for method, answer in answers.items()}
     _print(scores)
-    _draw(x, y, A, {method: (answers[method], scores[method]) for method in _METHODS}, output)
+    _draw(x, y, A, {method: (answer, scores[method]) for method, answer in answers.items()}, output)
     typer.echo(f"wrote {output}")
     if whole:
         _whole(output.with_stem(f"{output.stem}-whole"), seed=seed, device=device)
@@ -115,20 +115,22 @@ def _read_photo(name: str, prior: LatentPrior) -> Tensor:
 def _reconstruct(
     y: Tensor, A: LinearOperator, prior: LatentPrior, *, noise: float, seed: int
 ) -> dict[str, Reconstruction]:
-    """Run every method; one whose first stages have run goes on from there."""
-    from inverso.methods import stages_of  # noqa: PLC0415
+    """Run every method, last the default of the prior; one whose first stages have run goes on from there."""
+    from inverso.methods import best_for, stages_of  # noqa: PLC0415
+    from inverso.problem import Problem  # noqa: PLC0415
     from inverso.solver import solve  # noqa: PLC0415
     from inverso.stages import Resume  # noqa: PLC0415
 
+    methods = list(dict.fromkeys((*_METHODS, best_for(Problem(y, A, prior).has))))
     done: dict[tuple[Stage, ...], Reconstruction] = {}
-    for method in _METHODS:
+    for method in methods:
         stages = stages_of(method)
         shared = max((len(first) for first in done if stages[: len(first)] == first), default=0)
         rest: list[Stage] = list(stages[shared:])
         if shared:
             rest.insert(0, Resume(done[stages[:shared]].state))
         done[stages] = solve(y, A, prior, rest, noise=noise, seed=seed)
-    return dict(zip(_METHODS, done.values(), strict=True))
+    return dict(zip(methods, done.values(), strict=True))
 
 
 def _score(answer: Reconstruction, x: Tensor) -> _Score:

@@ -58,8 +58,14 @@ def solve(  # noqa: PLR0913 - one argument per option
     operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
     prior: Prior = "faces-64",
     method: Annotated[
-        str, typer.Option("--method", "-m", help="pinv, csgm, csgm+bp, ia, ia+bp, dip, ...", metavar="NAME")
-    ] = "ia+bp",
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="pinv, tv, csgm+bp, ia+bp, pnp, ...; by default the best that is fast with the prior.",
+            metavar="NAME",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Picture to write; a folder for several.", metavar="PATH")
     ] = None,
@@ -95,7 +101,7 @@ def solve(  # noqa: PLR0913 - one argument per option
         # What was measured is damaged last.
         operator = f"mask:file={mask}" if operator is None else f"mask:file={mask}@{operator}"
     source = Path(inputs[0])
-    target = None if many else output_of(source, output or Path(f"{source.stem}-{method}.png"))
+    target = None if many else output_of(source, output or Path(f"{source.stem}-{method or 'solved'}.png"))
     if simulate and operator is None:
         msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
         raise ValueError(msg)
@@ -148,19 +154,21 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
         "input": str(source),
         "path": str(target),
         "notes": list(measured.notes),
+        "method": answer.method,
         "stages": stages_told(answer),
         "residual": residual,
         "psnr": quality,
     }
 
 
-def _needed_prior(names: str, method: str, schedule: str) -> str | tuple[str, str] | None:
-    """Read the prior's name, or two names with a comma, if a stage of the method needs it."""
+def _needed_prior(names: str, method: str | None, schedule: str) -> str | tuple[str, str] | None:
+    """Read the prior's name, or two names with a comma, if a stage of the method needs it or it chooses the method."""
     from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.problem import Need  # noqa: PLC0415
     from inverso.stages.base import needs_of  # noqa: PLC0415
 
-    if not {Need.PRIOR, Need.STYLES, Need.DENOISER} & needs_of(stages_of(method, schedule=schedule)):
+    priors = {Need.PRIOR, Need.STYLES, Need.DENOISER}
+    if method is not None and not priors & needs_of(stages_of(method, schedule=schedule)):
         return None
     first, comma, second = names.partition(",")
     return (first.strip(), second.strip()) if comma else first
@@ -179,6 +187,7 @@ def _print_stages(report: dict[str, Any]) -> None:
         table.add_row(record["name"], f"{record['seconds']:.1f}", str(record["evaluations"]))
     for note in report["notes"]:
         typer.echo(note)
+    typer.echo(f"method {report['method']}")
     Console().print(table)
     for record in report["stages"]:
         if "note" in record:

@@ -15,10 +15,11 @@ from inverso._types import ImageShape
 from inverso.errors import InversoError
 from inverso.experiments.photos import PhotoShape, Size
 from inverso.experiments.table import Entry, Experiment, Using, stages_in
-from inverso.priors import AnyPrior, load
+from inverso.priors import AnyPrior, LatentPrior, load
 from inverso.priors.encoder import load as load_encoder
 from inverso.restorers import load as load_restorer
-from inverso.stages import Stage
+from inverso.stages import Need, Stage
+from inverso.stages._guess import OWN
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,14 @@ def own_fingerprints(experiment: Experiment, networks: Networks) -> dict[str, st
     own_priors = {name: prior for name, prior in networks.own.items() if name in experiment.methods}
     found = {f"prior of {name}": fingerprint_of_prior(prior) for name, prior in own_priors.items()}
     for method, entry in experiment.methods.items():
+        prior = networks.prior_of(method)
         for stage in nested(stages_in(entry)):
+            if Need.DENOISER in stage.needs and isinstance(prior, LatentPrior) and prior.denoiser_name is not None:
+                found[f"denoiser {prior.denoiser_name}"] = fingerprint(load(prior.denoiser_name))
             for kind, loader in loaders.items():
                 own = getattr(stage, kind, None)
+                if own == OWN and isinstance(prior, LatentPrior):
+                    own = prior.encoder_name
                 if isinstance(own, nn.Module):
                     found[f"{kind} of {method}"] = fingerprint(own)
                 elif own is not None:

@@ -11,6 +11,7 @@ from torch import nn
 from inverso._types import ImageShape
 from inverso.priors import AnyPrior
 from inverso.priors import load as load_prior
+from inverso.priors._zoo import own_denoiser
 from inverso.problem import Need
 from inverso.restorers import load as load_restorer
 from inverso.solver import split_prior
@@ -35,8 +36,10 @@ class Networks:
         return cls(_prior(prior), None if restorer is None else load_restorer(restorer))
 
     def by_name(self) -> dict[str, nn.Module]:
-        """List those there are, by what they are."""
+        """List those there are, by what they are; the denoiser may be the one that the prior names."""
         latent, denoiser = split_prior(self.prior)
+        if denoiser is None and latent is not None:
+            denoiser = own_denoiser(latent, torch.empty(0))
         parts = {"prior": cast("nn.Module | None", latent), "denoiser": denoiser, "restorer": self.restorer}
         return {name: part for name, part in parts.items() if part is not None}
 

@@ -20,7 +20,7 @@ class Job:
     """`inverso.solve` for every photo of a folder, by names and numbers: it can be written down and sent anywhere.
 
     Args:
-        method: Names of stages joined by "+".
+        method: Names of stages joined by "+"; None for the best that is fast for prior and restorer, as in `solve`.
         operator: How the photos were, or will be, measured, as text: `"bicubic:4"`, `"fft:0.3"`; not needed by "ff".
         prior: Name or checkpoint of the prior, if a stage needs one; two of them for a generative prior and a denoiser.
         restorer: Name or checkpoint of the restorer, if a stage needs one.
@@ -41,7 +41,7 @@ class Job:
         True
     """
 
-    method: str = "ia+bp"
+    method: str | None = None
     operator: str | None = None
     prior: str | tuple[str, str] | None = None
     restorer: str | None = None
@@ -123,18 +123,18 @@ class Job:
             ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
         """
         from inverso.jobs._networks import Networks  # noqa: PLC0415
-        from inverso.methods import stages_of  # noqa: PLC0415
+        from inverso.methods import best_for, stages_of  # noqa: PLC0415
         from inverso.operators.spec import parse_operator  # noqa: PLC0415
         from inverso.problem import Need  # noqa: PLC0415
         from inverso.stages.base import check_needs  # noqa: PLC0415
 
-        stages = stages_of(self.method, schedule=self.schedule)
         networks = Networks.load(self.prior, self.restorer)
         has = networks.has
         if self.operator is not None:
             parse_operator(self.operator)
             has |= {Need.OPERATOR}
-        check_needs(stages, has)
+        method = best_for(has, starts=self.starts) if self.method is None else self.method
+        check_needs(stages_of(method, schedule=self.schedule), has)
         self._check_size(networks.image_shape)
         return networks
 

@@ -68,7 +68,17 @@ def _nvidia(name: str, file: str, *, side: int, data: str, bias: str, note: str 
     )
 
 
-def _embedded(name: str, *, family: str, latent_dim: int, recipe: str, quality: str, note: str = "") -> Card:
+def _embedded(
+    name: str,
+    *,
+    family: str,
+    latent_dim: int,
+    recipe: str,
+    quality: str,
+    note: str = "",
+    encoder: str | None = None,
+    denoiser: str | None = None,
+) -> Card:
     beside = f"see {name}.md beside the weights."
     return Card(
         name=name,
@@ -85,6 +95,8 @@ def _embedded(name: str, *, family: str, latent_dim: int, recipe: str, quality: 
         quality=f"{quality}; {beside}",
         bias="Aligned faces only, and best what was common: light-skinned men over thirty, from the front.",
         note=f"Comes with inverso and needs no network. {note}".strip(),
+        encoder=encoder,
+        denoiser=denoiser,
     )
 
 
@@ -95,6 +107,8 @@ CARDS = (
         latent_dim=256,
         recipe="`inverso train dcgan` with its default recipe, 8,000 steps",
         quality="CSGM on 100 fully observed test photos: 26.8 dB",
+        encoder="faces-64",
+        denoiser=None,
     ),
     _embedded(
         "faces-64-style",

@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
+
+from torch import Tensor
+
+from inverso._networks.cards import Card
 from inverso._networks.zoo import Zoo
 from inverso.priors._cards import CARDS
 from inverso.priors._formats.readers import read_prior
+from inverso.priors.base import Denoiser, LatentPrior
 from inverso.priors.denoisers._cards import DENOISER_CARDS
 
-ZOO = Zoo("prior", "inverso.priors", (*CARDS, *DENOISER_CARDS), read_prior)
+
+class _PriorZoo(Zoo[LatentPrior | Denoiser]):
+    def load_card(self, card: Card, *, progress: bool = True) -> LatentPrior | Denoiser:
+        network = super().load_card(card, progress=progress)
+        if isinstance(network, LatentPrior):
+            network.encoder_name, network.denoiser_name = card.encoder, card.denoiser
+        return network
+
+
+ZOO = _PriorZoo("prior", "inverso.priors", (*CARDS, *DENOISER_CARDS), read_prior)
+
+
+def own_denoiser(prior: LatentPrior, like: Tensor) -> Denoiser | None:
+    """Load the denoiser of a generative prior's images, on the device and in the precision of a tensor.
+
+    Raises:
+        ValueError: Nothing has the name or file that the prior gives, or it is no denoiser.
+    """
+    if prior.denoiser_name is None:
+        return None
+    master = _denoiser(prior.denoiser_name)
+    dtype = like.dtype.to_real() if like.is_complex() else like.dtype
+    weight = next(master.parameters(), like)
+    if (weight.device, weight.dtype) == (like.device, dtype):
+        return master
+    return copy.deepcopy(master).to(like.device, dtype)
+
+
+@lru_cache(maxsize=2)
+def _denoiser(name: str) -> Denoiser:
+    return ZOO.load(name, kind=Denoiser, progress=False).requires_grad_(requires_grad=False)

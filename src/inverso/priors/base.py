@@ -31,6 +31,8 @@ class LatentPrior(nn.Module):
         adapt_lr: Step size of Adam on the weights that suits their scale, for image adaptation.
         latent_weight: Mean squared error per number of the images that it cannot make, by which `CSGM` weighs the
             squared norm of the latent; 0 if that norm means nothing to it.
+        encoder_name: Name or file of the encoder that was trained with it, as its card tells; None if there is none.
+        denoiser_name: Name or file of the denoiser of the same images, as its card tells; None if there is none.
 
     Example:
         >>> import torch
@@ -46,6 +48,8 @@ class LatentPrior(nn.Module):
 
     adapt_lr: float = 1e-3
     latent_weight: float = 4e-3
+    encoder_name: str | None = None
+    denoiser_name: str | None = None
 
     def __init__(self, *, latent_shape: tuple[int, ...], image_shape: ImageShape) -> None:
         super().__init__()

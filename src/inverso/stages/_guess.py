@@ -14,8 +14,10 @@ from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
 from inverso.priors import LatentPrior
 from inverso.priors.encoder import LatentEncoder, load
-from inverso.problem import Need, Problem
+from inverso.problem import Need, Problem, missing_needs
 
+OWN = "own"
+"""Stands for the encoder that the prior names."""
 RIDGE = 0.01
 """Keeps what a blur has lost from drowning the rest: no singular value is divided by less than a tenth."""
 
@@ -34,9 +36,19 @@ def first_image(prior: LatentPrior, like: Tensor) -> Tensor:
     return image
 
 
-def named(encoder: LatentEncoder | str | Path) -> LatentEncoder:
-    """Load an encoder that is given by its name or file."""
-    return encoder if isinstance(encoder, LatentEncoder) else load(encoder)
+def named(encoder: LatentEncoder | str | Path, prior: LatentPrior) -> LatentEncoder:
+    """Load an encoder that is given by its name or file, or named by the prior.
+
+    Raises:
+        ValueError: It is the prior's own, and the prior has none.
+    """
+    if isinstance(encoder, LatentEncoder):
+        return encoder
+    if encoder != OWN:
+        return load(encoder)
+    if prior.encoder_name is None:
+        raise missing_needs("an encoder's guess", [Need.ENCODER])
+    return load(prior.encoder_name)
 
 
 def misfit(encoder: LatentEncoder, prior: LatentPrior, like: Tensor) -> str | None:
@@ -57,8 +69,9 @@ def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
         ValueError: The encoder belongs to another prior.
     """
     y = problem.y
-    network = copy.deepcopy(named(encoder)).to(y.device, real_dtype(y.dtype)).eval()
-    reason = misfit(network, problem.need(Need.PRIOR), y)
+    prior = problem.need(Need.PRIOR)
+    network = copy.deepcopy(named(encoder, prior)).to(y.device, real_dtype(y.dtype)).eval()
+    reason = misfit(network, prior, y)
     if reason is not None:
         raise ValueError(reason)
     with torch.no_grad():

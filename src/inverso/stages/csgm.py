@@ -18,7 +18,7 @@ from inverso.operators._plans import real_dtype
 from inverso.priors import AnyPrior, LatentPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.problem import Need, Problem, State
-from inverso.stages._guess import guess, misfit, named
+from inverso.stages._guess import OWN, guess, misfit, named
 from inverso.stages.base import Stage
 
 _LOOKS_AT_ONCE = 16
@@ -44,9 +44,9 @@ class CSGM(Stage):
             plus the variance of the noise; 0 where the prior's own is 0.
         candidates: Starting latents that are looked at, no fewer than restarts; each image descends from its best
             `restarts` of them. A look is a forward pass without gradient, and all images share it.
-        encoder: A network that guesses the latent, or its name or file for `inverso.priors.encoder.load`. The first
-            descent begins at the guess, and the weight pulls all of them towards it instead of towards zero. 20 steps
-            of one restart are then enough.
+        encoder: A network that guesses the latent, its name or file for `inverso.priors.encoder.load`, or "own", the
+            one that the prior's card names. The first descent begins at the guess, and the weight pulls all of them
+            towards it instead of towards zero. 20 steps of one restart are then enough.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -72,8 +72,13 @@ class CSGM(Stage):
     encoder: LatentEncoder | str | Path | None = None
 
     name = "csgm"
-    needs = frozenset({Need.OPERATOR, Need.PRIOR})
     gives = frozenset({Need.IMAGE, Need.LATENT})
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """An operator and a generative prior, and one with an encoder if that shall guess."""
+        own = {Need.ENCODER} if self.encoder == OWN else set()
+        return frozenset({Need.OPERATOR, Need.PRIOR} | own)
 
     @property
     def random_start(self) -> bool:
@@ -98,7 +103,7 @@ class CSGM(Stage):
         if self.encoder is None or not isinstance(latent, LatentPrior):
             return None
         try:
-            encoder = named(self.encoder)
+            encoder = named(self.encoder, latent)
         except (ValueError, InversoError) as error:
             return str(error)
         return misfit(encoder, latent, encoder.thumbnail)

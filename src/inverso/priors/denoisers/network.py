@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inverso._checks import check_count, check_positive, check_seed
 from inverso._random import fork_rng
 from inverso.priors._padding import PaddedDenoiser
+from inverso.priors.base import as_image_shape
 
 _CELL = 2
 _SIGMA_DATA = 0.25
@@ -56,6 +57,7 @@ class PhotoDenoiser(PaddedDenoiser):
         sigma_range: Smallest and largest noise the network was trained for, in the image's unit.
         errors: Root mean square error of its answer at some noise levels, as measured on photos that it has not seen;
             the levels are numbers, or text as files hold them.
+        image_shape: Shape `(C, H, W)` of the only images it was trained for, as faces of one size and pose; None: any.
         calibration: Factor by which the spread of images drawn with it is too small.
         seed: Of the first weights.
 
@@ -79,12 +81,20 @@ class PhotoDenoiser(PaddedDenoiser):
         blocks: Sequence[int] = (1, 2, 2, 2, 2),
         sigma_range: tuple[float, float] = (0.002, 2.0),
         errors: Mapping[float, float] | Mapping[str, float] | None = None,
+        image_shape: Sequence[int] | None = None,
         calibration: float = 1.0,
         seed: int = 0,
     ) -> None:
-        measured = {float(level): error for level, error in (errors or {}).items()}
-        low, high = sigma_range
-        super().__init__(channels=channels, sigma_range=(low, high), errors=measured, multiple=MULTIPLE)
+        super().__init__(
+            channels=channels,
+            image_shape=None if image_shape is None else as_image_shape(image_shape),
+            sigma_range=(sigma_range[0], sigma_range[1]),
+            errors={float(level): error for level, error in (errors or {}).items()},
+            multiple=MULTIPLE,
+        )
+        if self.image_shape is not None and self.image_shape[0] != channels:
+            msg = f"image_shape must have {channels} channels, got {self.image_shape}"
+            raise ValueError(msg)
         self.calibration = check_positive(calibration, name="calibration")
         self.widths = tuple(check_count(width, name="widths") for width in widths)
         self.blocks = tuple(check_count(count, name="blocks", minimum=0) for count in blocks)
@@ -118,6 +128,7 @@ class PhotoDenoiser(PaddedDenoiser):
             "widths": list(self.widths),
             "blocks": list(self.blocks),
             "sigma_range": list(self.sigma_range),
+            "image_shape": None if self.image_shape is None else list(self.image_shape),
             "calibration": self.calibration,
             "errors": {str(sigma): error for sigma, error in self.errors.items()},
         }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import torch
@@ -16,6 +17,7 @@ from inverso._random import step_generator
 from inverso.images import save_image
 from inverso.images._gray import to_gray
 from inverso.images._patches import PhotoPatches, middle
+from inverso.images.folders import PhotoFolder
 from inverso.priors import load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.denoisers.network import MULTIPLE
@@ -27,6 +29,7 @@ _NOISE, _GRAY, _VALIDATION = 4, 5, 6
 _BINS = 24
 _USUAL = 0.75
 _CROP = 256
+_SHOWN = 16
 _MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
 
 
@@ -42,6 +45,8 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         patch: Side of the patches, a multiple of 8.
         batch: Patches per step.
         scales: Sizes at which every photo is seen.
+        size: Side of the square to which photos are cropped and resized first, for a denoiser of images of that one
+            size; None: photos as they are, for one of any size.
         turn: Whether patches are turned by multiples of 90 degrees; faces are not.
         gray: Share of patches that are made gray.
         smallest: Smallest noise, in the image's unit.
@@ -65,6 +70,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
     patch: int = 80
     batch: int = 12
     scales: tuple[float, ...] = (1.0, 0.7, 0.5)
+    size: int | None = None
     turn: bool = True
     gray: float = 0.1
     smallest: float = 0.002
@@ -90,10 +96,16 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         if self.patch % MULTIPLE:
             msg = f"patch must be a multiple of {MULTIPLE}, got {self.patch}"
             raise ValueError(msg)
+        if self.size is not None and check_count(self.size, name="size") < self.patch:
+            msg = f"size must be at least the patch of {self.patch}, got {self.size}"
+            raise ValueError(msg)
         check_seed(self.seed)
 
     def read(self, data: str | Path, *, progress: bool) -> PhotoPatches:
-        """Read every picture below the folder at every scale."""
+        """Read every picture below the folder, at every scale or as squares of one size."""
+        if self.size is not None:
+            squares = PhotoFolder.read(data, size=self.size, progress=progress)
+            return PhotoPatches((tuple(squares.photos),), squares.files)
         return PhotoPatches.read(data, smallest=self.patch, scales=self.scales, progress=progress)
 
     def training(self, data: PhotoPatches, devices: Devices) -> _DenoiserTraining:
@@ -108,6 +120,21 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         """Load the best denoiser."""
         return load(folder / BEST, kind=PhotoDenoiser)
 
+    @classmethod
+    def faces(cls) -> DenoiserRecipe:
+        """Give the settings of `faces-64-denoiser`: whole aligned faces of 64 pixels, most weights at 8 x 8 places."""
+        return cls(
+            widths=(48, 96, 256),
+            blocks=(1, 1, 3, 1, 1),
+            patch=64,
+            batch=32,
+            size=64,
+            turn=False,
+            gray=0.05,
+            steps=20_000,
+            held_out=64,
+        )
+
     def lr_at(self, step: int) -> float:
         """Give the step size of a step, counted from 0."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
@@ -120,6 +147,9 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         low = torch.where(share < _USUAL, math.log(self.usual[0]), math.log(self.smallest))
         high = torch.where(share < _USUAL, math.log(self.usual[1]), math.log(self.largest))
         return torch.exp(low + (high - low) * place)
+
+
+DenoiserRecipe.presets = MappingProxyType({"faces": DenoiserRecipe.faces})
 
 
 class _DenoiserTraining(Training):
@@ -137,6 +167,7 @@ class _DenoiserTraining(Training):
             widths=recipe.widths,
             blocks=recipe.blocks,
             sigma_range=(recipe.smallest, recipe.largest),
+            image_shape=None if recipe.size is None else (3, recipe.size, recipe.size),
             seed=recipe.seed,
         ).to(memory_format=torch.channels_last)
         self.average = self.add_average(network)
@@ -193,7 +224,7 @@ class _DenoiserTraining(Training):
             level: math.sqrt(sum(each) / len(each)) for level, each in zip(_MEASURED, rms, strict=True)
         }
         if self.devices.is_global_zero and all(row.shape == rows[0].shape for row in rows):
-            save_image(torch.cat(rows), folder / f"denoised-{step:06d}.png", columns=3)
+            save_image(torch.cat(rows[:_SHOWN]), folder / f"denoised-{step:06d}.png", columns=3)
         quality = {
             f"psnr_{round(255 * level)}": sum(-10 * math.log10(each) for each in squares) / len(squares)
             for level, squares in zip(_MEASURED, rms, strict=True)
