@@ -13,6 +13,7 @@ DISTRIBUTION = "inverso-imaging"
 
 EXTRAS = {
     "deepinv": "interop",
+    "gradio": "app",
     "lightning_fabric": "train",
     "onnx": "export",
     "onnxruntime": "export",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inverso.cli import bench, degrade, demo, export, models, quantize, restore, single, solve, train
+from inverso.cli import bench, degrade, demo, export, models, page, quantize, restore, single, solve, train
 from inverso.cli.group import OneLineErrors
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def inverso(
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=degrade.EPILOG)(degrade.degrade)
 app.command(epilog=restore.EPILOG)(restore.restore)
+app.command(epilog=page.EPILOG)(page.app)
 app.command(epilog=solve.EPILOG)(solve.solve)
 app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=bench.EPILOG)(bench.bench)

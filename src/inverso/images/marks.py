@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from inverso.images._decode import reason
-from inverso.images.photo import existing, luminance, read_photo
+from inverso.images.photo import Photo, existing, luminance, read_photo, write_photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +58,41 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tenso
         msg = f"{path} marks {what} as damaged: paint what is damaged white, on black"
         raise ValueError(msg)
     return mask
+
+
+def write_mask(painted: NDArray[np.uint8], path: str | Path, *, size: tuple[int, int]) -> bool:
+    """Write what was painted on a preview of a photo as a mask of the photo, which `read_mask` reads.
+
+    Args:
+        painted: `(h, w)`, how opaque the paint is, 0 to 255.
+        path: A file name with the suffix of a picture format that loses nothing, such as `.png`.
+        size: Width and height of the photo.
+
+    Returns:
+        Whether there was any paint; without, nothing is written.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: The suffix names no picture format.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from inverso.images.marks import read_mask, write_mask
+        >>> painted = np.zeros((4, 6), np.uint8)
+        >>> painted[1:3, 2:4] = 255
+        >>> with TemporaryDirectory() as folder:
+        ...     written = write_mask(painted, Path(folder, "mask.png"), size=(12, 8))
+        ...     int(read_mask(Path(folder, "mask.png")).sum())
+        24
+    """
+    # A stroke over the border of a pixel of the preview covers all of it, so that it grows rather than shrinks.
+    grown = Image.fromarray(painted).resize(size, Image.Resampling.BILINEAR)
+    mask = np.asarray(grown) >= PAINTED * 255
+    if not mask.any():
+        return False
+    write_photo(Photo(torch.from_numpy(mask).float()[None, None]), path)
+    return True
 
 
 def read_kernel(path: str | Path) -> Tensor:

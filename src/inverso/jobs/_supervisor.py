@@ -65,9 +65,19 @@ class Supervisor(Generic[Item, Result]):
         device: Where it computes.
         limits: What an item may take.
         folder: Where relative paths begin; the driver's, which is another than that of an actor.
+        attempts: How often an item is tried over which the worker hangs or dies.
     """
 
-    def __init__(self, work: Work[Item, Result], *, device: str, limits: Limits, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        work: Work[Item, Result],
+        *,
+        device: str,
+        limits: Limits,
+        folder: Path | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self._attempts = attempts
         self._folder = folder or Path.cwd()
         self._work = work
         self._device = device
@@ -75,6 +85,20 @@ class Supervisor(Generic[Item, Result]):
         self._pool: ProcessPoolExecutor | None = None
         self._pid: int | None = None
         self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def start(self) -> None:
+        """Start the worker before there is anything to do.
+
+        Raises:
+            StoppedError: `stop` was called meanwhile.
+            InversoError: The worker cannot be started.
+        """
+        self._started()
 
     def run(self, chunk: Sequence[Item]) -> Outcome[Item, Result]:
         """Do the work for a chunk.
@@ -92,7 +116,7 @@ class Supervisor(Generic[Item, Result]):
             return list(zip(chunk, done, strict=True))
         if len(chunk) > 1:
             return list(itertools.chain.from_iterable(self.run([item]) for item in chunk))
-        for _ in range(ATTEMPTS - 1):
+        for _ in range(self._attempts - 1):
             done, reason = self._attempt(chunk)
             if done is not None:
                 return list(zip(chunk, done, strict=True))

@@ -1,0 +1,41 @@
+"""How the page looks: colors with contrast in light and dark, sizes for fingers, one column on a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BRUSH = "#ff2d95"
+"""Color of the brush: in few photos."""
+
+CSS = """
+.gradio-container { max-width: 1280px !important; margin: auto; }
+#title h1 { margin: 0.3rem 0 0; }
+#title p { margin: 0.2rem 0 0.4rem; }
+.say { padding: 0.6rem 0.9rem; border-radius: 8px; background: var(--background-fill-secondary);
+  border: 1px solid var(--border-color-primary); color: var(--body-text-color); }
+.say:empty { display: none; }
+.say.error { background: #fdecec; color: #7a0b0b; border-color: #d66; }
+.dark .say.error { background: #4a1414; color: #ffe3e3; border-color: #a55; }
+.say progress { width: 100%; height: 0.8rem; margin-top: 0.5rem; display: block; accent-color: #0f766e; }
+.said { margin: 0; padding-left: 1.2rem; }
+.said li { margin: 0.25rem 0; }
+button, input[type=checkbox], input[type=range] { min-height: 28px; }
+#restore, #cancel { min-height: 48px; }
+:focus-visible { outline: 3px solid #2563eb !important; outline-offset: 2px; }
+.dark :focus-visible { outline-color: #93c5fd !important; }
+#examples button { min-width: 0; }
+"""
+
+# On a narrow window the browser must not pretend to be a wide one.
+HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+
+
+def theme(gradio: Any) -> Any:  # noqa: ANN401 - the module, and one of its themes
+    """Choose a theme: teal, dark enough under white letters."""
+    teal = {"button_primary_background_fill": "#0f766e", "button_primary_background_fill_hover": "#115e59"}
+    both = teal | {f"{name}_dark": value for name, value in teal.items()}
+    return gradio.themes.Default(primary_hue="teal").set(
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+        **both,
+    )

@@ -1,0 +1,296 @@
+"""The tab where a photo is restored: bring it, paint or say what happened, compare, download."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import gradio as gr
+import numpy as np
+
+from inverso.images.marks import write_mask
+from inverso.jobs._desk import Desk
+from inverso.jobs._orders import Look, RestoreOne, Spoil
+from inverso.repair import Repair
+from inverso.web import _inputs
+from inverso.web._commands import restore_command
+from inverso.web._server import Settings
+from inverso.web._visits import BUSY, Visit, Visits
+from inverso.web._watching import watched
+from inverso.web._words import lines, one_line, plain_name, status
+
+Updates: TypeAlias = dict[Any, Any]
+
+NOISY, BLURRED, SMALL, OLD = "It is noisy", "It is blurred", "It is too small", "It is an old print"
+GRAY_LEVELS = 255
+LIKE_THE_PHOTO = "like the photo"
+FORMATS = (LIKE_THE_PHOTO, "PNG", "JPEG", "TIFF", "WebP")
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WebP": ".webp"}
+EXAMPLES = {
+    "Scratched": ("coffee", "scratches", []),
+    "Noisy": ("cat", "noise", [NOISY]),
+    "Blurred": ("rocket", "blur", [BLURRED]),
+    "Small": ("astronaut", "small", [SMALL]),
+}
+"""What examples are called: a free photo, how it is spoiled, and what is chosen for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class RestoreTab:
+    """The tab's parts, and what happens when they are used."""
+
+    settings: Settings
+    work: Desk
+    looks: Desk
+    visits: Visits
+    photo: gr.File
+    editor: gr.ImageEditor
+    mask: gr.File
+    happened: gr.CheckboxGroup
+    strength: gr.Slider
+    blur: gr.Slider
+    scale: gr.Radio
+    file_format: gr.Dropdown
+    restore_button: gr.Button
+    cancel_button: gr.Button
+    say: gr.HTML
+    results: gr.Group
+    compare: gr.ImageSlider
+    position: gr.Slider
+    download: gr.DownloadButton
+    download_mask: gr.DownloadButton
+    said: gr.HTML
+    command: gr.Textbox
+
+    @classmethod
+    def build(cls, settings: Settings, *, work: Desk, looks: Desk, visits: Visits) -> RestoreTab:
+        """Lay the tab out, and connect its parts."""
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                photo = _inputs.photo_file("Drop a photo here, or choose one", height=140, elem_id="photo")
+                with gr.Row(elem_id="examples"):
+                    examples = {name: gr.Button(f"Try: {name.lower()}", size="sm") for name in EXAMPLES}
+                editor = _inputs.editor("Paint over what is damaged", elem_id="editor")
+                with gr.Accordion("I have a mask as a picture", open=False):
+                    mask = _inputs.photo_file(
+                        "As large as the photo, white where it is damaged", height=120, elem_id="mask"
+                    )
+            with gr.Column(scale=2, min_width=320):
+                happened = gr.CheckboxGroup(
+                    [NOISY, BLURRED, SMALL, OLD],
+                    value=[NOISY],
+                    label="What happened to it?",
+                    info="What you paint is filled in any case.",
+                    elem_id="happened",
+                )
+                strength = gr.Slider(
+                    0, 80, value=0, step=1, label="How noisy, in gray levels of 255",
+                    info="0: as found, and nothing where nothing is found", elem_id="strength",
+                )  # fmt: skip
+                blur = gr.Slider(
+                    0.5, 6, value=1.5, step=0.1, label="How blurred, in pixels", visible=False, elem_id="blur",
+                    info="Too much makes rings: begin low",
+                )  # fmt: skip
+                scale = gr.Radio([2, 3, 4, 8], value=2, label="Enlarge so many times", visible=False, elem_id="scale")
+                file_format = gr.Dropdown(list(FORMATS), value=LIKE_THE_PHOTO, label="Save as", elem_id="format")
+                with gr.Row():
+                    restore = gr.Button("Restore", variant="primary", interactive=False, elem_id="restore")
+                    cancel = gr.Button("Cancel", interactive=False, elem_id="cancel")
+                say = gr.HTML(status("Bring a photo to begin."), elem_id="say")
+        with gr.Column(visible=False, elem_id="results") as results:
+            compare = gr.ImageSlider(
+                label="Before and after", interactive=False, max_height=900, buttons=["fullscreen"], elem_id="compare"
+            )
+            position = gr.Slider(0, 100, value=50, step=1, label="Compare: before to after", elem_id="position")
+            with gr.Row():
+                download = gr.DownloadButton("Download at full size", variant="primary", elem_id="download")
+                download_mask = gr.DownloadButton("Download what you painted", visible=False, elem_id="download-mask")
+            said = gr.HTML(elem_id="said")
+            command = gr.Textbox(
+                label="The same on the command line", interactive=False, buttons=["copy"], lines=1, elem_id="command"
+            )
+        tab = cls(
+            settings, work, looks, visits, photo, editor, mask, happened, strength, blur, scale, file_format, restore,
+            cancel, say, results, compare, position, download, download_mask, said, command,
+        )  # fmt: skip
+        tab._connect(examples)
+        return tab
+
+    def _connect(self, examples: Mapping[str, gr.Button]) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+        shown = [self.photo, self.editor, self.mask, self.happened, self.restore_button, self.say, self.results]
+        self.photo.upload(self.bring, [self.photo], shown, **quiet)
+        for name, button in examples.items():
+            button.click(self._example(name), [], shown, **quiet)
+        self.happened.change(self._show_choices, [self.happened], [self.strength, self.blur, self.scale], **quiet)
+        asked = [self.editor, self.mask, self.happened, self.strength, self.blur, self.scale, self.file_format]
+        answered = [
+            self.restore_button, self.cancel_button, self.say, self.results, self.compare, self.position,
+            self.download, self.download_mask, self.said, self.command,
+        ]  # fmt: skip
+        self.restore_button.click(self.restore, asked, answered, **quiet)
+        self.cancel_button.click(self.cancel, [], [], queue=False, **quiet)
+        self.position.input(
+            lambda at: gr.update(slider_position=at),
+            [self.position],
+            [self.compare],
+            trigger_mode="always_last",
+            **quiet,
+        )
+
+    def bring(self, file: str | None, request: gr.Request) -> Updates:
+        """Take a photo that was uploaded, and show it."""
+        if file is None:
+            return {}
+        try:
+            visit = self.visits.of(request.session_hash)
+            source = visit.folder / "photo"
+            # Gradio's copy becomes the only one.
+            shutil.move(file, source)
+            visit.name = plain_name(file)
+            return self._show(visit, source, happened=[NOISY])
+        except Exception as error:
+            return self._refuse(error)
+
+    def _example(self, name: str) -> Callable[[gr.Request], Updates]:
+        photo, damage, happened = EXAMPLES[name]
+
+        def bring(request: gr.Request) -> Updates:
+            try:
+                visit = self.visits.of(request.session_hash)
+                source = visit.folder / "example.png"
+                visit.begin(self.looks, Spoil(photo=photo, damage=damage, target=source)).result()
+                visit.name = f"{photo}-{damage}"
+                return self._show(visit, source, happened=happened)
+            except Exception as error:
+                return self._refuse(error)
+
+        return bring
+
+    def _show(self, visit: Visit, source: Path, *, happened: list[str]) -> Updates:
+        preview = visit.new_folder() / "preview.png"
+        visit.source = None
+        look = Look(source=source, preview=preview, pixels=self.settings.pixels)
+        visit.seen = visit.begin(self.looks, look).result()
+        visit.source = source
+        width, height = visit.seen["size"]
+        megapixels = width * height / 1e6
+        told = [f"{visit.name}: {width} × {height} pixels, {megapixels:.2g} megapixels", *visit.seen["notes"]]
+        return {
+            self.photo: None,
+            self.mask: None,
+            self.editor: gr.update(value={"background": str(preview), "layers": [], "composite": None}, visible=True),
+            self.happened: happened,
+            self.restore_button: gr.update(interactive=True),
+            self.say: status("; ".join(told)),
+            self.results: gr.update(visible=False),
+        }
+
+    def _refuse(self, error: Exception) -> Updates:
+        return {
+            self.photo: None,
+            self.editor: gr.update(value=None, visible=False),
+            self.restore_button: gr.update(interactive=False),
+            self.say: status(one_line(error), kind="error"),
+        }
+
+    @staticmethod
+    def _show_choices(happened: list[str]) -> list[Any]:
+        return [gr.update(visible=name in happened) for name in (NOISY, BLURRED, SMALL)]
+
+    def cancel(self, request: gr.Request) -> None:
+        """Stop what is being done for this visitor."""
+        self.visits.of(request.session_hash).cancel()
+
+    def restore(
+        self,
+        painted: Mapping[str, Any] | None,
+        mask: str | None,
+        happened: list[str],
+        strength: float,
+        blur: float,
+        scale: int,
+        file_format: str,
+        request: gr.Request,
+    ) -> Iterator[Updates]:
+        """Restore the photo, say how far it is, and show the answer."""
+        try:
+            visit = self.visits.of(request.session_hash)
+            repair = Repair(
+                scale=scale if SMALL in happened else 1,
+                blur=blur if BLURRED in happened else 0.0,
+                noise=_noise(strength) if NOISY in happened else 0.0,
+                old=OLD in happened,
+            )
+            order = self._order(visit, repair, file_format, painted, mask)
+            running = visit.begin(self.work, order)
+            for said in watched(running, self.work, "Restoring"):
+                yield {
+                    self.restore_button: gr.update(interactive=False),
+                    self.cancel_button: gr.update(interactive=True),
+                    self.say: said,
+                }
+            yield self._answer(visit, order, running.result())
+        except Exception as error:
+            yield {
+                self.restore_button: gr.update(interactive=True),
+                self.cancel_button: gr.update(interactive=False),
+                self.say: status(one_line(error), kind="error"),
+            }
+
+    def _order(
+        self, visit: Visit, repair: Repair, file_format: str, painted: Mapping[str, Any] | None, mask: str | None
+    ) -> RestoreOne:
+        if visit.source is None or visit.busy:
+            msg = "there is no photo yet: bring one first" if visit.source is None else BUSY
+            raise ValueError(msg)
+        folder = visit.new_folder()
+        suffix = SUFFIXES.get(file_format, visit.seen["suffix"])
+        marked = folder / f"{visit.name}-mask.png"
+        if mask is not None:
+            shutil.copy(mask, marked)
+        is_marked = mask is not None or _write_painted(painted, marked, size=tuple(visit.seen["size"]))
+        return RestoreOne(
+            source=visit.source,
+            target=folder / f"{visit.name}-restored{suffix}",
+            before=folder / "before.png",
+            after=folder / "after.png",
+            repair=repair,
+            mask=marked if is_marked else None,
+            pixels=self.settings.pixels,
+        )
+
+    def _answer(self, visit: Visit, order: RestoreOne, report: Mapping[str, Any]) -> Updates:
+        width, height = report["size"]
+        mask = order.mask
+        command = restore_command(
+            f"{visit.name}{visit.seen['suffix']}",
+            order.target.name,
+            order.repair,
+            mask=None if mask is None else mask.name,
+        )
+        return {
+            self.restore_button: gr.update(interactive=True),
+            self.cancel_button: gr.update(interactive=False),
+            self.say: status(f"Done: {width} × {height} pixels."),
+            self.results: gr.update(visible=True),
+            self.compare: gr.update(value=(str(order.before), str(order.after)), slider_position=50),
+            self.position: 50,
+            self.download: str(order.target),
+            self.download_mask: gr.update(value=None if mask is None else str(mask), visible=mask is not None),
+            self.said: lines(report["said"]),
+            self.command: command,
+        }
+
+
+def _noise(strength: float) -> float | Literal["auto"]:
+    return round(strength / GRAY_LEVELS, 4) if strength else "auto"
+
+
+def _write_painted(painted: Mapping[str, Any] | None, path: Path, *, size: tuple[int, int]) -> bool:
+    """Write what the strokes cover as a mask, and tell whether there are any."""
+    layers = [np.asarray(layer.convert("RGBA"))[..., 3] for layer in (painted or {}).get("layers", [])]
+    return bool(layers) and write_mask(np.maximum.reduce(layers), path, size=size)

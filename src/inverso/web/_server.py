@@ -1,0 +1,219 @@
+"""The server behind the page: one folder for all that is temporary, two desks, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from inverso._checks import check_count, check_positive
+from inverso._extras import need
+from inverso.errors import InversoError
+from inverso.images._formats import only_photo_formats
+from inverso.jobs._desk import Desk
+from inverso.web._visits import Visits
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+PORTS = 100
+KEPT = 3600.0
+"""Seconds after which what nobody has touched is deleted."""
+_SWEEP = 60.0
+_LOOKING = 60.0
+_EDITOR_PIXELS = 8_000_000
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the page is served.
+
+    Args:
+        host: Address to listen on; by default of this machine alone.
+        port: Port, or the next one that is free; 0 for any.
+        device: Where to compute.
+        megapixels: That a photo may have, and its answer.
+        megabytes: That a file may have.
+        time_limit: Seconds that one photo may take.
+        at_once: Photos that are worked on at a time; others wait.
+
+    Raises:
+        ValueError: A number is out of range.
+        TypeError: A number is of another type.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    device: str = "cpu"
+    megapixels: float = 50.0
+    megabytes: float = 100.0
+    time_limit: float = 1800.0
+    at_once: int = 1
+
+    def __post_init__(self) -> None:
+        check_count(self.port, name="port", minimum=0)
+        check_positive(self.megapixels, name="megapixels")
+        check_positive(self.megabytes, name="megabytes")
+        check_positive(self.time_limit, name="time_limit")
+        check_count(self.at_once, name="at_once")
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that a photo may have."""
+        return int(self.megapixels * _MILLION)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines can reach the page."""
+        return self.host not in LOOPBACK
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; what was uploaded and made is then deleted.
+
+    Args:
+        settings: How.
+        ready: Called with the address when the page can be opened.
+
+    Raises:
+        MissingPackageError: Gradio is not installed.
+        InversoError: No port is free.
+    """
+    with _temporary_folder() as folder, ExitStack() as rooms:
+        # Gradio and its components read this when they are made.
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        gradio = need("gradio", what="inverso app")
+        _protect()
+        orders = folder / "orders"
+        orders.mkdir()
+        work = rooms.enter_context(
+            Desk(orders, at_once=settings.at_once, seconds=settings.time_limit, device=settings.device)
+        )
+        looks = rooms.enter_context(Desk(orders, at_once=1, most=32, seconds=_LOOKING))
+        visits = rooms.enter_context(Visits(folder / "visits"))
+        work.prepare()
+        looks.prepare()
+        from inverso.web._page import build_page  # noqa: PLC0415
+
+        page = build_page(settings, work=work, looks=looks, visits=visits)
+        from starlette.middleware import Middleware  # noqa: PLC0415
+        from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
+
+        from inverso.web._look import CSS, HEAD, theme  # noqa: PLC0415
+
+        # A page of another site that has its name lead here would read what this one shows.
+        names = ["*"] if settings.is_public else [*sorted(LOOPBACK - {"::1"}), "[::1]"]
+        guard = Middleware(TrustedHostMiddleware, allowed_hosts=names)
+        _, address, _ = page.launch(
+            server_name=settings.host,
+            server_port=_free_port(settings),
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            run_history=False,
+            mcp_server=False,
+            footer_links=[],
+            max_file_size=int(settings.megabytes * _MILLION),
+            app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None, "openapi_url": None},
+            theme=theme(gradio),
+            css=CSS,
+            head=HEAD,
+        )
+        rooms.callback(page.close, verbose=False)
+        ended = threading.Event()
+        rooms.enter_context(_sweeping(folder, visits, ended))
+        ready(address.rstrip("/"))
+        _wait_for_the_end(ended)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Give the folder for all that is temporary; those that killed servers have left are removed first."""
+    with TemporaryDirectory(prefix=f"inverso-app-{os.getpid()}-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        for left in folder.parent.glob("inverso-app-*-*"):
+            owner = left.name.split("-")[2]
+            if owner.isdigit() and not _lives(int(owner)):
+                shutil.rmtree(left, ignore_errors=True)
+        yield folder
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _protect() -> None:
+    """Of files, let this process read photos alone, and none that is larger than what the page itself draws."""
+    from PIL import Image  # noqa: PLC0415
+
+    only_photo_formats()
+    # Pillow warns from here on, and refuses twice as many.
+    Image.MAX_IMAGE_PIXELS = _EDITOR_PIXELS
+
+
+def _free_port(settings: Settings) -> int:
+    """Find the port, or the next that is free."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    wanted = range(settings.port, min(settings.port + PORTS, 65536)) if settings.port else range(1)
+    for port in wanted:
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((settings.host, port))
+                return int(probe.getsockname()[1])
+    msg = f"no port from {settings.port} to {wanted[-1]} is free on {settings.host}; choose another"
+    raise InversoError(msg)
+
+
+@contextmanager
+def _sweeping(folder: Path, visits: Visits, ended: threading.Event) -> Iterator[None]:
+    """Delete, once a minute, what nobody has touched for an hour: uploads that became no photo, visits that ended."""
+
+    def sweep() -> None:
+        while not ended.wait(_SWEEP):
+            visits.sweep(KEPT)
+            _delete_old(folder, visits.folder, time.time() - KEPT)
+
+    thread = threading.Thread(target=sweep, daemon=True, name="inverso-sweep")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _delete_old(folder: Path, kept: Path, before: float) -> None:
+    for each in folder.iterdir():
+        with suppress(OSError):
+            if each != kept and each.name != "orders" and each.stat().st_mtime < before:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
+def _wait_for_the_end(ended: threading.Event) -> None:
+    def end(*_: object) -> None:
+        ended.set()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        while not ended.wait(1.0):
+            pass
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)

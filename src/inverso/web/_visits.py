@@ -1,0 +1,131 @@
+"""Who is there: for every visitor a folder, a photo, and at most one order at a time."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inverso.errors import InversoError
+from inverso.jobs._desk import Desk, Order, Running
+
+MOST = 200
+BUSY = "one thing at a time: wait until this is done, or cancel it"
+
+
+class BusyError(InversoError):
+    """A visitor asks for more than one thing at a time, or there are too many visitors."""
+
+
+@dataclass
+class Visit:
+    """One visitor.
+
+    Args:
+        folder: Where all files of the visitor are; its name cannot be guessed.
+        name: What the visitor calls the photo, without the suffix.
+        source: The photo, if there is one.
+        seen: What looking at it gave.
+        running: What is being done.
+        touched: When something was last asked for.
+    """
+
+    folder: Path
+    name: str = "photo"
+    source: Path | None = None
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    running: Running | None = None
+    touched: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done."""
+        return self.running is not None and not self.running.done
+
+    def begin(self, desk: Desk, order: Order) -> Running:
+        """Have something done.
+
+        Raises:
+            BusyError: Something is being done already.
+            FullDeskError: Too many wait.
+        """
+        with self.lock:
+            if self.busy:
+                raise BusyError(BUSY)
+            self.running = desk.start(order)
+            return self.running
+
+    def cancel(self) -> None:
+        """Stop what is being done."""
+        if self.running is not None:
+            self.running.cancel()
+
+    def new_folder(self) -> Path:
+        """Make a folder for one answer; that of the answer before is deleted."""
+        for old in self.folder.glob("answer-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        made = self.folder / f"answer-{secrets.token_hex(4)}"
+        made.mkdir()
+        return made
+
+
+class Visits:
+    """All visitors by what the page calls their sessions.
+
+    Args:
+        folder: Where their folders are made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._lock = threading.Lock()
+        self._visits: dict[str, Visit] = {}
+
+    def of(self, session: str | None) -> Visit:
+        """Give the visit of a session, a new one if there is none.
+
+        Raises:
+            BusyError: There are too many.
+        """
+        with self._lock:
+            visit = self._visits.get(session or "")
+            if visit is None:
+                if len(self._visits) >= MOST:
+                    msg = "too many visitors at a time: try again later"
+                    raise BusyError(msg)
+                # What a visitor sends names no folder.
+                folder = self.folder / secrets.token_hex(16)
+                folder.mkdir()
+                visit = self._visits[session or ""] = Visit(folder)
+            visit.touched = time.monotonic()
+            return visit
+
+    def end(self, session: str | None) -> None:
+        """Stop what is being done for a visitor, and delete all files."""
+        with self._lock:
+            visit = self._visits.pop(session or "", None)
+        if visit is not None:
+            visit.cancel()
+            shutil.rmtree(visit.folder, ignore_errors=True)
+
+    def sweep(self, seconds: float) -> None:
+        """End visits in which nothing was asked for so long."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            old = [session for session, visit in self._visits.items() if visit.touched < before and not visit.busy]
+        for session in old:
+            self.end(session)
+
+    def __enter__(self) -> Visits:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for session in list(self._visits):
+            self.end(session)

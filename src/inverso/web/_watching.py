@@ -1,0 +1,47 @@
+"""An order watched from the page, until it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from inverso.jobs._desk import Desk, Running
+from inverso.web._words import status
+
+POLL = 0.25
+
+
+def watched(running: Running, desk: Desk, what: str) -> Iterator[str]:
+    """Say again and again how far an order is, whenever there is something new, and stop it when nobody listens.
+
+    Args:
+        running: The order.
+        desk: Where it was given.
+        what: What is done, to begin the line with.
+    """
+    began, said = time.monotonic(), ""
+    try:
+        while True:
+            ended = running.wait(POLL if said else 0.0)
+            if ended:
+                return
+            line = _line(running, desk, what, time.monotonic() - began)
+            if line != said:
+                said = line
+                yield line
+    finally:
+        running.cancel()
+
+
+def _line(running: Running, desk: Desk, what: str, seconds: float) -> str:
+    waiting = desk.ahead_of(running)
+    share = running.told().get("share")
+    if share is None:
+        before = max(0, waiting - desk.at_once + 1)
+        return status(f"Waiting: {before} before you" if before else f"{what}: beginning")
+    left = f", about {_minutes(seconds * (1 - share) / share)} left" if share > 0.05 and seconds > 5 else ""
+    return status(f"{what}: {share:.0%}{left}", share=float(share))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{10 * max(1, round(seconds / 10))} seconds"
