@@ -88,7 +88,7 @@ def write_mask(painted: NDArray[np.uint8], path: str | Path, *, size: tuple[int,
     """
     # A stroke over the border of a pixel of the preview covers all of it, so that it grows rather than shrinks.
     grown = Image.fromarray(painted).resize(size, Image.Resampling.BILINEAR)
-    mask = np.asarray(grown) >= PAINTED * 255
+    mask = np.asarray(grown) >= _PAINTED * 255
     if not mask.any():
         return False
     write_photo(Photo(torch.from_numpy(mask).float()[None, None]), path)
