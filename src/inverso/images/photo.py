@@ -154,7 +154,7 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
     pixels, alpha = photo.pixels.detach().float().cpu()[0], photo.alpha
     if alpha is not None and file_format not in ALPHA_FORMATS:
         notes.append(f"{path.suffix} has no transparency, so that it was laid over white; .png keeps it")
-        pixels, alpha = _over_white(pixels, alpha[0]), None
+        pixels, alpha = over_white(pixels, alpha[0]), None
     if photo.exif and not keeps_exif(file_format, depth=depth):
         notes.append(f"{path.suffix} has no place for all metadata of the photo; .jpg and .png keep them")
     sheet = pixels if alpha is None else torch.cat([pixels, alpha[0].to(pixels)])
@@ -166,7 +166,7 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _over_white(pixels: Tensor, alpha: Tensor) -> Tensor:
+def over_white(pixels: Tensor, alpha: Tensor) -> Tensor:
     """Lay pixels over white, `alpha x + 1 - alpha`."""
     return alpha * pixels + (1 - alpha)
 
