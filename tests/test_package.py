@@ -41,7 +41,8 @@ PUBLIC_MODULES = (
     "inverso.training",
     "inverso.training._discriminators",
 )
-LIGHT = {"PIL", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
+# PIL takes defusedxml along where it is there.
+LIGHT = {"PIL", "defusedxml", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 
 
 def test_version_is_that_of_the_metadata() -> None:

@@ -14,6 +14,7 @@ DISTRIBUTION = "inverso-imaging"
 EXTRAS = {
     "deepinv": "interop",
     "gradio": "app",
+    "huggingface_hub": "hub",
     "lightning_fabric": "train",
     "onnx": "export",
     "onnxruntime": "export",

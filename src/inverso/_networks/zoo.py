@@ -12,6 +12,7 @@ from torch import nn
 from inverso._networks.cards import Card
 from inverso._networks.download import fetch
 from inverso._networks.files import embedded
+from inverso._networks.hub import PREFIX, fetch_from_hub
 from inverso.errors import InversoError
 
 N = TypeVar("N", bound=nn.Module)
@@ -54,14 +55,16 @@ class Zoo(Generic[N]):
     def load(self, name_or_path: str | Path, *, kind: type[P], progress: bool = True) -> P: ...
 
     def load(self, name_or_path: str | Path, *, kind: type[Any] | None = None, progress: bool = True) -> nn.Module:
-        """Load a network by its name, or from a file.
+        """Load a network by its name, from a file, or from the Hugging Face hub.
 
         Networks that come with inverso work offline. Others are downloaded once, to torch.hub's cache, and checked by
-        hash. Nothing in a file is ever executed.
+        hash; those of the hub go to the hub's own cache. Nothing in a file is ever executed.
 
         Args:
-            name_or_path: A name that `available` lists, or the path of a file. A name wins over a file called the same;
-                write `./name` for the file.
+            name_or_path: A name that `available` lists, the path of a file, or the address of a repository on the hub:
+                `hf:owner/name`, `hf:owner/name@revision` to get the same bits for ever, and one of them with `/file`
+                where it has several files of weights. A name wins over a file called the same; write `./name` for the
+                file.
             kind: The class that has to come out; by default any of this zoo.
             progress: Whether to show a bar while downloading.
 
@@ -70,8 +73,9 @@ class Zoo(Generic[N]):
 
         Raises:
             TypeError: Neither text nor a path is given.
-            ValueError: No network and no file has this name, the file is no checkpoint of a known layout, or it holds
-                another class of networks.
+            ValueError: No network, file or repository has this name, the file is no checkpoint of a known layout, or it
+                holds another class of networks.
+            MissingPackageError: The address is one of the hub, and the package huggingface_hub is not installed.
             InversoError: The weights are missing from the installation, the download fails, or the file holds another
                 network than the card announces.
         """
@@ -90,10 +94,10 @@ class Zoo(Generic[N]):
         found = next((known for known in self.cards if known.name == name_or_path), None)
         if found is not None:
             return self.load_card(found, progress=progress)
-        path = Path(name_or_path).expanduser()
+        given = str(name_or_path)
+        path = fetch_from_hub(given, progress=progress) if given.startswith(PREFIX) else Path(given).expanduser()
         if path.exists():
             return self.read(path)
-        given = str(name_or_path)
         msg = f"there is no {self.kind} and no file called {given!r}; {self._known_names(given)}"
         raise ValueError(msg)
 

@@ -21,6 +21,7 @@ def load_network(name: str, kind: str | None) -> nn.Module:
     Raises:
         ValueError: The kind is unknown, nothing has that name, or the file holds neither.
     """
+    from inverso._networks.hub import PREFIX  # noqa: PLC0415
     from inverso._networks.zoo import known_names  # noqa: PLC0415
     from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
     from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
@@ -33,7 +34,8 @@ def load_network(name: str, kind: str | None) -> nn.Module:
     if kind == "prior":
         return PRIORS.load(name)
     cards = (*RESTORERS.cards, *PRIORS.cards)
-    if name not in {card.name for card in cards} and not Path(name).expanduser().exists():
+    known = name in {card.name for card in cards} or name.startswith(PREFIX) or Path(name).expanduser().exists()
+    if not known:
         msg = f"no network and no file is called {name!r}; {known_names(name, cards, kind='network')}"
         raise ValueError(msg)
     if name in {card.name for card in RESTORERS.cards}:

@@ -18,7 +18,8 @@ Size: TypeAlias = Annotated[
     int | None, typer.Option("--size", help="Crop photos to their central square of so many pixels.", metavar="PIXELS")
 ]
 Prior: TypeAlias = Annotated[
-    str, typer.Option("--prior", help="Name from `inverso models`, or a checkpoint file.", metavar="NAME")
+    str,
+    typer.Option("--prior", help="Name from `inverso models`, a checkpoint file, or hf:OWNER/NAME.", metavar="NAME"),
 ]
 Device: TypeAlias = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, ...; a GPU by default where there is one.")

@@ -1,6 +1,7 @@
-"""Operators and denoisers of neighboring packages here, and ours there: SciPy, PyLops, deepinv."""
+"""Operators and networks of neighboring packages here, and ours there: SciPy, PyLops, deepinv, spandrel, the hub."""
 
 from inverso.interop.deepinv import from_denoiser, from_physics, to_denoiser, to_physics
+from inverso.interop.hub import push
 from inverso.interop.pylops import from_pylops, to_pylops
 from inverso.interop.scipy import from_scipy, to_scipy
 from inverso.interop.spandrel import from_spandrel
@@ -13,6 +14,7 @@ __all__ = [
     "from_pylops",
     "from_scipy",
     "from_spandrel",
+    "push",
     "real_numbers",
     "to_denoiser",
     "to_physics",

@@ -190,8 +190,9 @@ def _find(folder: Path) -> tuple[Path, Path | None]:
         if parts.get(part) is not None:
             msg = f"its pipeline has a {part}: the network knows codes of images, or text, and not images"
             raise ValueError(msg)
-    scheduler = folder / "scheduler" / SCHEDULER
-    return folder / "unet", scheduler if scheduler.is_file() else None
+    # Pipelines of the first releases, google/ddpm among them, have all files in one folder.
+    unet = folder / "unet" if (folder / "unet").is_dir() else folder
+    return unet, next((path for path in (folder / "scheduler" / SCHEDULER, folder / SCHEDULER) if path.is_file()), None)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
