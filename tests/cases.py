@@ -286,7 +286,7 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "ImageAdaptive": lambda: ImageAdaptive(steps=3),
     "BackProject": BackProject,
     "BackProject with ridge": lambda: BackProject(ridge=0.1),
-    "DeepImagePrior": lambda: DeepImagePrior(steps=3),
+    "DeepImagePrior": lambda: DeepImagePrior(steps=3, width=8),
     "FeedForward": FeedForward,
     "PlugAndPlay": lambda: PlugAndPlay(passes=3),
     "PlugAndPlay as DPIR": lambda: PlugAndPlay.dpir(0.02, passes=3),

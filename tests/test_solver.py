@@ -18,8 +18,8 @@ METHODS = {
     "csgm": [CSGM(steps=8)],
     "ia": [CSGM(steps=8), ImageAdaptive(steps=5)],
     "ia+bp": [CSGM(steps=8), ImageAdaptive(steps=5), BackProject()],
-    "dip": [DeepImagePrior(steps=5)],
-    "dip+bp": [DeepImagePrior(steps=5), BackProject()],
+    "dip": [DeepImagePrior(steps=5, width=8)],
+    "dip+bp": [DeepImagePrior(steps=5, width=8), BackProject()],
 }
 OPERATORS = {
     "RandomMask": RandomMask(0.5),

@@ -105,7 +105,7 @@ class TestNonFiniteLoss:
         assert energy(kept.image - X)[1] < energy(kept.stages[0].image - X)[1]
         torch.testing.assert_close(kept.image[2], kept.stages[0].image[2], rtol=0, atol=0)
 
-    @pytest.mark.parametrize("stage", [search(), DeepImagePrior()], ids=["csgm", "dip"])
+    @pytest.mark.parametrize("stage", [search(), DeepImagePrior(network="prior")], ids=["csgm", "dip"])
     def test_at_the_very_start_there_is_nothing_to_attach(self, stage):
         with pytest.raises(NonFiniteLossError, match="at step 0; the last finite one was nan") as caught:
             solve(TurnsNaN(0), stage)

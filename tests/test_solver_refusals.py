@@ -178,7 +178,7 @@ class TestMeasurement:
 
 
 class TestParts:
-    @pytest.mark.parametrize("method", ["csgm", "ia", "ia+bp", "dip"])
+    @pytest.mark.parametrize("method", ["csgm", "ia", "ia+bp", [DeepImagePrior(network="prior")]])
     def test_a_missing_prior(self, method):
         with pytest.raises(ValueError, match=r"stage '\w+' needs a generative prior, as prior= .*load\('faces-64'\)"):
             solve(prior=None, method=method)

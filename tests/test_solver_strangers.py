@@ -18,8 +18,9 @@ from inverso.stages import Need
 from inverso.stages.base import needs_of
 from stages.toys import LinearPrior, pictures, small_dcgan
 
-# A stranger's network has no styles to search for, and removes no noise.
-TABLE = sorted(name for name, stages in methods.TABLE.items() if not needs_of(stages) & {Need.STYLES, Need.DENOISER})
+# A stranger's network has no styles to search for and no encoder, and removes no noise.
+OWN = {Need.STYLES, Need.ENCODER, Need.DENOISER}
+TABLE = sorted(name for name, stages in methods.TABLE.items() if not needs_of(stages) & OWN)
 
 
 @pytest.fixture(autouse=True)

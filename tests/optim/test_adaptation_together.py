@@ -48,7 +48,9 @@ def test_so_it_does_with_a_progressive_prior():
 
 def test_so_does_the_deep_image_prior():
     problem = problem_of(small_dcgan(), RandomMask(0.5))
-    ones, several = (DeepImagePrior(steps=4, together=count)(problem, State()).image for count in (1, 3))
+    ones, several = (
+        DeepImagePrior(steps=4, network="prior", together=count)(problem, State()).image for count in (1, 3)
+    )
     torch.testing.assert_close(several, ones, rtol=0, atol=1e-6)
 
 

@@ -49,6 +49,11 @@ def prior(request) -> WrappedPrior:
     return NETWORKS[request.param]().double().eval()
 
 
+def fit(problem: Problem, before: State | None = None, **settings) -> State:
+    """Fit an untrained copy of the prior."""
+    return DeepImagePrior(network="prior", **settings)(problem, before or State())
+
+
 class TestUntrained:
     def test_every_weight_tensor_has_lost_what_it_held(self, prior):
         fresh = dict(_untrained(prior, seed=0).named_parameters())
@@ -109,7 +114,7 @@ class TestStage:
     def test_fits_the_measured_pixels(self):
         A, prior = RandomMask(0.5), layered().double().eval()
         problem = Problem(A(pictures(2)), A, prior)
-        state = DeepImagePrior(steps=300, lr=0.01)(problem, State())
+        state = fit(problem, steps=300, lr=0.01)
         losses = state.trace[0].losses
         assert state.trace[0].name == "dip"
         assert losses.shape == (300, 2)
@@ -122,7 +127,8 @@ class TestStage:
             for value in other.state_dict().values():
                 value.mul_(-3)
         first, second = (
-            DeepImagePrior(steps=5)(Problem(A(pictures(1)), A, p), State()).image for p in (trained, other)
+            DeepImagePrior(network="prior", steps=5)(Problem(A(pictures(1)), A, p), State()).image
+            for p in (trained, other)
         )
         torch.testing.assert_close(first, second, rtol=0, atol=0)
 
@@ -132,9 +138,7 @@ class TestStage:
         falls = []
         for prior in (slow, fast):
             for lr in (None, 1e-2):
-                losses = (
-                    DeepImagePrior(steps=5, lr=lr)(Problem(pictures(1), Identity(), prior), State()).trace[0].losses
-                )
+                losses = fit(Problem(pictures(1), Identity(), prior), steps=5, lr=lr).trace[0].losses
                 falls.append(float(losses[-1] / losses[0]))
         assert falls[0] > falls[2]
         assert falls[1] == falls[3]
@@ -143,14 +147,14 @@ class TestStage:
         prior = LinearPrior()
         latent, weights = torch.ones(1, 3, dtype=torch.float64), {"weight": torch.ones(1)}
         before = State(image=pictures(1), latent=latent, weights=weights)
-        after = DeepImagePrior(steps=2)(Problem(pictures(1), Identity(), prior), before)
+        after = DeepImagePrior(network="prior", steps=2)(Problem(pictures(1), Identity(), prior), before)
         assert after.latent is latent
         assert after.weights is weights
         assert not torch.equal(after.image, before.image)
 
     def test_a_network_without_weights_gives_its_image(self):
         prior = WrappedPrior(nn.Unflatten(1, (1, 4, 6)), 24, (0, 1))
-        state = DeepImagePrior(steps=5)(Problem(pictures(2), Identity(), prior), State())
+        state = fit(Problem(pictures(2), Identity(), prior), steps=5)
         latent = prior.sample_latent(1, seed=stream(0, "latents")).double()
         torch.testing.assert_close(state.image, prior(latent).expand(2, -1, -1, -1))
         assert len(state.trace[0].losses) == 1
@@ -162,8 +166,8 @@ class TestStage:
 
         y = pictures(1)
         with pytest.raises(InterruptedStage, match="stage 'dip' was interrupted at step 4") as caught:
-            DeepImagePrior(steps=9)(Problem(y, Identity(), LinearPrior(), report=stop), State())
-        four = DeepImagePrior(steps=4)(Problem(y, Identity(), LinearPrior()), State())
+            fit(Problem(y, Identity(), LinearPrior(), report=stop), steps=9)
+        four = fit(Problem(y, Identity(), LinearPrior()), steps=4)
         torch.testing.assert_close(caught.value.failure.state.image, four.image, rtol=0, atol=0)
 
     @pytest.mark.parametrize(
@@ -174,5 +178,52 @@ class TestStage:
         ],
     )
     def test_values_out_of_range_are_refused(self, settings, message):
+        with pytest.raises(ValueError, match=message):
+            DeepImagePrior(**settings)
+
+
+class TestHourglass:
+    """The paper's network, at any size and without a prior."""
+
+    @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 9), (1, 4, 40), (3, 33, 16)])
+    def test_any_size(self, shape):
+        y = pictures(2, image_shape=shape)
+        answer = DeepImagePrior(steps=2, width=8)(Problem(y, Identity()), State())
+        assert answer.image.shape == y.shape
+        assert ((answer.image > 0) & (answer.image < 1)).all()
+
+    def test_fits_what_is_measured_and_an_image_gets_what_it_would_get_alone(self):
+        A, x = RandomMask(0.7), pictures(2, image_shape=(1, 12, 14)).sigmoid()
+        stage = DeepImagePrior(steps=60, width=16, average=0.0)
+        both = stage(Problem(A(x), A), State())
+        losses = both.trace[0].losses
+        assert (losses[-1] < 0.05 * losses[0]).all()
+        alone = stage(Problem(A(x[1:]), A), State())
+        torch.testing.assert_close(alone.image[0], both.image[1], rtol=0, atol=0)
+
+    def test_the_answer_is_the_mean_of_the_last_images(self):
+        problem = Problem(pictures(1), Identity())
+        plain = [DeepImagePrior(steps=k, width=8, average=0.0)(problem, State()) for k in (1, 2)]
+        assert plain[1].trace[0].losses[1] < plain[1].trace[0].losses[0]
+        mean = DeepImagePrior(steps=2, width=8, average=0.9)(problem, State()).image
+        torch.testing.assert_close(mean, (plain[0].image + plain[1].image) / 2)
+
+    def test_the_seed_decides(self):
+        one, again, other = (
+            DeepImagePrior(steps=1, width=8)(Problem(pictures(1), Identity(), seed=seed), State()).image
+            for seed in (3, 3, 4)
+        )
+        torch.testing.assert_close(one, again, rtol=0, atol=0)
+        assert not torch.allclose(one, other)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"network": "dcgan"}, "network must be 'hourglass' or 'prior', got 'dcgan'"),
+            ({"average": 1.0}, r"average must be below 1, got 1\.0"),
+            ({"width": 0}, "width must be an integer of at least 1, got 0"),
+        ],
+    )
+    def test_bad_settings(self, settings, message):
         with pytest.raises(ValueError, match=message):
             DeepImagePrior(**settings)

@@ -30,6 +30,7 @@ class Adaptation:
         together: Images at once. By default one on a CPU, where more gain nothing, and on a GPU as many as its memory
             holds: all of them at first, half as many whenever it runs out.
         handed_on: Whether theta and z mean something to later stages; if not, only the images are kept.
+        average: Decay of a running mean over the steps, which is what is kept of the images; 0 keeps them as they are.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Adaptation:
     latent_lr: float
     together: int | None = None
     handed_on: bool = True
+    average: float = 0.0
 
     def run(self, problem: Problem, state: State, latents: Tensor) -> State:
         """Adapt to every image, starting from its latent `(n, *latent_shape)`.
@@ -113,10 +115,16 @@ class Adaptation:
         optimizer, misfit_of = torch.optim.Adam(groups), _misfit_of(problem, rows)
         # A network without weights, its latent held, has nothing to optimize: one look at its image is all there is.
         steps = self.steps if theta or self.latent_lr > 0 else 1
-        for _ in run.steps(steps, rows=rows):
+        mean: Tensor | None = None
+        for step in run.steps(steps, rows=rows):
             images = self._images(theta, z)
             misfit = misfit_of(images)
-            run.keep(misfit, misfit, {IMAGE: images, **({LATENT: z, **theta} if self.handed_on else {})})
+            if self.average:
+                # As long as it is young, all steps count alike.
+                share = max(1 - self.average, 1 / (step + 1))
+                mean = images.detach() if mean is None else torch.lerp(mean, images.detach(), share)
+            kept = images if mean is None else mean
+            run.keep(misfit, misfit, {IMAGE: kept, **({LATENT: z, **theta} if self.handed_on else {})})
             run.descend(optimizer)
 
 

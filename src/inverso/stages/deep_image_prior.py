@@ -1,32 +1,49 @@
-"""The deep image prior: the same network without what it has learned."""
+"""The deep image prior: a network that has learned nothing, fitted to one measurement."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from inverso._checks import as_generator, check_count, check_positive
+from inverso._checks import as_generator, check_count, check_non_negative, check_positive
 from inverso._optim.adaptation import Adaptation
-from inverso._random import fork_rng
+from inverso._random import fork_rng, stream
+from inverso.operators._plans import real_dtype
 from inverso.priors import LatentPrior
 from inverso.problem import Need, Problem, State
+from inverso.stages._hourglass import Hourglass
 from inverso.stages.base import Stage
 from inverso.stages.csgm import starting_latents
 
 _CALIBRATION_BATCH = 32
+_NETWORKS = Literal["hourglass", "prior"]
+_LR = 0.01
+_STRENGTH = 0.1
+"""Largest value of the hourglass's input, and Adam's step size on its weights, as in the paper's code."""
 
 
 @dataclass(frozen=True)
 class DeepImagePrior(Stage):
-    """Fit an untrained copy of the prior's network to y (Ulyanov et al. 2018): the baseline with no prior knowledge.
+    """Fit an untrained network to y (Ulyanov et al. 2018): the baseline that knows nothing but its architecture.
+
+    Minimizes `|A f(theta) - y|^2` over the weights theta of a network f with a fixed random input. With noise, it stops
+    when the misfit has come down to the noise; without, the steps decide how much detail has grown. The answer is a
+    running mean of the last images. Any size, but slow: each step is a forward and a backward pass, and nothing is
+    shared between images.
 
     Args:
-        steps: Steps of Adam per image, each one forward and backward pass.
-        lr: Its step size on the weights; the prior's own `adapt_lr` if not given.
+        steps: Steps of Adam per image.
+        lr: Its step size on the weights; by default 0.01 for the hourglass and `adapt_lr` for a prior's network.
+        network: "hourglass", the paper's network with shortcuts; or "prior", an untrained copy of the prior's, which
+            answers what the prior's training is worth.
+        width: Channels of the hourglass; the paper has 128, at four times the cost.
+        shortcut: Channels of its shortcuts; the paper has 4, and none or many for some tasks.
+        depth: Its halvings at most.
+        average: Decay of the running mean; 0 for none.
         together: Images at once; by default one on a CPU and as many on a GPU as its memory holds.
 
     Raises:
@@ -35,43 +52,71 @@ class DeepImagePrior(Stage):
     Example:
         >>> import torch, inverso
         >>> from inverso.operators import RandomMask
-        >>> from inverso.priors import DCGAN
         >>> from inverso.stages import DeepImagePrior
-        >>> prior, A = DCGAN(16, width=4, depth=2), RandomMask(0.5)
-        >>> inverso.solve(A(torch.rand(1, 3, 16, 16)), A, prior, DeepImagePrior(steps=5), progress=False).image.shape
-        torch.Size([1, 3, 16, 16])
+        >>> A = RandomMask(0.5)
+        >>> y = A(torch.rand(1, 3, 13, 18))
+        >>> inverso.solve(y, A, method=DeepImagePrior(steps=5, width=8), progress=False).image.shape
+        torch.Size([1, 3, 13, 18])
     """
 
-    steps: int = 400
+    steps: int = 1000
     lr: float | None = None
+    network: _NETWORKS = "hourglass"
+    width: int = 64
+    shortcut: int = 4
+    depth: int = 5
+    average: float = 0.98
     together: int | None = None
 
     name = "dip"
     random_start = True
-    needs = frozenset({Need.OPERATOR, Need.PRIOR})
 
     def __post_init__(self) -> None:
-        check_count(self.steps, name="steps")
+        for name in ("steps", "width", "shortcut", "depth"):
+            check_count(getattr(self, name), name=name)
         if self.lr is not None:
             check_positive(self.lr, name="lr")
+        if self.network not in get_args(_NETWORKS):
+            msg = f"network must be 'hourglass' or 'prior', got {self.network!r}"
+            raise ValueError(msg)
+        if check_non_negative(self.average, name="average") >= 1:
+            msg = f"average must be below 1, got {self.average}"
+            raise ValueError(msg)
         if self.together is not None:
             check_count(self.together, name="together")
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """An operator, and a generative prior if its network is fitted."""
+        return frozenset({Need.OPERATOR} | ({Need.PRIOR} if self.network == "prior" else set()))
+
     def __call__(self, problem: Problem, state: State) -> State:
         """Fit every image."""
-        prior = problem.need(Need.PRIOR)
-        start = starting_latents(problem, 1)
-        latents = start.expand(len(problem.y), *start.shape[1:])
+        network, start, lr = self._of_prior(problem) if self.network == "prior" else self._hourglass(problem)
         adaptation = Adaptation(
             name=self.name,
-            network=_untrained(prior, seed=problem.seed).to(start.device),
+            network=network.to(start),
             steps=self.steps,
-            lr=prior.adapt_lr if self.lr is None else self.lr,
+            lr=lr if self.lr is None else self.lr,
             latent_lr=0.0,
             together=self.together,
             handed_on=False,
+            average=self.average if self.network == "hourglass" else 0.0,
         )
-        return adaptation.run(problem, state, latents)
+        return adaptation.run(problem, state, start.expand(len(problem.y), *start.shape[1:]))
+
+    def _hourglass(self, problem: Problem) -> tuple[nn.Module, Tensor, float]:
+        """Give a fresh hourglass, its input and a step size."""
+        generator = stream(problem.seed, "dip")
+        seed = int(torch.randint(2**62, (), generator=generator))
+        network = Hourglass(problem.image_shape, width=self.width, shortcut=self.shortcut, depth=self.depth, seed=seed)
+        z = _STRENGTH * torch.rand(1, *network.input_shape, generator=generator)
+        return network, z.to(problem.y.device, real_dtype(problem.y.dtype)), _LR
+
+    def _of_prior(self, problem: Problem) -> tuple[nn.Module, Tensor, float]:
+        """Give the prior's network without its training, a latent and a step size."""
+        prior = problem.need(Need.PRIOR)
+        return _untrained(prior, seed=problem.seed), starting_latents(problem, 1), prior.adapt_lr
 
 
 def _untrained(prior: LatentPrior, *, seed: int) -> nn.Module:
