@@ -95,6 +95,19 @@ class Reconstruction:
         """
         save_image(self.image, path)
 
+    def seen(self) -> Mapping[str, Tensor]:
+        """Give the measurement as a person sees it.
+
+        Returns:
+            y itself by the name "measured" where it is a picture, else `A^T y` by the name "zero-filled"; nothing where
+            there is no operator either.
+        """
+        if not self.y.is_complex() and self.y.ndim == self.image.ndim and self.y.shape[1] in _PICTURE_CHANNELS:
+            return {"measured": self.y}
+        if self.A is None:
+            return {}
+        return {"zero-filled": self.A.adjoint(self.y, image_shape=_image_shape(self.image))}
+
     def plot(self) -> Figure:
         """Show the measurement as a person sees it, and the result of every stage, one row per image.
 
@@ -103,11 +116,7 @@ class Reconstruction:
         Returns:
             A matplotlib figure; `figure.savefig("stages.png")` writes it.
         """
-        columns: dict[str, Tensor] = {}
-        if not self.y.is_complex() and self.y.ndim == self.image.ndim and self.y.shape[1] in _PICTURE_CHANNELS:
-            columns["measured"] = self.y
-        elif self.A is not None:
-            columns["zero-filled"] = self.A.adjoint(self.y, image_shape=_image_shape(self.image))
+        columns = dict(self.seen())
         for k, record in enumerate(self.stages):
             title = record.name
             columns[title if title not in columns else f"{title} ({k + 1})"] = record.image

@@ -69,7 +69,7 @@ def demo(
     answers = _reconstruct(y, A, network, noise=noise, seed=seed)
     scores = {method: _score(answer, x) for method, answer in answers.items()}
     _print(scores)
-    _draw(x, y, A, {method: (answer, scores[method]) for method, answer in answers.items()}, output)
+    _draw(x, {method: (answer, scores[method]) for method, answer in answers.items()}, output)
     typer.echo(f"wrote {output}")
     if whole:
         _whole(output.with_stem(f"{output.stem}-whole"), seed=seed, device=device)
@@ -89,7 +89,7 @@ def _whole(output: Path, *, seed: int, device: str | None) -> None:
     _, _, height, width = x.shape
     typer.echo(f"\n{_KEPT:.0%} of the points of a photo of {width} x {height} pixels, by the denoiser 'photos':")
     _print(scores)
-    _draw(x, y, A, {method: (answers[method], scores[method]) for method in _WHOLE_METHODS}, output)
+    _draw(x, {method: (answers[method], scores[method]) for method in _WHOLE_METHODS}, output)
     typer.echo(f"wrote {output}")
 
 
@@ -149,17 +149,12 @@ def _print(scores: dict[str, _Score]) -> None:
     Console().print(table)
 
 
-def _draw(
-    x: Tensor, y: Tensor, A: LinearOperator, answers: dict[str, tuple[Reconstruction, _Score]], output: Path
-) -> None:
+def _draw(x: Tensor, answers: dict[str, tuple[Reconstruction, _Score]], output: Path) -> None:
     """Draw the photo, its measurement as a person sees it, and the answer of each method."""
     from inverso._files import replacing  # noqa: PLC0415
     from inverso.images.plotting import grid  # noqa: PLC0415
 
-    if y.is_complex() or y.ndim != x.ndim:
-        measured = {"zero-filled": A.adjoint(y, image_shape=(x.shape[1], x.shape[2], x.shape[3]))}
-    else:
-        measured = {"measured": y}
+    measured = next(iter(answers.values()))[0].seen()
     images = {"original": x, **measured, **{method: answer.image for method, (answer, _) in answers.items()}}
     figure = grid(images, captions={method: f"{score.psnr:.2f} dB" for method, (_, score) in answers.items()})
     with replacing(output) as temporary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,14 @@ from inverso.jobs._fitting import Fitted, check_size, fit, squared
 from inverso.jobs._networks import Networks
 from inverso.jobs.photo_job import Answer, Input
 from inverso.jobs.work import photos_together
+from inverso.methods import Method, best_for, stages_of
 from inverso.metrics import psnr
 from inverso.operators import LinearOperator
 from inverso.operators.spec import OperatorSpec, parse_operator
+from inverso.problem import Need, Report, silent
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
+from inverso.stages import Resume, Stage
 
 if TYPE_CHECKING:
     from inverso.jobs.job import Job
@@ -141,13 +144,32 @@ class Solving:
         shared = photos_together(y.shape[-1] * y.shape[-2], device=self.device, batch=None) > 1
         return shared and bool(self.networks.by_name().keys() & {"restorer", "denoiser"})
 
-    def solve(self, measured: Measured, *, progress: bool = False) -> Reconstruction:
-        """Reconstruct."""
+    def stage_by_stage(self, measured: Measured, *, progress: Report = silent) -> Iterator[Reconstruction]:
+        """Reconstruct, and give what there is after each stage of the method.
+
+        Raises:
+            ValueError: `starts` is more than one, and averages belong to no stage.
+        """
+        if self.job.starts != 1:
+            msg = f"stages are given one by one of a single start, and starts={self.job.starts}"
+            raise ValueError(msg)
+        given = frozenset() if measured.A is None else frozenset({Need.OPERATOR})
+        method = self.job.method or best_for(self.networks.has | given)
+        before: list[Stage] = []
+        for stage in stages_of(method, schedule=self.job.schedule):
+            found = self.solve(measured, progress=progress, method=[*before, stage])
+            before = [Resume(found.state)]
+            yield found
+
+    def solve(
+        self, measured: Measured, *, progress: bool | Report = False, method: Method | None = None
+    ) -> Reconstruction:
+        """Reconstruct; by the job's method, if no other is given."""
         return solve(
             measured.y,
             measured.A,
             self.networks.prior,
-            self.job.method,
+            self.job.method if method is None else method,
             restorer=self.networks.restorer,
             noise=measured.noise,
             schedule=self.job.schedule,

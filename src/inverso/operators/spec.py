@@ -241,6 +241,11 @@ class OperatorSpec:
         """What the sides of an image have to be divisible by."""
         return math.prod(int(str(term.arguments["scale"])) for term in self.terms if term.name == "bicubic")
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether it names files."""
+        return any("file" in term.arguments for term in self.terms)
+
     def build(self, image_shape: ImageShape | None = None) -> LinearOperator:
         """Make the operator.
 

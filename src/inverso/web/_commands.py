@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from inverso.jobs import Job
 from inverso.repair import Repair
 
 
@@ -33,3 +34,29 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
     if repair.old:
         words.append("--old")
     return shlex.join([*words, "-o", answer])
+
+
+def solve_command(photo: str, job: Job) -> str:
+    """Write `inverso solve --simulate` for a job.
+
+    Args:
+        photo: File name of the photo.
+        job: What is done.
+
+    Example:
+        >>> from inverso.jobs import Job
+        >>> solve_command("cat.png", Job(operator="fft:0.3", prior="faces-64", method="csgm+bp", simulate=True))
+        'inverso solve cat.png --simulate -A fft:0.3 --prior faces-64 -m csgm+bp -o cat-solved.png'
+    """
+    words = ["inverso", "solve", photo, "--simulate", "-A", str(job.operator)]
+    if job.noise:
+        words += ["--noise", f"{job.noise:g}"]
+    if isinstance(job.prior, str):
+        words += ["--prior", job.prior]
+    if job.method is not None:
+        words += ["-m", job.method]
+    if job.seed:
+        words += ["--seed", str(job.seed)]
+    if job.size is not None:
+        words += ["--size", str(job.size)]
+    return shlex.join([*words, "-o", f"{photo.rpartition('.')[0]}-solved.png"])

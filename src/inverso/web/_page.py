@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from inverso.jobs._desk import Desk
+from inverso.web._learn_tab import LearnTab
 from inverso.web._restore_tab import RestoreTab
 from inverso.web._server import Settings
 from inverso.web._visits import Visits
@@ -31,7 +32,10 @@ def build_page(settings: Settings, *, work: Desk, looks: Desk, visits: Visits) -
     page: gr.Blocks
     with gr.Blocks(title="inverso: restore a photo", analytics_enabled=False) as page:
         gr.Markdown(PUBLIC if settings.is_public else TITLE, elem_id="title")
-        with gr.Tabs(), gr.Tab("Restore"):
-            RestoreTab.build(settings, work=work, looks=looks, visits=visits)
+        with gr.Tabs():
+            with gr.Tab("Restore"):
+                RestoreTab.build(settings, work=work, looks=looks, visits=visits)
+            with gr.Tab("Learn"):
+                LearnTab.build(work=work, visits=visits)
         page.unload(leave)
     return page

@@ -171,7 +171,7 @@ class RestoreTab:
         return bring
 
     def _show(self, visit: Visit, source: Path, *, happened: list[str]) -> Updates:
-        preview = visit.new_folder() / "preview.png"
+        preview = visit.new_folder("preview") / "preview.png"
         visit.source = None
         look = Look(source=source, preview=preview, pixels=self.settings.pixels)
         visit.seen = visit.begin(self.looks, look).result()
@@ -247,7 +247,7 @@ class RestoreTab:
         if visit.source is None or visit.busy:
             msg = "there is no photo yet: bring one first" if visit.source is None else BUSY
             raise ValueError(msg)
-        folder = visit.new_folder()
+        folder = visit.new_folder("answer")
         suffix = SUFFIXES.get(file_format, visit.seen["suffix"])
         marked = folder / f"{visit.name}-mask.png"
         if mask is not None:

@@ -66,11 +66,11 @@ class Visit:
         if self.running is not None:
             self.running.cancel()
 
-    def new_folder(self) -> Path:
-        """Make a folder for one answer; that of the answer before is deleted."""
-        for old in self.folder.glob("answer-*"):
+    def new_folder(self, kind: str) -> Path:
+        """Make a folder for one answer; that of the answer of this kind before is deleted."""
+        for old in self.folder.glob(f"{kind}-*"):
             shutil.rmtree(old, ignore_errors=True)
-        made = self.folder / f"answer-{secrets.token_hex(4)}"
+        made = self.folder / f"{kind}-{secrets.token_hex(4)}"
         made.mkdir()
         return made
 

@@ -13,7 +13,7 @@ from inverso.errors import InversoError
 from inverso.jobs._desk import CancelledOrderError
 
 UNKNOWN = "something went wrong inside; the photo is as it was"
-_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;()]+)+[/\\]?")
+_PATH = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;()]+)+[/\\]?")
 _STEM = re.compile(r"[^\w. ()-]+")
 _LONGEST_NAME = 80
 _LONGEST_LINE = 400
