@@ -14,7 +14,8 @@ from photos import E14, SIDE
 from scipy.stats import t
 from torch import Tensor
 
-from inverso.experiments import Experiment, Finished, Metric, mean_interval
+from inverso.experiments import Experiment, Metric, mean_interval
+from inverso.experiments.runner import Finished
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, Diffusion
 

@@ -25,7 +25,7 @@ from inverso.interop import real_numbers, to_physics
 from inverso.methods import Method
 from inverso.metrics._inputs import missing_weights
 from inverso.operators._plans import real_dtype
-from inverso.priors import AnyPrior
+from inverso.priors.base import AnyPrior
 from inverso.problem import no_losses
 from inverso.stages import DirectStage, Interpolation, Need, Problem, Stage, StageRecord, State
 from inverso.stages.back_project import squared_norm

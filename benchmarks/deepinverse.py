@@ -25,7 +25,7 @@ from inverso.interop import real_numbers, to_denoiser, to_physics
 from inverso.methods import Method
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, RandomMask
 from inverso.operators._plans import real_dtype
-from inverso.priors import AnyPrior
+from inverso.priors.base import AnyPrior
 from inverso.problem import no_losses
 from inverso.stages import Diffusion, Need, PlugAndPlay, Problem, Stage, StageRecord, State
 

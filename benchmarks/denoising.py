@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from inverso._types import Seed
-from inverso.experiments import Case, Curve, Experiment, Finished, mean_interval
+from inverso.experiments import Case, Curve, Experiment, mean_interval
 from inverso.experiments.report import markdown_table
+from inverso.experiments.runner import Finished
 from inverso.operators import Identity
 from inverso.priors import Denoiser
 from inverso.stages import DirectStage, Need, Problem, State

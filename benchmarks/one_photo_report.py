@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from inverso._files import replacing
+from inverso.experiments import mean_interval
 from inverso.experiments._pictures import FOLDER
 from inverso.experiments._results import ENVIRONMENT, PHOTOS, Results, Row, code_of
 from inverso.experiments.report import markdown_table
-from inverso.experiments.statistics import mean_interval
 from inverso.jobs._settings import read_json
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from deepinverse import THEIRS
 from scratches import Scratches
 from torch import Tensor
 
-from inverso.experiments import Case, Experiment, Finished, Tuned, mean_interval
+from inverso.experiments import Case, Experiment, Tuned, mean_interval
 from inverso.experiments.report import markdown_table
+from inverso.experiments.runner import Finished
 from inverso.methods import Method
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, RandomMask
 from inverso.stages import Diffusion, DirectStage, Need, PlugAndPlay, Problem, State, TotalVariation

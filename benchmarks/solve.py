@@ -33,7 +33,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inverso import solve
-from inverso.experiments import Interval, mean_interval
+from inverso.experiments import mean_interval
+from inverso.experiments.statistics import Interval
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator
 from inverso.priors import LatentPrior, load

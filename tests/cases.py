@@ -31,27 +31,12 @@ from inverso.operators import (
     Toning,
     stack,
 )
-from inverso.priors import (
-    DCGAN,
-    IRCNN,
-    PGGAN,
-    VAE,
-    Denoiser,
-    DiffusionDenoiser,
-    DnCNN,
-    DRUNet,
-    EDMDenoiser,
-    FDnCNN,
-    FFDNet,
-    LatentPrior,
-    PhotoDenoiser,
-    SinGAN,
-    StyleGAN2,
-    TiledDenoiser,
-    WrappedDenoiser,
-    WrappedPrior,
-)
+from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, LatentPrior, SinGAN, StyleGAN2, WrappedDenoiser, WrappedPrior
+from inverso.priors.denoisers import DiffusionDenoiser, EDMDenoiser, PhotoDenoiser, TiledDenoiser
 from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
+from inverso.priors.denoisers._dncnn import IRCNN, DnCNN, FDnCNN
+from inverso.priors.denoisers._drunet import DRUNet
+from inverso.priors.denoisers._ffdnet import FFDNet
 from inverso.priors.denoisers._song import SongSizes, SongUNet
 from inverso.priors.denoisers.edm import EDM
 from inverso.priors.denoisers.schedule import Schedule

@@ -14,8 +14,9 @@ import inverso
 from interop.test_spandrel import network as spandrel_network
 from inverso.compression import round_model, save_quantized
 from inverso.interop import from_spandrel
-from inverso.priors import DCGAN, PGGAN, VAE, EDMDenoiser, PhotoDenoiser, SinGAN, StyleGAN2, read_adm, save_prior
+from inverso.priors import DCGAN, PGGAN, VAE, SinGAN, StyleGAN2, read_adm, save_prior
 from inverso.priors._formats.diffusers import read_diffusers
+from inverso.priors.denoisers import EDMDenoiser, PhotoDenoiser
 from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
 from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.restorers import (
@@ -121,7 +122,7 @@ def ffhq_10m(folder: Path) -> None:
     """One block a resolution and attention at one of them, as in that network."""
     network = ADMUNet(ADMSizes(width=64, widths=(64, 64), blocks=1, attention=(False, True))).eval()
     torch.save(network.state_dict(), folder / "ffhq_10m.pt")
-    denoiser = inverso.priors.load(folder / "ffhq_10m.pt", kind=inverso.priors.DiffusionDenoiser)
+    denoiser = inverso.priors.load(folder / "ffhq_10m.pt", kind=inverso.priors.denoisers.DiffusionDenoiser)
     x, t = torch.rand(1, 3, 8, 8), torch.tensor([300.0])
     torch.testing.assert_close(denoiser.network(x, t), network(x, t))
 

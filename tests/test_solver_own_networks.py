@@ -11,7 +11,8 @@ import inverso
 from inverso.jobs import Job
 from inverso.methods import THOROUGH, best_for, stages_of
 from inverso.operators import RandomMask
-from inverso.priors import DCGAN, PhotoDenoiser, WrappedDenoiser, load, save_prior
+from inverso.priors import DCGAN, WrappedDenoiser, load, save_prior
+from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.problem import Need, Problem
 from inverso.stages import CSGM, PlugAndPlay

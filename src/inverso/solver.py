@@ -19,7 +19,8 @@ from inverso.errors import InversoError
 from inverso.methods import Method, best_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
-from inverso.priors import AnyPrior, Denoiser, LatentPrior
+from inverso.priors import Denoiser, LatentPrior
+from inverso.priors.base import AnyPrior
 from inverso.problem import Report, StageFailure
 from inverso.reconstruction import Reconstruction
 from inverso.stages import Average, InterruptedStage, NonFiniteLossError, Problem, Stage, State

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverso.compression import read_quantized, round_model
+from inverso.compression import round_model
+from inverso.compression.packing import read_quantized
 from inverso.images.io import load_image, photo, save_image
 from inverso.restorers import MobileRestorer, load, save_restorer
 

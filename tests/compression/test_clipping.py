@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from inverso.compression import clip_model, clip_tensor, round_model, round_weights
+from inverso.compression import clip_model, round_model
+from inverso.compression.clipping import clip_tensor
+from inverso.compression.rounding import round_weights
 
 
 def bell(*shape: int) -> torch.Tensor:

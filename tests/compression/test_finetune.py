@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso.compression import clip_model, load_quantized, round_model, save_quantized, weight_axes
+from inverso.compression import clip_model, load_quantized, round_model, save_quantized
 from inverso.compression.finetune import _pixel_error, corrupted_batches, decibel_error, fine_tune, measure
+from inverso.compression.rounding import weight_axes
 from inverso.degradations import WhiteBox, WhiteNoise
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder

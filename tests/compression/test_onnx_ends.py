@@ -13,7 +13,9 @@ from inverso import priors, restorers
 from inverso.compression.onnx import run_onnx, to_onnx
 from inverso.errors import InversoError
 from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, LatentPrior, StyleGAN2, WrappedPrior
-from inverso.priors.denoisers import DRUNet, FFDNet, PhotoDenoiser
+from inverso.priors.denoisers import PhotoDenoiser
+from inverso.priors.denoisers._drunet import DRUNet
+from inverso.priors.denoisers._ffdnet import FFDNet
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")

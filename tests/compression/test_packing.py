@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from inverso.compression import load_quantized, quantize, read_quantized, round_model, save_quantized
-from inverso.compression.packing import _FORMAT, _pack_codes, _unpack_codes
+from inverso.compression import load_quantized, quantize, round_model, save_quantized
+from inverso.compression.packing import _FORMAT, _pack_codes, _unpack_codes, read_quantized
 
 MILLION = 1_000_000
 

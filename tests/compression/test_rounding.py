@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from inverso.compression import (
-    QuantizedTensor,
-    dequantize,
-    quantize,
-    round_model,
-    round_parameters,
-    round_weights,
-    weight_axes,
-)
+from inverso.compression import QuantizedTensor, dequantize, quantize, round_model
+from inverso.compression.rounding import round_parameters, round_weights, weight_axes
 
 LARGEST = torch.finfo(torch.float32).max
 BITS = range(1, 9)

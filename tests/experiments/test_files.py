@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import inverso
-from inverso.experiments import Experiment, Study, find, read_experiments
-from inverso.experiments.files import own_experiments
+from inverso.experiments import Experiment, Study, find
+from inverso.experiments.files import own_experiments, read_experiments
 
 MINE = """
 from __future__ import annotations

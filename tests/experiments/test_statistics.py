@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from inverso.experiments import difference_interval, group_p_value, holm, mean_interval, paired_p_value
+from inverso.experiments.statistics import difference_interval, group_p_value, holm, mean_interval, paired_p_value
 
 
 def test_interval_is_students() -> None:

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from inverso.images.tiling import Tiled, in_tiles, tiles
-from inverso.priors import DRUNet, FFDNet, TiledDenoiser, WrappedDenoiser
+from inverso.priors import WrappedDenoiser
+from inverso.priors.denoisers import TiledDenoiser
+from inverso.priors.denoisers._drunet import DRUNet
+from inverso.priors.denoisers._ffdnet import FFDNet
 
 
 @settings(max_examples=40)
@@ -143,7 +146,8 @@ def test_sizes_that_do_not_go_with_a_network_are_refused():
 
 LARGE = """
 import resource, torch
-from inverso.priors import FFDNet, TiledDenoiser
+from inverso.priors.denoisers._ffdnet import FFDNet
+from inverso.priors.denoisers import TiledDenoiser
 with torch.inference_mode():
     answer = TiledDenoiser(FFDNet(width=4, depth=2))(torch.rand(1, 3, 4000, 6000), 0.1)
 assert answer.shape == (1, 3, 4000, 6000)

@@ -16,7 +16,8 @@ from inverso._networks.hub import Address, pick
 from inverso.errors import InversoError
 from inverso.interop import push
 from inverso.interop.hub import readme
-from inverso.priors import DCGAN, DiffusionDenoiser, PhotoDenoiser, save_prior
+from inverso.priors import DCGAN, save_prior
+from inverso.priors.denoisers import DiffusionDenoiser, PhotoDenoiser
 from inverso.priors.encoder import LatentEncoder
 from inverso.restorers import MobileRestorer
 from priors.denoisers.golden import DATA, arrays, assert_same

@@ -12,7 +12,8 @@ import torch
 
 from inverso.errors import InversoError
 from inverso.images import load_image, save_image
-from inverso.jobs import Answer, Described, Input
+from inverso.jobs import Answer, Input
+from inverso.jobs.photo_job import Described
 
 
 @dataclass(frozen=True)

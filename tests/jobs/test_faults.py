@@ -9,7 +9,8 @@ import time
 import pytest
 
 from inverso.images import photo, save_image
-from inverso.jobs import DiskFullError, Job, Local, run_folder
+from inverso.jobs import Job, Local, run_folder
+from inverso.jobs.folder import DiskFullError
 from jobs import drivers
 from jobs.faulty import Faulty
 

@@ -12,7 +12,8 @@ import torch
 
 from inverso import solver
 from inverso.images import load_image, save_image
-from inverso.jobs import DiskFullError, Job, Local, run_folder
+from inverso.jobs import Job, Local, run_folder
+from inverso.jobs.folder import DiskFullError
 from inverso.jobs.manifest import Manifest
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, RandomMask

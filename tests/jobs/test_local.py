@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from inverso.errors import InversoError
-from inverso.jobs import Job, Local, Lost, run_folder
+from inverso.jobs import Job, Local, run_folder
+from inverso.jobs.work import Lost
 from inverso.priors import DCGAN, save_prior
 from jobs import drivers
 from jobs.faulty import Counting, Faulty, Unopened

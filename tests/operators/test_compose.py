@@ -10,7 +10,6 @@ from inverso.operators import (
     Bicubic,
     Blur,
     BoxMask,
-    Composition,
     FFTMask,
     GaussianBlur,
     Identity,
@@ -20,7 +19,7 @@ from inverso.operators import (
     stack,
 )
 from inverso.operators._sampled import SampledPlan
-from inverso.operators.compose import _StackedPlan
+from inverso.operators.compose import Composition, _StackedPlan
 from inverso.operators.dense import _DensePlan
 from inverso.operators.diagonal import DiagonalPlan
 from inverso.operators.fourier import CirculantPlan, FourierPlan

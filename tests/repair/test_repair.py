@@ -7,8 +7,11 @@ from inverso.images import Photo, photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, GaussianBlur
 from inverso.priors import WrappedDenoiser
-from inverso.repair import Repair, detect_defects, estimate_noise, find_defects, find_fading, repair
+from inverso.repair import Repair, repair
+from inverso.repair._defects import detect_defects, find_defects
+from inverso.repair._fading import find_fading
 from inverso.repair._filling import fill_in
+from inverso.repair._noise import estimate_noise
 from inverso.restorers import DamageDetector
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from inverso._networks.files import write_network
-from inverso.restorers import DamageDetector, load_detector, parameter_count, save_detector
+from inverso.restorers import DamageDetector, load_detector, save_detector
+from inverso.restorers.base import parameter_count
 
 TINY = {"widths": (8, 8, 8), "blocks": 2}
 

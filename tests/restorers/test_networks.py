@@ -8,15 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.restorers import (
-    MobileRestorer,
-    RepairRestorer,
-    Restorer,
-    SlidesRestorer,
-    UNetRestorer,
-    XGANRestorer,
-    parameter_count,
-)
+from inverso.restorers import MobileRestorer, RepairRestorer, Restorer, SlidesRestorer, UNetRestorer, XGANRestorer
+from inverso.restorers.base import parameter_count
 from inverso.restorers.unet import spread
 
 SMALL: dict[str, Callable[..., Restorer]] = {

@@ -10,7 +10,8 @@ import torch
 from inverso.degradations import OldPhoto
 from inverso.images.io import photo
 from inverso.metrics import psnr, ssim
-from inverso.restorers import RepairRestorer, _zoo, load, parameter_count
+from inverso.restorers import RepairRestorer, _zoo, load
+from inverso.restorers.base import parameter_count
 from inverso.restorers.repair import _ColorCorrection
 
 WEIGHTS = Path(_zoo.__file__).parent / "weights" / "faces-64-repair.safetensors"

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from inverso.images._gray import to_gray
-from inverso.restorers import SlidesRestorer, parameter_count
+from inverso.restorers import SlidesRestorer
+from inverso.restorers.base import parameter_count
 from inverso.training._discriminators import SlidesDiscriminator
 
 # Layer, channels and side of its output, parameters; from the tables of the slides.

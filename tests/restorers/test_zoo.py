@@ -27,9 +27,9 @@ from inverso.restorers import (
     available,
     card,
     load,
-    parameter_count,
     save_restorer,
 )
+from inverso.restorers.base import parameter_count
 
 TINY: dict[str, Callable[[], Restorer]] = {
     "unet": lambda: UNetRestorer(width=8, middle=8, deep=8, refine=8, seed=1),

@@ -179,8 +179,8 @@ def _read_restorers(given: list[str]) -> dict[str, str]:
 
 
 def _print_list(file: str | None) -> None:
-    from inverso.experiments import Experiment, read_experiments  # noqa: PLC0415
-    from inverso.experiments.files import own_experiments  # noqa: PLC0415
+    from inverso.experiments import Experiment  # noqa: PLC0415
+    from inverso.experiments.files import own_experiments, read_experiments  # noqa: PLC0415
 
     found = own_experiments() if file is None else read_experiments(file)
     table = Table("name", "experiment", "question", "methods", box=None, pad_edge=False)

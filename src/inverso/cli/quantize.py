@@ -235,7 +235,7 @@ def _read_bits(text: str) -> list[int]:
 
 def _read_layers(text: str | None, model: nn.Module) -> tuple[str, ...] | None:
     """Read patterns of names, and refuse one that matches no weight before anything is measured."""
-    from inverso.compression import weight_axes  # noqa: PLC0415
+    from inverso.compression.rounding import weight_axes  # noqa: PLC0415
 
     if text is None:
         return None

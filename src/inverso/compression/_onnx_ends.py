@@ -49,7 +49,8 @@ def ends_of(model: nn.Module, *, size: int, channels: int) -> Ends:
 
     Example:
         >>> from inverso.compression._onnx_ends import ends_of
-        >>> from inverso.priors import DCGAN, FFDNet
+        >>> from inverso.priors import DCGAN
+        >>> from inverso.priors.denoisers._ffdnet import FFDNet
         >>> ends_of(FFDNet(width=4, depth=3), size=16, channels=3).inputs
         ('noisy', 'sigma')
         >>> ends_of(DCGAN(8, width=4), size=16, channels=3).example[0].shape

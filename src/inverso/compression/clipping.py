@@ -34,7 +34,7 @@ def clip_tensor(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tensor
 
     Example:
         >>> import torch
-        >>> from inverso.compression import clip_tensor
+        >>> from inverso.compression.clipping import clip_tensor
         >>> w = torch.cat([torch.linspace(-1, 1, 1000), torch.tensor([9.0])])
         >>> float(clip_tensor(w, bits=3).max()) < 5
         True

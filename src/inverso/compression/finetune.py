@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from inverso._checks import check_count, check_positive
 from inverso._random import step_generator
-from inverso.compression import clip_model, round_model, round_parameters, weight_axes
-from inverso.compression.rounding import FLOAT16_BITS, check_bits
+from inverso.compression import clip_model, round_model
+from inverso.compression.rounding import FLOAT16_BITS, check_bits, round_parameters, weight_axes
 from inverso.degradations import Degradation
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder

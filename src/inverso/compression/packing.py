@@ -85,7 +85,8 @@ def save_quantized(
     Example:
         >>> import tempfile
         >>> from torch import nn
-        >>> from inverso.compression import read_quantized, save_quantized
+        >>> from inverso.compression import save_quantized
+        >>> from inverso.compression.packing import read_quantized
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     size = save_quantized(nn.Linear(1000, 100), f"{folder}/tiny.safetensors", bits=6)
         ...     read_quantized(f"{folder}/tiny.safetensors").state["weight"].shape, size < 76_000
@@ -203,10 +204,10 @@ def _pack_codes(codes: Tensor, *, bits: int) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.compression.packing import pack_codes, unpack_codes
-        >>> pack_codes(torch.tensor([1, 2, 3], dtype=torch.uint8), bits=2)
+        >>> from inverso.compression.packing import _pack_codes, _unpack_codes
+        >>> _pack_codes(torch.tensor([1, 2, 3], dtype=torch.uint8), bits=2)
         tensor([57], dtype=torch.uint8)
-        >>> unpack_codes(torch.tensor([57], dtype=torch.uint8), 3, bits=2)
+        >>> _unpack_codes(torch.tensor([57], dtype=torch.uint8), 3, bits=2)
         tensor([1, 2, 3], dtype=torch.uint8)
     """
     _check_linear(bits)

@@ -134,7 +134,7 @@ def round_weights(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tens
 
     Example:
         >>> import torch
-        >>> from inverso.compression import round_weights
+        >>> from inverso.compression.rounding import round_weights
         >>> w = torch.tensor([-1.0, 0.2, 1.0], requires_grad=True)
         >>> (round_weights(w, bits=1) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
         >>> w.grad
@@ -221,7 +221,7 @@ def weight_axes(model: nn.Module, *, layers: Sequence[str] | None = None) -> dic
 
     Example:
         >>> from torch import nn
-        >>> from inverso.compression import weight_axes
+        >>> from inverso.compression.rounding import weight_axes
         >>> weight_axes(nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8), nn.ConvTranspose2d(8, 3, 2)))
         {'0.weight': 0, '2.weight': 1}
     """

@@ -15,9 +15,10 @@ from torch import Tensor
 from inverso._checks import as_generator, check_fraction
 from inverso._types import Seed
 from inverso.degradations.base import Degradation, Degraded
-from inverso.operators import Fill, Mask, RandomColor, White
+from inverso.operators import Mask, RandomColor, White
 from inverso.operators._edges import Detector, edge_strength
 from inverso.operators._sampling import gumbel_keys
+from inverso.operators.fills import Fill
 
 Range = tuple[float, float]
 

@@ -24,7 +24,8 @@ from inverso.jobs._settings import read_json, write_json
 from inverso.metrics import psnr
 from inverso.operators import LinearOperator
 from inverso.operators._plans import image_shape_of
-from inverso.priors import AnyPrior, load
+from inverso.priors import load
+from inverso.priors.base import AnyPrior
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 from inverso.stages import Resume, Stage

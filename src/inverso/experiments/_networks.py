@@ -15,7 +15,8 @@ from inverso._types import ImageShape
 from inverso.errors import InversoError
 from inverso.experiments.photos import PhotoShape, Size
 from inverso.experiments.table import Entry, Experiment, Using, stages_in
-from inverso.priors import AnyPrior, LatentPrior, load
+from inverso.priors import LatentPrior, load
+from inverso.priors.base import AnyPrior
 from inverso.priors.encoder import load as load_encoder
 from inverso.restorers import load as load_restorer
 from inverso.stages import Need, Stage

@@ -20,8 +20,9 @@ from inverso.experiments.photos import Photos
 from inverso.experiments.scores import as_metric
 from inverso.experiments.settings import Options, parts_of, settings_of
 from inverso.experiments.table import Experiment
-from inverso.jobs import Executor, Local, Lost, Work
-from inverso.priors import AnyPrior
+from inverso.jobs import Executor, Local
+from inverso.jobs.work import Lost, Work
+from inverso.priors.base import AnyPrior
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Inter
         ValueError: There is no value, or one is NaN.
 
     Example:
-        >>> from inverso.experiments import mean_interval
+        >>> from inverso.experiments.statistics import mean_interval
         >>> interval = mean_interval([20.0, 21.0, 22.0])
         >>> round(interval.mean, 2), round(interval.half_width, 2)
         (21.0, 2.48)
@@ -86,7 +86,7 @@ def difference_interval(inside: Sequence[float], outside: Sequence[float], *, co
         ValueError: A group is empty, or a value is NaN.
 
     Example:
-        >>> from inverso.experiments import difference_interval
+        >>> from inverso.experiments.statistics import difference_interval
         >>> interval = difference_interval([22.0, 23.0, 24.0], [20.0, 21.0, 22.0])
         >>> round(interval.mean, 2), round(interval.half_width, 2)
         (2.0, 2.27)
@@ -123,7 +123,7 @@ def paired_p_value(
         ValueError: The numbers of images differ, or there is none.
 
     Example:
-        >>> from inverso.experiments import paired_p_value
+        >>> from inverso.experiments.statistics import paired_p_value
         >>> paired_p_value([2, 3, 4, 5, 6], [1, 1, 1, 1, 1])
         0.0625
     """
@@ -196,7 +196,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
         ValueError: A value lies outside [0, 1].
 
     Example:
-        >>> from inverso.experiments import holm
+        >>> from inverso.experiments.statistics import holm
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """

@@ -17,7 +17,7 @@ from inverso.experiments.photos import Photos, Size
 from inverso.experiments.scores import Metric
 from inverso.methods import Method, stages_of
 from inverso.operators import LinearOperator
-from inverso.priors import AnyPrior
+from inverso.priors.base import AnyPrior
 from inverso.stages import Need, Stage
 
 if TYPE_CHECKING:

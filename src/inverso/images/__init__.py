@@ -1,9 +1,7 @@
 """Images: files in and out, folders of photos, and figures."""
 
-from inverso.images._encode import picture_format
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import (
-    PHOTOS,
     load_image,
     load_measurement,
     photo,
@@ -11,12 +9,12 @@ from inverso.images.io import (
     save_image,
     save_measurement,
 )
+from inverso.images.marks import read_frequencies, read_kernel, read_mask
 from inverso.images.photo import Photo, read_photo, write_photo
 from inverso.images.plotting import grid, loss_curves
 from inverso.images.tiling import Tiled
 
 __all__ = [
-    "PHOTOS",
     "Photo",
     "PhotoFolder",
     "Tiled",
@@ -25,8 +23,10 @@ __all__ = [
     "load_measurement",
     "loss_curves",
     "photo",
-    "picture_format",
     "quantization_noise",
+    "read_frequencies",
+    "read_kernel",
+    "read_mask",
     "read_photo",
     "save_image",
     "save_measurement",

@@ -164,7 +164,8 @@ class Tiled(nn.Module):
     """Let a network work on large images piece by piece: `restored = Tiled(restorer)(photo)`.
 
     Where an output pixel depends on no input pixel further away than `overlap`, the answer is that of the whole image;
-    where it does, seams may be seen, and fade with larger overlaps. Denoisers have `inverso.priors.TiledDenoiser`.
+    where it does, seams may be seen, and fade with larger overlaps. For denoisers there is
+    `inverso.priors.denoisers.TiledDenoiser`.
 
     Args:
         network: Maps images `(n, C, H, W)` to images of the same size, or a whole number of times as large.

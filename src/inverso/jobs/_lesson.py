@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverso.images import PHOTOS, photo, save_image
+from inverso.images import photo, save_image
+from inverso.images.io import PHOTOS
 from inverso.jobs._desk import Tell
 from inverso.jobs._solving import Measured, Solving, finite
 from inverso.jobs.job import Job

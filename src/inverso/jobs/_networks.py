@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from inverso._types import ImageShape
-from inverso.priors import AnyPrior
 from inverso.priors import load as load_prior
 from inverso.priors._zoo import own_denoiser
+from inverso.priors.base import AnyPrior
 from inverso.problem import Need
 from inverso.restorers import load as load_restorer
 from inverso.solver import split_prior

@@ -4,15 +4,13 @@ Every metric clamps its images to [0, 1] first, as saving does: what cannot be s
 """
 
 from inverso.metrics.detail import sharpness
-from inverso.metrics.perceptual import Trunk, lpips
+from inverso.metrics.perceptual import lpips
 from inverso.metrics.pixels import psnr, ssim
 from inverso.metrics.sets import fid, kid
-from inverso.metrics.single_image import SingleImageFID, diversity, sifid
+from inverso.metrics.single_image import diversity, sifid
 from inverso.metrics.sliced import sliced_wasserstein
 
 __all__ = [
-    "SingleImageFID",
-    "Trunk",
     "diversity",
     "fid",
     "kid",

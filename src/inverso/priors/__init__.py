@@ -4,19 +4,8 @@ from inverso._networks.cards import Card
 from inverso.priors._formats.adm import read_adm
 from inverso.priors._formats.native import save_prior
 from inverso.priors._zoo import ZOO
-from inverso.priors.base import AnyPrior, Denoiser, LatentPrior, StylePrior
+from inverso.priors.base import Denoiser, LatentPrior, StylePrior
 from inverso.priors.dcgan import DCGAN
-from inverso.priors.denoisers import (
-    IRCNN,
-    DiffusionDenoiser,
-    DnCNN,
-    DRUNet,
-    EDMDenoiser,
-    FDnCNN,
-    FFDNet,
-    PhotoDenoiser,
-    TiledDenoiser,
-)
 from inverso.priors.pggan import PGGAN
 from inverso.priors.singan import SinGAN
 from inverso.priors.stylegan2 import StyleGAN2
@@ -27,24 +16,14 @@ available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
     "DCGAN",
-    "IRCNN",
     "PGGAN",
     "VAE",
-    "AnyPrior",
     "Card",
-    "DRUNet",
     "Denoiser",
-    "DiffusionDenoiser",
-    "DnCNN",
-    "EDMDenoiser",
-    "FDnCNN",
-    "FFDNet",
     "LatentPrior",
-    "PhotoDenoiser",
     "SinGAN",
     "StyleGAN2",
     "StylePrior",
-    "TiledDenoiser",
     "WrappedDenoiser",
     "WrappedPrior",
     "available",

@@ -16,10 +16,10 @@ from inverso.methods import stages_of
 from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
 from inverso.problem import Report, silent
+from inverso.repair._defects import detect_defects, find_defects
+from inverso.repair._fading import find_fading
 from inverso.repair._filling import fill_in
-from inverso.repair.defects import detect_defects, find_defects
-from inverso.repair.fading import find_fading
-from inverso.repair.noise import estimate_noise
+from inverso.repair._noise import estimate_noise
 from inverso.restorers import DamageDetector
 from inverso.solver import solve
 from inverso.stages import Resume, State

@@ -1,8 +1,7 @@
 """Restorers: networks that map a degraded image to a clean one in a single pass."""
 
-from inverso._networks.cards import Card
 from inverso.restorers._zoo import ZOO
-from inverso.restorers.base import Restorer, parameter_count
+from inverso.restorers.base import Restorer
 from inverso.restorers.detector import DamageDetector, load_detector, save_detector
 from inverso.restorers.files import save_restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
@@ -13,7 +12,6 @@ from inverso.restorers.unet import UNetRestorer
 available, card, load = ZOO.available, ZOO.card, ZOO.load
 
 __all__ = [
-    "Card",
     "DamageDetector",
     "MobileRestorer",
     "RepairRestorer",
@@ -25,7 +23,6 @@ __all__ = [
     "card",
     "load",
     "load_detector",
-    "parameter_count",
     "save_detector",
     "save_restorer",
 ]

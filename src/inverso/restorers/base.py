@@ -70,7 +70,7 @@ def parameter_count(network: nn.Module) -> int:
 
     Example:
         >>> from torch import nn
-        >>> from inverso.restorers import parameter_count
+        >>> from inverso.restorers.base import parameter_count
         >>> parameter_count(nn.Linear(3, 2))
         8
     """

@@ -65,7 +65,7 @@ def read_restorer(path: str | Path) -> Restorer:
     Raises:
         ValueError: The file cannot be read, or holds no restorer. The message names the file.
     """
-    from inverso.compression import read_quantized  # noqa: PLC0415 - `import inverso` stays light
+    from inverso.compression.packing import read_quantized  # noqa: PLC0415 - `import inverso` stays light
 
     path = Path(path)
     contents = read_file(path)

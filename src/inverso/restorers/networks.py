@@ -49,7 +49,8 @@ class MobileRestorer(Restorer):
         16 × 16. The printed count of parameters decides for three blocks and a last kernel of 3 × 3.
 
     Example:
-        >>> from inverso.restorers import MobileRestorer, parameter_count
+        >>> from inverso.restorers import MobileRestorer
+        >>> from inverso.restorers.base import parameter_count
         >>> parameter_count(MobileRestorer())
         4366595
     """

@@ -45,7 +45,8 @@ class SlidesRestorer(Restorer):
         Trpceski & Gleason 2025, the table "Generator" with its 693,696 parameters.
 
     Example:
-        >>> from inverso.restorers import SlidesRestorer, parameter_count
+        >>> from inverso.restorers import SlidesRestorer
+        >>> from inverso.restorers.base import parameter_count
         >>> parameter_count(SlidesRestorer())
         693696
     """

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inverso._random import stream
 from inverso.operators._plans import real_dtype
-from inverso.priors import TiledDenoiser
+from inverso.priors.denoisers import TiledDenoiser
 from inverso.problem import Need, Problem, State
 from inverso.stages._passes import refuse_non_finite
 from inverso.stages.interpolation import Interpolation

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from inverso.priors import AnyPrior
+from inverso.priors.base import AnyPrior
 from inverso.problem import Need, Problem, StageRecord, State, missing_needs, no_losses
 
 

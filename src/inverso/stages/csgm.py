@@ -15,7 +15,8 @@ from inverso._optim.quasi_newton import QuasiNewton
 from inverso._random import stream
 from inverso.errors import InversoError
 from inverso.operators._plans import real_dtype
-from inverso.priors import AnyPrior, LatentPrior
+from inverso.priors import LatentPrior
+from inverso.priors.base import AnyPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.problem import Need, Problem, State
 from inverso.stages._guess import OWN, guess, misfit, named

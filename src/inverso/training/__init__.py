@@ -30,7 +30,6 @@ RECIPES: Mapping[str, type[Recipe[Any, Any]]] = MappingProxyType({recipe.kind: r
 """All kinds of training by name, as `inverso train` knows them."""
 
 __all__ = [
-    "RECIPES",
     "DCGANRecipe",
     "DenoiserRecipe",
     "DetectorRecipe",

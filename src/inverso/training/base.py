@@ -203,8 +203,8 @@ def _rank_seed(seed: int, rank: int) -> int:
     """Give the seed of one process of a run, so that each draws other batches and numbers; process 0 keeps the run's.
 
     Example:
-        >>> from inverso.training.base import rank_seed
-        >>> [rank_seed(3, rank) for rank in range(2)]
+        >>> from inverso.training.base import _rank_seed
+        >>> [_rank_seed(3, rank) for rank in range(2)]
         [3, 7922]
     """
     return seed + _RANK_STRIDE * rank

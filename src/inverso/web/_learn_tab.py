@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from inverso import priors
-from inverso.images import PHOTOS
+from inverso.images.io import PHOTOS
 from inverso.jobs import Job
 from inverso.jobs._desk import Desk
 from inverso.jobs._lesson import Lesson

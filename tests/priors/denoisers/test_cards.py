@@ -9,12 +9,14 @@ import torch
 
 from inverso._networks.download import cache_folder
 from inverso.errors import InversoError
-from inverso.priors import Denoiser, DnCNN, DRUNet, FFDNet, card, load
+from inverso.priors import Denoiser, card, load
 from inverso.priors._zoo import ZOO
 from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
 from inverso.priors.denoisers._cards import DENOISER_CARDS
 from inverso.priors.denoisers._diffusers import UNet2D, UNet2DSizes
-from inverso.priors.denoisers._dncnn import IRCNN
+from inverso.priors.denoisers._dncnn import IRCNN, DnCNN
+from inverso.priors.denoisers._drunet import DRUNet
+from inverso.priors.denoisers._ffdnet import FFDNet
 from priors.denoisers.golden import DATA
 
 SMALL = UNet2DSizes(

@@ -8,8 +8,9 @@ import shutil
 import pytest
 import torch
 
-from inverso.priors import DiffusionDenoiser, load
+from inverso.priors import load
 from inverso.priors._formats.diffusers import read_diffusers, read_scheduler
+from inverso.priors.denoisers import DiffusionDenoiser
 from inverso.priors.denoisers._diffusers import UNet2D, UNet2DSizes
 from priors.denoisers.golden import DATA, arrays, assert_same, full_size
 

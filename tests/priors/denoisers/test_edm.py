@@ -7,7 +7,8 @@ import json
 import pytest
 import torch
 
-from inverso.priors import EDMDenoiser, load
+from inverso.priors import load
+from inverso.priors.denoisers import EDMDenoiser
 from inverso.priors.denoisers._dhariwal import DhariwalUNet
 from inverso.priors.denoisers._song import SongSizes, SongUNet, UNetSizes
 from inverso.priors.denoisers.edm import EDM, IDDPM, VE, VP

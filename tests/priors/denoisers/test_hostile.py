@@ -15,7 +15,9 @@ import pytest
 import torch
 from torch import nn
 
-from inverso.priors import DRUNet, FFDNet, load
+from inverso.priors import load
+from inverso.priors.denoisers._drunet import DRUNet
+from inverso.priors.denoisers._ffdnet import FFDNet
 from inverso.priors.denoisers._song import SongSizes, SongUNet
 from inverso.priors.denoisers.edm import IDDPM
 from priors.denoisers.golden import DATA

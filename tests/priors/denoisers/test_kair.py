@@ -11,8 +11,11 @@ import torch
 from PIL import Image
 
 from inverso._networks.files import read_file
-from inverso.priors import IRCNN, Denoiser, DnCNN, DRUNet, FDnCNN, FFDNet, LatentPrior, load
+from inverso.priors import Denoiser, LatentPrior, load
 from inverso.priors._formats.kair import is_drunet, is_ircnn, is_row, read_drunet, read_ircnn, read_row
+from inverso.priors.denoisers._dncnn import IRCNN, DnCNN, FDnCNN
+from inverso.priors.denoisers._drunet import DRUNet
+from inverso.priors.denoisers._ffdnet import FFDNet
 from priors.denoisers.golden import DATA, arrays, assert_same, full_size
 
 

@@ -53,7 +53,7 @@ class DnCNN(PaddedDenoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import DnCNN
+        >>> from inverso.priors.denoisers._dncnn import DnCNN
         >>> DnCNN(channels=1, width=4, depth=3, sigma=25 / 255)(torch.rand(1, 1, 9, 8), 25 / 255).shape
         torch.Size([1, 1, 9, 8])
     """
@@ -119,7 +119,7 @@ class FDnCNN(PaddedDenoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import FDnCNN
+        >>> from inverso.priors.denoisers._dncnn import FDnCNN
         >>> FDnCNN(width=4, depth=3)(torch.rand(1, 3, 9, 8), 0.1).shape
         torch.Size([1, 3, 9, 8])
     """
@@ -166,7 +166,7 @@ class IRCNN(PaddedDenoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import IRCNN
+        >>> from inverso.priors.denoisers._dncnn import IRCNN
         >>> IRCNN(width=4)(torch.rand(1, 3, 9, 8), 0.1).shape
         torch.Size([1, 3, 9, 8])
     """

@@ -44,7 +44,7 @@ class DRUNet(PaddedDenoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import DRUNet
+        >>> from inverso.priors.denoisers._drunet import DRUNet
         >>> DRUNet(channels=1, widths=(4, 4, 8, 8), blocks=1)(torch.rand(1, 1, 30, 41), 0.1).shape
         torch.Size([1, 1, 30, 41])
     """

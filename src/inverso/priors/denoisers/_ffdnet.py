@@ -38,7 +38,7 @@ class FFDNet(PaddedDenoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import FFDNet
+        >>> from inverso.priors.denoisers._ffdnet import FFDNet
         >>> FFDNet(width=4, depth=3)(torch.rand(1, 3, 9, 8), 0.1).shape
         torch.Size([1, 3, 9, 8])
     """

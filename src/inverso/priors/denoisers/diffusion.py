@@ -44,7 +44,7 @@ class DiffusionDenoiser(PaddedDenoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import DiffusionDenoiser
+        >>> from inverso.priors.denoisers import DiffusionDenoiser
         >>> from inverso.priors.denoisers.schedule import Schedule
         >>> class NoNoise(torch.nn.Module):
         ...     def forward(self, z, t):

@@ -28,7 +28,8 @@ class TiledDenoiser(Denoiser):
 
     Example:
         >>> import torch
-        >>> from inverso.priors import FFDNet, TiledDenoiser
+        >>> from inverso.priors.denoisers._ffdnet import FFDNet
+        >>> from inverso.priors.denoisers import TiledDenoiser
         >>> denoiser = FFDNet(width=4, depth=3)
         >>> x = torch.rand(1, 3, 50, 61)
         >>> torch.allclose(TiledDenoiser(denoiser, tile=32, overlap=8)(x, 0.1), denoiser(x, 0.1), atol=1e-6)

@@ -88,7 +88,7 @@ def _walk(
 
     Example:
         >>> import torch
-        >>> steps = walk([torch.zeros(1)], alpha=0.0, beta=1.0)
+        >>> steps = _walk([torch.zeros(1)], alpha=0.0, beta=1.0)
         >>> [float(next(steps)[0]) for _ in range(3)]
         [0.0, 0.0, 0.0]
     """

@@ -252,55 +252,12 @@ class SinGAN(LatentPrior):
             below = resize(self.reconstruct(start - 1), first)
             return self.grow(noises, start=start, previous=below)
 
-    def harmonize(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        *,
-        start_scale: int | None = None,
-        dilate: int | None = None,
-        blend: float | None = None,
-        seed: Seed = 0,
-    ) -> Tensor:
-        """Fit an object pasted into the photo to its colors and textures."""
-        return _editing.harmonize(self, image, mask, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
-
-    def edit(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        *,
-        start_scale: int | None = None,
-        dilate: int | None = None,
-        blend: float | None = None,
-        seed: Seed = 0,
-    ) -> Tensor:
-        """Mend a photo whose parts were removed, moved or covered."""
-        return _editing.edit(self, image, mask, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
-
-    def paint_to_image(
-        self, paint: Tensor, *, start_scale: int | None = None, colors: int | None = 5, seed: Seed = 0
-    ) -> Tensor:
-        """Turn a sketch of flat colors into an image with the photo's textures."""
-        return _editing.paint_to_image(self, paint, start_scale=start_scale, colors=colors, seed=seed)
-
-    def super_resolve(
-        self, factor: float, *, image: Tensor | None = None, back_projections: int = 2, seed: Seed = 0
-    ) -> Tensor:
-        """Enlarge the photo, or another image, by a factor."""
-        return _enlarging.super_resolve(self, factor, image=image, back_projections=back_projections, seed=seed)
-
-    def animate(
-        self,
-        frames: int = 40,
-        *,
-        start_scale: int = 0,
-        alpha: float = 0.1,
-        beta: float = 0.9,
-        seed: Seed = 0,
-    ) -> Tensor:
-        """Make frames `(frames, C, H, W)` of a film from the photo: `animation.animate`."""
-        return animation.animate(self, frames, start_scale=start_scale, alpha=alpha, beta=beta, seed=seed)
+    # Written as functions of the prior, each in the file of its idea.
+    harmonize = _editing.harmonize
+    edit = _editing.edit
+    paint_to_image = _editing.paint_to_image
+    super_resolve = _enlarging.super_resolve
+    animate = animation.animate
 
     def sizes_for(self, size: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
         """Compute the sizes of all scales of an image of another size, coarsest first.

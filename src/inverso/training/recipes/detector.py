@@ -258,8 +258,8 @@ def _found(mask: Tensor, change: Tensor) -> dict[str, float]:
 
     Example:
         >>> import torch
-        >>> from inverso.training.recipes.detector import found
-        >>> found(torch.tensor([True, True, False]), torch.tensor([0.5, 0.0, 0.5]))
+        >>> from inverso.training.recipes.detector import _found
+        >>> _found(torch.tensor([True, True, False]), torch.tensor([0.5, 0.0, 0.5]))
         {'precision': 0.5, 'recall': 0.5, 'f1': 0.5}
     """
     damaged, whole = change > _SEEN, change < _UNSEEN

@@ -46,7 +46,7 @@ def find_fading(image: Tensor) -> Fading:
 
     Example:
         >>> import torch
-        >>> from inverso.repair import find_fading
+        >>> from inverso.repair._fading import find_fading
         >>> faded = 0.3 + 0.5 * torch.rand(1, 1, 50, 50)
         >>> restored = find_fading(faded).undo(faded)
         >>> bool(restored.min() < 0.05) and bool(restored.max() > 0.95)

@@ -57,7 +57,7 @@ def estimate_noise(image: Tensor) -> NoiseEstimate:
 
     Example:
         >>> import torch
-        >>> from inverso.repair import estimate_noise
+        >>> from inverso.repair._noise import estimate_noise
         >>> smooth = torch.linspace(0.2, 0.8, 200).expand(1, 3, 150, 200)
         >>> noisy = smooth + 0.05 * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(0))
         >>> round(estimate_noise(noisy).level, 2)

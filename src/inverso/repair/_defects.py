@@ -45,7 +45,7 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5
 
     Example:
         >>> import torch
-        >>> from inverso.repair import detect_defects
+        >>> from inverso.repair._defects import detect_defects
         >>> from inverso.restorers import DamageDetector
         >>> detect_defects(torch.rand(1, 3, 20, 30), DamageDetector(widths=(8, 8, 8))).mask.shape
         torch.Size([1, 1, 20, 30])
@@ -76,7 +76,7 @@ def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -
 
     Example:
         >>> import torch
-        >>> from inverso.repair import find_defects
+        >>> from inverso.repair._defects import find_defects
         >>> photo = torch.full((1, 1, 60, 60), 0.4)
         >>> photo[..., 10:50, 30] = 1.0
         >>> found = find_defects(photo)
