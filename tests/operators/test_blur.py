@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from inverso.images.io import photo
 from inverso.operators import Blur, GaussianBlur
-from inverso.operators._cosine import ReflectPlan
+from inverso.operators._mirror import ReflectPlan
 from inverso.operators.separable import _Decomposition
 from inverso.testing import check_operator, operator_errors
 

@@ -19,6 +19,7 @@ from inverso.operators._plans import in_a_transform
 LinearMap = Callable[[Tensor], Tensor]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
 MAX_STEPS = 2000
+_LARGE_CHANNEL = 2**18
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class LeastSquares(_implicit.ImplicitInverse):
         y_dims: Trailing dimensions of one y.
         x_dims: Trailing dimensions of one x.
         name: Who asks, for the warning.
+        by_channel: Whether A treats every channel of an image `(C, H, W)` on its own: large ones are then solved one
+            after another, which takes less memory.
     """
 
     A: LinearMap
@@ -38,6 +41,7 @@ class LeastSquares(_implicit.ImplicitInverse):
     y_dims: int
     x_dims: int = 3
     name: str = "A"
+    by_channel: bool = False
 
     def solve(self, y: Tensor, ridge: float | Tensor = 0.0) -> Tensor:
         """Solve for y `(..., *measurement)`, every item of the leading dimensions on its own.
@@ -94,11 +98,13 @@ class LeastSquares(_implicit.ImplicitInverse):
 
     def pinv(self, y: Tensor, ridge: Tensor) -> Tensor:
         """Compute `H^-1 A^T y` by conjugate gradients."""
+        if self.by_channel and y.shape[-3] > 1 and y.shape[-2:].numel() >= _LARGE_CHANNEL:
+            return torch.cat([self._cgls(channel, ridge) for channel in y.split(1, dim=-3)], dim=-3)
         return self._cgls(y, ridge)
 
     def transposed(self, x: Tensor, ridge: Tensor) -> Tensor:
         """Compute `A H^-1 x`: the same problem with A and its adjoint exchanged."""
-        turned = LeastSquares(self.adjoint, self.A, self.x_dims, self.y_dims, self.name)
+        turned = LeastSquares(self.adjoint, self.A, self.x_dims, self.y_dims, self.name, self.by_channel)
         return turned.pinv(x, ridge)
 
     def normal(self, x: Tensor, ridge: Tensor) -> Tensor:
@@ -111,9 +117,10 @@ class LeastSquares(_implicit.ImplicitInverse):
 
         Started at zero, the iterates stay in the range of the adjoint, so that they converge to the smallest solution.
         """
-        residual = y
+        # What is updated in place is owned here: operators may return their input, or views of their own tensors.
+        residual = y.clone()
         slope = self.adjoint(residual) if add is None else add
-        x = torch.zeros_like(slope)
+        x, direction = torch.zeros_like(slope), slope.clone()
         over_x, over_y = (1,) * self.x_dims, (1,) * self.y_dims
         gamma = first = _energy(slope, self.x_dims)
         tolerance = TOLERANCE.get(gamma.dtype, TOLERANCE[torch.float32])
@@ -122,7 +129,6 @@ class LeastSquares(_implicit.ImplicitInverse):
         eps = torch.finfo(gamma.dtype).eps
         rounding = (4 * eps) ** 2 * _energy(y, self.y_dims)
         gain = torch.zeros_like(gamma)
-        direction = slope
         for _ in range(MAX_STEPS):
             # An item that has converged gets steps of zero, so that its answer does not depend on its neighbors.
             floor = gain * rounding if add is None else (eps * gain).square() * _energy(x, self.x_dims)
@@ -133,13 +139,14 @@ class LeastSquares(_implicit.ImplicitInverse):
             bent, length = _energy(image, self.y_dims), _energy(direction, self.x_dims)
             gain = torch.maximum(gain, _ratio(bent, length, where=active))
             step = _ratio(gamma, bent + ridge * length, where=active)
-            x = x + step.reshape(*step.shape, *over_x) * direction
-            residual = residual - step.reshape(*step.shape, *over_y) * image
-            slope = self.adjoint(residual) - ridge.reshape(*ridge.shape, *over_x) * x
+            x.addcmul_(step.reshape(*step.shape, *over_x), direction)
+            residual.addcmul_(step.reshape(*step.shape, *over_y).to(residual.dtype), image, value=-1)
+            del image
+            slope = torch.addcmul(self.adjoint(residual), ridge.reshape(*ridge.shape, *over_x), x, value=-1)
             slope = slope if add is None else slope + add
             following = torch.where(active, _energy(slope, self.x_dims), gamma)
             turn = _ratio(following, gamma, where=active)
-            direction = slope + turn.reshape(*turn.shape, *over_x) * direction
+            direction.mul_(turn.reshape(*turn.shape, *over_x)).add_(slope)
             gamma = following
         worst = float(_ratio(gamma, first, where=first > 0).sqrt().max())
         msg = (
@@ -179,7 +186,8 @@ class _OwnTensors(torch.autograd.Function):
 
 
 def _energy(values: Tensor, dims: int) -> Tensor:
-    return values.abs().square().sum(dim=tuple(range(-dims, 0)))
+    norms: Tensor = torch.linalg.vector_norm(values, dim=tuple(range(-dims, 0)))
+    return norms.square()
 
 
 def _ratio(numerator: Tensor, denominator: Tensor, *, where: Tensor) -> Tensor:

@@ -101,6 +101,11 @@ class Plan(TensorFields, ABC):
         """Whether every image of a batch is measured in its own way."""
         return False
 
+    @property
+    def by_channel(self) -> bool:
+        """Whether every channel is measured on its own, all in the same way."""
+        return False
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Compute `A x`."""

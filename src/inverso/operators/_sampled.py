@@ -18,8 +18,8 @@ from inverso._types import ImageShape
 from inverso.errors import ConvergenceWarning
 from inverso.operators import _implicit
 from inverso.operators._conjugate import conjugate_gradients
-from inverso.operators._cosine import MirrorPlan
 from inverso.operators._iterative import depth_of_caller
+from inverso.operators._mirror import MirrorPlan
 from inverso.operators._plans import Plan, Ridge
 from inverso.operators.fourier import FourierPlan
 from inverso.operators.separable import SeparablePlan, ShrinkingPlan

@@ -235,8 +235,11 @@ class LinearOperator(ABC):
             if plan is not None and plan.exact:
                 over = (1,) * trailing
                 return plan.pinv(y, ridge.reshape(*ridge.shape, *over) if isinstance(ridge, Tensor) else ridge)
-            adjoint = (lambda v: self._adjoint(v, shape)) if plan is None else plan.adjoint
-            return LeastSquares(self.forward, adjoint, trailing, name=repr(self)).solve(y, ridge)
+            if plan is None:
+                forward, adjoint, by_channel = self.forward, lambda v: self._adjoint(v, shape), False
+            else:
+                forward, adjoint, by_channel = plan.forward, plan.adjoint, plan.by_channel
+            return LeastSquares(forward, adjoint, trailing, name=repr(self), by_channel=by_channel).solve(y, ridge)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero.

@@ -13,7 +13,8 @@ from torch import Tensor
 from inverso._checks import MIN_IMAGE_DIMS, check_count, check_positive
 from inverso._types import ImageShape
 from inverso.operators._bands import Axis
-from inverso.operators._cosine import ReflectPlan, SymmetricPlan
+from inverso.operators._border import Gains
+from inverso.operators._mirror import ReflectPlan, SymmetricPlan
 from inverso.operators._plans import Plan, Ridge
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fourier import CirculantPlan
@@ -46,6 +47,11 @@ class _FramedPlan(Plan):
     def takes_half(self) -> bool:
         """Where the blur does."""
         return self.whole.takes_half
+
+    @property
+    def by_channel(self) -> bool:
+        """As by the blur."""
+        return self.whole.by_channel
 
     def forward(self, x: Tensor) -> Tensor:
         """Blur and crop."""
@@ -147,15 +153,15 @@ class GaussianBlur(PlannedOperator):
             return SeparablePlan.build(small_rows, small_columns, channels=channels, eps=eps)
         rows, columns = (Axis.repeating(self._matrix, side, reach=self._reach) for side in (height, width))
         if self.padding == "symmetric" or self._reach == 0:
-            gains = self._gains(height, height), self._gains(width, width)
-            return SymmetricPlan.of(rows, columns, gains, channels=channels, eps=eps)
+            gains = Gains(self._gains(height, height), self._gains(width, width), eps)
+            return SymmetricPlan(rows, columns, gains, channels, eps)
         if self.padding in {"zero", "valid"}:
             whole = SeparablePlan(rows, columns, None, eps, channels)
             return _FramedPlan(whole, (self._reach, self._reach)) if self.padding == "valid" else whole
         if rows.matrix is not None and columns.matrix is not None:
             return SeparablePlan.build(rows.matrix, columns.matrix, channels=channels, eps=eps)
-        gains = self._gains(height, height - 1), self._gains(width, width - 1)
-        return ReflectPlan.of(rows, columns, gains, channels=channels, eps=eps)
+        gains = Gains(self._gains(height, height - 1), self._gains(width, width - 1), eps)
+        return ReflectPlan(rows, columns, gains, channels, eps)
 
     def _taps(self) -> Tensor:
         offsets = torch.arange(-self._reach, self._reach + 1, dtype=torch.float64, device="cpu")

@@ -179,6 +179,11 @@ class CirculantPlan(Plan):
         return filtered
 
     @property
+    def by_channel(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def takes_half(self) -> bool:
         """No: there is no Fourier transform in it."""
         return False

@@ -120,6 +120,11 @@ class SeparablePlan(Plan):
         """Whether the matrices can be decomposed."""
         return self.matrices is not None
 
+    @property
+    def by_channel(self) -> bool:
+        """Yes."""
+        return True
+
     @cached_property
     def decomposition(self) -> _Decomposition:
         """The decomposition, in the precision and on the device of the plan."""

@@ -1,0 +1,108 @@
+"""Blurs at a mirror, whose waves are cosines: exact pseudo-inverses at a cost per pixel that does not grow.
+
+Where the border pixel is repeated (`symmetric`), the waves are those of the orthonormal DCT-II, and the blur is
+diagonal in it. Where it is not (`reflect`), they are those of the DCT-I, which are orthogonal up to a weight 1/2 of the
+border pixels: the blur is `W^-1 Q diag(s) Q W` with the orthonormal DCT-I Q and `W = diag(sqrt(1/2), 1, ..., 1,
+sqrt(1/2))` per axis. Its pseudo-inverse is exact where all waves are kept and there is no ridge; elsewhere a small
+system for the border pixels is left, in `_border`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso.operators import _implicit
+from inverso.operators._bands import Axis
+from inverso.operators._border import Gains, Reflected
+from inverso.operators._cosine import both_axes, dct1, dct2, inverse_dct2
+from inverso.operators._plans import Basis, Plan, Ridge
+from inverso.operators.separable import one_after_another
+
+
+@dataclass(frozen=True)
+class MirrorPlan(Plan):
+    """A separable blur by a symmetric kernel: measured by its few taps, inverted by its gains in the cosines.
+
+    Args:
+        rows: What it does to the columns of pixels.
+        columns: What it does to the rows of pixels.
+        gains: s.
+        channels: Of the image.
+    """
+
+    rows: Axis
+    columns: Axis
+    gains: Gains
+    channels: int
+    eps: float
+
+    @property
+    def rank(self) -> float:  # type: ignore[override]
+        """Waves kept, times channels."""
+        return float(self.gains.kept * self.channels)
+
+    @property
+    def condition(self) -> float:  # type: ignore[override]
+        """Largest over smallest gain kept."""
+        return self.gains.condition
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Blur rows and columns."""
+        return self.rows.forward.down(self.columns.forward.across(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Apply the transposed matrices."""
+        return self.rows.transpose.down(self.columns.transpose.across(y))
+
+    def axes(self) -> tuple[Tensor, Tensor] | None:
+        """Give the matrices, if they are written down."""
+        rows, columns = self.rows.matrix, self.columns.matrix
+        return None if rows is None or columns is None else (rows, columns)
+
+    def after(self, inner: Plan) -> Plan | None:
+        """Multiply the matrices of two separable operators."""
+        return one_after_another(self, inner, channels=self.channels, eps=self.eps)
+
+
+@dataclass(frozen=True)
+class SymmetricPlan(MirrorPlan):
+    """The blur of an image continued by its mirror image, border pixels repeated: diagonal under the DCT-II."""
+
+    basis: Basis | None = "cosine"
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Divide by the gains."""
+        return both_axes(inverse_dct2, self.gains.divide(both_axes(dct2, y), ridge))
+
+    def gram(self) -> Tensor:
+        """Give the squared gains."""
+        return self.gains.table(slice(None)).square()
+
+
+@dataclass(frozen=True)
+class ReflectPlan(MirrorPlan):
+    """The blur of an image continued by its mirror image, border pixels not repeated.
+
+    `condition` is that of the gains; that of the blur lies within a factor of 4 of it.
+    """
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Divide by the gains where that is all, or solve for the border."""
+        if isinstance(ridge, float) and ridge == 0 and self.gains.all_kept:
+            tall, wide = self._weights
+            waves = self.gains.divide(both_axes(dct1, y * tall * wide), ridge)
+            return both_axes(dct1, waves) / tall / wide
+        if isinstance(ridge, Tensor) and ridge.ndim:
+            ridge = ridge[..., 0, 0, 0]
+        return _implicit.solve(Reflected(self.gains), y, ridge)
+
+    @property
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        """W of both axes, `(H, 1)` and `(W,)`."""
+        tall, wide = (torch.ones_like(line) for line in (self.gains.tall, self.gains.wide))
+        tall[[0, -1]] = wide[[0, -1]] = math.sqrt(0.5)
+        return tall[:, None], wide
