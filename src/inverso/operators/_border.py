@@ -1,10 +1,10 @@
 """The pseudo-inverse of a blur at a mirror whose border pixel is not repeated, by a small system for the border.
 
-The blur is `W^-1 Q s Q W` with `Q W^-2 Q = (I + u u^T) (x) (I + v v^T)`, where u and v hold the values of all cosines at
-the two border pixels of an axis. That is the identity plus what acts through the pixels of the border alone, `I + c B
-B^T` with few columns in B; and so are the normal equations, once every wave is scaled to one size. By Woodbury's formula
-what has to be solved is as small as the border, with eigenvalues between 1/4 and 4 whatever the blur and the ridge. The
-waves themselves are visited in strips that stay in the processor's cache.
+The blur is `W^-1 Q s Q W` with `Q W^-2 Q = (I + u u^T) (x) (I + v v^T)`, where u and v hold the values of all cosines
+at the two border pixels of an axis. That is the identity plus what acts through the pixels of the border alone, `I + c
+B B^T` with few columns in B; and so are the normal equations, once every wave is scaled to one size. By Woodbury's
+formula what has to be solved is as small as the border, with eigenvalues between 1/4 and 4 whatever the blur and the
+ridge. The waves themselves are visited in strips that stay in the processor's cache.
 """
 
 from __future__ import annotations
