@@ -61,8 +61,8 @@ def solve(
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
             stops and how far back-projection goes.
-        schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020 (about fifty
-            times as many).
+        schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020
+            (arXiv:1906.05284; about fifty times as many).
         starts: How often the method runs, each time from other latents; the answers are averaged, and their spread is
             `.uncertainty`. Five starts are about 1 dB better and five times as slow.
         seed: Of the starting latents.

@@ -12,7 +12,7 @@ class NormalizedDescent(torch.optim.Optimizer):
     """Step along the direction of the gradient, `v <- v - lr g / |g|`, for each vector v along the last dimension.
 
     A vector whose gradient is zero stays where it is. How large the loss is does not matter, nor how many vectors
-    share its gradient. (Poirier-Ginter & Lalonde 2023, section 3.2.)
+    share its gradient. (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section 3.2.)
 
     Args:
         params: What is optimized; each vector along a last dimension is stepped on its own.

@@ -111,7 +111,8 @@ def fine_tune(
 
     Source:
         Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference"
-        (2018), section 3; the levels are those of Deng, Looi & Tsun, "Quantized GANs for mobile image reconstruction".
+        (2018), arXiv:1712.05877, section 3; the levels are those of Deng, Looi & Tsun, "Quantized GANs for mobile image
+        reconstruction".
 
     Example:
         >>> import torch

@@ -130,7 +130,8 @@ def round_weights(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tens
             range; or the tensor has no such axis.
 
     Source:
-        Bengio, Léonard & Courville, "Estimating or propagating gradients through stochastic neurons" (2013).
+        Bengio, Léonard & Courville, "Estimating or propagating gradients through stochastic neurons" (2013),
+        arXiv:1308.3432.
 
     Example:
         >>> import torch

@@ -85,7 +85,9 @@ def edges(image: Tensor, reference: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LPIPS:
-    """Learned perceptual distance of each image (Zhang et al. 2018), with gradient, through the package lpips.
+    """Learned perceptual distance of each image, with gradient, through the package lpips.
+
+    From Zhang et al. 2018, arXiv:1801.03924.
 
     Args:
         net: Network whose features are compared: `"vgg"` (the usual one in losses), `"alex"` or `"squeeze"`.

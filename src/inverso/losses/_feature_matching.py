@@ -16,9 +16,9 @@ def feature_matching(
 ) -> Tensor:
     """Loss `sum_k sum_i |D_k^i(x) - D_k^i(G(s))|_1 / N_i` over discriminators k and their layers i.
 
-    With `reduction="mean"` N_i counts the numbers of layer i (X-GANs, Liu et al. 2018, equation 3). With `"sum"` it is
-    1, averaged over the batch, as L2 of "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section
-    3), with weight 0.00001 there.
+    With `reduction="mean"` N_i counts the numbers of layer i (X-GANs, Liu et al. 2018, arXiv:1808.04432, equation 3).
+    With `"sum"` it is 1, averaged over the batch, as L2 of "Quantized GANs for mobile image reconstruction" (Deng, Looi
+    & Tsun, section 3), with weight 0.00001 there.
 
     Args:
         real: For every discriminator what its layers see of the photos, the last layer's answer left out. No gradient

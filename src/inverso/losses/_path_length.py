@@ -13,7 +13,7 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
 
     Over random directions `y ~ N(0, I)`, the mean of its square is that of the squared step which the image takes for a
     unit step of the style, per pixel. With one style for each of `k` layers, the squares are averaged over the rows
-    (Karras et al. 2020, section 3.2 and appendix B).
+    (Karras et al. 2020, arXiv:1912.04958, section 3.2 and appendix B).
 
     Args:
         images: Images `(n, C, H, W)` that were made from the styles.
@@ -37,7 +37,7 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
 
 
 def path_length_penalty(lengths: Tensor, *, target: Tensor) -> Tensor:
-    """Path-length penalty `E (|J^T y| - a)^2` (Karras et al. 2020, equation 4).
+    """Path-length penalty `E (|J^T y| - a)^2` (Karras et al. 2020, arXiv:1912.04958, equation 4).
 
     Args:
         lengths: Lengths of any shape.

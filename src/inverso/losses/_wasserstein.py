@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """Critic's loss `E D(G(z)) - E D(x)` (Arjovsky et al. 2017).
+    """Critic's loss `E D(G(z)) - E D(x)` (Arjovsky et al. 2017, arXiv:1701.07875).
 
     Args:
         real: Scores of real images, any shape.
@@ -26,7 +26,7 @@ def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def wasserstein_generator(fake: Tensor) -> Tensor:
-    """Generator's loss `-E D(G(z))` (Arjovsky et al. 2017).
+    """Generator's loss `-E D(G(z))` (Arjovsky et al. 2017, arXiv:1701.07875).
 
     Args:
         fake: Scores of generated images, any shape.
@@ -46,8 +46,9 @@ def wasserstein_generator(fake: Tensor) -> Tensor:
 def gradient_penalty_per_position(images: Tensor, scores: Tensor) -> Tensor:
     """Gradient penalty of each pixel, `E (|g_ij| - 1)^2` with `g = grad_x sum D(x)` (SinGAN's form of WGAN-GP).
 
-    Gulrajani et al. 2017 (eq. 3) take the norm over the whole image. A critic of patches scores each of them, so that
-    every position has a gradient of its own: the norm is taken over its channels, the mean over positions and images.
+    Gulrajani et al. 2017 (arXiv:1704.00028, eq. 3) take the norm over the whole image. A critic of patches scores each
+    of them, so that every position has a gradient of its own: the norm is taken over its channels, the mean over
+    positions and images.
 
     Args:
         images: Mixtures of real and generated images `(n, C, H, W)` that require gradients.

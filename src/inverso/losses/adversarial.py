@@ -13,7 +13,7 @@ Against = Literal["sum", "best"]
 
 
 def non_saturating_generator(fake: Tensor) -> Tensor:
-    """Generator's loss `-log sigmoid(D(G(z)))`, averaged (Goodfellow et al. 2014, section 3).
+    """Generator's loss `-log sigmoid(D(G(z)))`, averaged (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
 
     Args:
         fake: Logits of generated images, any shape.
@@ -31,7 +31,9 @@ def non_saturating_generator(fake: Tensor) -> Tensor:
 
 
 def non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Discriminator's loss `-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z))))`, averaged (Goodfellow et al. 2014, eq. 1).
+    """Discriminator's loss `-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z))))`, averaged.
+
+    From Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.
 
     Args:
         real: Logits of real images, any shape.
@@ -50,7 +52,7 @@ def non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
-    """R1 penalty `E |grad_x D(x)|^2 / 2` on real images (Mescheder et al. 2018, eq. 9).
+    """R1 penalty `E |grad_x D(x)|^2 / 2` on real images (Mescheder et al. 2018, arXiv:1801.04406, eq. 9).
 
     Args:
         images: Real images `(n, C, H, W)` that require gradients.
@@ -71,7 +73,7 @@ def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
 
 
 def minimax_generator(fake: Tensor) -> Tensor:
-    """Generator's loss `log(1 - sigmoid(D(G(z))))`, averaged (Goodfellow et al. 2014, eq. 1).
+    """Generator's loss `log(1 - sigmoid(D(G(z))))`, averaged (Goodfellow et al. 2014, arXiv:1406.2661, eq. 1).
 
     It is what "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section 3) call L1. Its gradient
     vanishes where the discriminator is sure; `non_saturating_generator` has the same fixed points without that.
@@ -92,7 +94,7 @@ def minimax_generator(fake: Tensor) -> Tensor:
 
 
 def least_squares_generator(fake: Tensor) -> Tensor:
-    """Generator's loss `(D(G(z)) - 1)^2`, averaged (Mao et al. 2017, eq. 9, and pix2pixHD).
+    """Generator's loss `(D(G(z)) - 1)^2`, averaged (Mao et al. 2017, arXiv:1611.04076, eq. 9, and pix2pixHD).
 
     Args:
         fake: The discriminator's answers to generated images, any shape.
@@ -110,7 +112,9 @@ def least_squares_generator(fake: Tensor) -> Tensor:
 
 
 def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Discriminator's loss `(D(x) - 1)^2 + D(G(z))^2`, each averaged (Mao et al. 2017, eq. 9, without the half).
+    """Discriminator's loss `(D(x) - 1)^2 + D(G(z))^2`, each averaged.
+
+    From Mao et al. 2017, arXiv:1611.04076, eq. 9, without its half.
 
     Args:
         real: Answers to real images, any shape.
@@ -131,7 +135,7 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 def over_scales(losses: Sequence[Tensor], *, against: Against = "sum") -> Tensor:
     """Join the losses against several discriminators: their sum, or the largest, of the one that tells best.
 
-    X-GANs (Liu et al. 2018) print both: equation 2 sums, equation 4 and the text take the maximum.
+    X-GANs (Liu et al. 2018, arXiv:1808.04432) print both: equation 2 sums, equation 4 and the text take the maximum.
 
     Args:
         losses: One scalar per discriminator.

@@ -107,7 +107,7 @@ def corresponding_point_error(image: Tensor, y: Tensor, known: Tensor, *, norm: 
     """Loss `|s - Mask(G(s), s)|_2^2` between the input and what the answer has in the same places.
 
     The number of known points divides it, so that images with few of them weigh no less. (X-GANs, Liu et al. 2018,
-    equation 6, figure 12: L2 does better than L1 or nothing.)
+    arXiv:1808.04432, equation 6, figure 12: L2 does better than L1 or nothing.)
 
     Args:
         image: Restored images `(n, C, H, W)`.

@@ -19,8 +19,8 @@ class MultiScale:
 
     Level 0 is the image itself, every following one the mean over 2 x 2 pixels of the one before. Levels are compared
     as long as their shorter side is above `smallest` and there are at most `levels`; K is where that ends. An image of
-    that size or smaller is compared by the last term alone. (Poirier-Ginter & Lalonde 2023, section 3.3, where d is
-    LPIPS.)
+    that size or smaller is compared by the last term alone. (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section
+    3.3, where d is LPIPS.)
 
     Where pixels are not known, x and y are zero in the same places, and a network that never saw holes would look at
     their outlines. So these are filled, in both alike, with noise of mean 1/4 and standard deviation 1/2.

@@ -65,9 +65,9 @@ class Perceptual(nn.Module):
     """Loss `sum_i w_i |F_i(x) - F_i(G(s))|_1 / M_i` over layers i of a frozen network.
 
     VGG19 after relu1_1, 2_1, 3_1, 4_1 and 5_1 with weights 1/32, 1/16, 1/8, 1/4 and 1 (X-GANs, Liu et al. 2018,
-    equation 5, as in pix2pixHD, Wang et al. 2018), or SqueezeNet 1.1 after its first ReLU and every Fire module with
-    weight 1 ("Quantized GANs for mobile image reconstruction", Deng, Looi & Tsun, L3, with `reduction="sum"` and
-    weight 0.00001 there).
+    arXiv:1808.04432, equation 5, as in pix2pixHD, Wang et al. 2018, arXiv:1711.11585), or SqueezeNet 1.1 after its
+    first ReLU and every Fire module with weight 1 ("Quantized GANs for mobile image reconstruction", Deng, Looi & Tsun,
+    L3, with `reduction="sum"` and weight 0.00001 there).
 
     Args:
         backbone: `"vgg19"` or `"squeezenet1_1"`, from torchvision.

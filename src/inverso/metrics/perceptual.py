@@ -28,7 +28,7 @@ _TRUNK_ADDRESS = "https://download.pytorch.org/models/"
 
 
 def lpips(x: Tensor, reference: Tensor, *, net: Trunk = "alex", pretrained: bool = True) -> Tensor:
-    """Compute the learned perceptual distance of each image (Zhang et al. 2018), without gradient.
+    """Compute the learned perceptual distance of each image (Zhang et al. 2018, arXiv:1801.03924), without gradient.
 
     Args:
         x: Images `(n, C, H, W)` or one image `(C, H, W)`, gray or color; clamped to [0, 1].

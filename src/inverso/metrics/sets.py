@@ -18,7 +18,7 @@ _KID_SUBSET = 1000
 def fid(
     images: Tensor, references: Tensor, *, weights: str | Path | None = None, extractor: str | None = None
 ) -> float:
-    """Compute the Fréchet inception distance between two sets of images (Heusel et al. 2017).
+    """Compute the Fréchet inception distance between two sets of images (Heusel et al. 2017, arXiv:1706.08500).
 
     It is biased upwards for small sets: compare values of equal set sizes only, and prefer `kid` below some thousands.
 
@@ -49,7 +49,7 @@ def kid(
     extractor: str | None = None,
     seed: int = 0,
 ) -> float:
-    """Compute the kernel inception distance between two sets of images (Bińkowski et al. 2018).
+    """Compute the kernel inception distance between two sets of images (Bińkowski et al. 2018, arXiv:1801.01401).
 
     It is unbiased, and so may fall below 0: the mean over 100 random subsets of up to 1000 images.
 

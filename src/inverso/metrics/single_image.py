@@ -42,7 +42,9 @@ def sifid(
     features: Literal["auto", "inception", "random"] = "auto",
     weights: str | Path | None = None,
 ) -> SingleImageFID:
-    """Compute the Fréchet distance between the patches of each image and those of one photo (Shaham et al. 2019).
+    """Compute the Fréchet distance between the patches of each image and those of one photo.
+
+    From Shaham et al. 2019, arXiv:1905.01164.
 
     `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))`, with mean `m` and covariance `C` of 64 features over the
     positions of one image. The features are those of the inception network just before its first pooling, as in
@@ -88,7 +90,9 @@ def sifid(
 
 
 def diversity(samples: Tensor, photo: Tensor) -> float:
-    """Compute how much samples of one photo differ, as a share of the photo's contrast (Shaham et al. 2019, table 1).
+    """Compute how much samples of one photo differ, as a share of the photo's contrast.
+
+    From Shaham et al. 2019, arXiv:1905.01164, table 1.
 
     `mean over pixels of std over samples / std over pixels of the photo`, of intensities (luminance). The standard
     deviations are those of the values at hand, without a correction for small numbers.

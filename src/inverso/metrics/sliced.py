@@ -18,7 +18,9 @@ _DIRECTIONS = 128
 
 
 def sliced_wasserstein(images: Tensor, references: Tensor, *, patches: int = 32, seed: Seed = 0) -> float:
-    """Compute the sliced Wasserstein distance between patches of two sets of images (Karras et al. 2018, section 5).
+    """Compute the sliced Wasserstein distance between patches of two sets of images.
+
+    From Karras et al. 2018, arXiv:1710.10196, section 5.
 
     Images become Laplacian pyramids down to 16 px; of each level, random patches 7 x 7 are taken and projected on 128
     random directions. Along a direction, the distance of two sets is the mean distance of their sorted values; the

@@ -16,7 +16,9 @@ _BLOCK = 2**17
 
 
 def dct2(x: Tensor) -> Tensor:
-    """Compute the orthonormal DCT-II of the last axis, by a real FFT of the same length (Makhoul 1980).
+    """Compute the orthonormal DCT-II of the last axis, by a real FFT of the same length.
+
+    From Makhoul 1980, doi:10.1109/TASSP.1980.1163351.
 
     Example:
         >>> import torch

@@ -106,7 +106,9 @@ class _DensePlan(Plan):
 
 @dataclass(frozen=True)
 class RandomGaussian(PlannedOperator):
-    """Take m random combinations of all pixels, with weights from N(0, 1/m) (Bora et al. 2017, section 6).
+    """Take m random combinations of all pixels, with weights from N(0, 1/m).
+
+    From Bora et al. 2017, arXiv:1703.03208, section 6.
 
     y is `(..., m)`. The matrix takes `8 m C H W` bytes while it is drawn and is kept in the precision of the image.
 

@@ -234,8 +234,8 @@ class Bicubic(PlannedOperator):
     """Shrink images by an integer factor with the antialiased cubic kernel (a = -0.5).
 
     `A x = D_h x D_w^T`, and therefore `A^+ y = D_h^+ y (D_w^+)^T`, exactly. It is the operator that
-    `torch.nn.functional.interpolate(mode="bicubic", antialias=True)` computes (Keys 1981). y is `(..., C, H/scale,
-    W/scale)`.
+    `torch.nn.functional.interpolate(mode="bicubic", antialias=True)` computes (Keys 1981,
+    doi:10.1109/TASSP.1981.1163711). y is `(..., C, H/scale, W/scale)`.
 
     Args:
         scale: 2 to 32; the sides of the image must be multiples of it.

@@ -126,8 +126,8 @@ class StylePrior(LatentPrior):
     """Base of priors that make images from styles: rows of vectors, each of which steers some of the layers.
 
     The spaces of styles grow from w, the same vector in every row, over w+, a vector for each row, to w++, a vector for
-    each row and each filter (output channel) of the layers there (Poirier-Ginter & Lalonde 2023, section 3.1). A
-    subclass sets the attributes and writes `synthesize` and `forward`.
+    each row and each filter (output channel) of the layers there (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733,
+    section 3.1). A subclass sets the attributes and writes `synthesize` and `forward`.
 
     Attributes:
         num_ws: Rows of styles.

@@ -18,7 +18,7 @@ _LAST_LAYER = "outlayer"
 
 
 class DCGAN(LatentPrior):
-    """Generate images with transposed convolutions, batch norm and tanh (Radford et al. 2016).
+    """Generate images with transposed convolutions, batch norm and tanh (Radford et al. 2016, arXiv:1511.06434).
 
     The layers carry the names of the pytorch/examples generator (`main.0`, `main.1`, ...), so its state dicts load
     as they are. A network of `depth` stride-2 layers makes images of side `4 * 2**depth`. Fresh weights are drawn as

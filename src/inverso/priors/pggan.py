@@ -26,7 +26,9 @@ _LAYOUTS = ("ptrblck", "gan-zoo")
 
 
 class PGGAN(LatentPrior):
-    """Generate images with the progressively grown GAN (Karras et al. 2018, section 4 and appendix A).
+    """Generate images with the progressively grown GAN.
+
+    From Karras et al. 2018, arXiv:1710.10196, section 4 and appendix A.
 
     Weights are equalized: stored with unit variance, and multiplied in the forward pass by sqrt(2 / fan-in).
     The latent counts by its direction alone, since the first thing done to it is pixel norm,

@@ -17,7 +17,9 @@ _ENCODER_LAYERS = ("fc1", "fc21", "fc22")
 
 
 class VAE(LatentPrior):
-    """Decode latents with two linear layers: `G(z) = sigmoid(W4 relu(W3 z + b3) + b4)` (Kingma & Welling 2014).
+    """Decode latents with two linear layers: `G(z) = sigmoid(W4 relu(W3 z + b3) + b4)`.
+
+    From Kingma & Welling 2014, arXiv:1312.6114.
 
     This is the network that public MNIST autoencoders in the manner of pytorch/examples use; its layers carry their
     names, `fc3` and `fc4`. The encoder is no part of the prior: nothing that solves an inverse problem uses it, and

@@ -9,7 +9,9 @@ from inverso.restorers.unet import spread
 
 
 def fill_in(image: Tensor, known: Tensor) -> Tensor:
-    """Fill unknown pixels by averages over growing neighborhoods (pull-push, Gortler et al. 1996).
+    """Fill unknown pixels by averages over growing neighborhoods.
+
+    The pull-push of Gortler et al. 1996, doi:10.1145/237170.237200.
 
     Args:
         image: `(n, C, H, W)`.

@@ -87,7 +87,10 @@ def check_share(value: object, *, name: str) -> float:
 
 
 def initialize(network: nn.Module, seed: int) -> None:
-    """Draw fresh weights: He et al. 2015 for ReLU networks, zero offsets; the global random state is left alone."""
+    """Draw fresh weights for ReLU networks, and zero offsets; the global random state is left alone.
+
+    From He et al. 2015, arXiv:1502.01852.
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not module.weight.is_meta:

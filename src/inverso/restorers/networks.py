@@ -31,14 +31,14 @@ class MobileRestorer(Restorer):
     """The generator of "Quantized GANs for mobile image reconstruction", with its 4,366,595 parameters.
 
     Two 5 × 5 convolutions of stride 2, residual blocks, two transposed convolutions; instance norm (Ulyanov et al.
-    2016, without affine parameters) and ReLU between them, a sigmoid at last.
+    2016, arXiv:1607.08022, without affine parameters) and ReLU between them, a sigmoid at last.
 
     Args:
         width: Channels on half resolution; four times as many on a quarter.
         blocks: Residual blocks.
         upsampling: `"transposed"` convolutions, or `"resize"`: nearest neighbors and a convolution, against
-            checkerboards (Odena et al. 2016). The authors tried both and saw no difference.
-        dilation: Of the convolutions in residual blocks; 1 for none (Yu & Koltun 2016).
+            checkerboards (Odena et al. 2016, doi:10.23915/distill.00003). The authors tried both and saw no difference.
+        dilation: Of the convolutions in residual blocks; 1 for none (Yu & Koltun 2016, arXiv:1511.07122).
         seed: Of the initial weights.
 
     Raises:
@@ -131,8 +131,8 @@ class _XGANBlock(nn.Module):
 class XGANRestorer(Restorer):
     """The generator of X-GANs: three strided convolutions, nine residual blocks with dropout, and back up.
 
-    A 7 × 7 convolution enters and another leaves, as in the network of Johnson et al. 2016 that the paper builds on;
-    batch norm and leaky ReLU between all, a hyperbolic tangent at last, moved to [0, 1].
+    A 7 × 7 convolution enters and another leaves, as in the network of Johnson et al. 2016 (arXiv:1603.08155) that the
+    paper builds on; batch norm and leaky ReLU between all, a hyperbolic tangent at last, moved to [0, 1].
 
     Args:
         width: Channels on full resolution, doubled by each strided convolution.
@@ -145,8 +145,8 @@ class XGANRestorer(Restorer):
         ValueError: A number is no positive integer, or `dropout` lies outside [0, 1).
 
     Source:
-        Liu et al. 2018, "X-GANs: Image reconstruction made easy for extreme cases", section 3.3. Widths are not given;
-        these are pix2pixHD's (Wang et al. 2018).
+        Liu et al. 2018, arXiv:1808.04432, "X-GANs: Image reconstruction made easy for extreme cases", section 3.3.
+        Widths are not given; these are pix2pixHD's (Wang et al. 2018, arXiv:1711.11585).
 
     Example:
         >>> import torch

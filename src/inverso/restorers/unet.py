@@ -44,7 +44,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Let every place look at all others (Vaswani et al. 2017), beside a shortcut.
+    """Let every place look at all others (Vaswani et al. 2017, arXiv:1706.03762), beside a shortcut.
 
     It carries what is seen at one edge of a missing block to the other. Positions come from two channels that hold
     row and column in [-1, 1], so that the network knows where in a face it is at any size of image.
@@ -97,7 +97,7 @@ def residual_blocks(width: int, count: int) -> nn.Sequential:
 
 
 class Trunk(nn.Module):
-    """A U-Net (Ronneberger et al. 2015) over three resolutions, with attention on the coarsest."""
+    """A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) over three resolutions, with attention on the coarsest."""
 
     def __init__(self, width: int, middle: int, deep: int) -> None:
         super().__init__()
@@ -192,7 +192,8 @@ def spread(values: Tensor, weight: Tensor, *, levels: int = 3) -> Tensor:
     """Fill in where the weight is small by weighted averages over 2, 4, 8, ... pixels (pull-push).
 
     Level k averages `values` over cells of `2^k` pixels with the weights; from the coarsest level down, a cell with
-    little weight takes the interpolated value of the coarser one (Gortler et al. 1996, section 3.4.3).
+    little weight takes the interpolated value of the coarser one (Gortler et al. 1996, doi:10.1145/237170.237200,
+    section 3.4.3).
 
     Args:
         values: `(n, C, H, W)`.

@@ -19,7 +19,9 @@ UNEVEN = 1e-3
 
 @dataclass(frozen=True)
 class UniformSpectrum:
-    """The data step and the renoising of DDNM+ (Wang et al. 2023, eq. 17 to 19), where all singular values are s or 0.
+    """The data step and the renoising of DDNM+, where all singular values are s or 0.
+
+    From Wang et al. 2023, arXiv:2212.00490, eq. 17 to 19.
 
     Masks (s = 1) are such operators, and means over r x r pixels (1 / r). With `Q = A^+ A`, noise sigma_y of y and the
     next level sigma', the correction is `x0 + lambda A^+ (y - A x0)`, and fresh noise in the measured directions is

@@ -16,7 +16,9 @@ _SMALLEST = 4
 
 
 class Hourglass(nn.Module):
-    """Down to a few pixels and up again, with thin shortcuts at every scale (Ulyanov et al. 2018, fig. 21).
+    """Down to a few pixels and up again, with thin shortcuts at every scale.
+
+    From Ulyanov et al. 2018, arXiv:1711.10925, fig. 21.
 
     The input is noise `(n, 32, H', W')` that stays the same, H' and W' the next multiples of `2**depth`; images are cut
     to their size. The slow growth from coarse to fine is what makes it a prior: smooth and repeated structure is

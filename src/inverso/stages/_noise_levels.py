@@ -27,9 +27,9 @@ def falling(first: float, last: float, passes: int) -> tuple[float, ...]:
 def diffusion_levels(times: Sequence[int]) -> tuple[float, ...]:
     """Give the noise of a diffusion model at its times, for images in [0, 1]; time -1 has none.
 
-    With `alpha` the cumulated product of `1 - beta` over the 1,000 steps of Ho et al. 2020 (beta evenly from 1e-4 to
-    0.02), `x_t / sqrt(alpha)` holds noise of standard deviation `sqrt((1 - alpha) / alpha)` in the unit of images in
-    [-1, 1], twice as much as in ours.
+    With `alpha` the cumulated product of `1 - beta` over the 1,000 steps of Ho et al. 2020 (arXiv:2006.11239; beta
+    evenly from 1e-4 to 0.02), `x_t / sqrt(alpha)` holds noise of standard deviation `sqrt((1 - alpha) / alpha)` in the
+    unit of images in [-1, 1], twice as much as in ours.
 
     Example:
         >>> from inverso.stages._noise_levels import diffusion_levels
@@ -48,8 +48,8 @@ def cumulated_alphas() -> Tensor:
 def with_time_travel(levels: Sequence[float], length: int, repeats: int) -> tuple[float, ...]:
     """Go back up at every `length`-th level, `length` levels at a time and `repeats - 1` times.
 
-    The schedule of RePaint (Lugmayr et al. 2022, algorithm 1), which DDNM calls time travel. The last level, that of
-    the answer, is not counted.
+    The schedule of RePaint (Lugmayr et al. 2022, arXiv:2201.09865, algorithm 1), which DDNM calls time travel. The last
+    level, that of the answer, is not counted.
 
     Example:
         >>> from inverso.stages._noise_levels import with_time_travel

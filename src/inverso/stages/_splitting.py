@@ -162,8 +162,9 @@ class Splitting:
 
         z = D(x, sigma),   x0 = P(z),   x' = x0 + noise of level sigma'
 
-    Half-quadratic splitting (DPIR, Zhang et al. 2021, eq. 6), IDBP (Tirer and Giryes 2019), DDNM (Wang et al. 2023,
-    algorithm 1) and DiffPIR (Zhu et al. 2023, algorithm 1) are settings of it.
+    Half-quadratic splitting (DPIR, Zhang et al. 2021, arXiv:2008.13751, eq. 6), IDBP (Tirer and Giryes 2019,
+    arXiv:1710.06647), DDNM (Wang et al. 2023, arXiv:2212.00490, algorithm 1) and DiffPIR (Zhu et al. 2023,
+    arXiv:2305.08995, algorithm 1) are settings of it.
 
     Args:
         levels: Standard deviations of the noise in the image's unit, of the start first; the last one is that of the

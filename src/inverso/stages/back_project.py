@@ -19,7 +19,9 @@ _POWER_STEPS = 12
 
 @dataclass(frozen=True)
 class BackProject(DirectStage):
-    """Correct an image by its misfit: `x + A^T (A A^T + ridge I)^-1 (y - A x)` (Abu Hussein et al. 2020, eq. 8).
+    """Correct an image by its misfit: `x + A^T (A A^T + ridge I)^-1 (y - A x)`.
+
+    From Abu Hussein et al. 2020, arXiv:1906.05284, eq. 8.
 
     Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into
     the image, and an ill-conditioned operator would amplify it. The automatic ridge is the one of least risk: Stein's

@@ -28,7 +28,7 @@ _PROBES = 4
 
 @dataclass(frozen=True)
 class CSGM(Stage):
-    """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, eq. 3).
+    """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, arXiv:1703.03208, eq. 3).
 
     With latents from N(0, I) and errors of variance `latent_weight`, those of the noise and of what the prior cannot
     make, that is the most probable latent.

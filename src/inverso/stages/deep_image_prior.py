@@ -28,7 +28,9 @@ _STRENGTH = 0.1
 
 @dataclass(frozen=True)
 class DeepImagePrior(Stage):
-    """Fit an untrained network to y (Ulyanov et al. 2018): the baseline that knows nothing but its architecture.
+    """Fit an untrained network to y: the baseline that knows nothing but its architecture.
+
+    From Ulyanov et al. 2018, arXiv:1711.10925.
 
     Minimizes `|A f(theta) - y|^2` over the weights theta of a network f with a fixed random input. With noise, it stops
     when the misfit has come down to the noise; without, the steps decide how much detail has grown. The answer is a

@@ -45,9 +45,9 @@ class Diffusion(Stage):
     The correction of the denoiser's answer z at a noise level is
 
     - "mean": the projection `P(z)` with `ridge = weight noise^2 / r^2`: DDNM where the noise is 0 (Wang et al. 2023,
-      algorithm 1), DiffPIR with its settings (Zhu et al. 2023, algorithm 1);
+      arXiv:2212.00490, algorithm 1), DiffPIR with its settings (Zhu et al. 2023, arXiv:2305.08995, algorithm 1);
     - "draw": an exact draw from the posterior given z, `P(z + r n1, y + noise n2)` (decoupled annealing, Zhang et al.
-      2024, with an exact draw for its Langevin steps);
+      2024, arXiv:2407.01521, with an exact draw for its Langevin steps);
     - "ddnm+": DDNM+ (Wang et al. 2023, eq. 17 to 19), for operators whose singular values are all alike.
 
     r is the denoiser's error at that level, as measured in its training, or the level itself.
@@ -127,7 +127,7 @@ class Diffusion(Stage):
     def ddnm(
         cls, *, passes: int = 100, eta: float = 0.85, travel: tuple[int, int] = (1, 1), plus: bool = False
     ) -> Diffusion:
-        """Give the settings of DDNM, or of DDNM+ for noisy y (Wang et al. 2023).
+        """Give the settings of DDNM, or of DDNM+ for noisy y (Wang et al. 2023, arXiv:2212.00490).
 
         Args:
             passes: Of 1,000 times of the diffusion, how many are taken.
@@ -141,7 +141,7 @@ class Diffusion(Stage):
 
     @classmethod
     def diffpir(cls, *, passes: int = 100, zeta: float = 0.1, data_weight: float = 1.0) -> Diffusion:
-        """Give the settings of DiffPIR (Zhu et al. 2023, algorithm 1).
+        """Give the settings of DiffPIR (Zhu et al. 2023, arXiv:2305.08995, algorithm 1).
 
         Args:
             passes: Of 1,000 times of the diffusion, how many are taken, more of them at low noise.

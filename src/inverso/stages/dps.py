@@ -22,10 +22,13 @@ from inverso.stages.base import Stage
 
 @dataclass(frozen=True)
 class DPS(Stage):
-    """Diffusion posterior sampling (Chung et al. 2023, algorithm 1), which needs no pseudo-inverse of A.
+    """Diffusion posterior sampling, which needs no pseudo-inverse of A.
 
-    In the units of the paper, images u = 2 x - 1 in [-1, 1]: a step of ancestral sampling (Ho et al. 2020, eq. 7) with
-    the denoiser's answer u0, and a step down the gradient of the misfit with respect to the noisy image u_t:
+    From Chung et al. 2023, arXiv:2209.14687, algorithm 1.
+
+    In the units of the paper, images u = 2 x - 1 in [-1, 1]: a step of ancestral sampling (Ho et al. 2020,
+    arXiv:2006.11239, eq. 7) with the denoiser's answer u0, and a step down the gradient of the misfit with respect to
+    the noisy image u_t:
 
         u_{t-1} = mean(u0, u_t) + std_t n - scale grad_{u_t} |y - A u0(u_t)|
 

@@ -15,7 +15,9 @@ from inverso.stages.base import Stage
 
 @dataclass(frozen=True)
 class ImageAdaptive(Stage):
-    """Minimize `|A G(z; theta) - y|^2` over latent and weights, from CSGM's latent (Abu Hussein et al. 2020, eq. 5).
+    """Minimize `|A G(z; theta) - y|^2` over latent and weights, from CSGM's latent.
+
+    From Abu Hussein et al. 2020, arXiv:1906.05284, eq. 5.
 
     A prior cannot make every face. Adapted to one measurement, with a private copy of its weights per image, it can
     come near to this one, and what it learned about faces still fills in what was not measured. With noise, an image

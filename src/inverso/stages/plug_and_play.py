@@ -34,8 +34,8 @@ _FINEST = 3 / 255
 class PlugAndPlay(Stage):
     """Half-quadratic splitting: `x <- P(D(x, sigma))` at falling noise levels sigma.
 
-    D is the denoiser and P(z) the image near z that agrees with y (Zhang et al. 2021, "DPIR", eq. 6; back-projection as
-    in Tirer and Giryes 2019, "IDBP"):
+    D is the denoiser and P(z) the image near z that agrees with y (Zhang et al. 2021, arXiv:2008.13751, "DPIR", eq. 6;
+    back-projection as in Tirer and Giryes 2019, arXiv:1710.06647, "IDBP"):
 
         P(z) = z + A^T (A A^T + ridge I)^-1 (y - A z),   ridge = weight noise^2 / sigma^2
 
@@ -102,7 +102,7 @@ class PlugAndPlay(Stage):
     def dpir(
         cls, noise: float, *, passes: int = 8, first: float = 49 / 255, last: float | None = None, x8: bool = True
     ) -> PlugAndPlay:
-        """Give the settings of DPIR (Zhang et al. 2021, section 4.2).
+        """Give the settings of DPIR (Zhang et al. 2021, arXiv:2008.13751, section 4.2).
 
         Args:
             noise: Of y, in the image's unit.

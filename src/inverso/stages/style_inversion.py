@@ -23,7 +23,9 @@ _AUTO = "auto"
 
 @dataclass(frozen=True)
 class StyleInversion(Stage):
-    """Minimize a multi-scale loss of `A G(w)` and y over styles, in three phases (Poirier-Ginter & Lalonde 2023).
+    """Minimize a multi-scale loss of `A G(w)` and y over styles, in three phases.
+
+    From Poirier-Ginter & Lalonde 2023, arXiv:2302.06733.
 
     The first phase searches for one style w, from the mean style; the second, from there, for a style per row (w+);
     the third for a style per row and filter (w++). Each phase can make more images than the one before and takes

@@ -25,10 +25,13 @@ _AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class TotalVariation(Stage):
-    """Minimize `|A x - y|^2 / (2 |A|^2) + weight TV(x)` (Rudin et al. 1992) without any prior, at any size.
+    """Minimize `|A x - y|^2 / (2 |A|^2) + weight TV(x)` without any prior, at any size.
+
+    From Rudin et al. 1992, doi:10.1016/0167-2789(92)90242-F.
 
     TV(x) sums the lengths of the gradient of every pixel and channel. The primal-dual method of Chambolle and Pock
-    (2011, algorithm 1) goes back and forth between x and a vector q per pixel of length at most 1:
+    (2011, doi:10.1007/s10851-010-0251-1, algorithm 1) goes back and forth between x and a vector q per pixel of length
+    at most 1:
 
         q <- (q + grad(2 x - x') / (8 t)) / max(1, |.|),   x <- P(x - t grad^T q),   t = 0.03
 

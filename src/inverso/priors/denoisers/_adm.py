@@ -1,4 +1,7 @@
-"""The U-Net of "Diffusion Models Beat GANs" (Dhariwal & Nichol 2021), in the layout of openai/guided-diffusion."""
+"""The U-Net of "Diffusion Models Beat GANs", in the layout of openai/guided-diffusion.
+
+From Dhariwal & Nichol 2021, arXiv:2105.05233.
+"""
 
 from __future__ import annotations
 

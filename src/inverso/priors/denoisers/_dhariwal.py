@@ -1,4 +1,4 @@
-"""The U-Net of Dhariwal & Nichol 2021 as EDM has it."""
+"""The U-Net of Dhariwal & Nichol 2021 (arXiv:2105.05233) as EDM has it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DhariwalUNet(nn.Module):
         sizes: What rebuilds it.
 
     Source:
-        Karras et al. 2022, appendix F.2 and table 7; Dhariwal & Nichol 2021.
+        Karras et al. 2022, arXiv:2206.00364, appendix F.2 and table 7; Dhariwal & Nichol 2021, arXiv:2105.05233.
 
     Example:
         >>> import torch

@@ -49,7 +49,7 @@ class DnCNN(PaddedDenoiser):
         ValueError: A number is not positive.
 
     Source:
-        Zhang et al. 2017, "Beyond a Gaussian Denoiser", figure 1.
+        Zhang et al. 2017, "Beyond a Gaussian Denoiser", arXiv:1608.03981, figure 1.
 
     Example:
         >>> import torch
@@ -161,8 +161,8 @@ class IRCNN(PaddedDenoiser):
         ValueError: A size is not positive.
 
     Source:
-        Zhang et al. 2017, "Learning Deep CNN Denoiser Prior for Image Restoration", figure 1: seven convolutions,
-        dilated by 1, 2, 3, 4, 3, 2, 1.
+        Zhang et al. 2017, "Learning Deep CNN Denoiser Prior for Image Restoration", arXiv:1704.03264, figure 1: seven
+        convolutions, dilated by 1, 2, 3, 4, 3, 2, 1.
 
     Example:
         >>> import torch

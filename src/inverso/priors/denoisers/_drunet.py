@@ -1,4 +1,7 @@
-"""DRUNet: the denoiser of "Plug-and-Play Image Restoration with Deep Denoiser Prior" (Zhang et al. 2021)."""
+"""DRUNet: the denoiser of "Plug-and-Play Image Restoration with Deep Denoiser Prior".
+
+From Zhang et al. 2021, arXiv:2008.13751.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class DRUNet(PaddedDenoiser):
         ValueError: A size is not positive, or there are other than four widths.
 
     Source:
-        Zhang et al. 2021, figure 3.
+        Zhang et al. 2021, arXiv:2008.13751, figure 3.
 
     Example:
         >>> import torch

@@ -1,4 +1,6 @@
-"""Blocks of the U-Nets of "Elucidating the Design Space of Diffusion-Based Generative Models" (Karras et al. 2022).
+"""Blocks of the U-Nets of "Elucidating the Design Space of Diffusion-Based Generative Models".
+
+From Karras et al. 2022, arXiv:2206.00364.
 
 They are written from the paper's appendix F.2; layers carry the names that NVIDIA's checkpoints have.
 """

@@ -23,7 +23,7 @@ def sinusoids(t: Tensor, features: int, *, shift: float = 0.0, sine_first: bool 
         Features `(n, features)`.
 
     Source:
-        Vaswani et al. 2017, section 3.5.
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 
     Example:
         >>> import torch

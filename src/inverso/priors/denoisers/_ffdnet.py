@@ -34,7 +34,8 @@ class FFDNet(PaddedDenoiser):
         ValueError: A size is not positive.
 
     Source:
-        Zhang et al. 2018, "FFDNet: Toward a Fast and Flexible Solution for CNN based Image Denoising", figure 1.
+        Zhang et al. 2018, "FFDNet: Toward a Fast and Flexible Solution for CNN based Image Denoising",
+        arXiv:1710.04026, figure 1.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""The U-Net of Song et al. 2021 as EDM has it: DDPM++ and NCSN++."""
+"""The U-Net of Song et al. 2021 (arXiv:2011.13456) as EDM has it: DDPM++ and NCSN++."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class SongUNet(nn.Module):
         sizes: What rebuilds it.
 
     Source:
-        Karras et al. 2022, appendix F.2 and table 7; Song et al. 2021, appendix H.
+        Karras et al. 2022, arXiv:2206.00364, appendix F.2 and table 7; Song et al. 2021, arXiv:2011.13456, appendix H.
 
     Example:
         >>> import torch

@@ -40,7 +40,7 @@ class DiffusionDenoiser(PaddedDenoiser):
         ValueError: The prediction is unknown, or a size not positive.
 
     Source:
-        Ho et al. 2020, equation 15; Salimans & Ho 2022, appendix D, for v.
+        Ho et al. 2020, arXiv:2006.11239, equation 15; Salimans & Ho 2022, arXiv:2202.00512, appendix D, for v.
 
     Example:
         >>> import torch

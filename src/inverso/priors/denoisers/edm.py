@@ -31,7 +31,7 @@ class Preconditioning(nn.Module, ABC):
     """How a network F becomes a denoiser of images in [-1, 1], `D(u, s) = c_skip u + c_out F(c_in u, c_noise)`.
 
     Source:
-        Karras et al. 2022, table 1.
+        Karras et al. 2022, arXiv:2206.00364, table 1.
     """
 
     sigma_range: tuple[float, float]
@@ -68,7 +68,7 @@ class EDM(Preconditioning):
 
 
 class VP(Preconditioning):
-    """Variance preserving, Song et al. 2021: F predicts the negative noise at a time.
+    """Variance preserving, Song et al. 2021, arXiv:2011.13456: F predicts the negative noise at a time.
 
     Args:
         beta_d: Rise of beta over time.
@@ -98,7 +98,7 @@ class VP(Preconditioning):
 
 
 class VE(Preconditioning):
-    """Variance exploding, Song et al. 2021: F sees the noisy image as it is.
+    """Variance exploding, Song et al. 2021, arXiv:2011.13456: F sees the noisy image as it is.
 
     Args:
         sigma_range: Noise that F was trained with.
@@ -115,7 +115,7 @@ class VE(Preconditioning):
 
 
 class IDDPM(Preconditioning):
-    """Improved DDPM, Nichol & Dhariwal 2021: F predicts the negative noise at one of a row of noises.
+    """Improved DDPM, Nichol & Dhariwal 2021, arXiv:2102.09672: F predicts the negative noise at one of a row of noises.
 
     Args:
         noises: The row, falling, `(steps + 1,)`; the last is 0.
@@ -161,7 +161,7 @@ class EDMDenoiser(PaddedDenoiser):
         preconditioning: How it becomes a denoiser of images in [-1, 1].
 
     Source:
-        Karras et al. 2022, equation 7 and table 1.
+        Karras et al. 2022, arXiv:2206.00364, equation 7 and table 1.
 
     Example:
         >>> import torch

@@ -45,9 +45,9 @@ class PhotoDenoiser(PaddedDenoiser):
 
         D = 1/2 + (0.25^2 / s^2) u + (0.25 sigma / s) F(u / s, sigma)
 
-    (Karras et al. 2022, eq. 7, table 1), so that F sees inputs and is asked for answers of one size at every noise
-    level, and D(x, 0) = x. F works on cells of 2 x 2 pixels as channels, at half, a quarter and an eighth of the
-    resolution; images of any size are padded by their border to a multiple of 8.
+    (Karras et al. 2022, arXiv:2206.00364, eq. 7, table 1), so that F sees inputs and is asked for answers of one size
+    at every noise level, and D(x, 0) = x. F works on cells of 2 x 2 pixels as channels, at half, a quarter and an
+    eighth of the resolution; images of any size are padded by their border to a multiple of 8.
 
     Args:
         channels: 1 for gray images, 3 for color.

@@ -32,7 +32,7 @@ class Schedule:
         ValueError: There are none, or too many, or one lies outside of (0, 1).
 
     Source:
-        Ho et al. 2020, equation 4.
+        Ho et al. 2020, arXiv:2006.11239, equation 4.
 
     Example:
         >>> from inverso.priors.denoisers.schedule import Schedule
@@ -59,7 +59,8 @@ class Schedule:
 
         Args:
             kind: "linear", where beta is, "scaled_linear", where its square root is, or "squaredcos_cap_v2", where the
-                signal follows a squared cosine (Nichol & Dhariwal 2021, equation 17) whatever the ends.
+                signal follows a squared cosine (Nichol & Dhariwal 2021, arXiv:2102.09672, equation 17) whatever the
+                ends.
             steps: Number of times.
             first: Beta of the first step.
             last: Beta of the last step.

@@ -44,7 +44,7 @@ def super_resolve(
         TypeError: The factor is no number, the image no floating-point tensor, or the number no integer.
 
     Source:
-        Rott Shaham et al. 2019, section 5, "Super-Resolution".
+        Rott Shaham et al. 2019, arXiv:1905.01164, section 5, "Super-Resolution".
     """
     check_number(factor, name="factor", expected="a number above 1")
     if factor <= 1:

@@ -17,7 +17,9 @@ _BORDER = 5
 
 
 class ScaleGenerator(nn.Module):
-    """Add details to an upsampled image: `G(z, x) = net(pad(z + x)) + x` (Rott Shaham et al. 2019, eq. 3).
+    """Add details to an upsampled image: `G(z, x) = net(pad(z + x)) + x`.
+
+    From Rott Shaham et al. 2019, arXiv:1905.01164, eq. 3.
 
     Five 3x3 convolutions without padding, the first four followed by batch norm and LeakyReLU(0.2), the last by tanh.
     The image is padded with zeros once, by 5 pixels, so that a scale gives back the size it gets. The layers carry the
@@ -44,7 +46,9 @@ class ScaleGenerator(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """Score every 11x11 patch of an image, higher for real ones (Rott Shaham et al. 2019, section 2.1).
+    """Score every 11x11 patch of an image, higher for real ones.
+
+    From Rott Shaham et al. 2019, arXiv:1905.01164, section 2.1.
 
     The layers of `ScaleGenerator` without padding and tanh, and with one output.
 

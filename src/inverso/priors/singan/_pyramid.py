@@ -33,7 +33,9 @@ class Pyramid:
 
 
 def plan_pyramid(size: Size, *, min_size: int = 25, max_size: int = 250, scale_factor: float = 0.75) -> Pyramid:
-    """Plan the scales of a photo as SinGAN does (Rott Shaham et al. 2019; the formulas are those of its code).
+    """Plan the scales of a photo as SinGAN does.
+
+    From Rott Shaham et al. 2019, arXiv:1905.01164; the formulas are those of its code.
 
     The photo is first shrunk to a long side of at most `max_size`. With `s` the short side as given, `l` the long
     one, `l'` the shrunk one and `q = scale_factor`, there are `N = ceil(log_q(min_size / s)) + 2 - ceil(log_q(l' / l))`

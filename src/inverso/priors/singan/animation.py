@@ -52,7 +52,7 @@ def animate(
         TypeError: A number is of another type.
 
     Source:
-        Rott Shaham et al. 2019, section 5, "Single Image Animation".
+        Rott Shaham et al. 2019, arXiv:1905.01164, section 5, "Single Image Animation".
     """
     check_count(frames, name="frames")
     start = prior.check_scale(start_scale, name="start_scale")

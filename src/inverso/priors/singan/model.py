@@ -20,7 +20,7 @@ from inverso.priors.singan._resize import check_size, resize
 
 
 class SinGAN(LatentPrior):
-    """Generate images that are put together as one photo is (Rott Shaham et al. 2019).
+    """Generate images that are put together as one photo is (Rott Shaham et al. 2019, arXiv:1905.01164).
 
     Scale 0, the coarsest, makes an image of noise alone; each further scale upsamples the image below and adds details
     in a patch's reach: `x_n = G_n(a_n z_n, up(x_{n-1}))`. The latent are all noise maps, flattened and concatenated,

@@ -12,8 +12,8 @@ EPSILON = 1e-8
 def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool, enlarge: bool = False) -> Tensor:
     """Convolve with filters that a style scales: `W'[o, i] = d[o] W[o, i] s[o, i]`.
 
-    This is section 2.2 of Karras et al. 2020, equations 1 and 3. With `demodulate`, `d[o]` brings a filter to unit
-    length, `1 / sqrt(sum of (W[o, i] s[o, i])^2 + 1e-8)` over i and the kernel, else it is 1.
+    This is section 2.2 of Karras et al. 2020, arXiv:1912.04958, equations 1 and 3. With `demodulate`, `d[o]` brings a
+    filter to unit length, `1 / sqrt(sum of (W[o, i] s[o, i])^2 + 1e-8)` over i and the kernel, else it is 1.
 
     Scaling the filters makes a copy of them for each image. A style that is the same for all filters, `s[o, i] = s[i]`,
     can be multiplied to the features instead, and `d` to the result, which makes copies of both. Whichever takes less

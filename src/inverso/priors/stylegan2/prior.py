@@ -23,7 +23,7 @@ _MEAN_SAMPLES = 10_000
 
 
 class StyleGAN2(StylePrior):
-    """Generate images with StyleGAN2 (Karras et al. 2020), in plain PyTorch.
+    """Generate images with StyleGAN2 (Karras et al. 2020, arXiv:1912.04958), in plain PyTorch.
 
     A mapping network turns the direction of a latent z into a style w; each layer of the synthesis network scales its
     filters by what an affine map makes of its row of styles. Latents live in one of four spaces:
@@ -50,7 +50,7 @@ class StyleGAN2(StylePrior):
         channels: Channels of the image.
         conv_clamp: Bound on what layers give, which networks trained in half precision have.
         space: Where latents live.
-        psi: Truncation (Karras et al. 2019, section 3.1): styles made from z become
+        psi: Truncation (Karras et al. 2019, arXiv:1812.04948, section 3.1): styles made from z become
             `mean_w + psi (w - mean_w)`; 1 for none, below 1 for more common images.
         seed: Of the fresh weights. Their `mean_w` is zero, as at the start of a training.
 

@@ -81,7 +81,9 @@ class PlainDiscriminator(nn.Module):
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Judge every patch of an image by itself (Isola et al. 2017): five 4 × 4 convolutions, three of them strided.
+    """Judge every patch of an image by itself: five 4 × 4 convolutions, three of them strided.
+
+    From Isola et al. 2017, arXiv:1611.07004.
 
     Args:
         channels: Of image and condition together.
@@ -121,7 +123,8 @@ class MultiscaleDiscriminator(nn.Module):
         ValueError: A number is no positive integer.
 
     Source:
-        Liu et al. 2018, section 3.4, after pix2pixHD (Wang et al. 2018, section 3.2).
+        Liu et al. 2018, arXiv:1808.04432, section 3.4, after pix2pixHD (Wang et al. 2018, arXiv:1711.11585, section
+        3.2).
 
     Example:
         >>> import torch

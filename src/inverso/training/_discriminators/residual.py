@@ -68,7 +68,9 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Judge images through residual blocks down to 4 px, and how varied the batch is (Karras et al. 2020, figure 7).
+    """Judge images through residual blocks down to 4 px, and how varied the batch is.
+
+    From Karras et al. 2020, arXiv:1912.04958, figure 7.
 
     Args:
         widths: Channels at 4 px, 8 px, ..., at least two, as those of the generator.

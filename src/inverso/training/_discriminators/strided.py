@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class MinibatchDeviation(nn.Module):
-    """Append one channel with the standard deviation over groups of the batch (Karras et al. 2018, section 3).
+    """Append one channel with the standard deviation over groups of the batch.
+
+    From Karras et al. 2018, arXiv:1710.10196, section 3.
 
     It shows the discriminator how varied a batch is, which punishes a generator that repeats itself.
     """

@@ -1,9 +1,9 @@
 """Training of a generative prior on a folder of photos.
 
 The recipe joins two ways to learn a generator. An adversary makes its samples look like photos; an encoder asks that
-every photo has a latent that gives it back (Kingma & Welling 2014, Larsen et al. 2016). Inverse problems need both: a
-purely adversarial generator makes sharp faces, but not the face in front of the camera, and what it cannot represent no
-solver can recover.
+every photo has a latent that gives it back (Kingma & Welling 2014, arXiv:1312.6114, Larsen et al. 2016,
+arXiv:1512.09300). Inverse problems need both: a purely adversarial generator makes sharp faces, but not the face in
+front of the camera, and what it cannot represent no solver can recover.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DCGANRecipe(PhotoRecipe[DCGAN]):
         adversarial: Strength of the adversary: norm of its gradient on the images over that of the reconstruction.
         kl: Weight of the latent's Kullback-Leibler divergence from N(0, I); 1 is the variational bound.
         r1: Weight of the R1 penalty.
-        r1_every: Steps between penalties (lazy regularization, Karras et al. 2020).
+        r1_every: Steps between penalties (lazy regularization, Karras et al. 2020, arXiv:1912.04958).
         shift: Largest random shift of what the discriminator sees, in pixels.
         ema: Decay of the averaged weights.
         held_out: Photos set aside for measuring.

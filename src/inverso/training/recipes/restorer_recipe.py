@@ -205,7 +205,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
 
     @classmethod
     def x_gans(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
-        """Give the recipe of X-GANs (Liu et al. 2018, sections 3 and 4).
+        """Give the recipe of X-GANs (Liu et al. 2018, arXiv:1808.04432, sections 3 and 4).
 
         The weights are not in the paper: those of features and perception are pix2pixHD's, that of the points is ours.
         """

@@ -30,7 +30,7 @@ from inverso.training.recipes._singan_training import SinGANTraining
 
 @dataclass(frozen=True)
 class SinGANRecipe(Recipe[Tensor, SinGAN]):
-    """A SinGAN, a pyramid of generators fitted to a single photo (Rott Shaham et al. 2019).
+    """A SinGAN, a pyramid of generators fitted to a single photo (Rott Shaham et al. 2019, arXiv:1905.01164).
 
     At every scale a generator learns to add details to upsampled images of the scales below, which are frozen, so that
     a critic cannot tell 11x11 patches of its images from those of the photo (WGAN-GP), and so that a fixed noise gives
@@ -62,7 +62,7 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         reconstruction: Weight of the squared error of the photo made from the fixed noise.
         noise: Noise amplitude of a scale over the RMSE of the upsampled reconstruction below.
         concurrent: Scales trained together, the finest and those below it, each with a tenth of the step size of
-            the next (ConSinGAN, Hinz et al. 2021); 1 trains one scale after the other.
+            the next (ConSinGAN, Hinz et al. 2021, arXiv:2003.11512); 1 trains one scale after the other.
         seed: Of weights and noise.
 
     Raises:
@@ -118,7 +118,7 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
 
     @classmethod
     def singan(cls) -> SinGANRecipe:
-        """Give the settings of Rott Shaham et al. 2019."""
+        """Give the settings of Rott Shaham et al. 2019, arXiv:1905.01164."""
         return cls(double_every=4, iterations=(2000, 2000), critic_steps=3, generator_steps=3)
 
     @classmethod

@@ -25,9 +25,9 @@ class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
     """A StyleGAN2.
 
     Generator and residual discriminator play the non-saturating game with a lazy R1 penalty, the generator with style
-    mixing, fresh noise and a lazy path-length penalty (Karras et al. 2020). What comes out are averaged weights, with
-    the mean of their styles in `mean_w`. The latest weights count as the best. A sheet of a run shows samples, the
-    first eight of them truncated with psi 0.5, and photos.
+    mixing, fresh noise and a lazy path-length penalty (Karras et al. 2020, arXiv:1912.04958). What comes out are
+    averaged weights, with the mean of their styles in `mean_w`. The latest weights count as the best. A sheet of a run
+    shows samples, the first eight of them truncated with psi 0.5, and photos.
 
     The default network makes images of 64 px with 4.4 million parameters, 8.8 MB in half precision: 256 channels up to
     16 px, 128 at 32 px and 64 at 64 px. Its mapping network has two layers, as Karras et al. 2020 (ADA) take for sets
@@ -43,7 +43,8 @@ class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
             are.
         lr: Adam's step size for generator and discriminator; the mapping network's weights move at a hundredth.
         betas: Adam's moments.
-        mixing: Share of images that take their finer layers from a second style (Karras et al. 2019, section 3.1).
+        mixing: Share of images that take their finer layers from a second style (Karras et al. 2019, arXiv:1812.04948,
+            section 3.1).
         r1: Weight gamma of the R1 penalty `gamma / 2 E |grad D|^2`, on images in [-1, 1].
         r1_every: Steps between R1 penalties, which are weighted as many times.
         path_length: Weight of the path-length penalty, which makes images easier to invert; 0 for none.
