@@ -21,6 +21,8 @@ demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png
 	@$(BIN)/inverso demo -o demo.png
 
 test: lint ## Lint, check types and run the tests.
+	@$(BIN)/python -c 'from inverso.browser import find_runtime; find_runtime()' 2>/dev/null || \
+		echo "ONNX Runtime Web could not be fetched by npm: the tests of the page in a browser will be skipped"
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev-stamp ## Check style, import directions and types.

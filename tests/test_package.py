@@ -16,6 +16,7 @@ import inverso
 
 PUBLIC_MODULES = (
     "inverso",
+    "inverso.browser",
     "inverso.compression",
     "inverso.compression.finetune",
     "inverso.compression.onnx",

@@ -217,6 +217,30 @@ class TestExport:
         result = inverso("export", "photos", "-o", "x.onnx", "--int8", "--data", photos)
         assert (result.exit_code, "photos is a PhotoDenoiser" in result.stderr) == (2, True)
 
+    def test_a_page_is_written_with_what_was_said(self, inverso, monkeypatch, restorer: Path) -> None:
+        from inverso.browser import Page
+
+        asked = []
+
+        def write_page(network, folder, **settings):
+            asked.append((type(network).__name__, folder, settings))
+            return Page(folder, 4_000_000, 14_000_000, 1 / 255)
+
+        monkeypatch.setattr("inverso.browser.write_page", write_page)
+        result = inverso("export", "photos", "--web", "site", "--bits", 4, "--no-webgpu", "--runtime", "ort")
+        assert (result.exit_code, "4.00 MB" in result.stdout, "1.00 of 255" in result.stdout) == (0, True, True)
+        assert inverso("export", restorer, "--web", "own").exit_code == 0
+        (first, folder, settings), (second, _, others) = asked
+        assert (first, folder, settings["card"].name) == ("PhotoDenoiser", Path("site"), "photos")
+        assert settings["name"] == "photos"
+        assert (settings["bits"], settings["webgpu"], settings["runtime"]) == (4, False, Path("ort"))
+        assert (second, others["card"], others["name"]) == ("MobileRestorer", None, Path(restorer).stem)
+
+    @pytest.mark.parametrize("words", [(), ("-o", "x.onnx", "--web", "site"), ("--web", "site", "--int8")])
+    def test_one_kind_of_output_at_a_time(self, inverso, words: tuple[str, ...]) -> None:
+        result = inverso("export", "photos", *words)
+        assert (result.exit_code, "--web" in result.stderr or "--bits" in result.stderr) == (2, True)
+
     def test_photos_without_int8_are_refused(self, inverso, restorer: Path, photos: Path) -> None:
         result = inverso("export", restorer, "-o", "tiny.onnx", "--data", photos)
         assert result.exit_code == 2

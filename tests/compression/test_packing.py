@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from inverso.compression import load_quantized, quantize, round_model, save_quantized
-from inverso.compression.packing import _FORMAT, _pack_codes, _unpack_codes, read_quantized
+from inverso.compression.packing import _FORMAT, _unpack_codes, pack_codes, read_quantized
 
 MILLION = 1_000_000
 
@@ -52,14 +52,14 @@ def file(network: TinyNetwork, tmp_path: Path) -> Path:
 @settings(max_examples=200)
 def test_codes_come_back_from_as_few_bytes_as_hold_them(bits: int, codes: list[int]) -> None:
     codes = torch.tensor([code % 2**bits for code in codes], dtype=torch.uint8)
-    packed = _pack_codes(codes, bits=bits)
+    packed = pack_codes(codes, bits=bits)
     assert len(packed) == math.ceil(bits * len(codes) / 8)
     assert torch.equal(_unpack_codes(packed, len(codes), bits=bits), codes)
 
 
 def test_bits_are_laid_lowest_first() -> None:
     codes = torch.tensor([0b000001, 0b100000, 0b111111], dtype=torch.uint8)
-    assert _pack_codes(codes, bits=6).tolist() == [0b00000001, 0b11111000, 0b00000011]
+    assert pack_codes(codes, bits=6).tolist() == [0b00000001, 0b11111000, 0b00000011]
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
@@ -259,9 +259,9 @@ def test_files_that_contradict_themselves_are_refused(file: Path, case: str) -> 
 
 def test_codes_too_large_for_their_bits_are_refused() -> None:
     with pytest.raises(ValueError, match="codes of 2 bits lie below 4, got 4"):
-        _pack_codes(torch.tensor([4], dtype=torch.uint8), bits=2)
+        pack_codes(torch.tensor([4], dtype=torch.uint8), bits=2)
     with pytest.raises(ValueError, match="codes have 1 to 8 bits, got 9"):
-        _pack_codes(torch.tensor([4], dtype=torch.uint8), bits=9)
+        pack_codes(torch.tensor([4], dtype=torch.uint8), bits=9)
 
 
 @pytest.mark.parametrize("header", ["", "7", "null", "[]", "__import__('os')", "[" * 10**5, "9" * 10**4])

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from inverso.cli.options import RandomSeed, examples
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 EPILOG = examples(
     "inverso export faces-64 -o faces.onnx",
     "inverso export faces-64 -o faces-int8.onnx --int8 --data photos/",
     "inverso export photos -o photos.onnx",
     "inverso export faces-64 --kind prior -o generator.onnx",
+    "inverso export photos --web site/",
 )
 
 
-def export(
+def export(  # noqa: PLR0913 - two kinds of output
     model: Annotated[str, typer.Argument(help="Name or file of a restorer, denoiser or generator.", metavar="MODEL")],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", metavar="FILE")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="ONNX file to write.", metavar="FILE", show_default=False)
+    ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option("--web", help="Folder to write a page into that runs the network in a browser.", metavar="DIR"),
+    ] = None,
+    bits: Annotated[int, typer.Option("--bits", help="Bits per weight of a page: 1 to 8, 16 or 32.")] = 8,
+    runtime: Annotated[
+        Path | None,
+        typer.Option("--runtime", help="Folder of the npm package onnxruntime-web, for a page.", metavar="DIR"),
+    ] = None,
+    webgpu: Annotated[
+        bool, typer.Option("--webgpu/--no-webgpu", help="Put the runtime for graphics cards into the page's folder.")
+    ] = True,
     kind: Annotated[
         str | None,
         typer.Option("--kind", help="restorer or prior, for a name that both have: a restorer by default."),
@@ -38,11 +53,21 @@ def export(
     size: Annotated[int, typer.Option("--size", help="Side of these photos in pixels.", metavar="PIXELS")] = 64,
     seed: RandomSeed = 0,
 ) -> None:
-    """Write a network as an ONNX file that takes any batch, and any size of image where the network does."""
+    """Write a network as an ONNX file, or as a page that runs it in its visitor's browser and uploads nothing.
+
+    The file takes any batch, and any size of image where the network does. The page needs ONNX Runtime Web: it is taken
+    from node_modules where it is installed there, and otherwise fetched once by npm.
+    """
     from inverso.cli.networks import load_network  # noqa: PLC0415
     from inverso.compression.onnx import quantize_onnx, to_onnx  # noqa: PLC0415
     from inverso.priors import Denoiser, LatentPrior  # noqa: PLC0415
 
+    if (output is None) == (web is None):
+        msg = "give -o FILE for an ONNX file or --web DIR for a page, one of the two"
+        raise ValueError(msg)
+    if web is not None and (int8 or data is not None):
+        msg = "--int8 and --data are for ONNX files; say --bits for the weights of a page"
+        raise ValueError(msg)
     if data is not None and not int8:
         msg = "--data shows --int8 the range of values, and is of no use without it: add --int8"
         raise ValueError(msg)
@@ -50,6 +75,9 @@ def export(
     if data is not None and isinstance(network, Denoiser | LatentPrior):
         msg = f"--data shows --int8 the images that a restorer takes, and {model} is a {type(network).__name__}"
         raise ValueError(msg)
+    if output is None:
+        _write_page(model, network, cast("Path", web), bits=bits, runtime=runtime, webgpu=webgpu)
+        return
     images = None if data is None else _degraded(data, n=n, size=size, seed=seed)
     if int8:
         with TemporaryDirectory() as folder:
@@ -59,6 +87,26 @@ def export(
     else:
         to_onnx(network, output, size=size)
     typer.echo(f"wrote {output} ({output.stat().st_size / 1e6:.2f} MB)")
+
+
+def _write_page(model: str, network: nn.Module, folder: Path, *, bits: int, runtime: Path | None, webgpu: bool) -> None:
+    from inverso.browser import write_page  # noqa: PLC0415
+    from inverso.cli.networks import find_card  # noqa: PLC0415
+
+    page = write_page(
+        network,
+        folder,
+        name=Path(model).stem,
+        bits=bits,
+        card=find_card(model, network),
+        runtime=runtime,
+        webgpu=webgpu,
+    )
+    typer.echo(
+        f"wrote {folder}: {page.sent / 1e6:.2f} MB of page and network, {page.runtime / 1e6:.1f} MB of ONNX Runtime "
+        f"Web; answers differ by {255 * page.difference:.2f} of 255"
+    )
+    typer.echo(f"to look at it: python -m http.server -d {folder}")
 
 
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+    from inverso._networks.cards import Card
+
 KINDS = ("restorer", "prior")
 
 
@@ -50,3 +52,13 @@ def load_network(name: str, kind: str | None) -> nn.Module:
         except ValueError as no_prior:
             msg = f"{name} holds no restorer ({no_restorer}) and no prior ({no_prior})"
             raise ValueError(msg) from no_prior
+
+
+def find_card(name: str, network: nn.Module) -> Card | None:
+    """Give the card of a network that was loaded by name, or None for one from a file."""
+    from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
+    from inverso.restorers import Restorer  # noqa: PLC0415
+    from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
+
+    cards = RESTORERS.cards if isinstance(network, Restorer) else PRIORS.cards
+    return next((card for card in cards if card.name == name), None)

@@ -108,7 +108,7 @@ def save_quantized(
         else:
             axis = axes[name] if per_channel else None
             quantized = quantize(kept.float(), bits=bits, axis=axis)
-            stored[f"{name}.codes"] = _pack_codes(quantized.codes, bits=bits)
+            stored[f"{name}.codes"] = pack_codes(quantized.codes, bits=bits)
             stored[f"{name}.range"] = torch.stack([quantized.low.flatten(), quantized.high.flatten()])
             layout[name] = {"shape": list(kept.shape), "axis": axis}
     header = {
@@ -189,7 +189,7 @@ def load_quantized(path: str | Path, model: nn.Module) -> None:
     model.load_state_dict(held.state)
 
 
-def _pack_codes(codes: Tensor, *, bits: int) -> Tensor:
+def pack_codes(codes: Tensor, *, bits: int) -> Tensor:
     """Write n codes of so many bits each into `ceil(bits n / 8)` bytes.
 
     Args:
@@ -204,8 +204,8 @@ def _pack_codes(codes: Tensor, *, bits: int) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.compression.packing import _pack_codes, _unpack_codes
-        >>> _pack_codes(torch.tensor([1, 2, 3], dtype=torch.uint8), bits=2)
+        >>> from inverso.compression.packing import _unpack_codes, pack_codes
+        >>> pack_codes(torch.tensor([1, 2, 3], dtype=torch.uint8), bits=2)
         tensor([57], dtype=torch.uint8)
         >>> _unpack_codes(torch.tensor([57], dtype=torch.uint8), 3, bits=2)
         tensor([1, 2, 3], dtype=torch.uint8)
@@ -220,7 +220,7 @@ def _pack_codes(codes: Tensor, *, bits: int) -> Tensor:
 
 
 def _unpack_codes(packed: Tensor, count: int, *, bits: int) -> Tensor:
-    """Read what `_pack_codes` wrote.
+    """Read what `pack_codes` wrote.
 
     Args:
         packed: uint8, one dimension, `ceil(bits count / 8)` bytes.

@@ -1,0 +1,117 @@
+"""Weights of an ONNX file as they travel to a browser: packed apart from the graph, and unpacked on arrival.
+
+The graph names its weights as external data: `weights.bin` holds, for the browser, a plain array of float32. What is
+sent instead are codes of 1 to 8 bits in groups of 64 weights (of 32 up to 4 bits), each with the two ends of its range
+in half precision, or all weights as float16 or float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverso._extras import need
+from inverso.compression.packing import pack_codes
+from inverso.compression.rounding import FLOAT16_BITS, QuantizedTensor, check_bits, dequantize, quantize
+
+FLOAT32_BITS = 32
+WEIGHTS = "weights.bin"
+_SMALLEST = 256
+"""Tensors with fewer numbers than this stay in the graph as they are."""
+_FINE, _GROUP, _SMALL_GROUP = 4, 64, 32
+
+
+@dataclass(frozen=True)
+class PackedNetwork:
+    """A network in the parts that travel.
+
+    Args:
+        graph: The ONNX file without its large weights.
+        packed: The weights as they are sent.
+        layout: Where each is in `packed`, and where in the array of floats that is made of them; JSON can hold it.
+        floats: That array, as a browser makes it.
+    """
+
+    graph: bytes
+    packed: bytes
+    layout: dict[str, Any]
+    floats: NDArray[np.float32]
+
+
+def pack_onnx(path: Path, *, bits: int) -> PackedNetwork:
+    """Take the weights out of an ONNX file and pack them.
+
+    Args:
+        path: What `to_onnx` wrote.
+        bits: Per weight: 1 to 8, 16 for float16, 32 for float32.
+
+    Raises:
+        ValueError: The bits are others, or a weight is too large for float16.
+        TypeError: `bits` is no integer.
+        InversoError: A package is missing.
+    """
+    if bits != FLOAT32_BITS:
+        check_bits(bits)
+    onnx = need("onnx", what="export")
+    network = onnx.load(path)
+    group = _SMALL_GROUP if bits <= _FINE else _GROUP
+    packed, floats, parts = bytearray(), [], []
+    at = 0
+    for weight in network.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < _SMALLEST:
+            continue
+        part, content, rounded = _pack(torch.from_numpy(values.flatten()), bits=bits, group=group, start=len(packed))
+        parts.append({"at": at, "count": values.size, "bits": bits, **part})
+        packed += content
+        floats.append(rounded.numpy())
+        _move_out(onnx, weight, offset=4 * at, length=4 * values.size)
+        at += values.size
+    layout = {"floats": at, "group": group, "parts": parts}
+    return PackedNetwork(
+        network.SerializeToString(),
+        bytes(packed),
+        layout,
+        np.concatenate(floats) if floats else np.zeros(0, np.float32),
+    )
+
+
+def _pack(values: Tensor, *, bits: int, group: int, start: int) -> tuple[dict[str, int], bytes, Tensor]:
+    """Give where the parts of one weight are, their bytes, and the weight as it will be unpacked."""
+    if bits == FLOAT32_BITS:
+        return {"codes": start}, _aligned(values.numpy().tobytes()), values
+    if bits == FLOAT16_BITS:
+        half = values.half()
+        if not bool(half.isfinite().all()):
+            msg = f"float16 holds numbers up to 65504, and the largest weight is {float(values.abs().max()):.6g}"
+            raise ValueError(msg)
+        return {"codes": start}, _aligned(half.numpy().tobytes()), half.float()
+    missing = -len(values) % group
+    rows = torch.cat([values, values[-1:].expand(missing)]).reshape(-1, group)
+    quantized = quantize(rows, bits=bits, axis=0)
+    ends = torch.cat([quantized.low, quantized.high], dim=1).half()
+    low, high = ends.float().split(1, dim=1)
+    rounded = dequantize(QuantizedTensor(quantized.codes, low, high, bits)).flatten()[: len(values)]
+    codes = _aligned(pack_codes(quantized.codes.flatten()[: len(values)], bits=bits).numpy().tobytes())
+    return {"codes": start, "ranges": start + len(codes)}, codes + _aligned(ends.numpy().tobytes()), rounded
+
+
+def _aligned(content: bytes) -> bytes:
+    """Fill up to a multiple of four bytes, where an array of floats may begin."""
+    return content + bytes(-len(content) % 4)
+
+
+def _move_out(onnx: Any, weight: Any, *, offset: int, length: int) -> None:  # noqa: ANN401 - onnx, its TensorProto
+    weight.ClearField("raw_data")
+    weight.ClearField("float_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    del weight.external_data[:]
+    for key, value in (("location", WEIGHTS), ("offset", offset), ("length", length)):
+        entry = weight.external_data.add()
+        entry.key, entry.value = key, str(value)

@@ -1,0 +1,183 @@
+// Fill painted pixels: a denoiser at falling noise, and after each look the measured pixels are put back as they were.
+
+import { look, put, tiles } from "./tiles.js";
+
+const FIRST = 0.2;
+const LAST = 3 / 255;
+
+/** Noise levels from first to last, evenly spaced in their logarithm. */
+export function falling(first, last, passes) {
+  if (passes === 1) return [first];
+  return Array.from({ length: passes }, (_, k) => first * (last / first) ** (k / (passes - 1)));
+}
+
+/** The smallest area that holds all unknown pixels, widened by `margin`; null if there are none. */
+export function areaOf(unknown, width, height, margin) {
+  let [top, left, bottom, right] = [height, width, -1, -1];
+  for (let r = 0, i = 0; r < height; r += 1) {
+    for (let c = 0; c < width; c += 1, i += 1) {
+      if (unknown[i]) {
+        if (r < top) top = r;
+        if (r > bottom) bottom = r;
+        if (c < left) left = c;
+        if (c > right) right = c;
+      }
+    }
+  }
+  if (bottom < 0) return null;
+  return [
+    Math.max(0, top - margin),
+    Math.max(0, left - margin),
+    Math.min(height, bottom + 1 + margin),
+    Math.min(width, right + 1 + margin),
+  ];
+}
+
+/** Average known pixels over cells of 2, 4, 8, ... pixels, and fill from the finest cell that knows anything. */
+export function pullPush(values, unknown, height, width, channels) {
+  const weights = Float32Array.from(unknown, (u) => (u ? 0 : 1));
+  const levels = [{ values, weights, height, width }];
+  while (Math.max(levels.at(-1).height, levels.at(-1).width) > 1) levels.push(shrunk(levels.at(-1), channels));
+  for (let k = levels.length - 2; k >= 0; k -= 1) pushed(levels[k], levels[k + 1], channels);
+}
+
+function shrunk(fine, channels) {
+  const height = Math.ceil(fine.height / 2);
+  const width = Math.ceil(fine.width / 2);
+  const area = height * width;
+  const values = new Float32Array(channels * area);
+  const weights = new Float32Array(area);
+  for (let r = 0; r < fine.height; r += 1) {
+    for (let c = 0; c < fine.width; c += 1) {
+      const from = r * fine.width + c;
+      const to = (r >> 1) * width + (c >> 1);
+      weights[to] += fine.weights[from];
+      for (let k = 0; k < channels; k += 1) {
+        values[k * area + to] += fine.weights[from] * fine.values[k * fine.height * fine.width + from];
+      }
+    }
+  }
+  for (let i = 0; i < area; i += 1) {
+    for (let k = 0; k < channels; k += 1) values[k * area + i] /= weights[i] || 1;
+    weights[i] = Math.min(1, weights[i]);
+  }
+  return { values, weights, height, width };
+}
+
+function pushed(fine, coarse, channels) {
+  const area = fine.height * fine.width;
+  const coarseArea = coarse.height * coarse.width;
+  for (let r = 0; r < fine.height; r += 1) {
+    const y = Math.min(Math.max((r - 0.5) / 2, 0), coarse.height - 1);
+    const above = Math.floor(y);
+    const below = Math.min(above + 1, coarse.height - 1);
+    for (let c = 0; c < fine.width; c += 1) {
+      const i = r * fine.width + c;
+      if (fine.weights[i] < 1) {
+        const x = Math.min(Math.max((c - 0.5) / 2, 0), coarse.width - 1);
+        const before = Math.floor(x);
+        const after = Math.min(before + 1, coarse.width - 1);
+        for (let k = 0; k < channels; k += 1) {
+          const at = (row, column) => coarse.values[k * coarseArea + row * coarse.width + column];
+          const upper = at(above, before) * (1 - (x - before)) + at(above, after) * (x - before);
+          const lower = at(below, before) * (1 - (x - before)) + at(below, after) * (x - before);
+          const guess = upper * (1 - (y - above)) + lower * (y - above);
+          fine.values[k * area + i] = fine.weights[i] * fine.values[k * area + i] + (1 - fine.weights[i]) * guess;
+        }
+      }
+    }
+  }
+}
+
+/** Turn a picture in one of eight ways (quarter turns and mirrors); `back` undoes it. */
+export function turned({ values, shape }, way, back = false) {
+  if (way === 0) return { values, shape };
+  const [n, channels, height, width] = shape;
+  const swap = Boolean(way & 1);
+  const [rows, columns] = swap ? [width, height] : [height, width];
+  // Going back, `shape` is the turned one: what was turned had its sides exchanged.
+  const [fromRows, fromColumns] = back ? [rows, columns] : [height, width];
+  const answer = new Float32Array(values.length);
+  const [toRows, toColumns] = back ? [height, width] : [rows, columns];
+  for (let k = 0; k < channels; k += 1) {
+    for (let r = 0; r < toRows; r += 1) {
+      for (let c = 0; c < toColumns; c += 1) {
+        let [row, column] = swap ? [c, r] : [r, c];
+        if (way & 2) row = fromRows - 1 - row;
+        if (way & 4) column = fromColumns - 1 - column;
+        const straight = k * fromRows * fromColumns + row * fromColumns + column;
+        const other = k * toRows * toColumns + r * toColumns + c;
+        if (back) answer[straight] = values[other];
+        else answer[other] = values[straight];
+      }
+    }
+  }
+  return { values: answer, shape: [n, channels, rows, columns] };
+}
+
+/**
+ * Fill the unknown pixels of a picture, `x <- project(D(x, sigma))` at falling noise levels sigma; the projection
+ * gives every known pixel its measured value again, and so is exact.
+ *
+ * @param picture RGBA bytes with width and height; it is changed, in its unknown pixels only.
+ * @param unknown 1 for each pixel to fill.
+ * @param options passes; denoise(window, sigma); side, margin and multiple of windows; step(done, total), which may
+ *   throw to stop.
+ */
+export async function fill(picture, unknown, { passes, denoise, channels, side, margin, multiple, step }) {
+  const area = areaOf(unknown, picture.width, picture.height, 2 * margin);
+  if (area === null) return;
+  const [top, left, bottom, right] = area;
+  const [height, width] = [bottom - top, right - left];
+  const inside = new Uint8Array(height * width);
+  for (let r = 0; r < height; r += 1) {
+    const from = (top + r) * picture.width + left;
+    inside.set(unknown.subarray(from, from + width), r * width);
+  }
+  const { values: x } = look(picture, area, channels);
+  pullPush(x, inside, height, width, channels);
+  const touched = (tile) => {
+    for (let r = tile.top; r < tile.bottom; r += 1) {
+      for (let c = tile.left; c < tile.right; c += 1) if (inside[r * width + c]) return true;
+    }
+    return false;
+  };
+  const work = [...tiles(height, width, { side, margin, multiple })].filter(touched);
+  const levels = falling(FIRST, LAST, passes);
+  for (const [k, sigma] of levels.entries()) {
+    const answers = [];
+    for (const [j, tile] of work.entries()) {
+      const seen = cut(x, height, width, channels, tile.window);
+      answers.push(turned(await denoise(turned(seen, k % 8), sigma), k % 8, true));
+      await step(k * work.length + j + 1, levels.length * work.length);
+    }
+    work.forEach((tile, j) => paste(x, height, width, channels, tile, answers[j], inside));
+  }
+  const whole = { top, left, bottom, right, window: area };
+  put(picture, whole, { values: x, shape: [1, channels, height, width] }, (at) => unknown[at]);
+}
+
+function cut(x, height, width, channels, [top, left, bottom, right]) {
+  const [rows, columns] = [bottom - top, right - left];
+  const values = new Float32Array(channels * rows * columns);
+  for (let k = 0; k < channels; k += 1) {
+    for (let r = 0; r < rows; r += 1) {
+      const from = k * height * width + (top + r) * width + left;
+      values.set(x.subarray(from, from + columns), (k * rows + r) * columns);
+    }
+  }
+  return { values, shape: [1, channels, rows, columns] };
+}
+
+function paste(x, height, width, channels, tile, { values, shape }, inside) {
+  const [, , rows, columns] = shape;
+  const [top, left] = tile.window;
+  for (let k = 0; k < channels; k += 1) {
+    for (let r = tile.top; r < tile.bottom; r += 1) {
+      for (let c = tile.left; c < tile.right; c += 1) {
+        const to = r * width + c;
+        if (inside[to]) x[k * height * width + to] = values[(k * rows + r - top) * columns + c - left];
+      }
+    }
+  }
+}
