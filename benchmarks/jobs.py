@@ -176,7 +176,7 @@ def memory(n: int, folder: Path) -> None:
 
 def paper(photos: int = 10**6, gpus: int = 64) -> None:
     """Compute, from what is measured here, where a million photos on 64 GPUs would wait."""
-    from inverso.jobs.listing import Photo  # noqa: PLC0415
+    from inverso.jobs._listing import Photo  # noqa: PLC0415
     from inverso.jobs.manifest import Manifest, Record  # noqa: PLC0415
 
     batch, seconds, picture = 32, 0.1, 8_000

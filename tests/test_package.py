@@ -6,42 +6,23 @@ import importlib
 import importlib.metadata
 import importlib.resources
 import inspect
+import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import inverso
 
-PUBLIC_MODULES = (
-    "inverso",
-    "inverso.browser",
-    "inverso.compression",
-    "inverso.compression.finetune",
-    "inverso.compression.onnx",
-    "inverso.degradations",
-    "inverso.experiments",
-    "inverso.images",
-    "inverso.interop",
-    "inverso.losses.adversarial",
-    "inverso.losses.data",
-    "inverso.losses._feature_matching",
-    "inverso.losses.perceptual",
-    "inverso.losses._regularizers",
-    "inverso.methods",
-    "inverso.metrics",
-    "inverso.operators",
-    "inverso.priors",
-    "inverso.priors.encoder",
-    "inverso.reconstruction",
-    "inverso.restorers",
-    "inverso.solver",
-    "inverso.stages",
-    "inverso.testing",
-    "inverso.training",
-    "inverso.training._discriminators",
+API = Path(__file__).parents[1] / "docs" / "api"
+PUBLIC_MODULES = sorted(
+    {"inverso", *re.findall(r"automodule:: (\S+)", "\n".join(page.read_text() for page in API.glob("*.md")))}
 )
+# Front ends and what names nothing for users in an `__all__`.
+COMMANDS = ("inverso.cli", "inverso.web", "inverso.__main__")
 # PIL takes defusedxml along where it is there.
 LIGHT = {"PIL", "defusedxml", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 
@@ -89,6 +70,25 @@ def test_public_names_are_documented(name: str) -> None:
         name: thing for name, thing in things.items() if inspect.isclass(thing) or inspect.isfunction(thing)
     }
     assert [name for name, thing in documentable.items() if not thing.__doc__] == []
+
+
+def is_public(name: str) -> bool:
+    return not any(part.startswith("_") for part in name.split(".")) and not name.startswith(COMMANDS)
+
+
+def test_what_is_public_is_exported_and_on_a_page() -> None:
+    found = [module for module in pkgutil.walk_packages(inverso.__path__, "inverso.") if is_public(module.name)]
+    modules = [module.name for module in found]
+    loaded = {name: importlib.import_module(name) for name in ["inverso", *modules]}
+    exporting = {name for name, module in loaded.items() if hasattr(module, "__all__")}
+    assert exporting - set(PUBLIC_MODULES) == set()
+    exported = {id(getattr(loaded[name], public)) for name in exporting for public in loaded[name].__all__}
+    without = [
+        name
+        for name in {module.name for module in found if not module.ispkg} - set(PUBLIC_MODULES)
+        if not any(id(thing) in exported for thing in vars(loaded[name]).values())
+    ]
+    assert without == [], "a module that exports nothing begins with an underscore"
 
 
 @pytest.mark.parametrize("name", ["compression", "jobs", "training"])

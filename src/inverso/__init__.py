@@ -47,6 +47,7 @@ _LAZY = frozenset(
         "jobs",
         "losses",
         "metrics",
+        "repair",
         "restorers",
         "testing",
         "training",

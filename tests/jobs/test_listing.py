@@ -5,7 +5,7 @@ import csv
 import fsspec
 import pytest
 
-from inverso.jobs import list_photos
+from inverso.jobs._listing import list_photos
 
 
 def names(files):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inverso.losses import _feature_matching, _regularizers, adversarial, data
+from inverso.losses import _adversarial, _feature_matching, _regularizers, data
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -18,29 +18,29 @@ class TestAdversarial:
     def test_minimax_and_non_saturating_losses_have_the_same_zero_sum_partner(self) -> None:
         fake = torch.tensor([0.3, -1.2], dtype=torch.float64)
         chance = torch.sigmoid(fake)
-        torch.testing.assert_close(adversarial.minimax_generator(fake), (1 - chance).log().mean())
-        torch.testing.assert_close(adversarial.non_saturating_generator(fake), -chance.log().mean())
+        torch.testing.assert_close(_adversarial.minimax_generator(fake), (1 - chance).log().mean())
+        torch.testing.assert_close(_adversarial.non_saturating_generator(fake), -chance.log().mean())
 
     def test_least_squares(self) -> None:
         real, fake = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])
-        assert float(adversarial.least_squares_discriminator(real, fake)) == 0.5 + 0.25
-        assert float(adversarial.least_squares_generator(fake)) == 0.25
+        assert float(_adversarial.least_squares_discriminator(real, fake)) == 0.5 + 0.25
+        assert float(_adversarial.least_squares_generator(fake)) == 0.25
 
     def test_several_discriminators_are_summed_or_the_best_is_taken(self) -> None:
         losses = [torch.tensor(1.0), torch.tensor(4.0), torch.tensor(2.0)]
-        assert float(adversarial.over_scales(losses)) == 7
-        assert float(adversarial.over_scales(losses, against="best")) == 4
+        assert float(_adversarial.over_scales(losses)) == 7
+        assert float(_adversarial.over_scales(losses, against="best")) == 4
 
     def test_only_the_best_discriminator_gets_a_gradient(self) -> None:
         losses = torch.tensor([1.0, 4.0], requires_grad=True)
-        adversarial.over_scales(list(losses), against="best").backward()
+        _adversarial.over_scales(list(losses), against="best").backward()
         assert losses.grad is not None
         assert losses.grad.tolist() == [0, 1]
 
     @pytest.mark.parametrize(("losses", "against"), [([], "sum"), ([torch.tensor(1.0)], "worst")])
     def test_unknown_ways_are_refused(self, losses: list[Tensor], against: str) -> None:
         with pytest.raises(ValueError, match="against must be 'sum' or 'best' of at least one loss"):
-            adversarial.over_scales(losses, against=against)
+            _adversarial.over_scales(losses, against=against)
 
 
 class TestPixels:

@@ -38,7 +38,7 @@ HOUR = 3600.0
 
 def are_many(inputs: Sequence[str]) -> bool:
     """Tell whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
-    from inverso.jobs.listing import is_file  # noqa: PLC0415
+    from inverso.jobs._listing import is_file  # noqa: PLC0415
 
     return len(inputs) > 1 or not is_file(inputs[0])
 

@@ -2,7 +2,6 @@
 
 from inverso.jobs.folder import Summary, run_folder
 from inverso.jobs.job import Job
-from inverso.jobs.listing import Photo, list_photos
 from inverso.jobs.local import Local
 from inverso.jobs.manifest import Record, read_records
 from inverso.jobs.photo_job import Answer, Input, PhotoJob
@@ -16,13 +15,11 @@ __all__ = [
     "Input",
     "Job",
     "Local",
-    "Photo",
     "PhotoJob",
     "Ray",
     "Record",
     "Restore",
     "Summary",
-    "list_photos",
     "read_records",
     "run_folder",
 ]

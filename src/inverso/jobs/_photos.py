@@ -17,7 +17,7 @@ from typing import Any
 import fsspec
 
 from inverso.errors import InversoError
-from inverso.jobs.listing import Photo, is_url, stamp_of
+from inverso.jobs._listing import Photo, is_url, stamp_of
 from inverso.jobs.manifest import Record
 from inverso.jobs.photo_job import Answer, Input, Opened, PhotoJob
 

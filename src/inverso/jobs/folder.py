@@ -14,9 +14,9 @@ from typing import NoReturn
 from tqdm.auto import tqdm
 
 from inverso.errors import InversoError
+from inverso.jobs._listing import Files, Photo, is_url, list_photos, stamp_of
 from inverso.jobs._photos import PhotoWork, digest_of
 from inverso.jobs._settings import check_same, write_json
-from inverso.jobs.listing import Files, Photo, is_url, list_photos, stamp_of
 from inverso.jobs.local import Local
 from inverso.jobs.manifest import Manifest, Record, alone_in, read_records
 from inverso.jobs.photo_job import PhotoJob

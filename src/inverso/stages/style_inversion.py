@@ -81,7 +81,7 @@ class StyleInversion(Stage):
         check_positive(self.lr_scale, name="lr_scale")
         if not isinstance(self.loss, MultiScale) and self.loss not in {_AUTO, *DISTANCES}:
             known = ", ".join(map(repr, (_AUTO, *DISTANCES)))
-            msg = f"loss must be one of {known}, or a MultiScale of inverso.losses.multiscale, got {self.loss!r}"
+            msg = f"loss must be one of {known}, or an inverso.losses.MultiScale, got {self.loss!r}"
             raise ValueError(msg)
 
     def __call__(self, problem: Problem, state: State) -> State:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso.losses import adversarial
+from inverso.losses import _adversarial
 from inverso.losses._feature_matching import feature_matching
 from inverso.training._devices import inner
 from inverso.training._discriminators.patch import Features
@@ -21,9 +21,9 @@ Discriminating = Callable[[Tensor, Tensor], Tensor]
 Generating = Callable[[Tensor], Tensor]
 
 CONTESTS: Mapping[str, tuple[Discriminating, Generating]] = {
-    "bce": (adversarial.non_saturating_discriminator, adversarial.non_saturating_generator),
-    "minimax": (adversarial.non_saturating_discriminator, adversarial.minimax_generator),
-    "lsgan": (adversarial.least_squares_discriminator, adversarial.least_squares_generator),
+    "bce": (_adversarial.non_saturating_discriminator, _adversarial.non_saturating_generator),
+    "minimax": (_adversarial.non_saturating_discriminator, _adversarial.minimax_generator),
+    "lsgan": (_adversarial.least_squares_discriminator, _adversarial.least_squares_generator),
 }
 
 
@@ -65,7 +65,7 @@ class Adversary:
         return losses
 
     def _contest(self, fake: Features) -> Tensor:
-        return adversarial.over_scales([self.generating(scale[-1]) for scale in fake], against=self.recipe.against)
+        return _adversarial.over_scales([self.generating(scale[-1]) for scale in fake], against=self.recipe.against)
 
 
 def _cast(seen: Features, like: Tensor) -> Features:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from inverso.losses._adversarial import least_squares_discriminator, least_squares_generator, over_scales
 from inverso.losses._feature_matching import feature_matching
-from inverso.losses.adversarial import least_squares_discriminator, least_squares_generator, over_scales
 from inverso.training._discriminators import MultiscaleDiscriminator, PlainDiscriminator
 
 DATA = Path(__file__).parents[2] / "data"

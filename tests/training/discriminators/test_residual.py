@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, pad
 
-from inverso.losses.adversarial import gradient_penalty_r1
+from inverso.losses._adversarial import gradient_penalty_r1
 from inverso.training._discriminators.residual import EqualizedConv, ResidualCritic
 from inverso.training._discriminators.strided import MinibatchDeviation
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
-from inverso.losses._path_length import path_length_penalty, path_lengths
-from inverso.losses.adversarial import (
+from inverso.losses._adversarial import (
     gradient_penalty_r1,
     non_saturating_discriminator,
     non_saturating_generator,
 )
+from inverso.losses._path_length import path_length_penalty, path_lengths
 from inverso.metrics import sliced_wasserstein
 from inverso.priors import StyleGAN2, save_prior
 from inverso.training._augmentation import random_shift

@@ -20,7 +20,7 @@ from inverso._checks import check_count, check_non_negative, check_positive, che
 from inverso._random import fork_rng
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
-from inverso.losses.adversarial import (
+from inverso.losses._adversarial import (
     gradient_penalty_r1,
     non_saturating_discriminator,
     non_saturating_generator,

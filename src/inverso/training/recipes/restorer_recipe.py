@@ -16,8 +16,8 @@ from torch import nn
 from inverso._checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
 from inverso.degradations import Curriculum, Mixture, named
 from inverso.images.folders import PhotoFolder
+from inverso.losses._adversarial import Against
 from inverso.losses._feature_matching import Reduction
-from inverso.losses.adversarial import Against
 from inverso.losses.data import Norm
 from inverso.losses.perceptual import Backbone
 from inverso.restorers import (

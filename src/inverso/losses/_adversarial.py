@@ -23,7 +23,7 @@ def non_saturating_generator(fake: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import non_saturating_generator
+        >>> from inverso.losses._adversarial import non_saturating_generator
         >>> round(float(non_saturating_generator(torch.zeros(4))), 4)
         0.6931
     """
@@ -44,7 +44,7 @@ def non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import non_saturating_discriminator
+        >>> from inverso.losses._adversarial import non_saturating_discriminator
         >>> round(float(non_saturating_discriminator(torch.zeros(4), torch.zeros(4))), 4)
         1.3863
     """
@@ -63,7 +63,7 @@ def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import gradient_penalty_r1
+        >>> from inverso.losses._adversarial import gradient_penalty_r1
         >>> images = torch.zeros(2, 1, 2, 2, requires_grad=True)
         >>> float(gradient_penalty_r1(images, 3 * images.sum(dim=(1, 2, 3))))
         18.0
@@ -86,7 +86,7 @@ def minimax_generator(fake: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import minimax_generator
+        >>> from inverso.losses._adversarial import minimax_generator
         >>> round(float(minimax_generator(torch.zeros(4))), 4)
         -0.6931
     """
@@ -104,7 +104,7 @@ def least_squares_generator(fake: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import least_squares_generator
+        >>> from inverso.losses._adversarial import least_squares_generator
         >>> float(least_squares_generator(torch.zeros(4)))
         1.0
     """
@@ -125,7 +125,7 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import least_squares_discriminator
+        >>> from inverso.losses._adversarial import least_squares_discriminator
         >>> float(least_squares_discriminator(torch.ones(4), torch.ones(4)))
         1.0
     """
@@ -149,7 +149,7 @@ def over_scales(losses: Sequence[Tensor], *, against: Against = "sum") -> Tensor
 
     Example:
         >>> import torch
-        >>> from inverso.losses.adversarial import over_scales
+        >>> from inverso.losses._adversarial import over_scales
         >>> float(over_scales([torch.tensor(1.0), torch.tensor(3.0)], against="best"))
         3.0
     """
