@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL = $(BIN)/python -m pip install --progress-bar off
 SHORTER = awk '/Downloading .* MB\)/ { print "  " $$2, $$3, $$4 } /^Installing collected/ { print "  installing" } { fflush() }'
 
-.PHONY: help demo test lint docs pictures clean
+.PHONY: help demo test lint wheel docs pictures clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ lint: $(VENV)/.dev-stamp ## Check style, import directions and types.
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typed
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+wheel: $(VENV)/.dev-stamp ## Build the wheel, and see that it installs and works by itself.
+	$(BIN)/python .ci/wheel.py
 
 docs: $(VENV)/.docs-stamp ## Build the site in docs/_build/html; INVERSO_FAST=1 takes fewer steps in the notebooks.
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -194,6 +195,10 @@ class Tiled(nn.Module):
             raise TypeError(msg)
         check_tiles(tile, overlap)
         self.network, self.tile, self.overlap, self.progress = network, tile, overlap, progress
+
+    if TYPE_CHECKING:
+        # What calling a module gives is unknown to type checkers.
+        def __call__(self, images: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images `(n, C, H, W)` piece by piece."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,10 @@ class LatentPrior(nn.Module):
         super().__init__()
         self.latent_shape = latent_shape
         self.image_shape = image_shape
+
+    if TYPE_CHECKING:
+        # What calling a module gives is unknown to type checkers.
+        def __call__(self, z: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1], never clamped."""
@@ -210,6 +214,10 @@ class Denoiser(nn.Module):
 
     calibration: float = 1.0
     """Factor by which the spread of images drawn with it is too small, fitted on photos; see `Diffusion`."""
+
+    if TYPE_CHECKING:
+        # What calling a module gives is unknown to type checkers.
+        def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Remove noise.

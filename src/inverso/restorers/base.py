@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,10 @@ class Restorer(nn.Module):
     """How many pixels away it looks at most; None if it looks at the whole photo."""
 
     config: Mapping[str, Any]
+
+    if TYPE_CHECKING:
+        # What calling a module gives is unknown to type checkers.
+        def __call__(self, y: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, y: Tensor) -> Tensor:
         """Restore images.

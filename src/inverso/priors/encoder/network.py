@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +70,10 @@ class LatentEncoder(nn.Module):
     def config(self) -> Mapping[str, Any]:
         """What it was built with."""
         return {"latent_dim": self.latent_dim, "image_shape": list(self.image_shape), "width": self.width}
+
+    if TYPE_CHECKING:
+        # What calling a module gives is unknown to type checkers.
+        def __call__(self, seen: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, seen: Tensor) -> Tensor:
         """Guess latents `(n, latent_dim)`.
