@@ -84,7 +84,9 @@ def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Ten
 
 
 def check_finite(values: Tensor, *, name: str) -> None:
-    """Refuse NaN and infinity, and say how many there are."""
+    """Refuse NaN and infinity, and say how many there are; in a compiled or exported graph values cannot be asked."""
+    if torch.compiler.is_compiling():
+        return
     try:
         # One reduction settles the usual case; a sum may overflow on finite values, so it is asked again entry by
         # entry.

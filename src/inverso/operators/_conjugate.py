@@ -58,4 +58,5 @@ def conjugate_gradients(
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
     """Compute `Re sum(conj(a) b)` of every item, `(..., 1, 1, 1)`."""
-    return (a.conj() * b).real.sum(dim=(-3, -2, -1), keepdim=True)
+    product = torch.view_as_real(a) * torch.view_as_real(b) if a.is_complex() else a * b
+    return (product.sum(dim=-1) if a.is_complex() else product).sum(dim=(-3, -2, -1), keepdim=True)

@@ -39,7 +39,7 @@ def inverse_dct2(x: Tensor) -> Tensor:
     x = x / _scale(x, n)
     first = x[..., : n // 2 + 1]
     last = torch.cat([torch.zeros_like(x[..., :1]), x.flip(-1)[..., : n // 2]], dim=-1)
-    mixed = torch.fft.irfft(torch.complex(first, -last) * _turn(x, n).conj(), n=n)
+    mixed = torch.fft.irfft(torch.complex(first, -last) * torch.conj_physical(_turn(x, n)), n=n)
     half = (n + 1) // 2
     odd = mixed[..., half:].flip(-1)
     even = mixed[..., :half]

@@ -78,6 +78,10 @@ class SymmetricPlan(MirrorPlan):
         """Divide by the gains."""
         return both_axes(inverse_dct2, self.gains.divide(both_axes(dct2, y), ridge))
 
+    def transposed_pinv(self, x: Tensor) -> Tensor:
+        """Apply the transpose of the pseudo-inverse, which is symmetric."""
+        return self.pinv(x, 0.0)
+
     def gram(self) -> Tensor:
         """Give the squared gains."""
         return self.gains.table(slice(None)).square()
@@ -99,6 +103,10 @@ class ReflectPlan(MirrorPlan):
         if isinstance(ridge, Tensor) and ridge.ndim:
             ridge = ridge[..., 0, 0, 0]
         return _implicit.solve(Reflected(self.gains), y, ridge)
+
+    def transposed_pinv(self, x: Tensor) -> Tensor:
+        """Apply the transpose of the pseudo-inverse."""
+        return Reflected(self.gains).transposed(x, x.new_zeros(x.shape[:-3]))
 
     @property
     def _weights(self) -> tuple[Tensor, Tensor]:

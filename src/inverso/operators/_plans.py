@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.utils._python_dispatch import _disable_current_modes
 
 from inverso._types import ImageShape
 
@@ -152,12 +153,15 @@ def without_autocast(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Compute what is kept: outside inference mode, autocast and every transform of torch.func, without gradients.
+    """Compute what is kept: outside inference mode, autocast, tracing and every transform of torch.func.
 
     A tensor born in inference mode can never be used in a differentiated computation, one born under autocast is
     rounded, one born inside vmap belongs to it (and random numbers are refused there), and plans outlive their caller.
     """
     with ExitStack() as stack:
+        # First, since tracers would take down the switches that follow.
+        stack.enter_context(torch._C.DisableTorchFunction())
+        stack.enter_context(_disable_current_modes())
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.no_grad())
         for device in ("cpu", "cuda"):
@@ -223,9 +227,12 @@ class PlanCache:
 CACHE = PlanCache()
 
 
+_REAL = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
 def real_dtype(dtype: torch.dtype) -> torch.dtype:
     """Give the real partner of a dtype."""
-    return dtype.to_real() if dtype.is_complex else dtype
+    return _REAL.get(dtype, dtype)
 
 
 def image_shape_of(x: Tensor) -> ImageShape:

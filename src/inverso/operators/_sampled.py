@@ -8,7 +8,6 @@ borders, which are left to the iterations; their number grows with the condition
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +18,7 @@ from inverso.errors import ConvergenceWarning
 from inverso.operators import _implicit
 from inverso.operators._conjugate import conjugate_gradients
 from inverso.operators._iterative import depth_of_caller
-from inverso.operators._mirror import MirrorPlan
+from inverso.operators._mirror import ReflectPlan, SymmetricPlan
 from inverso.operators._plans import Plan, Ridge
 from inverso.operators.fourier import FourierPlan
 from inverso.operators.separable import SeparablePlan, ShrinkingPlan
@@ -43,14 +42,15 @@ class SampledPlan(Plan):
     """
 
     outer: FourierPlan
-    inner: Plan
+    inner: SymmetricPlan | ReflectPlan | SeparablePlan
     image_shape: ImageShape
 
     @classmethod
     def of(cls, outer: Plan, inner: Plan, image_shape: ImageShape) -> SampledPlan | None:
         """Combine two plans, if they are of this kind."""
-        blurs = isinstance(inner, MirrorPlan | SeparablePlan) and not isinstance(inner, ShrinkingPlan)
-        return cls(outer, inner, image_shape) if blurs and isinstance(outer, FourierPlan) else None
+        if not isinstance(outer, FourierPlan) or not isinstance(inner, SymmetricPlan | ReflectPlan | SeparablePlan):
+            return None
+        return None if isinstance(inner, ShrinkingPlan) else cls(outer, inner, image_shape)
 
     @property
     def exact(self) -> bool:
@@ -122,12 +122,10 @@ class SampledInverse(_implicit.ImplicitInverse):
     def _solve(self, y: Tensor, ridge: Tensor) -> Tensor:
         over = ridge.reshape(*ridge.shape, 1, 1, 1)
         outer, inner = self.plan.outer, self.plan.inner
-        up = _transpose(lambda v: outer.pinv(v, 0.0), torch.zeros_like(y))
-        turn = _transpose(lambda v: inner.pinv(v, 0.0), torch.zeros_like(outer.adjoint(y)))
 
         def precondition(r: Tensor) -> Tensor:
             # (B B^T + ridge)^-1 = B^-T (B^T (B B^T + ridge)^-1)
-            return up(turn(inner.pinv(outer.pinv(r, 0.0), over)))
+            return outer.transposed_pinv(inner.transposed_pinv(inner.pinv(outer.pinv(r, 0.0), over)))
 
         def gram(u: Tensor) -> Tensor:
             return self.plan.forward(self.plan.adjoint(u)) + over * u
@@ -137,13 +135,3 @@ class SampledInverse(_implicit.ImplicitInverse):
             msg = f"the pseudo-inverse of sampled frequencies of a blur stopped at a relative residual of {left:.1e}"
             warnings.warn(ConvergenceWarning(msg, left), stacklevel=depth_of_caller())
         return solution
-
-
-def _transpose(linear: Callable[[Tensor], Tensor], origin: Tensor) -> Callable[[Tensor], Tensor]:
-    pull_back = torch.func.vjp(linear, origin)[1]
-
-    def transposed(v: Tensor) -> Tensor:
-        pulled: Tensor = pull_back(v)[0]
-        return pulled
-
-    return transposed

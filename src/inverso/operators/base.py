@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import (
+    HALF,
     MIN_IMAGE_DIMS,
     as_generator,
     check_digits,
@@ -22,6 +23,7 @@ from inverso._checks import (
 )
 from inverso._random import stream
 from inverso._types import ImageShape, Seed
+from inverso.operators._compiled import fixed_shape, inverts, key_of, planned
 from inverso.operators._iterative import LeastSquares
 from inverso.operators._plans import (
     CACHE,
@@ -195,6 +197,9 @@ class LinearOperator(ABC):
             ValueError: y is no measurement of an image of that shape.
         """
         shape = self._check_y(y, image_shape)
+        if torch.compiler.is_dynamo_compiling():
+            key = key_of(self, fixed_shape(shape), real_dtype(y.dtype), y.device)
+            return self._adjoint(y, shape) if key < 0 else planned(y, key, "adjoint")
         plan = self._plan(shape, real_dtype(y.dtype), y.device)
         with without_autocast(y.device):
             return self._adjoint(y, shape) if plan is None else plan.adjoint(y)
@@ -226,10 +231,15 @@ class LinearOperator(ABC):
             ConvergenceWarning: Conjugate gradients stopped above their tolerance (operators without an exact plan).
         """
         shape = self._check_y(y, image_shape)
-        check_digits(y, name="y", to=f"invert {self!r}")
+        if y.dtype in HALF:
+            check_digits(y, name="y", to=f"invert {self!r}")
         check_finite(y, name="y")
         trailing = len(self.output_shape(shape))
         ridge = _check_ridge(ridge, y, trailing)
+        if torch.compiler.is_dynamo_compiling() and isinstance(ridge, float):
+            place = (self, fixed_shape(shape), real_dtype(y.dtype), y.device)
+            if inverts(*place):
+                return planned(y, key_of(*place), "pinv", ridge)
         plan = self._plan(shape, real_dtype(y.dtype), y.device)
         with without_autocast(y.device):
             if plan is not None and plan.exact:
@@ -402,6 +412,9 @@ class PlannedOperator(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute `A x` by the plan."""
+        if torch.compiler.is_dynamo_compiling():
+            key = key_of(self, fixed_shape(image_shape_of(x)), real_dtype(x.dtype), x.device)
+            return planned(x, key, "forward")
         return self._planned(image_shape_of(x), x).forward(x)
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:

@@ -1,4 +1,7 @@
-"""What is diagonal in the Fourier plane: sampled frequencies, and circular convolutions."""
+"""What is diagonal in the Fourier plane: sampled frequencies, and circular convolutions.
+
+Conjugates are computed and not left to a flag on the tensor, which torch overlooks where compiled graphs call this.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class FourierPlan(Plan):
         energy = (power + _mirror(power)) / 2
         kept = energy > cutoff(eps, weight.shape[-2:]) ** 2 * energy.max()
         energy = energy * kept
-        inverse = torch.where(kept, 1 / torch.where(kept, energy, 1), 0) * weight.conj()
+        inverse = torch.where(kept, 1 / torch.where(kept, energy, 1), 0) * torch.conj_physical(weight)
         images = len(weight) if weight.ndim == _BATCHED else 1
         return cls(
             weight=weight,
@@ -72,7 +75,7 @@ class FourierPlan(Plan):
     def adjoint(self, y: Tensor) -> Tensor:
         """Compute `Re F^-1 conj(d) y`."""
         _check_batch(self.weight, y)
-        return _image(y * self.weight.conj())
+        return _image(y * torch.conj_physical(self.weight))
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Average conjugate partners where both are measured, and double where one is."""
@@ -80,8 +83,15 @@ class FourierPlan(Plan):
         if isinstance(ridge, float) and ridge == 0:
             return _image(y * self.inverse)
         kept = self.energy > 0
-        spectrum = y * self.weight.conj() * torch.where(kept, 1 / (torch.where(kept, self.energy, 1) + ridge), 0)
+        spectrum = (
+            y * torch.conj_physical(self.weight) * torch.where(kept, 1 / (torch.where(kept, self.energy, 1) + ridge), 0)
+        )
         return _image(spectrum)
+
+    def transposed_pinv(self, x: Tensor) -> Tensor:
+        """Apply the transpose of the pseudo-inverse."""
+        y: Tensor = torch.fft.fft2(x, norm="ortho") * torch.conj_physical(self.inverse)
+        return y
 
     def restrict(self, y: Tensor) -> Tensor:
         """Set the frequencies off the mask to zero."""
@@ -163,7 +173,7 @@ class CirculantPlan(Plan):
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Multiply the spectrum of y by conj(d)."""
-        return self._filter(y, self.half.conj())
+        return self._filter(y, torch.conj_physical(self.half))
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Divide the spectrum of y by d."""
@@ -171,7 +181,7 @@ class CirculantPlan(Plan):
             return self._filter(y, self.inverse)
         alive = self.inverse != 0
         # conj(d) / (|d|^2 + ridge), written so that frequencies below the cutoff stay out.
-        weight = torch.where(alive, self.half.conj() / (self.half.abs().square() + ridge), 0)
+        weight = torch.where(alive, torch.conj_physical(self.half) / (self.half.abs().square() + ridge), 0)
         return self._filter(y, weight)
 
     def _filter(self, x: Tensor, spectrum: Tensor) -> Tensor:

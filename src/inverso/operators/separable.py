@@ -83,6 +83,15 @@ class _Decomposition(TensorFields):
         inner = self.rows_left.mT @ y @ self.columns_left
         return self.rows_right @ (inner * weight) @ self.columns_right.mT
 
+    def transposed_pinv(self, x: Tensor) -> Tensor:
+        """Apply the transpose of the pseudo-inverse."""
+        if self.rows_pinv is not None and self.columns_pinv is not None:
+            return self.rows_pinv.mT @ x @ self.columns_pinv
+        kept = self.values > 0
+        weight = torch.where(kept, 1 / torch.where(kept, self.values, 1), 0)
+        inner = self.rows_right.mT @ x @ self.columns_right
+        return self.rows_left @ (inner * weight) @ self.columns_left.mT
+
 
 @dataclass(frozen=True)
 class _Matrices:
@@ -157,6 +166,10 @@ class SeparablePlan(Plan):
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Divide by the singular values in between their bases."""
         return self.decomposition.pinv(y, ridge)
+
+    def transposed_pinv(self, x: Tensor) -> Tensor:
+        """Apply the transpose of the pseudo-inverse."""
+        return self.decomposition.transposed_pinv(x)
 
     def axes(self) -> tuple[Tensor, Tensor] | None:
         """Give both matrices."""
