@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 METHOD = "singan"
 COLUMNS = ("height", "width", "scales", "fit_seconds", "seconds_per_100", "psnr", "sifid", "diversity")
-REHEARSAL: Mapping[str, Any] = MappingProxyType({"max_size": 32, "min_size": 12, "width": 8, "iterations": (8, 8)})
+REHEARSAL: Mapping[str, Any] = MappingProxyType({"max_size": 32, "min_size": 12, "width": 8, "steps": (8, 8)})
 """What a rehearsal changes in a recipe."""
 FAST_SAMPLES = 8
 
@@ -225,7 +225,7 @@ def _run_photo(
     from inverso.training import Run, fit, read_rows  # noqa: PLC0415
 
     folder = prior_folder(out, name)
-    run = Run(resume=True, progress=options.progress, accelerator=torch.device(options.device).type)
+    run = Run(resume=True, progress=options.progress, device=torch.device(options.device).type)
     prior = fit(replace(recipe, seed=options.seed), photo, out=folder, run=run).to(options.device)
     rows = read_rows(folder / "losses.csv")
     quality = measure_quality(prior, prior.sample(samples, seed=options.seed), features=features)

@@ -88,14 +88,14 @@ def _head(experiment: OnePhoto, environment: Mapping[str, Any]) -> str:
     last = runs[-1]
     lines = [f"# {experiment.name.upper()}: {experiment.title}", experiment.question, f"After {experiment.source}."]
     if settings["fast"]:
-        lines.append("**A rehearsal with a handful of iterations (`--fast`): these numbers mean nothing.**")
+        lines.append("**A rehearsal with a handful of steps (`--fast`): these numbers mean nothing.**")
     made = next((run["command"] for run in reversed(runs) if run["command"]), "")
     if made:
         lines.append(f"```sh\n{made}\n```")
-    coarsest, finest = settings["iterations"]
+    coarsest, finest = settings["steps"]
     lines.append(
         f"n = {len(settings[PHOTOS])} photos, each with a SinGAN of its own (seed {settings['seed']}): longest side "
-        f"{settings['max_size']} pixels, {settings['width']} filters, {coarsest} iterations at the coarsest scale to "
+        f"{settings['max_size']} pixels, {settings['width']} filters, {coarsest} steps at the coarsest scale to "
         f"{finest} at the finest; {code_of(environment)}, torch {last['torch']}, "
         f"{last['accelerator'] or last['device']}, {last['threads']} threads."
     )

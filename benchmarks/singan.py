@@ -72,8 +72,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     recipe = replace(SinGANRecipe(max_size=options.size), **(REHEARSAL if options.smoke else {}))
-    if options.iterations:
-        recipe = replace(recipe, iterations=(options.iterations[0], options.iterations[-1]))
+    if options.steps:
+        recipe = replace(recipe, steps=(options.steps[0], options.steps[-1]))
     task = Task(
         photo=central_square(_read(options.photo)) if options.square else _read(options.photo),
         recipe=recipe,
@@ -100,7 +100,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--square", action="store_true", help="take the photo's central square")
     parser.add_argument("--model", type=Path, help="take this prior and fit none by the default recipe")
     parser.add_argument("--study", action="append", choices=[*STUDIES, "all"], help="may be given several times")
-    parser.add_argument("--iterations", type=int, nargs="+", metavar="N", help="at the coarsest and the finest scale")
+    parser.add_argument("--steps", type=int, nargs="+", metavar="N", help="at the coarsest and the finest scale")
     parser.add_argument("--filters", type=int, nargs="+", metavar="N", default=FILTERS, help="for the study of them")
     parser.add_argument("--samples", type=int, default=50, help="of which quality is measured")
     parser.add_argument("--seed", type=int, default=0)

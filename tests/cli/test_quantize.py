@@ -279,7 +279,7 @@ from inverso._extras import EXTRAS
 sys.modules.update(dict.fromkeys(EXTRAS))
 from inverso.cli.app import app
 quantize = "quantize {restorer} --data {photos} -o small --bits 4 --fine-tune 1 --batch 1 --n 2 --size 16 -q"
-fit = "single fit {photos}/cat.png -o m.safetensors --min-size 12 --width 2 --iterations 1 -q"
+fit = "single fit {photos}/cat.png -o m.safetensors --min-size 12 --width 2 --steps 1 -q"
 for words in (quantize, fit):
     app(words.split(), standalone_mode=False)
 """

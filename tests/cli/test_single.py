@@ -15,7 +15,7 @@ from inverso.priors import SinGAN, load
 from inverso.training import SinGANRecipe, fit
 
 SIDES = (20, 24)
-TINY = ("--min-size", "12", "--width", "4", "--iterations", "2", "-q")
+TINY = ("--min-size", "12", "--width", "4", "--steps", "2", "-q")
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +71,7 @@ def test_options_of_a_fit_change_the_recipe(inverso, picture, monkeypatch):
         raise ValueError("enough")
 
     monkeypatch.setattr("inverso.training.fit", record)
-    words = "--max-size 40 --min-size 12 --scale-factor 0.8 --width 8 --double-every 4 --iterations 9,5 --concurrent 2"
+    words = "--max-size 40 --min-size 12 --scale-factor 0.8 --width 8 --double-every 4 --steps 9,5 --concurrent 2"
     more = "--reconstruction 100 --no-batch-norm --seed 3 --run folder --no-resume -q"
     inverso("single", "fit", picture, "-o", "m.safetensors", *words.split(), *more.split())
     assert asked["recipe"] == SinGANRecipe(
@@ -80,7 +80,7 @@ def test_options_of_a_fit_change_the_recipe(inverso, picture, monkeypatch):
         scale_factor=0.8,
         width=8,
         double_every=4,
-        iterations=(9, 5),
+        steps=(9, 5),
         concurrent=2,
         reconstruction=100.0,
         batch_norm=False,
@@ -234,7 +234,7 @@ BAD = {
     "no photo": ("fit none.png -o m.safetensors", "there is no file none.png"),
     "fit suffix": ("fit {image} -o m.pt", "m.pt must end in .safetensors"),
     "fit folder": ("fit {image} -o none/m.safetensors", "the folder none does not exist"),
-    "fit iterations": ("fit {image} -o m.safetensors --iterations many", "--iterations takes one number or two"),
+    "fit steps": ("fit {image} -o m.safetensors --steps many", "--steps takes one number or two"),
     "fit tiny": ("fit {image} -o m.safetensors -q", "min_size"),
     "fit width": ("fit {image} -o m.safetensors --width 0", "width must be an integer of at least 1, got 0"),
     "no model": ("sample none.safetensors -o a.png", "none.safetensors"),

@@ -102,7 +102,7 @@ FAMILIES = {"repair": RepairRestorer, "slides": SlidesRestorer}
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_training_scores_by_old_photos_alone(name: str, folder: Path, tmp_path: Path):
-    fit(RUNS[name], folder, out=tmp_path, run=Run(2, progress=False, accelerator="cpu"))
+    fit(RUNS[name], folder, out=tmp_path, run=Run(2, progress=False, device="cpu"))
     header, row = (line.split(",") for line in (tmp_path / "measures.csv").read_text().splitlines())
     assert header == ["step", "score", "old-photo_db", "old-photo_ssim"]
     assert row[1] == row[2]

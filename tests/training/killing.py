@@ -18,7 +18,7 @@ def train_and_kill(recipe: object, *, photos: Path, out: Path) -> int:
 import torch
 torch.set_num_threads({torch.get_num_threads()})
 from inverso.training import *
-run = Run(10**6, 4, 6, 2, accelerator="cpu")
+run = Run(10**6, 4, 6, 2, device="cpu")
 fit({recipe!r}, {str(photos)!r}, out={str(out)!r}, run=run)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)

@@ -105,7 +105,7 @@ class TestDevices:
             answers.append((network(x), linear.weight.grad.clone()))
         torch.testing.assert_close(*answers, rtol=0, atol=0)
 
-    @pytest.mark.parametrize(("name", "value"), [("precision", "16"), ("accelerator", "tpu")])
+    @pytest.mark.parametrize(("name", "value"), [("precision", "16"), ("device", "tpu")])
     def test_unknown_names_are_refused(self, name: str, value: str) -> None:
         with pytest.raises(ValueError, match=f"{name} must be one of .*, got '{value}'"):
             open_devices(**{name: value})

@@ -24,7 +24,7 @@ _RUN_FILES = ("checkpoint.pt", "best.safetensors", "last.safetensors", "recipe.j
 
 _FIT_EPILOG = examples(
     "inverso single fit photo.png -o photo.safetensors",
-    "inverso single fit photo.png -o photo.safetensors --max-size 100 --iterations 600",
+    "inverso single fit photo.png -o photo.safetensors --max-size 100 --steps 600",
     "inverso single fit photo.png -o large.safetensors --scale-factor 0.7937 --reconstruction 100",
 )
 
@@ -47,9 +47,9 @@ def fit(  # noqa: PLR0913 - one argument per option
     double_every: Annotated[
         int | None, typer.Option("--double-every", help="Scales after which the width doubles; 0: never.")
     ] = None,
-    iterations: Annotated[
+    steps: Annotated[
         str | None,
-        typer.Option("--iterations", help="Per scale; as 1000,500 at the coarsest and at the finest.", metavar="N"),
+        typer.Option("--steps", help="Per scale; as 1000,500 at the coarsest and at the finest.", metavar="N"),
     ] = None,
     reconstruction: Annotated[
         float | None, typer.Option("--reconstruction", help="Weight of giving the photo back; 100 to super-resolve.")
@@ -85,7 +85,7 @@ def fit(  # noqa: PLR0913 - one argument per option
         "scale_factor": scale_factor,
         "width": width,
         "double_every": double_every,
-        "iterations": None if iterations is None else _pair(iterations),
+        "steps": None if steps is None else _pair(steps),
         "reconstruction": reconstruction,
         "batch_norm": batch_norm,
         "concurrent": concurrent,
@@ -129,7 +129,7 @@ def _pair(text: str) -> tuple[int, int]:
     except ValueError:
         numbers = []
     if len(numbers) not in {1, 2}:
-        msg = f"--iterations takes one number or two, as in 1000 or 1000,500, got {text!r}"
+        msg = f"--steps takes one number or two, as in 1000 or 1000,500, got {text!r}"
         raise ValueError(msg)
     return numbers[0], numbers[-1]
 

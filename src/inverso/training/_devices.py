@@ -63,7 +63,7 @@ class OneDevice:
     """One process on one device.
 
     Args:
-        accelerator: `"cpu"`, `"cuda"` or `"mps"`; `"auto"` takes a GPU where there is one.
+        device: `"cpu"`, `"cuda"` or `"mps"`; `"auto"` takes a GPU where there is one.
         precision: `"32-true"`, or `"bf16-mixed"` to let networks compute under bfloat16 autocast.
 
     Raises:
@@ -78,8 +78,8 @@ class OneDevice:
     global_rank = 0
     is_global_zero = True
 
-    def __init__(self, accelerator: str = "auto", precision: str = "32-true") -> None:
-        self.device = torch.device(_find_accelerator() if accelerator == "auto" else accelerator)
+    def __init__(self, device: str = "auto", precision: str = "32-true") -> None:
+        self.device = torch.device(_find_accelerator() if device == "auto" else device)
         self.mixed = precision == "bf16-mixed"
 
     def setup(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Wrapped, torch.optim.Optimizer]:
@@ -146,26 +146,26 @@ class Wrapped(nn.Module):
         return _cast(answer, torch.float32)
 
 
-def open_devices(*, devices: int = 1, precision: str = "32-true", accelerator: str = "auto") -> Devices:
+def open_devices(*, devices: int = 1, precision: str = "32-true", device: str = "auto") -> Devices:
     """Start the processes of a training.
 
     Args:
         devices: How many GPUs, or processes on the CPU. One needs nothing but PyTorch.
         precision: `"32-true"` or `"bf16-mixed"`.
-        accelerator: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
+        device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
 
     Raises:
         ValueError: A name is unknown.
         InversoError: Several devices are asked for, and the package that runs them is missing.
     """
-    for value, known, name in ((precision, PRECISIONS, "precision"), (accelerator, ACCELERATORS, "accelerator")):
+    for value, known, name in ((precision, PRECISIONS, "precision"), (device, ACCELERATORS, "device")):
         if value not in known:
             msg = f"{name} must be one of {', '.join(known)}, got {value!r}"
             raise ValueError(msg)
     if check_count(devices, name="devices") == 1:
-        return OneDevice(accelerator, precision)
+        return OneDevice(device, precision)
     lightning_fabric = need("lightning_fabric", what="training on several devices")
-    fabric = lightning_fabric.Fabric(accelerator=accelerator, devices=devices, precision=precision)
+    fabric = lightning_fabric.Fabric(accelerator=device, devices=devices, precision=precision)
     fabric.launch()
     return cast("Devices", fabric)
 

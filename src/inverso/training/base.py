@@ -41,7 +41,7 @@ class Run:
         progress: Show a bar.
         devices: GPUs, or processes on the CPU, each with a batch of its own.
         precision: `"32-true"` or `"bf16-mixed"`, which is faster on processors that compute in bfloat16.
-        accelerator: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
+        device: Their kind: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         report: Called with every row of `losses.csv`, those that an earlier run wrote included.
 
     Raises:
@@ -56,7 +56,7 @@ class Run:
     progress: bool = True
     devices: int = 1
     precision: str = "32-true"
-    accelerator: str = "auto"
+    device: str = "auto"
     report: Callable[[Mapping[str, float]], object] | None = None
 
     def __post_init__(self) -> None:

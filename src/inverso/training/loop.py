@@ -52,7 +52,7 @@ def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None,
     Example:
         >>> from inverso.images.io import photo
         >>> from inverso.training import Run, SinGANRecipe, fit
-        >>> recipe = SinGANRecipe(min_size=12, width=4, iterations=(2, 2))
+        >>> recipe = SinGANRecipe(min_size=12, width=4, steps=(2, 2))
         >>> fit(recipe, photo("coffee", size=16), run=Run(progress=False)).sizes
         ((12, 12), (14, 14), (16, 16))
     """
@@ -62,7 +62,7 @@ def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None,
         raise ValueError(msg)
     recipe = recipe.settle(recipe.usual_steps if run.steps is None else run.steps)
     with _folder(out) as folder:
-        devices = open_devices(devices=run.devices, precision=run.precision, accelerator=run.accelerator)
+        devices = open_devices(devices=run.devices, precision=run.precision, device=run.device)
         _check_run(recipe, folder, resume=run.resume)
         content = recipe.read(data, progress=run.progress)
         training = recipe.training(content, devices)

@@ -26,7 +26,7 @@ measure_quality, reconstruction_psnr, run_one_photo = (
     getattr(one_photo, name) for name in ("measure_quality", "reconstruction_psnr", "run_one_photo")
 )
 
-RECIPE = SinGANRecipe(min_size=12, max_size=20, width=4, iterations=(3, 2))
+RECIPE = SinGANRecipe(min_size=12, max_size=20, width=4, steps=(3, 2))
 E10 = replace(find("e10"), recipe=RECIPE, samples=4)
 OPTIONS = Options(n=2, seed=3, progress=False)
 DETERMINISTIC = ("height", "width", "scales", "psnr", "sifid", "diversity")
@@ -64,7 +64,7 @@ def section(text: str, title: str) -> list[list[str]]:
 def test_a_row_is_what_a_fit_alone_gives(photos: Path, finished: Path) -> None:
     first, second = rows_of(finished)
     assert (first["photo"], second["photo"]) == ("coffee.png", "more photos/camera.png")
-    prior = fit(replace(RECIPE, seed=3), load_image(photos / "coffee.png"), run=Run(progress=False, accelerator="cpu"))
+    prior = fit(replace(RECIPE, seed=3), load_image(photos / "coffee.png"), run=Run(progress=False, device="cpu"))
     samples = prior.sample(4, seed=3)
     features = json.loads((finished / "environment.json").read_text())["settings"]["features"]
     expected = {
@@ -149,7 +149,7 @@ def test_the_table_has_the_figures_of_the_csv(finished: Path) -> None:
     text = (finished / "table.md").read_text()
     assert text.startswith("# E10: A prior from one photo\n")
     assert "```sh\na command\n```" in text
-    assert "longest side 20 pixels, 4 filters, 3 iterations at the coarsest scale to 2 at the finest" in text
+    assert "longest side 20 pixels, 4 filters, 3 steps at the coarsest scale to 2 at the finest" in text
     features = json.loads((finished / "environment.json").read_text())["settings"]["features"]
     assert f"with {features} features" in text
     head, _, *lines, mean = section(text, "Priors")

@@ -18,7 +18,7 @@ from inverso.training import DCGANRecipe, Run, fit
 from training.killing import train_and_kill
 
 RECIPE = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
-RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, accelerator="cpu")
+RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ RECIPE = DenoiserRecipe(
     cooldown=2,
     held_out=1,
 )
-RUN = Run(checkpoint_every=4, evaluate_every=4, log_every=1, progress=False, accelerator="cpu")
+RUN = Run(checkpoint_every=4, evaluate_every=4, log_every=1, progress=False, device="cpu")
 
 
 @pytest.fixture(scope="module")

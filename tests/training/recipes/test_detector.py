@@ -17,7 +17,7 @@ from inverso.training.recipes.detector import _SEEN, _detection_loss, _found, _m
 RECIPE = DetectorRecipe(
     widths=(8, 8, 8), blocks=1, patch=32, batch=4, groups=2, scales=(1.0,), warmup=2, held_out=1, anneal=8, lr=5e-3
 )
-RUN = Run(8, checkpoint_every=4, evaluate_every=4, log_every=1, progress=False, accelerator="cpu")
+RUN = Run(8, checkpoint_every=4, evaluate_every=4, log_every=1, progress=False, device="cpu")
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -49,7 +49,7 @@ def photos(prior: WrappedPrior, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def train(photos: Path, prior: LatentPrior | str, out: Path, *, steps: int = 60, resume: bool = False, **changes):
-    run = Run(steps, checkpoint_every=10, evaluate_every=30, log_every=10, progress=False, accelerator="cpu")
+    run = Run(steps, checkpoint_every=10, evaluate_every=30, log_every=10, progress=False, device="cpu")
     recipe = replace(RECIPE, prior=prior, **changes)
     return fit(recipe, photos, out=out, run=replace(run, resume=resume))
 

@@ -22,7 +22,7 @@ from training.killing import train_and_kill
 
 TINY = (("width", 8), ("middle", 8), ("deep", 8), ("refine", 8))
 RECIPE = RestorerRecipe(size=16, options=TINY, batch=4, warmup=2, anneal=12, keep_steps=6, held_out=4)
-RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, accelerator="cpu")
+RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, device="cpu")
 
 
 def draw_photos(folder: Path, *, count: int = 24, side: int = 20) -> Path:

@@ -22,13 +22,13 @@ from inverso.training import fit as fit_recipe
 from inverso.training._devices import OneDevice
 from inverso.training.recipes._singan_scale import ScaleTraining
 
-RECIPE = SinGANRecipe(min_size=12, width=4, iterations=(8, 6), critic_steps=2, generator_steps=2)
+RECIPE = SinGANRecipe(min_size=12, width=4, steps=(8, 6), critic_steps=2, generator_steps=2)
 PHOTO = photo("coffee", size=20)[..., :16, :]
 SIZES = ((12, 15), (14, 18), (16, 20))
 
 
 def fit(image: Tensor = PHOTO, *, recipe: SinGANRecipe = RECIPE, out: Path | None = None, **options) -> SinGAN:
-    return fit_recipe(recipe, image, out=out, run=Run(**{"progress": False, "accelerator": "cpu", **options}))
+    return fit_recipe(recipe, image, out=out, run=Run(**{"progress": False, "device": "cpu", **options}))
 
 
 def assert_same(one: SinGAN, other: SinGAN) -> None:
@@ -52,7 +52,7 @@ class TestFit:
         assert all(weight.requires_grad for weight in prior.parameters())
 
     def test_the_photo_is_made_better_than_before(self):
-        recipe = SinGANRecipe(min_size=12, width=8, iterations=(60, 20))
+        recipe = SinGANRecipe(min_size=12, width=8, steps=(60, 20))
         reports: list[dict[str, float]] = []
         prior = fit(recipe=recipe, report=reports.append)
         untrained = psnr(torch.full_like(PHOTO, 0.5), PHOTO).item()
@@ -78,21 +78,21 @@ class TestFit:
 
     def test_no_global_random_state_is_moved(self):
         before = torch.random.get_rng_state()
-        fit(recipe=SinGANRecipe(min_size=12, width=2, iterations=(1, 1)))
+        fit(recipe=SinGANRecipe(min_size=12, width=2, steps=(1, 1)))
         assert torch.equal(torch.random.get_rng_state(), before)
 
     @pytest.mark.parametrize(("size", "scales"), [((12, 12), 1), ((13, 40), 3), ((60, 15), 3)])
     @pytest.mark.parametrize("channels", [1, 3])
     def test_gray_and_odd_photos_fit(self, size, scales, channels):
         image = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0))
-        prior = fit(image, recipe=SinGANRecipe(min_size=12, width=2, iterations=(1, 1)))
+        prior = fit(image, recipe=SinGANRecipe(min_size=12, width=2, steps=(1, 1)))
         assert len(prior.sizes) == scales
         assert prior.sizes[-1] == size
         assert prior.sample(2).shape == (2, channels, *size)
 
     def test_huge_photos_are_shrunk_to_max_size(self):
         image = torch.rand(1, 1, 900, 1200, generator=torch.Generator().manual_seed(0))
-        prior = fit(image, recipe=SinGANRecipe(min_size=12, max_size=20, width=2, iterations=(1, 1)))
+        prior = fit(image, recipe=SinGANRecipe(min_size=12, max_size=20, width=2, steps=(1, 1)))
         assert prior.image_shape == (1, 15, 20)
 
     def test_a_flat_photo_fits(self):
@@ -111,7 +111,7 @@ class TestFit:
         ],
     )
     def test_every_option_trains(self, options):
-        recipe = SinGANRecipe(**{"min_size": 12, "width": 2, "iterations": (3, 3), **options})
+        recipe = SinGANRecipe(**{"min_size": 12, "width": 2, "steps": (3, 3), **options})
         prior = fit(recipe=recipe)
         assert bool(prior.sample(2).isfinite().all())
 
@@ -143,7 +143,7 @@ class TestScale:
             prior,
             PatchCritic(3, 4, generator=generator),
             scale=scale,
-            iterations=10,
+            steps=10,
             recipe=SinGANRecipe(min_size=12, width=4, **options),
             generator=generator,
             devices=OneDevice("cpu"),
@@ -201,7 +201,7 @@ class TestResume:
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
     @pytest.mark.parametrize("concurrent", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_kill_9_loses_nothing_but_the_scale_under_way(self, concurrent, tmp_path, monkeypatch):
-        recipe = SinGANRecipe(min_size=12, width=4, iterations=(8, 6), concurrent=concurrent)
+        recipe = SinGANRecipe(min_size=12, width=4, steps=(8, 6), concurrent=concurrent)
         script = f"""
 import os, signal, torch
 torch.set_num_threads({torch.get_num_threads()})
@@ -215,7 +215,7 @@ ScaleTraining.step = die
 from inverso.images.io import photo
 from inverso.training import Run, SinGANRecipe, fit
 image = photo("coffee", size=20)[..., :16, :]
-fit({recipe!r}, image, out={str(tmp_path)!r}, run=Run(accelerator="cpu", progress=False))
+fit({recipe!r}, image, out={str(tmp_path)!r}, run=Run(device="cpu", progress=False))
 """
         ended = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, check=False, timeout=120)
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
@@ -237,7 +237,7 @@ fit({recipe!r}, image, out={str(tmp_path)!r}, run=Run(accelerator="cpu", progres
             fit(out=unbroken)
 
     def test_another_recipe_seed_or_photo_is_refused(self, unbroken):
-        other = SinGANRecipe(min_size=12, width=4, iterations=(8, 6), critic_steps=2, generator_steps=2, lr=1e-3)
+        other = SinGANRecipe(min_size=12, width=4, steps=(8, 6), critic_steps=2, generator_steps=2, lr=1e-3)
         with pytest.raises(InversoError, match=r"another recipe \(lr was 0.0005, now 0.001\)"):
             fit(out=unbroken, resume=True, recipe=other)
         with pytest.raises(InversoError, match=r"another recipe \(seed was 0, now 1\)"):
@@ -251,10 +251,10 @@ fit({recipe!r}, image, out={str(tmp_path)!r}, run=Run(accelerator="cpu", progres
 
     def test_a_loss_that_is_not_finite_stops_the_fit(self):
         with pytest.raises(InversoError, match=r"the loss '\w+' is nan at iteration \d+ of scale 1"):
-            fit(recipe=SinGANRecipe(min_size=12, width=4, iterations=(60, 60), lr=1e30, batch_norm=False))
+            fit(recipe=SinGANRecipe(min_size=12, width=4, steps=(60, 60), lr=1e30, batch_norm=False))
 
     def test_progress_says_seconds_and_quality_of_each_scale(self, capsys):
-        recipe = SinGANRecipe(min_size=12, width=2, iterations=(1, 1))
+        recipe = SinGANRecipe(min_size=12, width=2, steps=(1, 1))
         fit(recipe=recipe, progress=True)
         lines = capsys.readouterr().err
         assert "scale 2 of 3, 14 x 18 pixels: 0 s, " in lines
@@ -269,20 +269,20 @@ class TestRecipe:
     def test_the_papers_recipes_train_three_and_three_steps(self):
         for recipe, width in ((SinGANRecipe.singan(), 64), (SinGANRecipe.dissertation(), 32)):
             assert (recipe.critic_steps, recipe.generator_steps, recipe.width_at(4)) == (3, 3, width)
-            assert recipe.iterations_at(3, 8) == 2000
+            assert recipe.steps_at(3, 8) == 2000
 
-    def test_iterations_go_geometrically_from_coarse_to_fine(self):
-        recipe = SinGANRecipe(iterations=(1600, 400))
-        assert [recipe.iterations_at(scale, 3) for scale in range(3)] == [1600, 800, 400]
-        assert recipe.iterations_at(0, 1) == 400
+    def test_steps_go_geometrically_from_coarse_to_fine(self):
+        recipe = SinGANRecipe(steps=(1600, 400))
+        assert [recipe.steps_at(scale, 3) for scale in range(3)] == [1600, 800, 400]
+        assert recipe.steps_at(0, 1) == 400
 
     @pytest.mark.parametrize(
         ("setting", "message"),
         [
             ({"width": 0}, "width must be an integer of at least 1, got 0"),
             ({"double_every": -1}, "double_every must be an integer of at least 0, got -1"),
-            ({"iterations": (100,)}, r"iterations must be a pair of numbers, got \(100,\)"),
-            ({"iterations": (0, 100)}, "each of iterations must be an integer of at least 1, got 0"),
+            ({"steps": (100,)}, r"steps must be a pair of numbers, got \(100,\)"),
+            ({"steps": (0, 100)}, "each of steps must be an integer of at least 1, got 0"),
             ({"betas": (0.5, 1.0)}, r"betas must lie in \[0, 1\), got \(0.5, 1.0\)"),
             ({"lr": 0.0}, "lr must be greater than 0"),
             ({"decay_at": 0.0}, r"decay_at must lie in \(0, 1\]"),

@@ -26,7 +26,7 @@ from inverso.training.recipes._stylegan2_training import MixedStyles, StyleGAN2T
 from training.killing import train_and_kill
 
 RECIPE = StyleGAN2Recipe(size=8, latent_dim=8, channel_max=6, batch=4, r1_every=3, path_every=4, shift=1)
-RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, accelerator="cpu")
+RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ class ScaleTraining:
         prior: Its scale `scale` is trained, in place, and the `recipe.concurrent - 1` below it.
         critic: Trained with it.
         scale: Index of the scale.
-        iterations: How many there will be.
+        steps: How many there will be.
         recipe: What decides the result.
         generator: Of all random numbers.
         devices: Device and precision.
@@ -42,14 +42,14 @@ class ScaleTraining:
         critic: nn.Module,
         *,
         scale: int,
-        iterations: int,
+        steps: int,
         recipe: SinGANRecipe,
         generator: torch.Generator,
         devices: Devices,
     ) -> None:
         self.prior, self.critic, self.recipe, self.generator, self.devices = prior, critic, recipe, generator, devices
         self.scale, self.first = scale, max(0, scale - recipe.concurrent + 1)
-        self.drop = int(recipe.decay_at * iterations)
+        self.drop = int(recipe.decay_at * steps)
         prior.eval().requires_grad_(requires_grad=False)
         self.fixed = prior.maps(prior.fixed_latent())[: scale + 1]
         self.real = 2 * prior.real(scale) - 1

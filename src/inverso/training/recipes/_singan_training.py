@@ -63,22 +63,22 @@ class SinGANTraining(Training):
         """Fit one scale, the coarsest being 0, and tell its size, seconds, noise and quality."""
         began = time.monotonic()
         count = len(self.prior.sizes)
-        iterations = self.recipe.iterations_at(step, count)
+        steps = self.recipe.steps_at(step, count)
         self.critic = self._start(step).to(self.devices.device).to(memory_format=torch.channels_last)
         training = ScaleTraining(
             self.prior,
             self.critic,
             scale=step,
-            iterations=iterations,
+            steps=steps,
             recipe=self.recipe,
             generator=self.random(step, STEPS),
             devices=self.devices,
         )
         height, width = self.prior.sizes[step]
-        bar = tqdm(range(iterations), desc=f"scale {step + 1}/{count}, {height} x {width}", disable=not self.progress)
+        bar = tqdm(range(steps), desc=f"scale {step + 1}/{count}, {height} x {width}", disable=not self.progress)
         for iteration in bar:
             losses = training.step(iteration)
-            if (iteration + 1) % _LOOK_EVERY == 0 or iteration + 1 == iterations:
+            if (iteration + 1) % _LOOK_EVERY == 0 or iteration + 1 == steps:
                 bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
                 _refuse_non_finite(losses, iteration, step)
         self.done = step + 1

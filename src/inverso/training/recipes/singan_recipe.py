@@ -38,7 +38,7 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
     seconds, amplitude of the noise and the PSNR of the photo made from the fixed noise. It runs on one device.
 
     The default fits a photo of 100 pixels in minutes on a processor: coarse scales, which decide what a sample shows
-    and cost little, get most of the iterations. `SinGANRecipe.singan()` and `SinGANRecipe.dissertation()` are those of
+    and cost little, get most of the steps. `SinGANRecipe.singan()` and `SinGANRecipe.dissertation()` are those of
     the papers, with some ten times as many steps.
 
     Args:
@@ -50,13 +50,13 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         max_width: Where doubling ends.
         batch_norm: Whether the networks have batch norms.
         copy_weights: Whether a scale starts from the weights of the one below, where widths agree.
-        iterations: Iterations at the coarsest and at the finest scale; between them they are interpolated
+        steps: Steps at the coarsest and at the finest scale; between them they are interpolated
             geometrically.
-        critic_steps: Steps of the critic per iteration, each on a new image.
-        generator_steps: Steps of the generator per iteration, on the noise of the last of these.
+        critic_steps: Updates of the critic per step, each on a new image.
+        generator_steps: Updates of the generator per step, on the noise of the last of these.
         lr: Adam's step size, of both networks.
         betas: Adam's moments.
-        decay_at: Fraction of the iterations after which the step size drops, and batch norms are frozen.
+        decay_at: Fraction of the steps after which the step size drops, and batch norms are frozen.
         decay: Factor by which it drops.
         penalty: Weight of the gradient penalty.
         reconstruction: Weight of the squared error of the photo made from the fixed noise.
@@ -81,7 +81,7 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
     max_width: int = 128
     batch_norm: bool = True
     copy_weights: bool = True
-    iterations: tuple[int, int] = (1000, 400)
+    steps: tuple[int, int] = (1000, 400)
     critic_steps: int = 1
     generator_steps: int = 1
     lr: float = 5e-4
@@ -98,13 +98,13 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         for name in ("width", "max_width", "critic_steps", "generator_steps", "concurrent"):
             check_count(getattr(self, name), name=name)
         check_count(self.double_every, name="double_every", minimum=0)
-        for name in ("iterations", "betas"):
+        for name in ("steps", "betas"):
             value = getattr(self, name)
             if not isinstance(value, tuple | list) or len(value) != 2:
                 msg = f"{name} must be a pair of numbers, got {value!r}"
                 raise ValueError(msg)
-        for count in self.iterations:
-            check_count(count, name="each of iterations")
+        for count in self.steps:
+            check_count(count, name="each of steps")
         for beta in self.betas:
             if not 0 <= check_number(beta, name="betas", expected="two numbers in [0, 1)") < 1:
                 msg = f"betas must lie in [0, 1), got {self.betas}"
@@ -119,12 +119,12 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
     @classmethod
     def singan(cls) -> SinGANRecipe:
         """Give the settings of Rott Shaham et al. 2019, arXiv:1905.01164."""
-        return cls(double_every=4, iterations=(2000, 2000), critic_steps=3, generator_steps=3)
+        return cls(double_every=4, steps=(2000, 2000), critic_steps=3, generator_steps=3)
 
     @classmethod
     def dissertation(cls) -> SinGANRecipe:
         """Give the settings of the dissertation of Huang: SinGAN's, with 32 channels at every scale."""
-        return cls(iterations=(2000, 2000), critic_steps=3, generator_steps=3)
+        return cls(steps=(2000, 2000), critic_steps=3, generator_steps=3)
 
     def read(self, data: Tensor | str | Path, *, progress: bool) -> Tensor:  # noqa: ARG002 - one photo is read at once
         """Read the photo, or check a tensor `(1, C, H, W)` in [0, 1] of one channel or three.
@@ -163,9 +163,9 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
             return self.width
         return int(min(self.width * 2 ** (scale // self.double_every), max(self.width, self.max_width)))
 
-    def iterations_at(self, scale: int, count: int) -> int:
-        """Compute the iterations of one of `count` scales."""
-        coarsest, finest = self.iterations
+    def steps_at(self, scale: int, count: int) -> int:
+        """Compute the steps of one of `count` scales."""
+        coarsest, finest = self.steps
         progress = scale / (count - 1) if count > 1 else 1.0
         between: float = coarsest ** (1 - progress) * finest**progress
         return round(between)
