@@ -16,7 +16,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 NEARBY = {"127.0.0.1", "localhost", None}
 # Tests run as root in containers, where chromium's own sandbox cannot.
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run")
-TIMEOUT = 30_000
+# A busy machine is no reason for a test to fail.
+TIMEOUT = 120_000
 
 
 def find_chromium() -> str:

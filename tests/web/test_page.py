@@ -5,13 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.browser
+
+
+MOVED = """() => {
+  const clip = document.querySelectorAll("#compare img")[1].style.clipPath;
+  return Math.abs(parseFloat(clip.split(" ").at(-1)) - 55) < 1;
+}"""
+"""Whether the border between before and after has come to 55 %."""
 
 
 @pytest.fixture
 def restoring(page, served):
     """The page, opened."""
+    return opened(page, served)
+
+
+def opened(page, served):
     page.goto(served.address)
     page.wait_for_selector("#photo input[type=file]", state="attached")
     return page
@@ -20,13 +32,15 @@ def restoring(page, served):
 def bring(page, path: Path) -> None:
     page.set_input_files("#photo input[type=file]", str(path))
     page.wait_for_selector("#restore:not([disabled])")
-    page.wait_for_selector("#editor canvas")
 
 
 def paint(page) -> None:
     """Draw a stroke over the middle of the photo."""
+    canvas = page.locator("#editor canvas").first
+    canvas.wait_for()
+    # The editor listens a moment after it is there.
     page.wait_for_timeout(700)
-    box = page.locator("#editor canvas").first.bounding_box()
+    box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x - 30, y - 30)
     page.mouse.down()
@@ -40,10 +54,12 @@ def restore(page) -> None:
     page.wait_for_selector("#compare img")
 
 
-def downloaded(page, button: str = "#download") -> Path:
+def downloaded(page, folder: Path, button: str = "#download") -> Path:
     with page.expect_download() as download:
         page.click(button)
-    return Path(download.value.path()).rename(Path(download.value.path()).with_name(download.value.suggested_filename))
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -51,30 +67,159 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
-def test_a_stroke_is_filled_and_all_else_stays(restoring, cat):
+def test_a_stroke_is_filled_all_else_stays_and_the_command_does_the_same(restoring, cat, tmp_path, monkeypatch):
     bring(restoring, cat)
     paint(restoring)
     restore(restoring)
-    answer, mask = downloaded(restoring), downloaded(restoring, "#download-mask")
+    answer = downloaded(restoring, tmp_path)
+    mask = downloaded(restoring, tmp_path, "#download-mask")
     assert answer.name == "my cat-restored.png"
-    assert mask.name == "my cat-mask.png"
     painted = pixels(mask)[..., 0] > 0
     assert 0.005 < painted.mean() < 0.5
     changed = (pixels(answer) != pixels(cat)).any(-1)
     assert not changed[~painted].any()
     assert changed[painted].any()
     assert "filled in" in restoring.inner_text("#said")
-    assert restoring.input_value("#command textarea") == (
-        "inverso restore 'my cat.png' --mask 'my cat-mask.png' -o 'my cat-restored.png'"
+
+    command = restoring.input_value("#command textarea")
+    assert command == "inverso restore 'my cat.png' --mask 'my cat-mask.png' -o 'my cat-restored.png'"
+    by_page = answer.read_bytes()
+    answer.unlink()
+    run(command, monkeypatch, tmp_path)
+    assert answer.read_bytes() == by_page
+
+
+def run(command: str, monkeypatch, folder: Path) -> None:
+    """Run a command line that the page shows."""
+    import shlex
+
+    from inverso.cli.app import app
+
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(app, shlex.split(command)[1:], prog_name="inverso")
+    assert result.exit_code == 0, result.output
+
+
+def test_by_keys_alone(restoring, cat, tmp_path):
+    press = restoring.keyboard.press
+    with restoring.expect_file_chooser() as chooser:
+        tab_to(restoring, "#photo button")
+        press("Enter")
+    chooser.value.set_files(str(cat))
+    restoring.wait_for_selector("#restore:not([disabled])")
+    tab_to(restoring, "#happened input")
+    press("Space")
+    assert not restoring.is_checked("#happened input >> nth=0")
+    tab_to(restoring, "#restore")
+    press("Enter")
+    restoring.wait_for_selector("#compare img")
+    assert "as it was" in restoring.inner_text("#said")
+    after = restoring.locator("#compare img").nth(1)
+    assert "50%" in after.get_attribute("style")
+    tab_to(restoring, "#position input[type=range]")
+    for _ in range(5):
+        press("ArrowRight")
+    restoring.wait_for_function(MOVED)
+    tab_to(restoring, "#download")
+    with restoring.expect_download() as download:
+        press("Enter")
+    assert download.value.suggested_filename == "my cat-restored.png"
+
+
+def tab_to(page, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement?.matches(selector)", selector):
+            return
+    pytest.fail(f"Tab never comes to {selector}")
+
+
+def test_cancel_stops_the_work_and_the_next_photo_is_restored(restoring, cat, tmp_path):
+    large = tmp_path / "large.png"
+    Image.open(cat).resize((512, 384)).save(large)
+    bring(restoring, large)
+    restoring.get_by_label("It is blurred").check()
+    restoring.click("#restore")
+    restoring.click("#cancel:not([disabled])")
+    restoring.wait_for_selector("#restore:not([disabled])")
+    assert restoring.inner_text("#say") == "Cancelled."
+    assert not restoring.is_visible("#compare")
+    bring(restoring, cat)
+    restore(restoring)
+
+
+def test_each_stage_is_shown_as_it_comes(restoring):
+    restoring.get_by_role("tab", name="Learn").click()
+    restoring.fill("#learn-spec textarea", "mask:0.5")
+    restoring.get_by_label("Method").fill("zero-filled+bp")
+    restoring.keyboard.press("Enter")
+    restoring.click("#learn-run")
+    restoring.wait_for_function("""() => document.querySelector("#learn-say").innerText.startsWith("Done")""")
+    restoring.locator("#learn-pictures .caption-label").nth(4).wait_for()
+    names = restoring.locator("#learn-pictures .caption-label").all_inner_texts()
+    assert [name.partition(",")[0] for name in names] == ["x", "y", "pinv", "zero-filled", "bp"]
+    assert restoring.input_value("#learn-command textarea") == (
+        "inverso solve astronaut.png --simulate -A mask:0.5 --prior faces-64 -m zero-filled+bp -o astronaut-solved.png"
     )
 
 
-def test_the_slider_of_before_and_after_moves_by_keys(restoring, cat):
-    bring(restoring, cat)
-    restore(restoring)
-    after = restoring.locator("#compare img").nth(1)
-    assert "50%" in after.get_attribute("style")
-    restoring.locator("#position input[type=range]").focus()
-    for _ in range(5):
-        restoring.keyboard.press("ArrowRight")
-    restoring.wait_for_function("""() => document.querySelectorAll("#compare img")[1].style.clipPath.includes("55%")""")
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+def test_labels_and_contrasts(page, served, cat, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    bring(opened(page, served), cat)
+    restore(page)
+    for tab in ("Restore", "Learn"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        found = axe.run(page)
+        assert not found.response["violations"], found.generate_report()
+
+
+@pytest.mark.slow
+def test_a_window_as_narrow_as_a_phone(page, served, cat):
+    page.set_viewport_size({"width": 360, "height": 740})
+    bring(opened(page, served), cat)
+    paint(page)
+    restore(page)
+    for tab in ("Restore", "Learn"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out"
+    assert page.locator("#restore").bounding_box() is None or page.locator("#restore").bounding_box()["height"] >= 44
+
+
+def test_what_a_visitor_brought_is_deleted_when_the_page_is_left(page, served, cat):
+    before = len(served.files())
+    bring(opened(page, served), cat)
+    assert len(served.files()) > before
+    page.goto("about:blank")
+    for _ in range(50):
+        if len(served.files()) <= before:
+            return
+        page.wait_for_timeout(200)
+    pytest.fail(f"files are left: {served.files()}")
+
+
+@pytest.mark.slow
+def test_a_photo_of_twelve_megapixels(page, serve_page, tmp_path):
+    large = tmp_path / "large.jpg"
+    with Image.fromarray(photographed("cat")) as picture:
+        exif = picture.getexif()
+        exif[0x010F] = "Maker"
+        picture.resize((4000, 3000)).save(large, exif=exif, quality=90)
+    bring(opened(page, serve_page()), large)
+    paint(page)
+    page.get_by_label("It is noisy").uncheck()
+    restore(page)
+    answer = downloaded(page, tmp_path)
+    assert answer.suffix == ".jpg"
+    with Image.open(answer) as restored:
+        assert restored.size == (4000, 3000)
+        assert restored.getexif()[0x010F] == "Maker"
+
+
+def photographed(name: str) -> np.ndarray:
+    from inverso.images.io import photo
+
+    return (photo(name, size=None)[0] * 255).round().byte().permute(1, 2, 0).numpy()

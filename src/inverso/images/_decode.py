@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from inverso.errors import InversoError
 from inverso.images._color import deep_to_srgb, to_srgb
 from inverso.images._heif import is_heif, register_heif
 from inverso.images._jpeg import jpeg_noise
@@ -31,7 +32,8 @@ ROUNDING = 1 / math.sqrt(12)
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 _UNREADABLE = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, NotImplementedError, zlib.error, struct.error
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError,
+    zlib.error, struct.error,
 )  # fmt: skip
 _BITS_PER_SAMPLE = 258
 
@@ -85,7 +87,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Say in one way that a file cannot be read, whatever its reader raises."""
     try:
         yield
-    except PermissionError:
+    except (PermissionError, InversoError):
         raise
     except _UNREADABLE as error:
         if isinstance(error, ValueError) and str(path) in str(error):

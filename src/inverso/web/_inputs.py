@@ -16,6 +16,7 @@ SUFFIXES = [
 ]  # fmt: skip
 """What the browser offers to choose from; what a file holds is looked at later."""
 _CANVAS = (800, 600)
+_HEIGHT = 460
 
 
 def photo_file(label: str, *, height: int, elem_id: str) -> gr.File:
@@ -28,6 +29,7 @@ def editor(label: str, *, elem_id: str) -> gr.ImageEditor:
     return _uploads_only(
         gr.ImageEditor(
             label=label,
+            height=_HEIGHT,
             type="pil",
             sources=(),
             transforms=(),

@@ -20,7 +20,7 @@ from inverso.problem import Need
 from inverso.web._commands import solve_command
 from inverso.web._visits import Visit, Visits
 from inverso.web._watching import watched
-from inverso.web._words import lines, one_line, status
+from inverso.web._words import ended, lines, status
 
 Updates: TypeAlias = dict[Any, Any]
 
@@ -103,11 +103,15 @@ class LearnTab:
             with gr.Column(scale=3, min_width=320):
                 pictures = gr.Gallery(
                     label="Stage by stage", columns=3, height="auto", object_fit="contain", interactive=False,
-                    buttons=["fullscreen"], elem_id="learn-pictures",
+                    buttons=["fullscreen"], visible=False, elem_id="learn-pictures",
                 )  # fmt: skip
                 details = gr.HTML(elem_id="learn-details")
                 command = gr.Textbox(
-                    label="The same on the command line", interactive=False, buttons=["copy"], elem_id="learn-command"
+                    label="The same on the command line",
+                    interactive=False,
+                    buttons=["copy"],
+                    visible=False,
+                    elem_id="learn-command",
                 )
                 download = gr.DownloadButton("Download x for it", visible=False, elem_id="learn-download")
         tab = cls(
@@ -156,9 +160,9 @@ class LearnTab:
             yield {
                 self.run_button: gr.update(interactive=False),
                 self.cancel_button: gr.update(interactive=True),
-                self.pictures: [],
+                self.pictures: gr.update(value=[], visible=False),
                 self.details: "",
-                self.command: "",
+                self.command: gr.update(visible=False),
                 self.download: gr.update(visible=False),
             }
             shown = 0
@@ -167,14 +171,14 @@ class LearnTab:
                 update: Updates = {self.say: said}
                 if len(there) > shown:
                     shown = len(there)
-                    update[self.pictures] = _gallery(lesson.folder, there)
+                    update[self.pictures] = gr.update(value=_gallery(lesson.folder, there), visible=True)
                 yield update
             yield self._answer(lesson, running.result(), photo=photo, name=visit.name, suffix=visit.seen.get("suffix"))
         except Exception as error:
             yield {
                 self.run_button: gr.update(interactive=True),
                 self.cancel_button: gr.update(interactive=False),
-                self.say: status(one_line(error), kind="error"),
+                self.say: ended(error),
             }
 
     def _lesson(self, visit: Visit, photo: str, size: int, job: Job) -> Lesson:
@@ -202,9 +206,9 @@ class LearnTab:
             self.run_button: gr.update(interactive=True),
             self.cancel_button: gr.update(interactive=False),
             self.say: status(f"Done: {done['method']}."),
-            self.pictures: _gallery(lesson.folder, done["pictures"]),
+            self.pictures: gr.update(value=_gallery(lesson.folder, done["pictures"]), visible=True),
             self.details: lines(stages),
-            self.command: solve_command(file, lesson.job),
+            self.command: gr.update(value=solve_command(file, lesson.job), visible=True),
             self.download: gr.update(value=str(lesson.folder / file) if free else None, visible=free),
         }
 

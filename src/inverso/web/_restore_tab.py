@@ -17,14 +17,17 @@ from inverso.jobs._orders import Look, RestoreOne, Spoil
 from inverso.repair import Repair
 from inverso.web import _inputs
 from inverso.web._commands import restore_command
+from inverso.web._look import SHOW_RESULTS
 from inverso.web._server import Settings
 from inverso.web._visits import BUSY, Visit, Visits
 from inverso.web._watching import watched
-from inverso.web._words import lines, one_line, plain_name, status
+from inverso.web._words import ended, lines, plain_name, status
 
 Updates: TypeAlias = dict[Any, Any]
 
 NOISY, BLURRED, SMALL, OLD = "It is noisy", "It is blurred", "It is too small", "It is an old print"
+BEGIN = "Bring a photo to begin."
+HINT = "Paint over what is damaged, or choose what happened, and press Restore"
 GRAY_LEVELS = 255
 LIKE_THE_PHOTO = "like the photo"
 FORMATS = (LIKE_THE_PHOTO, "PNG", "JPEG", "TIFF", "WebP")
@@ -99,10 +102,10 @@ class RestoreTab:
                 with gr.Row():
                     restore = gr.Button("Restore", variant="primary", interactive=False, elem_id="restore")
                     cancel = gr.Button("Cancel", interactive=False, elem_id="cancel")
-                say = gr.HTML(status("Bring a photo to begin."), elem_id="say")
+                say = gr.HTML(status(BEGIN), elem_id="say")
         with gr.Column(visible=False, elem_id="results") as results:
             compare = gr.ImageSlider(
-                label="Before and after", interactive=False, max_height=900, buttons=["fullscreen"], elem_id="compare"
+                label="Before and after", interactive=False, max_height=640, buttons=["fullscreen"], elem_id="compare"
             )
             position = gr.Slider(0, 100, value=50, step=1, label="Compare: before to after", elem_id="position")
             with gr.Row():
@@ -131,7 +134,7 @@ class RestoreTab:
             self.restore_button, self.cancel_button, self.say, self.results, self.compare, self.position,
             self.download, self.download_mask, self.said, self.command,
         ]  # fmt: skip
-        self.restore_button.click(self.restore, asked, answered, **quiet)
+        self.restore_button.click(self.restore, asked, answered, **quiet).then(None, js=SHOW_RESULTS)
         self.cancel_button.click(self.cancel, [], [], queue=False, **quiet)
         self.position.input(
             lambda at: gr.update(slider_position=at),
@@ -144,7 +147,7 @@ class RestoreTab:
     def bring(self, file: str | None, request: gr.Request) -> Updates:
         """Take a photo that was uploaded, and show it."""
         if file is None:
-            return {}
+            return {self.say: status(BEGIN)}
         try:
             visit = self.visits.of(request.session_hash)
             source = visit.folder / "photo"
@@ -178,14 +181,14 @@ class RestoreTab:
         visit.source = source
         width, height = visit.seen["size"]
         megapixels = width * height / 1e6
-        told = [f"{visit.name}: {width} × {height} pixels, {megapixels:.2g} megapixels", *visit.seen["notes"]]
+        told = [f"{visit.name}: {width} × {height} pixels, {megapixels:.2g} megapixels", *visit.seen["notes"], HINT]
         return {
             self.photo: None,
             self.mask: None,
             self.editor: gr.update(value={"background": str(preview), "layers": [], "composite": None}, visible=True),
             self.happened: happened,
             self.restore_button: gr.update(interactive=True),
-            self.say: status("; ".join(told)),
+            self.say: status(". ".join(told)),
             self.results: gr.update(visible=False),
         }
 
@@ -194,7 +197,7 @@ class RestoreTab:
             self.photo: None,
             self.editor: gr.update(value=None, visible=False),
             self.restore_button: gr.update(interactive=False),
-            self.say: status(one_line(error), kind="error"),
+            self.say: ended(error),
         }
 
     @staticmethod
@@ -238,7 +241,7 @@ class RestoreTab:
             yield {
                 self.restore_button: gr.update(interactive=True),
                 self.cancel_button: gr.update(interactive=False),
-                self.say: status(one_line(error), kind="error"),
+                self.say: ended(error),
             }
 
     def _order(

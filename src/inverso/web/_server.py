@@ -121,6 +121,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
+            enable_monitoring=False,
             footer_links=[],
             max_file_size=int(settings.megabytes * _MILLION),
             app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None, "openapi_url": None},

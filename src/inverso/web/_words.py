@@ -13,7 +13,7 @@ from inverso.errors import InversoError
 from inverso.jobs._desk import CancelledOrderError
 
 UNKNOWN = "something went wrong inside; the photo is as it was"
-_PATH = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;()]+)+[/\\]?")
+_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;()]+)+[/\\]?")
 _STEM = re.compile(r"[^\w. ()-]+")
 _LONGEST_NAME = 80
 _LONGEST_LINE = 400
@@ -27,10 +27,11 @@ def one_line(error: BaseException) -> str:
         'photo.png cannot be read as a picture'
     """
     if isinstance(error, CancelledOrderError):
-        return "cancelled"
+        return "Cancelled."
     if isinstance(error, MemoryError):
         return "this takes more memory than there is"
     if not isinstance(error, ValueError | TypeError | InversoError):
+        print("inverso app: this should not have happened", file=sys.stderr)  # noqa: T201 - the server's log
         traceback.print_exception(error, file=sys.stderr)
         return UNKNOWN
     said = _PATH.sub(lambda match: match[0].rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1], str(error))
@@ -44,8 +45,13 @@ def plain_name(name: str) -> str:
         >>> plain_name("../../etc/a<b>.tar.png")
         'a_b_.tar'
     """
-    stem = _STEM.sub("_", Path(name.replace("\\", "/")).stem).strip(". ")
+    stem = _STEM.sub("_", Path(name.replace("\\", "/")).stem).strip(". -")
     return stem[:_LONGEST_NAME] or "photo"
+
+
+def ended(error: BaseException) -> str:
+    """Write the line that says why something did not come to its end."""
+    return status(one_line(error), kind="" if isinstance(error, CancelledOrderError) else "error")
 
 
 def status(text: str, *, kind: str = "", share: float | None = None) -> str:

@@ -1,0 +1,78 @@
+"""What the page says and how visitors are kept apart."""
+
+import pytest
+
+from inverso.errors import InversoError
+from inverso.jobs._desk import CancelledOrderError, Desk
+from inverso.web._visits import BusyError, Visits
+from inverso.web._words import UNKNOWN, ended, lines, one_line, plain_name, status
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("/tmp/x/photo.png cannot\nbe read: /usr/lib/a.so"), "photo.png cannot be read: a.so"),
+        (ValueError(r"C:\Users\me\photo.png is gone"), "photo.png is gone"),
+        (ValueError("enlarged 1/2 as much"), "enlarged 1/2 as much"),
+        (InversoError("not done after 5 seconds"), "not done after 5 seconds"),
+        (CancelledOrderError("the order was cancelled"), "Cancelled."),
+        (OSError(5, "Input/output error", "/tmp/secret"), UNKNOWN),
+        (KeyError("/tmp/secret"), UNKNOWN),
+    ],
+)
+def test_errors_are_one_line_without_paths(error, said):
+    assert one_line(error) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("cat.png", "cat"), ("../../a b.jpg", "a b"), ("-rf.png", "rf"), (".png", "png"), ("<i>", "_i_"), ("", "photo")],
+)
+def test_names_are_plain(given, name):
+    assert plain_name(given) == name
+
+
+def test_what_visitors_send_is_no_markup():
+    assert "<b>" not in status("<b>", share=0.5)
+    assert "<b>" not in lines(["<b>"])
+    assert 'class="say error"' in ended(ValueError("bad"))
+    assert 'class="say "' in ended(CancelledOrderError("the order was cancelled"))
+
+
+class Hold:
+    """An order that nobody carries out."""
+
+    def carry_out(self, _device, _tell):
+        return {}
+
+
+def test_one_order_at_a_time_per_visitor_and_no_file_is_left(tmp_path, monkeypatch):
+    with Desk(tmp_path / "orders") as desk, Visits(tmp_path / "visits") as visits:
+        monkeypatch.setattr(desk, "start", lambda _order: Standing())
+        first, second = visits.of("../../etc"), visits.of("b")
+        assert first.folder.parent == second.folder.parent == tmp_path / "visits"
+        first.begin(desk, Hold())
+        with pytest.raises(BusyError, match="one thing at a time"):
+            first.begin(desk, Hold())
+        second.begin(desk, Hold())
+        (second.new_folder("answer") / "photo.png").write_bytes(b"")
+        old = second.new_folder("answer")
+        assert [path.name for path in second.folder.iterdir()] == [old.name]
+        visits.end("b")
+        assert not second.folder.exists()
+        assert second.running.cancelled
+        visits.sweep(-1.0)
+        assert first.folder.exists(), "who waits for an answer is still there"
+        first.running.done = True
+        visits.sweep(-1.0)
+        assert not first.folder.exists()
+
+
+class Standing:
+    """Something that is being done until one says otherwise."""
+
+    done = False
+    cancelled = False
+
+    def cancel(self):
+        self.cancelled = True
