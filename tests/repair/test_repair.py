@@ -73,6 +73,14 @@ def test_only_what_is_marked_changes(cat):
     assert "off by" in " ".join(answer.said), "tried on intact places"
 
 
+def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
+    noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
+    answer = repair(
+        Photo((cat + 0.1 * noise).clamp(0, 1)), Repair(blur=4.0, noise=0.0, method="pinv"), denoiser=smoothing()
+    )
+    assert any("likely worse than the photo" in line and "1 of 1" in line for line in answer.said)
+
+
 def test_progress_goes_on_within_a_window_and_ends_at_the_whole(cat):
     mask = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
     mask[..., 60:63, 10:100] = True

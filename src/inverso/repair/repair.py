@@ -17,6 +17,7 @@ from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, M
 from inverso.priors import Denoiser
 from inverso.problem import Report, silent
 from inverso.repair._defects import detect_defects, find_defects
+from inverso.repair._doubts import counted_doubts
 from inverso.repair._fading import find_fading
 from inverso.repair._filling import fill_in
 from inverso.repair._noise import estimate_noise
@@ -225,15 +226,21 @@ class _Plan:
         windows = self._windows(height, width, damaged)
         # The trial on intact places is one window more.
         total = len(windows) + (damaged is not None)
-        for done, tile in enumerate(windows):
-            marked = None if damaged is None else tile.look(damaged)
-            piece = self.solve(tile.look(pixels), marked, _within(progress, done, total))
-            top, left = tile.window[:2]
-            rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
-            columns = slice(scale * (tile.left - left), scale * (tile.right - left))
-            answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
-                ..., rows, columns
-            ]
+        with counted_doubts() as doubts:
+            for done, tile in enumerate(windows):
+                marked = None if damaged is None else tile.look(damaged)
+                piece = self.solve(tile.look(pixels), marked, _within(progress, done, total))
+                top, left = tile.window[:2]
+                rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
+                columns = slice(scale * (tile.left - left), scale * (tile.right - left))
+                answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
+                    ..., rows, columns
+                ]
+        if doubts:
+            said.append(
+                f"in {len(doubts)} of {len(windows)} windows the answer is likely worse than the photo: "
+                "tell less blur or less enlarging, or more noise"
+            )
         self._say(said, pixels, damaged, windows, _within(progress, len(windows), total))
         if progress is not None:
             progress(total, total)

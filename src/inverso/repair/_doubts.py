@@ -1,0 +1,23 @@
+"""Answers that are likely worse than the photo: counted, so that one line can say so."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inverso.errors import WorseThanInputWarning
+
+
+@contextmanager
+def counted_doubts() -> Iterator[list[str]]:
+    """Collect what `WorseThanInputWarning` says inside; other warnings go where they would have gone."""
+    doubts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WorseThanInputWarning)
+        yield doubts
+    for warning in caught:
+        if issubclass(warning.category, WorseThanInputWarning):
+            doubts.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
