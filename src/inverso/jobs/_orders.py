@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from inverso.degradations import OldPhoto
+from inverso.errors import InversoError
 from inverso.images import Photo, photo, read_photo, write_photo
 from inverso.images._decode import opened
 from inverso.images._formats import SUFFIXES
@@ -57,6 +58,9 @@ class Look:
         try:
             with opened(self.source, large=True) as picture:
                 (width, height), kind = picture.size, picture.format or ""
+        except InversoError:
+            # A package is missing.
+            raise
         except Exception as error:
             # A reader that stumbles over a header says little that helps.
             msg = "this file holds no photo that can be read: JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP and GIF can"

@@ -150,6 +150,8 @@ class RestoreTab:
             return {self.say: status(BEGIN)}
         try:
             visit = self.visits.of(request.session_hash)
+            if visit.busy:
+                return self._not_now()
             source = visit.folder / "photo"
             # Gradio's copy becomes the only one.
             shutil.move(file, source)
@@ -164,6 +166,8 @@ class RestoreTab:
         def bring(request: gr.Request) -> Updates:
             try:
                 visit = self.visits.of(request.session_hash)
+                if visit.busy:
+                    return self._not_now()
                 source = visit.folder / "example.png"
                 visit.begin(self.looks, Spoil(photo=photo, damage=damage, target=source)).result()
                 visit.name = f"{photo}-{damage}"
@@ -191,6 +195,10 @@ class RestoreTab:
             self.say: status(". ".join(told)),
             self.results: gr.update(visible=False),
         }
+
+    def _not_now(self) -> Updates:
+        """Leave all as it is while something is being done with it."""
+        return {self.photo: None, self.say: status(BUSY, kind="error")}
 
     def _refuse(self, error: Exception) -> Updates:
         return {
@@ -230,6 +238,7 @@ class RestoreTab:
             )
             order = self._order(visit, repair, file_format, painted, mask)
             running = visit.begin(self.work, order)
+            yield {self.results: gr.update(visible=False)}
             for said in watched(running, self.work, "Restoring"):
                 yield {
                     self.restore_button: gr.update(interactive=False),

@@ -13,9 +13,11 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from inverso._checks import check_count, check_positive
 from inverso._extras import need
+from inverso._machine import cores, free_memory
 from inverso.errors import InversoError
 from inverso.images._formats import only_photo_formats
 from inverso.jobs._desk import Desk
@@ -27,6 +29,8 @@ KEPT = 3600.0
 """Seconds after which what nobody has touched is deleted."""
 _SWEEP = 60.0
 _LOOKING = 60.0
+_DESKS = ("work", "looks")
+_SHARE_OF_MEMORY = 0.8
 _EDITOR_PIXELS = 8_000_000
 _MILLION = 1_000_000
 
@@ -70,6 +74,17 @@ class Settings:
         return int(self.megapixels * _MILLION)
 
     @property
+    def memory(self) -> int | None:
+        """Bytes that one photo may take: its share of what is free; None where nobody knows."""
+        free = free_memory()
+        return None if free is None else int(_SHARE_OF_MEMORY * free / (self.at_once + 1))
+
+    @property
+    def threads(self) -> int:
+        """Threads for one photo: those who wait before a page have all cores."""
+        return max(1, cores() // self.at_once)
+
+    @property
     def is_public(self) -> bool:
         """Whether other machines can reach the page."""
         return self.host not in LOOPBACK
@@ -92,12 +107,21 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         gradio = need("gradio", what="inverso app")
         _protect()
-        orders = folder / "orders"
-        orders.mkdir()
+        for name in _DESKS:
+            (folder / name).mkdir()
+        limits: dict[str, Any] = {"memory": settings.memory, "device": settings.device}
         work = rooms.enter_context(
-            Desk(orders, at_once=settings.at_once, seconds=settings.time_limit, device=settings.device)
+            Desk(
+                folder / "work",
+                at_once=settings.at_once,
+                seconds=settings.time_limit,
+                threads=settings.threads,
+                **limits,
+            )
         )
-        looks = rooms.enter_context(Desk(orders, at_once=1, most=32, seconds=_LOOKING))
+        looks = rooms.enter_context(
+            Desk(folder / "looks", at_once=1, most=32, seconds=_LOOKING, **limits | {"device": "cpu"})
+        )
         visits = rooms.enter_context(Visits(folder / "visits"))
         work.prepare()
         looks.prepare()
@@ -202,7 +226,7 @@ def _sweeping(folder: Path, visits: Visits, ended: threading.Event) -> Iterator[
 def _delete_old(folder: Path, kept: Path, before: float) -> None:
     for each in folder.iterdir():
         with suppress(OSError):
-            if each != kept and each.name != "orders" and each.stat().st_mtime < before:
+            if each != kept and each.name not in _DESKS and each.stat().st_mtime < before:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
