@@ -106,3 +106,25 @@ def test_bad_input_is_one_line_and_exit_2(inverso, picture, tmp_path, words, mes
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_faces_are_restored_where_told_and_their_absence_is_one_line(inverso, prior, tmp_path):
+    x = photo("cat", size=40)
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 18:22, 15:25] = 1
+    write_photo(Photo(x.masked_fill(mask > 0, 1.0)), tmp_path / "a.png")
+    write_photo(Photo(mask), tmp_path / "m.png")
+    none = inverso("restore", "a.png", "--mask", "m.png", "--face", "-o", "b.png")
+    assert none.exit_code == 2
+    assert "no face" in none.stderr
+    assert "--face-at" in none.stderr
+    assert not (tmp_path / "b.png").exists()
+    words = ("restore", "a.png", "--mask", "m.png", "--face-prior", prior, "-o", "b.png")
+    intact = inverso(*words, "--face-at", "6,6,8")
+    assert intact.exit_code == 0, intact.output
+    assert "row 6 is not damaged" in intact.stdout
+    kept = (mask == 0).expand_as(x)
+    assert torch.equal(load_image("b.png")[kept], load_image("a.png")[kept])
+    wrong = inverso(*words, "--face-at", "6,6")
+    assert wrong.exit_code == 2
+    assert "X,Y,SIDE" in wrong.stderr

@@ -29,6 +29,13 @@ Large: TypeAlias = Annotated[bool, typer.Option("--large", help="Read more than 
 AsJSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else, on stdout.")]
 
 
+Face: TypeAlias = Annotated[bool, typer.Option("--face", help="Find the faces in the photo, and restore them.")]
+FaceAt: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--face-at", help="A face's center and side, in pixels; one option for each.", metavar="X,Y,SIDE"),
+]
+
+
 def examples(*lines: str, operators: bool = False) -> str:
     """Write the examples below a command's help, one per line, and what operators there are."""
     known = (f"Operators: {'; '.join(operator_examples())}.",) if operators else ()

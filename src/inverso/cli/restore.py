@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +23,7 @@ from inverso.cli.many import (
     run_many,
     show_many,
 )
-from inverso.cli.options import AsJSON, Device, Large, examples, pick_device
+from inverso.cli.options import AsJSON, Device, Face, FaceAt, Large, examples, pick_device
 
 if TYPE_CHECKING:
     from inverso.repair import Repair
@@ -32,6 +33,7 @@ EPILOG = examples(
     "inverso restore photo.jpg --mask scratches.png -o whole.jpg",
     "inverso restore small.jpg --scale 2 -o large.png",
     "inverso restore print.jpg --old -o new.jpg",
+    "inverso restore portrait.jpg --mask scratches.png --face -o whole.jpg",
     "inverso restore album/ --old -o restored/",
 )
 
@@ -62,9 +64,14 @@ def restore(  # noqa: PLR0913 - one argument per option
         Path | None,
         typer.Option("--detector", help="File of a network that finds what --old fills.", metavar="FILE"),
     ] = None,
+    face: Face = False,
+    face_at: FaceAt = None,
     prior: Annotated[
         str, typer.Option("--prior", help="A denoiser: its name, or a checkpoint file.", metavar="NAME")
     ] = "photos",
+    face_prior: Annotated[
+        str, typer.Option("--face-prior", help="A prior that makes aligned faces, of --face.", metavar="NAME")
+    ] = "faces-64",
     large: Large = False,
     device: Device = None,
     as_json: AsJSON = False,
@@ -81,14 +88,18 @@ def restore(  # noqa: PLR0913 - one argument per option
     if detector is not None and not old:
         msg = f"--detector {detector} finds the damage that --old fills: add --old"
         raise ValueError(msg)
+    face = face or bool(face_at)
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old)
     if are_many(photos):
         if mask is not None:
             msg = f"--mask {mask} is of one photo, and several were given: restore it by itself"
             raise ValueError(msg)
+        if face_at:
+            msg = f"--face-at {face_at[0]} is of one photo, and several were given: --face looks for faces in each"
+            raise ValueError(msg)
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
         network = None if detector is None else str(detector)
-        job = Restore(repair=settings, prior=prior, large=large, detector=network)
+        job = Restore(repair=settings, prior=prior, large=large, detector=network, faces=face_prior if face else None)
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
     photo = Path(photos[0])
@@ -100,6 +111,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         prior=prior,
         mask=mask,
         detector=detector,
+        faces=(face_prior, tuple(face_at or ())) if face else None,
         large=large,
         device=device,
         quiet=as_json,
@@ -120,12 +132,13 @@ def _restore_one(
     prior: str,
     mask: Path | None,
     detector: Path | None,
+    faces: tuple[str, Sequence[str]] | None,
     large: bool,
     device: str | None,
     quiet: bool,
 ) -> dict[str, Any]:
     """Restore one file, with a bar that shows how far it is."""
-    from inverso.jobs.restore import load_denoiser, restore_file  # noqa: PLC0415
+    from inverso.jobs.restore import load_denoiser, load_faces, restore_file  # noqa: PLC0415
     from inverso.restorers import load_detector  # noqa: PLC0415
 
     place = pick_device(device)
@@ -146,6 +159,7 @@ def _restore_one(
             denoiser=denoiser,
             mask=mask,
             detector=finder,
+            faces=None if faces is None else load_faces(*faces, device=place),
             large=large,
             progress=show,
         )

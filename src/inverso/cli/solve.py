@@ -28,6 +28,8 @@ from inverso.cli.options import (
     AsJSON,
     Crop,
     Device,
+    Face,
+    FaceAt,
     Large,
     Noise,
     Prior,
@@ -44,6 +46,7 @@ EPILOG = examples(
     "inverso solve y.png -A bicubic:4 -o out.png",
     "inverso solve y.npz -A fft:0.3 --prior faces-64 -m csgm+bp -o out.png",
     "inverso solve photo.jpg --simulate -A fft:0.3 --noise 0.02 -o out.png",
+    "inverso solve portrait.png --mask mask.png --face -o out.png",
     "inverso solve photos/ --simulate -A mask:0.4 -o answers/",
     "inverso solve photos/ -A bicubic:4 -o answers/ --on ray",
     operators=True,
@@ -83,6 +86,8 @@ def solve(  # noqa: PLR0913 - one argument per option
     mask: Annotated[
         Path | None, typer.Option("--mask", help="Short for -A mask:PICTURE; white is damaged.", metavar="PICTURE")
     ] = None,
+    face: Face = False,
+    face_at: FaceAt = None,
     crop: Crop = False,
     large: Large = False,
     device: Device = None,
@@ -118,6 +123,8 @@ def solve(  # noqa: PLR0913 - one argument per option
         simulate=simulate,
         crop=crop,
         large=large,
+        face=face or bool(face_at),
+        face_at=";".join(face_at or ()),
     )
     if target is None:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)

@@ -13,12 +13,14 @@ _OPTIONS = {
     "large": "--large",
     "simulate": "--simulate",
     "starts": "--starts",
+    "face": "--face",
 }
 _NAMES = "|".join(_OPTIONS)
 # Longer forms first. What stands in an operator's own parentheses, FFTMask(keep=0.3), is none of these names.
 _RULES = (
     (re.compile(r"inverso\.(?:priors|restorers)\.load\('([^']+)'\)"), r"--prior \1"),
     (re.compile(rf"\bas ({_NAMES})=(?!\w)"), lambda match: f"by {_OPTIONS[match[1]]}"),
+    (re.compile(r"\bposes=\[Pose\(x, y, side\)\]"), "--face-at X,Y,SIDE"),
     (re.compile(rf"\b({_NAMES})=True\b"), lambda match: _OPTIONS[match[1]]),
     (re.compile(rf"\b({_NAMES})='([^']*)'"), lambda match: f"{_OPTIONS[match[1]]} {match[2]}"),
 )

@@ -14,24 +14,30 @@ import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
+from inverso.faces import Pose, solve_faces
 from inverso.images import load_image, load_measurement, quantization_noise, save_image
 from inverso.images._decode import size_of
 from inverso.images.io import save_answer
 from inverso.jobs._fitting import Fitted, check_size, fit, squared
 from inverso.jobs._networks import Networks
 from inverso.jobs.photo_job import Answer, Input
+from inverso.jobs.restore import load_denoiser
 from inverso.jobs.work import photos_together
 from inverso.methods import Method, best_for, stages_of
 from inverso.metrics import psnr
 from inverso.operators import LinearOperator
 from inverso.operators.spec import OperatorSpec, parse_operator
+from inverso.priors import Denoiser
 from inverso.problem import Need, Report, silent
 from inverso.reconstruction import Reconstruction
-from inverso.solver import solve
+from inverso.solver import solve, split_prior
 from inverso.stages import Resume, Stage
 
 if TYPE_CHECKING:
     from inverso.jobs.job import Job
+
+_PHOTOS = "photos"
+"""The denoiser of whole photos that faces lie in, where the prior comes without one."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +70,29 @@ class Solving:
         networks: What to do it with, on the device.
         spec: The operator, ready to be built for a size.
         device: Where to compute.
+        photos: What whole photos look like, if faces are restored in them.
     """
 
     job: Job
     networks: Networks
     spec: OperatorSpec | None
     device: str
+    photos: Denoiser | None = None
 
     @classmethod
     def begin(cls, job: Job, networks: Networks, *, device: str) -> Solving:
         """Read the operator."""
-        return cls(job, networks, None if job.operator is None else parse_operator(job.operator), device)
+        spec = None if job.operator is None else parse_operator(job.operator)
+        if not job.face:
+            return cls(job, networks, spec, device)
+        _, denoiser = split_prior(networks.prior)
+        photos = load_denoiser(_PHOTOS).to(device) if denoiser is None else denoiser
+        return cls(job, networks, spec, device, photos)
 
     def read(self, file: Path, name: str) -> Input:
         """Read a photo and measure it, or read a measurement."""
         measured = self.measure(file, seed=_noise_seed(self.job.seed, name))
-        if len(measured.y) > 1:
+        if len(measured.y) > 1 or self.job.face:
             return Input(measured)
         scene = None if measured.x is None else measured.x.shape
         return Input(measured, (measured.y.shape, measured.y.dtype, measured.noise, scene))
@@ -110,7 +123,7 @@ class Solving:
             raise ValueError(msg)
         y = load_measurement(file, channels=channels, large=self.job.large).to(self.device)
         A = None if self.spec is None else self.spec.build(self._shape_for(y) if shape is None else shape)
-        check_size(y, A, self.networks.image_shape, file=file)
+        check_size(y, A, None if self.job.face else self.networks.image_shape, file=file)
         return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, (), file)
 
     def _shape_for(self, y: Tensor) -> ImageShape | None:
@@ -122,7 +135,7 @@ class Solving:
     @property
     def image_shape(self) -> ImageShape | None:
         """Shape of the images, as far as prior or size tell."""
-        if self.networks.image_shape is not None:
+        if self.networks.image_shape is not None and not self.job.face:
             return self.networks.image_shape
         return None if self.job.size is None else (3, self.job.size, self.job.size)
 
@@ -130,7 +143,7 @@ class Solving:
         """Reconstruct photos of one shape together."""
         measured: list[Measured] = [each.value for each in inputs]
         y = torch.cat([each.y for each in measured])
-        if len(y) == 1 and self._rounds_by_batch(y):
+        if len(y) == 1 and not self.job.face and self._rounds_by_batch(y):
             # A convolution may take another algorithm for one image than for several, and round otherwise. An answer
             # shall not depend on who shares its batch, so that no image is ever alone.
             found = self.solve(Measured(y.expand(2, *y.shape[1:]), measured[0].A, measured[0].noise, None))
@@ -165,6 +178,19 @@ class Solving:
         self, measured: Measured, *, progress: bool | Report = False, method: Method | None = None
     ) -> Reconstruction:
         """Reconstruct; by the job's method, if no other is given."""
+        latent, _ = split_prior(self.networks.prior)
+        if self.photos is not None and latent is not None and measured.A is not None:
+            answer, _ = solve_faces(
+                measured.y,
+                measured.A,
+                latent,
+                self.photos,
+                poses=[Pose.parse(place) for place in self.job.face_at.split(";") if place],
+                method=self.job.method if method is None else method,
+                noise=measured.noise,
+                seed=self.job.seed,
+            )
+            return answer
         return solve(
             measured.y,
             measured.A,

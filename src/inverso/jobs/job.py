@@ -33,6 +33,8 @@ class Job:
         simulate: Whether the files are photos that have yet to be measured, so that answers can be scored.
         crop: Whether photos may be cut to a size that the operator's scale divides.
         large: Whether photos of more than 100 megapixels are meant.
+        face: Whether the prior's images are faces that lie anywhere in photos of any size.
+        face_at: Where, as `X,Y,SIDE` or `X,Y,SIDE,ANGLE` with ";" between faces; empty to look for them.
 
     Example:
         >>> from inverso.jobs import Job
@@ -53,6 +55,8 @@ class Job:
     simulate: bool = False
     crop: bool = False
     large: bool = False
+    face: bool = False
+    face_at: str = ""
 
     def __post_init__(self) -> None:
         check_non_negative(self.noise, name="noise")
@@ -135,7 +139,11 @@ class Job:
             has |= {Need.OPERATOR}
         method = best_for(has, starts=self.starts) if self.method is None else self.method
         check_needs(stages_of(method, schedule=self.schedule), has)
-        self._check_size(networks.image_shape)
+        if not self.face:
+            self._check_size(networks.image_shape)
+        elif Need.PRIOR not in has or self.operator is None:
+            msg = "face=True needs a generative prior, as prior=, and the operator that measured y, as A="
+            raise ValueError(msg)
         return networks
 
     def _check_size(self, shape: ImageShape | None) -> None:

@@ -18,6 +18,7 @@ from inverso.priors import Denoiser
 from inverso.problem import Report, silent
 from inverso.repair._defects import detect_defects, find_defects
 from inverso.repair._doubts import counted_doubts
+from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
 from inverso.repair._filling import fill_in
 from inverso.repair._noise import estimate_noise
@@ -100,6 +101,7 @@ def repair(
     denoiser: Denoiser,
     mask: Tensor | None = None,
     detector: DamageDetector | None = None,
+    faces: Faces | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
     """Repair a photo of any size: take off noise, fill damage, undo blur, enlarge.
@@ -113,10 +115,12 @@ def repair(
         denoiser: What photos look like, such as `inverso.priors.load("photos")`.
         mask: `(1, 1, H, W)`, True where the photo is damaged, as a painter marks it.
         detector: What finds the damage of old photos, in the place of its shape alone.
+        faces: What aligned faces look like; faces that are damaged, blurred or small are then restored by it.
         progress: Called with the number of windows done, a window in work counted by its share, and their total.
 
     Raises:
         ValueError: The mask has another size than the photo, or marks all of it.
+        NoFaceError: Faces shall be restored, and there is none.
 
     Example:
         >>> import torch
@@ -146,7 +150,11 @@ def repair(
         damaged = found.mask if damaged is None else damaged | found.mask
     filled = 0.0 if damaged is None else float(damaged.float().mean())
     plan = _Plan(settings, denoiser, noise if removed else 0.0, max(noise, photo.noise))
-    answer = plan.run(pixels, damaged.to(device) if damaged is not None and filled else None, said, progress)
+    marked = damaged.to(device) if damaged is not None and filled else None
+    answer = plan.run(pixels, marked, said, progress)
+    if faces is not None:
+        work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
+        answer = work.run(answer, faces, said)
     if settings.old:
         fading = find_fading(answer)
         answer = fading.undo(answer)
@@ -216,6 +224,10 @@ class _Plan:
     def sharpens(self) -> bool:
         return self.settings.scale > 1 or self.settings.blur > 0
 
+    @property
+    def noise_of_windows(self) -> float:
+        return max(self.noise, _LEAST_FLOOR) if self.sharpens else self.removed
+
     def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
         """Work on all windows that have something to be done."""
         scale = self.settings.scale
@@ -265,7 +277,7 @@ class _Plan:
             with torch.no_grad():
                 # The mean of all photos that this noisy one may come from: for noise alone that is the whole answer.
                 return self.denoiser(y, self.removed) if self.removed else y
-        noise = max(self.noise, _LEAST_FLOOR) if self.sharpens else self.removed
+        noise = self.noise_of_windows
         if marked and damaged is not None:
             if bool(damaged.all()):
                 return y

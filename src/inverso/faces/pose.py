@@ -1,0 +1,87 @@
+"""Where a face lies in a photo."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverso._checks import check_positive
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The square frame of a face in a photo, as an aligned face fills it.
+
+    Args:
+        x: Column of its center, in pixels from the photo's left edge.
+        y: Row of its center, in pixels from the photo's top edge.
+        size: Its side in pixels.
+        angle: By which it is turned, in degrees clockwise as one sees it.
+
+    Raises:
+        ValueError: A number is not finite, or the size is not positive.
+
+    Example:
+        >>> from inverso.faces import Pose
+        >>> Pose(x=32, y=32, size=64, angle=90).corners()[0]
+        (64.0, 0.0)
+    """
+
+    x: float
+    y: float
+    size: float
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive(self.size, name="size")
+        for name in ("x", "y", "angle"):
+            if not math.isfinite(getattr(self, name)):
+                msg = f"{name} must be finite, got {getattr(self, name)}"
+                raise ValueError(msg)
+
+    def tensor(self) -> Tensor:
+        """Give `(x, y, size, angle)` as a tensor, the angle in degrees."""
+        return torch.tensor([self.x, self.y, self.size, self.angle], dtype=torch.float64)
+
+    def told(self) -> str:
+        """Say where it is in words."""
+        return (
+            f"{self.size:.0f} pixels around column {self.x:.0f}, row {self.y:.0f}, turned by {self.angle:.0f} degrees"
+        )
+
+    @classmethod
+    def of(cls, numbers: Tensor) -> Pose:
+        """Read a pose off a tensor of its four numbers."""
+        x, y, size, angle = numbers.detach().tolist()
+        return cls(x, y, size, angle)
+
+    @classmethod
+    def parse(cls, text: str) -> Pose:
+        """Read a pose as it is given on a command line, `X,Y,SIDE` or `X,Y,SIDE,ANGLE`.
+
+        Raises:
+            ValueError: The text holds other than three or four numbers, or the side is not positive.
+
+        Example:
+            >>> from inverso.faces import Pose
+            >>> Pose.parse("30,40,64")
+            Pose(x=30.0, y=40.0, size=64.0, angle=0.0)
+        """
+        try:
+            x, y, size, *angle = (float(number) for number in text.split(","))
+            return cls(x, y, size, *angle)
+        except (ValueError, TypeError) as error:
+            msg = f"a face's place must be X,Y,SIDE or X,Y,SIDE,ANGLE, its center and side in pixels, got {text!r}"
+            raise ValueError(msg) from error
+
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """Give the corners `(x, y)`: top left, top right, bottom right, bottom left of the face."""
+        cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        half = self.size / 2
+        around = ((-half, -half), (half, -half), (half, half), (-half, half))
+        return tuple(
+            (round(self.x + cosine * u - sine * v, 9), round(self.y + sine * u + cosine * v, 9)) for u, v in around
+        )

@@ -1,0 +1,168 @@
+"""Faces of a person's photo, restored by a prior of aligned faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.faces import NoFaceError, Pose, RestoredFace, restore_face, starts_of
+from inverso.faces._warp import lay, paste, soft_frame
+from inverso.operators import Identity, LinearOperator, Mask
+from inverso.priors import LatentPrior
+from inverso.repair._filling import fill_in
+from inverso.solver import solve
+from inverso.stages import BackProject, Resume, State
+
+_AROUND = 0.65
+"""Half a window around a face, of the side of its frame."""
+_LARGER = 2.0
+"""A face that is so many times as large as the prior's has detail that the prior does not know."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What faces look like, and where they are.
+
+    Args:
+        prior: Makes aligned faces, such as `inverso.priors.load("faces-64")`.
+        poses: About where faces lie in the photo, in its pixels; by default they are looked for.
+    """
+
+    prior: LatentPrior
+    poses: Sequence[Pose] = ()
+
+
+@dataclass(frozen=True)
+class FaceWork:
+    """A photo of which faces are restored.
+
+    Args:
+        pixels: As it was given, `(1, C, H, W)`.
+        damaged: Where it is damaged, `(1, 1, H, W)`; None for nowhere.
+        operator: Composes what happened to the photo with what happened to it last.
+        scale: By which the answer is larger.
+        noise: That of the measurement.
+        sharpens: Whether the photo is enlarged or a blur undone, so that all pixels change.
+    """
+
+    pixels: Tensor
+    damaged: Tensor | None
+    operator: Callable[[LinearOperator], LinearOperator]
+    scale: int
+    noise: float
+    sharpens: bool
+
+    def run(self, answer: Tensor, faces: Faces, said: list[str]) -> Tensor:
+        """Restore all faces of an answer to which something happened, and say what was done.
+
+        Raises:
+            NoFaceError: There is none.
+        """
+        told = [replace(pose, **{k: self.scale * getattr(pose, k) for k in ("x", "y", "size")}) for pose in faces.poses]
+        answer, refused, others = answer.clone(), [], 0
+        for start in starts_of(answer, told):
+            place = f"the face at column {start.x / self.scale:.0f} and row {start.y / self.scale:.0f}"
+            reason = self._left(start, faces.prior.image_shape[-1])
+            if reason:
+                said.append(f"{place} {reason}")
+                others += 1
+                continue
+            try:
+                found = self._restore(answer, start, faces.prior)
+            except NoFaceError as error:
+                refused.append(str(error))
+                continue
+            others += 1
+            size, angle = found.size / self.scale, found.angle
+            said.append(
+                f"{place} was restored by the prior of faces: {size:.0f} pixels, turned by {angle:.0f} degrees; what "
+                "it shows there is likely, not certain"
+            )
+        if refused and not others:
+            raise NoFaceError(refused[0])
+        said += refused
+        return answer
+
+    def _left(self, start: Pose, side: int) -> str:
+        """Say why a face is left as it is, if it is."""
+        if self.sharpens and start.size > _LARGER * side:
+            return f"has {start.size:.0f} pixels and the prior's faces {side}: it was left to the photo's prior"
+        if not self.sharpens and not self._touched(start):
+            return "is not damaged and was left as it was"
+        return ""
+
+    def _touched(self, start: Pose) -> bool:
+        if self.damaged is None:
+            return False
+        frame = torch.ones(1, 1, 8, 8).to(self.pixels)
+        inside = lay(frame, start.tensor()[None], (self.pixels.shape[-2], self.pixels.shape[-1])) > 0
+        return bool((self.damaged & inside).any())
+
+    def _restore(self, answer: Tensor, start: Pose, prior: LatentPrior) -> Pose:
+        """Restore one face in the answer, which is changed, and tell where it lay."""
+        step = 1 if self.sharpens else max(1, round(start.size / prior.image_shape[-1]))
+        rows, columns = self._window(start, step)
+        y = self.pixels[..., rows, columns]
+        damaged = None if self.damaged is None else self.damaged[..., rows, columns]
+        scale = self.scale
+        place = (
+            slice(scale * rows.start, scale * rows.stop),
+            slice(scale * columns.start, scale * columns.stop),
+        )
+        photo = answer[(..., *place)]
+        local = replace(start, x=start.x - place[1].start, y=start.y - place[0].start)
+        if self.sharpens or damaged is None:
+            restored = self._sharpen(y, damaged, photo, prior, local)
+            pose, new = restored.fitted.pose, restored.photo
+        else:
+            pose, new = self._fill(y, damaged, photo, prior, local, step)
+        answer[(..., *place)] = new.clamp(0, 1)
+        return pose
+
+    def _sharpen(
+        self, y: Tensor, damaged: Tensor | None, photo: Tensor, prior: LatentPrior, start: Pose
+    ) -> RestoredFace:
+        """Restore a face that was measured by more than a mask; what was measured is put back last."""
+        if damaged is None or not bool(damaged.any()):
+            A = self.operator(Identity())
+        else:
+            A, y = self.operator(Mask(~damaged[0])), y.masked_fill(damaged, 0.0)
+        found = restore_face(y, A, photo, prior, start, noise=self.noise)
+        begin = Resume(State(image=found.photo))
+        new = solve(y, A, method=[begin, BackProject()], noise=self.noise, progress=False).image
+        pose = found.fitted.pose.tensor().to(photo)[None]
+        share = lay(soft_frame(prior.image_shape[-1]).to(photo), pose, (photo.shape[-2], photo.shape[-1]))
+        return replace(found, photo=photo + share * (new - photo))
+
+    def _fill(
+        self, y: Tensor, damaged: Tensor, photo: Tensor, prior: LatentPrior, start: Pose, step: int
+    ) -> tuple[Pose, Tensor]:
+        """Fill the damage of a face, whose place and looks are found where it is about as large as the prior's."""
+        known = (~damaged).to(y)
+        count = F.avg_pool2d(known, step)
+        coarse = F.avg_pool2d(y * known, step) / count.clamp_min(1e-6)
+        whole = count > 1 - 1e-6
+        local = Pose(x=start.x / step, y=start.y / step, size=start.size / step, angle=start.angle)
+        smaller = F.avg_pool2d(photo, step)
+        found = restore_face(coarse * whole, Mask(whole[0]), smaller, prior, local, noise=self.noise)
+        fitted = found.fitted.pose
+        pose = Pose(x=fitted.x * step, y=fitted.y * step, size=fitted.size * step, angle=fitted.angle)
+        new = paste(photo, found.face, pose.tensor().to(photo)[None])
+        # Where the face differs from the photo around the damage, it is shifted smoothly, so that no edge is left.
+        new = new + fill_in(y - new, ~damaged)
+        return pose, torch.where(damaged, new, photo)
+
+    def _window(self, start: Pose, step: int) -> tuple[slice, slice]:
+        """Give the rows and columns of the photo around a face, of lengths that the step divides."""
+        height, width = self.pixels.shape[-2:]
+        slices = []
+        for center, length in ((start.y, height), (start.x, width)):
+            reach = (_AROUND * start.size + 8) * 2**0.5 / self.scale
+            first, last = max(0, int(center / self.scale - reach)), min(length, int(center / self.scale + reach) + 1)
+            last = first + max(1, (last - first) // step) * step
+            slices.append(slice(first, min(last, length)))
+        return slices[0], slices[1]
