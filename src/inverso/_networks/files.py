@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from inverso._files import replacing
+from inverso._networks.pickles import refuse_slow_pickles
 from inverso.errors import InversoError
 
 PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
@@ -220,6 +221,7 @@ def _read_safetensors(path: Path) -> Contents:
 def _read_torch(path: Path, classes: Sequence[type]) -> Mapping[str, Any]:
     _refuse_bomb(path)
     try:
+        refuse_slow_pickles(path)
         with torch.serialization.safe_globals(list(classes)):
             data: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
