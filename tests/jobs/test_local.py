@@ -10,6 +10,7 @@ import torch
 
 from inverso.errors import InversoError
 from inverso.jobs import Job, Local, run_folder
+from inverso.jobs._supervisor import Limits, Supervisor, may_fork
 from inverso.jobs.work import Lost
 from inverso.priors import DCGAN, save_prior
 from jobs import drivers
@@ -163,3 +164,27 @@ def test_a_run_that_is_closed_stops_its_workers_whatever_they_are_at():
         closing.start()
         closing.join(timeout=drivers.PATIENCE)
         assert not closing.is_alive()
+
+
+def test_a_process_with_threads_is_not_copied():
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        assert not may_fork()
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_a_worker_is_begun_as_a_copy_or_where_that_cannot_work_anew():
+    # Whether this process has differentiated depends on the tests before.
+    for differentiate in (False, True):
+        if differentiate:
+            torch.ones(1, requires_grad=True).sum().backward()
+        supervisor = Supervisor(Counting(), device="cpu", limits=Limits())
+        try:
+            supervisor.fork()
+            assert supervisor.run([1, 2]) == [(1, 2), (2, 3)]
+        finally:
+            supervisor.stop()

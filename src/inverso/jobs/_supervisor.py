@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
@@ -83,6 +84,7 @@ class Supervisor(Generic[Item, Result]):
         self._device = device
         self._limits = limits
         self._pool: ProcessPoolExecutor | None = None
+        self._copy: ProcessPoolExecutor | None = None
         self._pid: int | None = None
         self._stopped = False
 
@@ -90,6 +92,11 @@ class Supervisor(Generic[Item, Result]):
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._stopped
+
+    def fork(self) -> None:
+        """Begin the worker as a copy of this process, which spares it its imports; see `may_fork`."""
+        self._copy = self._new_pool(multiprocessing.get_context("fork"))
+        self._copy.submit(os.getpid)
 
     def start(self) -> None:
         """Start the worker before there is anything to do.
@@ -156,12 +163,7 @@ class Supervisor(Generic[Item, Result]):
             self._check_stopped()
             if self._pool is not None:
                 return self._pool
-            pool = ProcessPoolExecutor(
-                1,
-                mp_context=_context(),
-                initializer=_begin,
-                initargs=(self._limits.threads, self._limits.memory, self._folder),
-            )
+            pool, self._copy = self._copy or self._new_pool(_context()), None
             self._pool = pool
             try:
                 self._pid = pool.submit(os.getpid).result()
@@ -176,6 +178,10 @@ class Supervisor(Generic[Item, Result]):
         )
         raise InversoError(msg)
 
+    def _new_pool(self, context: multiprocessing.context.BaseContext) -> ProcessPoolExecutor:
+        arguments = (self._limits.threads, self._limits.memory, self._folder)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=arguments)
+
     def _check_stopped(self) -> None:
         if self._stopped:
             self._kill()
@@ -183,13 +189,27 @@ class Supervisor(Generic[Item, Result]):
             raise StoppedError(msg)
 
     def _kill(self) -> None:
-        pool, pid = self._pool, self._pid
-        self._pool = self._pid = None
+        pool, pid = self._pool or self._copy, self._pid
+        self._pool = self._copy = self._pid = None
         if pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def may_fork() -> bool:
+    """Tell whether a copy of this process can work: none but its main thread runs, and there is no GPU in use.
+
+    A lock that another thread holds would stay locked in the copy for ever. torch's own threads are not missed, since a
+    copy computes with one; those of autograd are, which `_begin` finds out.
+    """
+    import torch  # noqa: PLC0415
+    from tqdm import TMonitor  # noqa: PLC0415
+
+    others = [thread for thread in threading.enumerate() if not isinstance(thread, TMonitor)]
+    alone = others == [threading.main_thread()] == [threading.current_thread()]
+    return sys.platform == "linux" and alone and not torch.cuda.is_initialized()
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -213,6 +233,11 @@ def _begin(threads: int, memory: int | None, folder: Path) -> None:
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(threads)
+    try:
+        torch.ones(1, requires_grad=True).sum().backward()
+    except RuntimeError:
+        # The copy of a process whose autograd has threads. The supervisor begins another worker.
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

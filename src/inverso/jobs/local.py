@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from inverso._checks import check_count
 from inverso._machine import cores, free_memory
-from inverso.jobs._supervisor import Limits, Supervisor
+from inverso.jobs._supervisor import Limits, Supervisor, may_fork
 from inverso.jobs.work import Item, Outcome, Outcomes, Result, Work, photos_together
 
 _SHARE_OF_MEMORY = 0.8
@@ -68,6 +68,9 @@ class Local:
         supervisors: list[Supervisor[Item, Result]] = [
             Supervisor(work, device=devices[k % len(devices)], limits=limits) for k in range(n)
         ]
+        if devices == ["cpu"] and self.threads == 1 and may_fork():
+            for supervisor in supervisors:
+                supervisor.fork()
         yield from _run(supervisors, chunks)
 
     def _devices(self) -> list[str]:
