@@ -45,7 +45,7 @@ pictures: $(VENV)/.dev-stamp ## Draw the README's picture and run the notebooks 
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False examples/*.ipynb
 
 clean: ## Remove what was built; the virtual environment stays.
-	rm -rf build dist docs/_build docs/api/generated docs/examples docs/jupyter_execute demo.png demo-whole.png
+	rm -rf build dist docs/_build docs/_live docs/api/generated docs/examples docs/jupyter_execute demo.png demo-whole.png
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from inverso.compression.onnx import INPUT, quantize_onnx, to_onnx
+from inverso.compression._onnx_ends import RESTORER_INPUT as INPUT
+from inverso.compression.onnx import quantize_onnx, to_onnx
 from inverso.errors import InversoError
 from inverso.restorers import load
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
@@ -10,11 +11,38 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+import inverso.browser
+import inverso.priors
+from inverso.errors import InversoError
+
 HERE = Path(__file__).parent
 
 # The notebooks live in examples/, where the code host shows them; Sphinx reads below docs/ only.
 shutil.rmtree(HERE / "examples", ignore_errors=True)
 shutil.copytree(HERE.parent / "examples", HERE / "examples", ignore=shutil.ignore_patterns(".*"))
+
+# The live demo, which a reader's browser runs; where a package or ONNX Runtime Web is missing, a word takes its place.
+LIVE = HERE / "_live"
+
+
+def write_live_demo() -> None:
+    """Write the page of `photos` into the folder that is copied to the site's root."""
+    place = LIVE / "live"
+    try:
+        inverso.browser.write_page(
+            inverso.priors.load("photos"), place, name="photos", card=inverso.priors.card("photos"), webgpu=False
+        )
+    except InversoError as error:
+        place.mkdir(parents=True, exist_ok=True)
+        reason = html.escape(str(error))
+        (place / "index.html").write_text(
+            f"<!doctype html><title>No demo</title><p>The demo was not built: {reason}</p>"
+        )
+        print(f"The live demo is left out: {error}")
+
+
+write_live_demo()
+html_extra_path = ["_live"]
 
 project = "inverso"
 author = "inverso developers"
@@ -28,7 +56,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "api/generated", "jupyter_execute"]
+exclude_patterns = ["_build", "_live", "api/generated", "jupyter_execute"]
 
 # Offline builds must work, so the links to other projects' pages are made on demand only.
 if os.environ.get("INVERSO_DOCS_ONLINE") == "1":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,11 +80,24 @@ def written(runtime: Path, denoiser: FFDNet, tmp_path_factory: pytest.TempPathFa
     return write_page(denoiser, tmp_path_factory.mktemp("site"), name="tiny", runtime=runtime, webgpu=False)
 
 
-@pytest.fixture
-def served(written: Page) -> Iterator[str]:
-    """Serve the page as `python -m http.server` does; give its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(written.folder))) as server:
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a folder as `python -m http.server` does; give its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture
+def served(written: Page) -> Iterator[str]:
+    """Serve the page of the tiny denoiser."""
+    with serving(written.folder) as address:
+        yield address
+
+
+@pytest.fixture
+def serve() -> Callable[[Path], AbstractContextManager[str]]:
+    """Serve any folder."""
+    return serving

@@ -164,7 +164,7 @@ def test_turning_and_unpacking_are_right(ready: Tab) -> None:
     assert (
         ready.evaluate(
             """async () => {
-            const { turned, falling, areaOf, pullPush } = await import('./fill.js');
+            const { turned, falling, areaOf, pieces, pullPush } = await import('./fill.js');
             const { fromHalf, unpackCodes } = await import('./weights.js');
             const picture = { values: Float32Array.from({ length: 24 }, (_, i) => i), shape: [1, 2, 3, 4] };
             const seen = new Set();
@@ -183,7 +183,10 @@ def test_turning_and_unpacking_are_right(ready: Tab) -> None:
             if (out.join() !== '1,2,3') return out.join();
             if (falling(1, 0.01, 3).map((s) => s.toFixed(3)).join() !== '1.000,0.100,0.010') return 'levels';
             const unknown = new Uint8Array(30); unknown[13] = 1;
-            if (areaOf(unknown, 6, 5, 1).join() !== '1,0,4,3') return areaOf(unknown, 6, 5, 1).join();
+            if (areaOf(unknown, 6, [0, 0, 5, 6]).join() !== '2,1,3,2') return 'area';
+            const far = new Uint8Array(300 * 200); far[50 * 200 + 10] = 1; far[250 * 200 + 190] = 1;
+            const [first, last] = pieces(far, 300, 200);
+            if (first.window.join() !== '26,0,75,35' || last.window.join() !== '226,166,275,200') return 'windows';
             const flat = new Float32Array(30).fill(0.25); flat[13] = 9;
             pullPush(flat, unknown, 5, 6, 1);
             return Math.abs(flat[13] - 0.25) < 1e-6 ? 'right' : flat[13];

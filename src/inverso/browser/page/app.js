@@ -38,6 +38,8 @@ function arrange({ working = false } = {}) {
   const doing = task();
   const paints = facts.kind === "restorer" || doing === "fill";
   $("open").hidden = facts.kind === "generator";
+  // Without a touch screen there is hardly a camera that a page may ask for a photo.
+  $("camera").hidden = navigator.maxTouchPoints === 0;
   $("tasks").hidden = facts.kind !== "denoiser" || picture === null;
   $("noise").hidden = doing !== "denoise" || picture === null;
   $("painting").hidden = !paints || picture === null || answer !== null;

@@ -2,8 +2,11 @@
 
 import { look, put, tiles } from "./tiles.js";
 
-const FIRST = 0.2;
+const FIRST = 0.5;
 const LAST = 3 / 255;
+// Pixels are filled in cells of this side, so that long thin strokes cost little, with so many pixels seen around them.
+const CELL = 128;
+const AROUND = 24;
 
 /** Noise levels from first to last, evenly spaced in their logarithm. */
 export function falling(first, last, passes) {
@@ -11,12 +14,12 @@ export function falling(first, last, passes) {
   return Array.from({ length: passes }, (_, k) => first * (last / first) ** (k / (passes - 1)));
 }
 
-/** The smallest area that holds all unknown pixels, widened by `margin`; null if there are none. */
-export function areaOf(unknown, width, height, margin) {
-  let [top, left, bottom, right] = [height, width, -1, -1];
-  for (let r = 0, i = 0; r < height; r += 1) {
-    for (let c = 0; c < width; c += 1, i += 1) {
-      if (unknown[i]) {
+/** The smallest area within `part` that holds all its unknown pixels; null if there are none. */
+export function areaOf(unknown, width, [from, before, to, after]) {
+  let [top, left, bottom, right] = [to, after, -1, -1];
+  for (let r = from; r < to; r += 1) {
+    for (let c = before; c < after; c += 1) {
+      if (unknown[r * width + c]) {
         if (r < top) top = r;
         if (r > bottom) bottom = r;
         if (c < left) left = c;
@@ -24,13 +27,31 @@ export function areaOf(unknown, width, height, margin) {
       }
     }
   }
-  if (bottom < 0) return null;
+  return bottom < 0 ? null : [top, left, bottom + 1, right + 1];
+}
+
+/** An area with a margin, as far as the picture goes. */
+function widened([top, left, bottom, right], margin, height, width) {
   return [
     Math.max(0, top - margin),
     Math.max(0, left - margin),
-    Math.min(height, bottom + 1 + margin),
-    Math.min(width, right + 1 + margin),
+    Math.min(height, bottom + margin),
+    Math.min(width, right + margin),
   ];
+}
+
+/** The pieces of a picture in which something is unknown, each with the window that is looked at. */
+export function pieces(unknown, height, width) {
+  const found = [];
+  for (const { top, left, bottom, right } of tiles(height, width, { side: CELL, margin: 0 })) {
+    const area = areaOf(unknown, width, [top, left, bottom, right]);
+    if (area !== null) {
+      const [first, before, last, after] = area;
+      const window = widened(area, AROUND, height, width);
+      found.push({ top: first, left: before, bottom: last, right: after, window });
+    }
+  }
+  return found;
 }
 
 /** Average known pixels over cells of 2, 4, 8, ... pixels, and fill from the finest cell that knows anything. */
@@ -121,12 +142,12 @@ export function turned({ values, shape }, way, back = false) {
  *
  * @param picture RGBA bytes with width and height; it is changed, in its unknown pixels only.
  * @param unknown 1 for each pixel to fill.
- * @param options passes; denoise(window, sigma); side, margin and multiple of windows; step(done, total), which may
- *   throw to stop.
+ * @param options passes; denoise(window, sigma); channels of the denoiser; step(done, total), which may throw to stop.
  */
-export async function fill(picture, unknown, { passes, denoise, channels, side, margin, multiple, step }) {
-  const area = areaOf(unknown, picture.width, picture.height, 2 * margin);
-  if (area === null) return;
+export async function fill(picture, unknown, { passes, denoise, channels, step }) {
+  const holes = areaOf(unknown, picture.width, [0, 0, picture.height, picture.width]);
+  if (holes === null) return;
+  const area = widened(holes, 2 * AROUND, picture.height, picture.width);
   const [top, left, bottom, right] = area;
   const [height, width] = [bottom - top, right - left];
   const inside = new Uint8Array(height * width);
@@ -136,13 +157,7 @@ export async function fill(picture, unknown, { passes, denoise, channels, side, 
   }
   const { values: x } = look(picture, area, channels);
   pullPush(x, inside, height, width, channels);
-  const touched = (tile) => {
-    for (let r = tile.top; r < tile.bottom; r += 1) {
-      for (let c = tile.left; c < tile.right; c += 1) if (inside[r * width + c]) return true;
-    }
-    return false;
-  };
-  const work = [...tiles(height, width, { side, margin, multiple })].filter(touched);
+  const work = pieces(inside, height, width);
   const levels = falling(FIRST, LAST, passes);
   for (const [k, sigma] of levels.entries()) {
     const answers = [];

@@ -42,8 +42,7 @@ const jobs = {
   denoise: ({ picture, sigma }) => inTiles(picture, (window) => denoise(window, sigma)),
   restore: ({ picture }) => inTiles(picture, (window) => network.run(window)),
   async fill({ picture, unknown, passes }) {
-    const { channels, tile: side, margin, multiple } = network.facts;
-    await fill(picture, unknown, { passes, denoise, channels, side, margin, multiple, step });
+    await fill(picture, unknown, { passes, denoise, channels: network.facts.channels, step });
     return picture;
   },
   async draw({ latent }) {
