@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_count, check_non_negative
@@ -281,14 +282,16 @@ class _Plan:
         if marked and damaged is not None:
             if bool(damaged.all()):
                 return y
-            operator: LinearOperator = self.operator(Mask(~damaged[0]))
+            operator: LinearOperator = self.operator(Mask(~damaged[0]), beyond=True)
             # What stands in the damaged places is no measurement.
             y = y.masked_fill(damaged, 0.0)
         else:
-            operator = self.operator(Identity())
-        begin = Resume(State(image=self.start(y, damaged if marked else None, noise)))
+            operator = self.operator(Identity(), beyond=True)
+        start = F.pad(self.start(y, damaged if marked else None, noise), (self.margin,) * 4, mode="replicate")
+        begin = Resume(State(image=start))
         stages = (begin, *stages_of(self.settings.method))
         image = solve(y, operator, self.denoiser, stages, noise=noise, progress=report).image
+        image = image[..., self.margin : image.shape[-2] - self.margin, self.margin : image.shape[-1] - self.margin]
         if self.sharpens or self.removed or damaged is None:
             return image
         return torch.where(damaged, image, y)
@@ -300,12 +303,28 @@ class _Plan:
             return filled
         return self.operator(Identity()).pinv(filled, ridge=(noise / _ROUGH) ** 2)
 
-    def operator(self, outermost: LinearOperator) -> LinearOperator:
-        """Compose what happened to the photo: it was blurred, shrunk, and damaged last."""
+    @property
+    def reach(self) -> int:
+        """Pixels that the blur reaches."""
+        return max(1, round(3 * self.settings.blur)) if self.settings.blur else 0
+
+    @property
+    def margin(self) -> int:
+        """Pixels that the scene is followed beyond the frame; not where the photo is enlarged, which would be slow."""
+        return self.reach if self.settings.scale == 1 else 0
+
+    def operator(self, outermost: LinearOperator, *, beyond: bool = False) -> LinearOperator:
+        """Compose what happened to the photo: it was blurred, shrunk, and damaged last.
+
+        Args:
+            outermost: What happened last.
+            beyond: Whether the image is larger than the photo by the margin, as the scene is that was blurred.
+        """
         settings = self.settings
         A: LinearOperator | None = None
         if settings.blur:
-            A = GaussianBlur(2 * max(1, round(3 * settings.blur)) + 1, settings.blur)
+            padding: Literal["valid", "reflect"] = "valid" if beyond and self.margin else "reflect"
+            A = GaussianBlur(2 * self.reach + 1, settings.blur, padding=padding)
         if settings.scale > 1:
             A = Bicubic(settings.scale) if A is None else Bicubic(settings.scale) @ A
         if A is None:
