@@ -120,8 +120,13 @@ def test_the_largest_numbers_do_not_overflow(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("bits", [3, 16])
 def test_dtype_and_shape_are_kept(dtype: torch.dtype, bits: int) -> None:
-    rounded = round_weights(random_weights(2, 3, dtype=torch.float64).to(dtype), bits=bits, axis=0)
+    weights = random_weights(2, 3, dtype=torch.float64).to(dtype)
+    rounded = round_weights(weights, bits=bits, axis=0)
     assert (rounded.dtype, rounded.shape) == (dtype, (2, 3))
+    spread = (weights.amax(dim=1).clamp_min(0) - weights.amin(dim=1).clamp_max(0)).double()[:, None]
+    # Half a step, or half of float16's last digit, and what the dtype itself rounds.
+    bound = spread * (0.5 / 7 if bits == 3 else torch.finfo(torch.float16).eps / 2) + spread * torch.finfo(dtype).eps
+    assert bool(((rounded - weights).double().abs() <= bound).all())
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])

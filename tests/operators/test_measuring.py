@@ -88,9 +88,14 @@ def test_zero_noise_does_not_move_a_generator():
 
 def test_real_photos_are_measured_too():
     x = photo("astronaut", size=32)
-    y = FFTMask(0.3).measure(x, noise=0.02)
+    A = FFTMask(0.3)
+    y = A.measure(x, noise=0.02)
     assert y.shape == x.shape
     assert y.dtype == torch.complex64
+    sampled = A.mask((3, 32, 32)).expand(x.shape)
+    gap = y - A(x)
+    assert float(gap[sampled].abs().square().mean().sqrt()) == pytest.approx(0.02, rel=0.1)
+    assert not gap[~sampled].any()
 
 
 def test_negative_noise_is_refused():

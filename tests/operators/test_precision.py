@@ -78,5 +78,7 @@ def test_fourier_transforms_of_half_precision_are_refused(A, dtype):
 
 
 def test_random_sums_in_half_precision():
-    A = RandomGaussian(50, (1, 16, 16))
-    assert A(torch.rand(2, 1, 16, 16, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    A, x = RandomGaussian(50, (1, 16, 16)), torch.rand(2, 1, 16, 16).bfloat16()
+    y, exact = A(x), A(x.double())
+    assert y.dtype == torch.bfloat16
+    assert float((y - exact).norm() / exact.norm()) < 4 * torch.finfo(torch.bfloat16).eps

@@ -107,7 +107,11 @@ class TestUntrained:
             nn.BatchNorm1d(24, affine=False), nn.Unflatten(1, (1, 4, 6)), nn.BatchNorm2d(1, track_running_stats=False)
         )
         prior = WrappedPrior(layers, 24).eval()
-        assert _untrained(prior, seed=0)(prior.sample_latent(2)).shape == (2, 1, 4, 6)
+        images = _untrained(prior, seed=0)(prior.sample_latent(2)).detach()
+        assert images.shape == (2, 1, 4, 6)
+        # The last layer gives what it normalizes mean 0 and variance 1.
+        assert float(images.mean()) == pytest.approx(0, abs=1e-5)
+        assert float(images.var(correction=0)) == pytest.approx(1, abs=1e-2)
 
 
 class TestStage:

@@ -118,6 +118,9 @@ def test_gray_priors_take_gray_images():
     answer = harmonize(prior, prior.photo, block(), dilate=1, blend=0.5)
     assert answer.shape == (1, 1, *SIDES)
     assert paint_to_image(prior, prior.photo).shape == (1, 1, *SIDES)
+    silent, sketch = tiny(channels=1, gain=0.0), torch.rand(2, 1, *SIDES)
+    expected = resize(resize(resize(sketch, SIZES[1]), SIZES[2]), SIDES)
+    torch.testing.assert_close(paint_to_image(silent, sketch, start_scale=2, colors=None), expected)
 
 
 def test_nothing_is_differentiated_and_nothing_changes(prior):

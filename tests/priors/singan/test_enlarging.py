@@ -17,6 +17,9 @@ from priors.singan.tiny import SIZES, tiny
 )
 def test_the_answer_has_the_size_asked_for(factor, size):
     assert super_resolve(tiny(), factor).shape == (1, 3, *size)
+    silent = tiny(gain=0.0)
+    colors = super_resolve(silent, factor).mean(dim=(2, 3))
+    torch.testing.assert_close(colors, silent.photo.mean(dim=(2, 3)), atol=0.02, rtol=0)
 
 
 @given(

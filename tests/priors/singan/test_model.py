@@ -227,6 +227,7 @@ class TestSolving:
         A, y = measured
         schedule = inverso.solve(y[:1], A=A, prior=prior.float(), method="csgm+bp", progress=False)
         assert schedule.image.shape == (1, 3, 21, 27)
+        torch.testing.assert_close(A(schedule.image), y[:1], atol=1e-5, rtol=0)
 
 
 class TestConstruction:
