@@ -109,9 +109,9 @@ class TestUntrained:
         prior = WrappedPrior(layers, 24).eval()
         images = _untrained(prior, seed=0)(prior.sample_latent(2)).detach()
         assert images.shape == (2, 1, 4, 6)
-        # The last layer gives what it normalizes mean 0 and variance 1.
-        assert float(images.mean()) == pytest.approx(0, abs=1e-5)
-        assert float(images.var(correction=0)) == pytest.approx(1, abs=1e-2)
+        # The last layer gives what it normalizes mean 0 and variance 1, and [-1, 1] becomes [0, 1].
+        assert float(images.mean()) == pytest.approx(0.5, abs=1e-5)
+        assert float(images.var(correction=0)) == pytest.approx(0.25, abs=1e-2)
 
 
 class TestStage:
