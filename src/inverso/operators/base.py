@@ -6,7 +6,7 @@ import math
 import zlib
 from abc import ABC, abstractmethod
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ from inverso.operators._plans import (
     undisturbed,
     without_autocast,
 )
+from inverso.operators._text import Text
 
 if TYPE_CHECKING:
     from inverso.operators._algebra import Scaled, Sum
@@ -60,6 +61,9 @@ class LinearOperator(ABC):
         >>> torch.allclose(A.pinv(A(x)), x)
         True
     """
+
+    _text: ClassVar[Text | None] = None
+    """How the command line and jobs write it, if they do."""
 
     _complex: bool | None = None
     """Whether measurements are complex; None where only a measurement can tell."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from inverso.operators._bands import Axis
 from inverso.operators._border import Gains
 from inverso.operators._mirror import ReflectPlan, SymmetricPlan
 from inverso.operators._plans import Plan, Ridge
+from inverso.operators._text import FILE, Text, choice, integer, number
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fourier import CirculantPlan
 from inverso.operators.separable import SeparablePlan
@@ -105,6 +106,17 @@ class GaussianBlur(PlannedOperator):
         torch.Size([1, 3, 8, 12])
     """
 
+    _text: ClassVar[Text | None] = Text(
+        "blur",
+        "blur:9,3",
+        "Gaussian blur",
+        {
+            "kernel_size": integer("an odd integer", required=True),
+            "sigma": number("a number of pixels > 0", required=True),
+            "padding": choice(*get_args(_Padding)),
+        },
+    )
+
     kernel_size: int
     sigma: float
     padding: _Padding = field(default="reflect", kw_only=True)
@@ -190,6 +202,13 @@ class GaussianBlur(PlannedOperator):
         return taps[0] + 2 * (torch.cos(steps[:, None] * offsets) @ taps[1:])
 
 
+def _pictured(file: str, image_shape: ImageShape | None) -> Tensor:  # noqa: ARG001 - any size will do
+    """Read a kernel, the picture of a point."""
+    from inverso.images.marks import read_kernel  # noqa: PLC0415 - `import inverso` stays light
+
+    return read_kernel(file).float()
+
+
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Blur(PlannedOperator):
     """Blur images with any kernel: `y(i) = sum_j kernel(j) x(i - j)`.
@@ -213,6 +232,14 @@ class Blur(PlannedOperator):
         >>> Blur(motion)(torch.ones(1, 3, 8, 8)).mean()
         tensor(1.)
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "blur",
+        "blur:kernel.png",
+        "blur by a kernel",
+        {"file": FILE, "padding": choice(*get_args(_Border))},
+        from_file=_pictured,
+    )
 
     kernel: Tensor
     padding: _Border = "circular"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from inverso._checks import as_seed, check_count
 from inverso._types import ImageShape, Seed
 from inverso.operators._plans import Plan, Ridge, TensorFields, undisturbed
 from inverso.operators._sampling import pattern_generator
+from inverso.operators._text import SEED, Text, integer
 from inverso.operators.base import PlannedOperator
 
 
@@ -126,6 +128,14 @@ class RandomGaussian(PlannedOperator):
         >>> RandomGaussian(50, (1, 16, 16))(torch.rand(4, 1, 16, 16)).shape
         torch.Size([4, 50])
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "gaussian",
+        "gaussian:500",
+        "random projections",
+        {"m": integer("a number of measurements >= 1", required=True), "seed": SEED},
+        takes_shape=True,
+    )
 
     m: int
     image_shape: ImageShape

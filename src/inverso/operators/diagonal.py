@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,8 +12,9 @@ from inverso._checks import check_count, check_fraction
 from inverso._types import ImageShape, Seed
 from inverso.operators._plans import Basis, Plan, Ridge
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
+from inverso.operators._text import FILE, KEEP, SEED, SWITCH, Parameter, Text, pair, side_or_pair
 from inverso.operators.base import PlannedOperator
-from inverso.operators.fills import Fill, RandomColor, White
+from inverso.operators.fills import FILL, Fill, RandomColor, White
 
 _MASK_DIMS = (2, 3, 4)
 BATCHED = 4
@@ -93,6 +94,8 @@ class Identity(PlannedOperator):
         0.1
     """
 
+    _text: ClassVar[Text | None] = Text("identity", "identity", "noise alone")
+
     def _make_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
         return DiagonalPlan(None, float(torch.Size(image_shape).numel()), basis="any")
 
@@ -123,6 +126,13 @@ class _MaskOperator(PlannedOperator):
         return torch.where(known, y, self.fill.paint(y, generator=generator))
 
 
+def _unpainted(file: str, image_shape: ImageShape | None) -> Tensor:
+    """Read a mask: painted is what is damaged, and an operator's mask says what is kept."""
+    from inverso.images.marks import read_mask  # noqa: PLC0415 - `import inverso` stays light
+
+    return ~read_mask(file, size=None if image_shape is None else (image_shape[2], image_shape[1]))[0]
+
+
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Mask(_MaskOperator):
     """Keep the pixels where a given mask is one.
@@ -143,6 +153,14 @@ class Mask(_MaskOperator):
         >>> A.known_fraction((3, 4, 4))
         0.25
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "mask",
+        "mask:mask.png",
+        "lose what a mask paints white",
+        {"file": FILE, "fill": FILL},
+        from_file=_unpainted,
+    )
 
     pattern: Tensor = field()
     fill: Fill = field(default_factory=White, kw_only=True)
@@ -231,6 +249,10 @@ class RandomMask(_ScatteredMask):
         0.5
     """
 
+    _text: ClassVar[Text | None] = Text(
+        "mask", "mask:0.4", "keep some pixels", {"keep": KEEP, "fill": FILL, "seed": SEED}
+    )
+
     keep: float
     fill: Fill = field(default_factory=White, kw_only=True)
     seed: Seeds | Seed = field(default=0, kw_only=True)
@@ -255,6 +277,10 @@ class ColorNoise(_ScatteredMask):
         >>> bool(A.restrict(y).any())
         False
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "color-noise", "color-noise:0.4", "bury pixels in random colors", {"keep": KEEP, "seed": SEED}
+    )
 
     keep: float
     seed: Seeds | Seed = field(default=0, kw_only=True)
@@ -286,6 +312,19 @@ class BoxMask(_MaskOperator):
         0.75
     """
 
+    _text: ClassVar[Text | None] = Text(
+        "box",
+        "box:32",
+        "lose a rectangle",
+        {
+            "size": Parameter(side_or_pair, "a number of pixels or HEIGHTxWIDTH", required=True),
+            "corner": Parameter(pair, "TOPxLEFT in pixels"),
+            "random": SWITCH,
+            "fill": FILL,
+            "seed": SEED,
+        },
+    )
+
     size: int | tuple[int, int]
     corner: tuple[int, int] | None = field(default=None, kw_only=True)
     random: bool = field(default=False, kw_only=True)
@@ -293,11 +332,11 @@ class BoxMask(_MaskOperator):
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, pair, minimum in (("size", self._box(), 1), ("corner", self.corner or (0, 0), 0)):
-            if len(pair) != 2:
-                msg = f"the {name} of the box must be a pair of integers, got {pair}"
+        for name, sides, minimum in (("size", self._box(), 1), ("corner", self.corner or (0, 0), 0)):
+            if len(sides) != 2:
+                msg = f"the {name} of the box must be a pair of integers, got {sides}"
                 raise ValueError(msg)
-            for value in pair:
+            for value in sides:
                 check_count(value, name=f"the {name} of the box", minimum=minimum)
         if self.corner is not None and self.random:
             msg = f"give the corner of the box or random=True, not both (corner={self.corner})"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from inverso._checks import check_image
+from inverso.operators._text import choice
 
 _BATCHED = 4
 
@@ -108,3 +111,8 @@ class Clutter(Fill):
 
     def __repr__(self) -> str:
         return f"Clutter(photo={'x'.join(map(str, self.photo.shape))})"
+
+
+_NAMED: Mapping[object, Fill] = MappingProxyType({"white": White(), "color": RandomColor()})
+FILL = replace(choice("white", "color"), make=_NAMED.__getitem__)
+"""A fill as text: what an operator's argument `fill` takes."""

@@ -6,7 +6,7 @@ Conjugates are computed and not left to a flag on the tensor, which torch overlo
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from inverso._checks import check_fraction
 from inverso._types import ImageShape, Seed
 from inverso.operators._plans import Basis, Plan, Ridge, cutoff
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
+from inverso.operators._text import KEEP, SEED, SWITCH, Text, choice
 from inverso.operators.base import PlannedOperator
 from inverso.operators.separable import one_after_another
 
@@ -292,6 +293,13 @@ class FFTMask(FrequencySampling):
         >>> torch.allclose(A(A.pinv(y)), y)
         True
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "fft",
+        "fft:0.3,density=gaussian",
+        "keep some frequencies",
+        {"keep": KEEP, "density": choice(*get_args(_Density)), "symmetric": SWITCH, "seed": SEED},
+    )
 
     keep: float
     density: _Density = field(default="uniform", kw_only=True)

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
+from inverso.operators._text import FILE, SWITCH, Text
 from inverso.operators.diagonal import check_mask
 from inverso.operators.fourier import FrequencySampling
+
+
+def _recorded(file: str, image_shape: ImageShape | None) -> Tensor:
+    """Read what was sampled, and refuse it where the image has another size."""
+    from inverso.images.marks import read_frequencies  # noqa: PLC0415 - `import inverso` stays light
+
+    frequencies = read_frequencies(file)
+    if image_shape is not None and tuple(frequencies.shape) != image_shape[1:]:
+        (rows, columns), (_, height, width) = frequencies.shape, image_shape
+        msg = f"{file} has {columns} x {rows} frequencies and the image {width} x {height} pixels: they must be as many"
+        raise ValueError(msg)
+    return frequencies
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -37,6 +51,14 @@ class FrequencyMask(FrequencySampling):
         >>> torch.equal(FrequencyMask(drawn.mask((3, 8, 8)))(x), drawn(x))
         True
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "fft",
+        "fft:mask.npy",
+        "keep frequencies that a mask names",
+        {"file": FILE, "shifted": SWITCH},
+        from_file=_recorded,
+    )
 
     pattern: Tensor = field()
 

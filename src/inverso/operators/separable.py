@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from inverso.operators import _implicit
 from inverso.operators._bands import Axis
 from inverso.operators._iterative import LeastSquares
 from inverso.operators._plans import Plan, Ridge, TensorFields, cutoff, undisturbed
+from inverso.operators._text import Text, integer
 from inverso.operators.base import PlannedOperator
 
 MAX_SCALE = 32
@@ -265,6 +267,14 @@ class Bicubic(PlannedOperator):
         >>> y.shape, torch.allclose(A(A.pinv(y)), y)
         (torch.Size([1, 3, 8, 12]), True)
     """
+
+    _text: ClassVar[Text | None] = Text(
+        "bicubic",
+        "bicubic:4",
+        "shrink by a factor",
+        {"scale": integer(f"an integer from 2 to {MAX_SCALE}", required=True)},
+        divisor="scale",
+    )
 
     scale: int
 

@@ -1,7 +1,7 @@
 """Operators as text: `bicubic:4`, `fft:0.3,density=gaussian`, `bicubic:2@mask:0.5`.
 
 A spec is one or more operators joined by `@`, in the library's order: the rightmost acts first. An operator is a name,
-a colon, and arguments separated by commas, in the order of the tables below or as `name=value`. In the place of the
+a colon, and arguments separated by commas, in the order that its class declares or as `name=value`. In the place of the
 first argument `mask`, `blur` and `fft` take a file: `mask:mask.png` (white is damaged), `blur:kernel.png` (the picture
 of a point, or an `.npy`) and `fft:mask.npy` (what was sampled).
 """
@@ -10,169 +10,41 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from inverso.operators._text import Parameter, Text, Value, is_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from inverso._types import ImageShape
     from inverso.operators import LinearOperator
 
-Value: TypeAlias = "bool | float | int | str | tuple[int, int]"
-Reader: TypeAlias = Callable[[str], Value]
 
-_SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+def known_texts() -> Mapping[str, Text]:
+    """Give all that a spec can name, as the classes of `inverso.operators` declare it.
 
-
-def _integer(text: str) -> int:
-    return int(text)
-
-
-def _number(text: str) -> float:
-    return float(text)
-
-
-def _switch(text: str) -> bool:
-    return _SWITCH[text.lower()]
-
-
-def _pair(text: str) -> tuple[int, int]:
-    first, second = text.split("x")
-    return int(first), int(second)
-
-
-def _side_or_pair(text: str) -> int | tuple[int, int]:
-    return _pair(text) if "x" in text else int(text)
-
-
-def _file(text: str) -> str:
-    if not _is_file(text):
-        raise ValueError(text)
-    return text
-
-
-def _is_file(text: str) -> bool:
-    """Tell a file by the letter that its suffix begins with: numbers have none."""
-    return re.search(r"\.[A-Za-z]\w*$", text) is not None
-
-
-def _choice(*known: str) -> Reader:
-    def read(text: str) -> str:
-        if text not in known:
-            raise KeyError(text)
-        return text
-
-    return read
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One argument of an operator: how its text is read, and what to say when it cannot be."""
-
-    read: Reader
-    expected: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One operator a spec can name.
-
-    Args:
-        class_name: The class in `inverso.operators`.
-        parameters: Arguments in positional order.
-        example: A spec that uses them.
-        what: The operator in a few words.
+    Example:
+        >>> from inverso.operators.spec import known_texts
+        >>> known_texts()["bicubic"].example
+        'bicubic:4'
     """
-
-    class_name: str
-    parameters: Mapping[str, Parameter]
-    example: str
-    what: str
+    return {name: text for name, (_, text) in _declared(from_file=False).items()}
 
 
-_SEED = Parameter(_integer, "an integer")
-_FILL = Parameter(_choice("white", "color"), "white or color")
-_BORDER = Parameter(
-    _choice("reflect", "symmetric", "circular", "zero", "valid"), "reflect, symmetric, circular, zero or valid"
-)
-_KEEP = Parameter(_number, "a number in (0, 1]", required=True)
+@cache
+def _declared(*, from_file: bool) -> Mapping[str, tuple[type[LinearOperator], Text]]:
+    from inverso import operators  # noqa: PLC0415 - which imports this file
 
-OPERATORS: Mapping[str, Entry] = {
-    "bicubic": Entry(
-        "Bicubic",
-        {"scale": Parameter(_integer, "an integer from 2 to 32", required=True)},
-        "bicubic:4",
-        "shrink by a factor",
-    ),
-    "blur": Entry(
-        "GaussianBlur",
-        {
-            "kernel_size": Parameter(_integer, "an odd integer", required=True),
-            "sigma": Parameter(_number, "a number of pixels > 0", required=True),
-            "padding": _BORDER,
-        },
-        "blur:9,3",
-        "Gaussian blur",
-    ),
-    "box": Entry(
-        "BoxMask",
-        {
-            "size": Parameter(_side_or_pair, "a number of pixels or HEIGHTxWIDTH", required=True),
-            "corner": Parameter(_pair, "TOPxLEFT in pixels"),
-            "random": Parameter(_switch, "true or false"),
-            "fill": _FILL,
-            "seed": _SEED,
-        },
-        "box:32",
-        "lose a rectangle",
-    ),
-    "color-noise": Entry(
-        "ColorNoise", {"keep": _KEEP, "seed": _SEED}, "color-noise:0.4", "bury pixels in random colors"
-    ),
-    "fft": Entry(
-        "FFTMask",
-        {
-            "keep": Parameter(_number, "a number in (0, 1]", required=True),
-            "density": Parameter(_choice("uniform", "gaussian"), "uniform or gaussian"),
-            "symmetric": Parameter(_switch, "true or false"),
-            "seed": _SEED,
-        },
-        "fft:0.3,density=gaussian",
-        "keep some frequencies",
-    ),
-    "gaussian": Entry(
-        "RandomGaussian",
-        {"m": Parameter(_integer, "a number of measurements >= 1", required=True), "seed": _SEED},
-        "gaussian:500",
-        "random projections",
-    ),
-    "identity": Entry("Identity", {}, "identity", "noise alone"),
-    "mask": Entry("RandomMask", {"keep": _KEEP, "fill": _FILL, "seed": _SEED}, "mask:0.4", "keep some pixels"),
-}
-"""What a spec can name."""
-
-_FILE = Parameter(_file, "a file", required=True)
-
-FILES: Mapping[str, Entry] = {
-    "blur": Entry(
-        "Blur",
-        {"file": _FILE, "padding": Parameter(_choice("circular", "valid"), "circular or valid")},
-        "blur:kernel.png",
-        "blur by a kernel",
-    ),
-    "fft": Entry(
-        "FrequencyMask",
-        {"file": _FILE, "shifted": Parameter(_switch, "true or false")},
-        "fft:mask.npy",
-        "keep frequencies that a mask names",
-    ),
-    "mask": Entry("Mask", {"file": _FILE, "fill": _FILL}, "mask:mask.png", "lose what a mask paints white"),
-}
-"""What a spec can name with a file."""
+    found: dict[str, tuple[type[LinearOperator], Text]] = {}
+    for name in operators.__all__:
+        kind = getattr(operators, name)
+        text = vars(kind).get("_text") if isinstance(kind, type) else None
+        if text is not None and (text.from_file is not None) == from_file:
+            found[text.name] = (kind, text)
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 @dataclass(frozen=True)
@@ -183,13 +55,17 @@ class Term:
     arguments: Mapping[str, Value]
 
     @property
-    def entry(self) -> Entry:
-        """Where it stands in the tables."""
-        return FILES[self.name] if "file" in self.arguments else OPERATORS[self.name]
+    def text(self) -> Text:
+        """How the operator's class says it is written."""
+        return self._declaration[1]
+
+    @property
+    def _declaration(self) -> tuple[type[LinearOperator], Text]:
+        return _declared(from_file="file" in self.arguments)[self.name]
 
     def __str__(self) -> str:
         written: list[str] = []
-        for k, (key, parameter) in enumerate(self.entry.parameters.items()):
+        for k, (key, parameter) in enumerate(self.text.parameters.items()):
             if key in self.arguments:
                 value = _write(self.arguments[key])
                 written.append(value if k == len(written) and parameter.required else f"{key}={value}")
@@ -201,22 +77,21 @@ class Term:
         Raises:
             ValueError: It refuses its arguments, or needs an image shape that is not known.
         """
-        from inverso import operators  # noqa: PLC0415
-
-        options = dict(self.arguments)
-        positional = [options.pop(key) for key, p in self.entry.parameters.items() if p.required]
-        if "file" in self.arguments:
-            positional = [_read_file(self.name, str(self.arguments["file"]), image_shape)]  # type: ignore[list-item]
-        if "fill" in options:
-            fills = {"white": operators.White, "color": operators.RandomColor}
-            options["fill"] = fills[str(options["fill"])]()  # type: ignore[assignment]
-        if self.name == "gaussian":
+        kind, text = self._declaration
+        options: dict[str, Any] = {}
+        for key, value in self.arguments.items():
+            make = text.parameters[key].make
+            options[key] = value if make is None else make(value)
+        positional = [options.pop(key) for key, parameter in text.parameters.items() if parameter.required]
+        if text.from_file is not None:
+            positional = [text.from_file(str(self.arguments["file"]), image_shape)]
+        if text.takes_shape:
             if image_shape is None:
                 msg = f"operator '{self}' needs the size of the image; give a prior or a size"
                 raise ValueError(msg)
-            positional.append(image_shape)  # type: ignore[arg-type]
+            positional.append(image_shape)
         try:
-            operator: LinearOperator = getattr(operators, self.entry.class_name)(*positional, **options)
+            operator = kind(*positional, **options)
         except (ValueError, TypeError) as error:
             msg = f"operator '{self}': {error}"
             raise ValueError(msg) from error
@@ -239,7 +114,8 @@ class OperatorSpec:
     @property
     def multiple(self) -> int:
         """What the sides of an image have to be divisible by."""
-        return math.prod(int(str(term.arguments["scale"])) for term in self.terms if term.name == "bicubic")
+        divisors = [(term, term.text.divisor) for term in self.terms]
+        return math.prod(int(str(term.arguments[divisor])) for term, divisor in divisors if divisor is not None)
 
     @property
     def reads_files(self) -> bool:
@@ -255,9 +131,10 @@ class OperatorSpec:
         Raises:
             ValueError: An operator refuses its arguments, or needs an image shape that is not known.
         """
-        if any(term.name == "gaussian" for term in self.terms[1:]):
-            msg = f"operator '{self}': gaussian measures no picture, so nothing can follow it; write it leftmost"
-            raise ValueError(msg)
+        for term in self.terms[1:]:
+            if term.text.takes_shape:
+                msg = f"operator '{self}': {term.name} measures no picture, so nothing can follow it; write it leftmost"
+                raise ValueError(msg)
         *outer, innermost = self.terms
         operator = innermost.build(image_shape)
         for term in reversed(outer):
@@ -289,21 +166,24 @@ def parse_operator(text: str) -> OperatorSpec:
 
 def operator_examples() -> list[str]:
     """Give one example of everything a spec can name."""
-    return [f"{entry.example} ({entry.what})" for entry in (*OPERATORS.values(), *FILES.values())]
+    texts = (text for files in (False, True) for _, text in _declared(from_file=files).values())
+    return [f"{text.example} ({text.what})" for text in texts]
 
 
 def _parse_term(part: str, text: str) -> Term:
     name, _, rest = part.partition(":")
     name = name.strip().lower()
-    if name not in OPERATORS:
-        close = difflib.get_close_matches(name, OPERATORS, n=1)
+    known = known_texts()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
         meant = f"; did you mean {close[0]!r}?" if close else ""
         found = f"unknown operator {name!r} in {text!r}" if name else f"an operator is missing in {text!r}"
-        msg = f"{found}{meant}; known: {', '.join(sorted(OPERATORS))}"
+        msg = f"{found}{meant}; known: {', '.join(known)}"
         raise ValueError(msg)
     words = rest.split(",") if rest.strip() else []
-    entry = FILES[name] if name in FILES and words and _names_file(words[0]) else OPERATORS[name]
-    parameters = entry.parameters
+    files = _declared(from_file=True)
+    chosen = files[name][1] if name in files and words and _names_file(words[0]) else known[name]
+    parameters = chosen.parameters
     arguments: dict[str, Value] = {}
     named = False
     for position, word in enumerate(words):
@@ -313,17 +193,17 @@ def _parse_term(part: str, text: str) -> Term:
         elif named:
             _refuse(part, f"has {key!r} after a named argument; unnamed ones come first")
         elif position >= len(parameters):
-            _refuse(part, f"has one argument too many: {key!r}; {_known_arguments(entry)}")
+            _refuse(part, f"has one argument too many: {key!r}; {_known_arguments(parameters)}")
         else:
             key, value = list(parameters)[position], key
         if key not in parameters:
-            _refuse(part, f"has no argument {key!r}; {_known_arguments(entry)}")
+            _refuse(part, f"has no argument {key!r}; {_known_arguments(parameters)}")
         if key in arguments:
             _refuse(part, f"has {key} twice")
         arguments[key] = _read(part, key, value, parameters[key])
     missing = [key for key, parameter in parameters.items() if parameter.required and key not in arguments]
     if missing:
-        _refuse(part, f"needs {' and '.join(missing)}, as in {entry.example!r}")
+        _refuse(part, f"needs {' and '.join(missing)}, as in {chosen.example!r}")
     return Term(name, {key: arguments[key] for key in parameters if key in arguments})
 
 
@@ -342,28 +222,11 @@ def _refuse(part: str, complaint: str) -> None:
 
 def _names_file(word: str) -> bool:
     key, equals, _ = word.partition("=")
-    return key.strip() == "file" if equals else _is_file(key.strip())
+    return key.strip() == "file" if equals else is_file(key.strip())
 
 
-def _read_file(name: str, file: str, image_shape: ImageShape | None) -> Tensor:
-    from inverso.images.marks import read_frequencies, read_kernel, read_mask  # noqa: PLC0415
-
-    if name == "blur":
-        return read_kernel(file).float()
-    if name == "mask":
-        size = None if image_shape is None else (image_shape[2], image_shape[1])
-        # Painted is what is damaged; an operator's mask says what is kept.
-        return ~read_mask(file, size=size)[0]
-    frequencies = read_frequencies(file)
-    if image_shape is not None and tuple(frequencies.shape) != image_shape[1:]:
-        (rows, columns), (_, height, width) = frequencies.shape, image_shape
-        msg = f"{file} has {columns} x {rows} frequencies and the image {width} x {height} pixels: they must be as many"
-        raise ValueError(msg)
-    return frequencies
-
-
-def _known_arguments(entry: Entry) -> str:
-    return f"it takes {', '.join(entry.parameters)}" if entry.parameters else "it takes none"
+def _known_arguments(parameters: Mapping[str, Parameter]) -> str:
+    return f"it takes {', '.join(parameters)}" if parameters else "it takes none"
 
 
 def _write(value: Value) -> str:

@@ -15,7 +15,7 @@ from inverso.jobs import Job
 from inverso.jobs._desk import Desk
 from inverso.jobs._lesson import Lesson
 from inverso.methods import best_for
-from inverso.operators.spec import OPERATORS, parse_operator
+from inverso.operators.spec import known_texts, parse_operator
 from inverso.problem import Need
 from inverso.web._commands import solve_command
 from inverso.web._visits import Visit, Visits
@@ -41,7 +41,7 @@ def offered_priors() -> list[str]:
 
 def explain(name: str) -> str:
     """Say what an operator of the table does, and what its arguments are."""
-    entry = OPERATORS[name]
+    entry = known_texts()[name]
     arguments = "; ".join(f"{key}: {parameter.expected}" for key, parameter in entry.parameters.items())
     return f"{name}: {entry.what}." + (f" Arguments: {arguments}." if arguments else "")
 
@@ -81,7 +81,7 @@ class LearnTab:
                 photo = gr.Dropdown([*PHOTOS, MINE], value="astronaut", label="Photo x", elem_id="learn-photo")
                 size = gr.Radio(list(SIZES), value=64, label="Side in pixels, where the prior does not say")
                 operator = gr.Dropdown(
-                    [(f"{name}: {entry.what}", name) for name, entry in OPERATORS.items()],
+                    [(f"{name}: {text.what}", name) for name, text in known_texts().items()],
                     value="fft", label="Operator A", elem_id="learn-operator",
                 )  # fmt: skip
                 spec = gr.Textbox(
@@ -133,7 +133,7 @@ class LearnTab:
 
     @staticmethod
     def _describe(name: str) -> Any:  # noqa: ANN401 - what Gradio calls an update
-        return gr.update(value=OPERATORS[name].example, info=explain(name) + " A@B applies B first.")
+        return gr.update(value=known_texts()[name].example, info=explain(name) + " A@B applies B first.")
 
     def cancel(self, request: gr.Request) -> None:
         """Stop what is being done for this visitor."""
