@@ -6,6 +6,7 @@ import html
 import os
 import re
 import shutil
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -49,7 +50,9 @@ author = "inverso developers"
 copyright = "2026, inverso developers"
 version = release = version_of("inverso-imaging")
 
+sys.path.insert(0, str(HERE))
 extensions = [
+    "formulas",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
@@ -87,6 +90,9 @@ nb_execution_timeout = 900
 nb_merge_streams = True
 
 html_theme = "furo"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["phone.css"]
 html_title = f"inverso {version}"
 html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"
