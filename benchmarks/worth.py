@@ -8,7 +8,7 @@ from types import MappingProxyType
 from deepinv_stages import DEEPINV
 
 from inverso.experiments import Case, Experiment, Tuned
-from inverso.methods import Method
+from inverso.methods import THOROUGH, Method
 from inverso.operators import Bicubic, BoxMask, FFTMask, Identity, RandomMask
 from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Interpolation, TotalVariation
 
@@ -44,6 +44,8 @@ WORTH = Experiment(
         AVERAGED: (Average(ONCE, STARTS),),
         "csgm+bp (encoder)": (GUIDED, BackProject()),
         "ia+bp (encoder)": (GUIDED, ImageAdaptive(), BackProject()),
+        "encoder+bp+pnp": "encoder+bp+pnp",
+        THOROUGH: THOROUGH,
         **SLOW,
     },
     comparisons=(
