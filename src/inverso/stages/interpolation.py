@@ -30,7 +30,8 @@ class Interpolation(DirectStage):
     """Interpolate between what was measured, without any prior.
 
     - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their hull, where
-      there is nothing to interpolate between, the nearest one is taken.
+      there is nothing to interpolate between, the nearest one is taken. Channels with masks of their own are filled
+      one by one.
     - Small pictures are enlarged by bicubic interpolation, as any picture viewer does.
     - Where neither can be done, as with frequencies and blurs, the pseudo-inverse takes its place; under noise with the
       ridge `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
@@ -78,12 +79,8 @@ class Interpolation(DirectStage):
 
 
 def is_masked_picture(problem: Problem) -> bool:
-    """Tell whether y is a picture of which pixels are known, with all their channels, or are not."""
-    y = problem.y
-    if y.is_complex() or tuple(y.shape[1:]) != problem.image_shape:
-        return False
-    profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
-    return bool((profile == profile[:, :1]).all())
+    """Tell whether y is a picture of which pixels, or numbers of single channels, are known or are not."""
+    return not problem.y.is_complex() and tuple(problem.y.shape[1:]) == problem.image_shape
 
 
 def _is_small_picture(problem: Problem) -> bool:
@@ -103,11 +100,20 @@ def _filled(problem: Problem) -> Tensor:
     if not is_masked_picture(problem):
         msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is no mask of pixels"
         raise ValueError(msg)
-    pictures = y.detach().cpu().double().permute(0, 2, 3, 1).numpy()
-    profile = problem.operator.noise_profile(y, image_shape=problem.image_shape)
-    known = (profile[:, 0] > 0).cpu().numpy()
-    filled = np.stack([_fill_linearly(picture, mask) for picture, mask in zip(pictures, known, strict=True)])
-    return torch.from_numpy(filled).permute(0, 3, 1, 2).to(y)
+    known = problem.operator.noise_profile(y, image_shape=problem.image_shape).expand_as(y) > 0
+    pictures = y.detach().cpu().double()
+    if bool((known == known[:, :1]).all()):
+        masks = known[:, 0]
+    else:
+        # Every channel has a mask of its own, and is filled as a picture of its own.
+        pictures, masks = pictures.flatten(0, 1)[:, None], known.flatten(0, 1)
+    filled = np.stack(
+        [
+            _fill_linearly(picture.permute(1, 2, 0).numpy(), mask.numpy())
+            for picture, mask in zip(pictures, masks.cpu(), strict=True)
+        ]
+    )
+    return torch.from_numpy(filled).permute(0, 3, 1, 2).reshape(y.shape).to(y)
 
 
 def _fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, tile: int = _TILE) -> NDArray[np.float64]:
@@ -128,6 +134,8 @@ def _fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, ti
 
     if known.all():
         return picture.copy()
+    if not known.any():
+        return np.zeros_like(picture)
     distance, nearest = distance_transform_edt(~known, return_indices=True)
     filled: NDArray[np.float64] = picture[tuple(nearest)]
     # No triangle with an unknown pixel is wider than the widest circle that holds no known one.
