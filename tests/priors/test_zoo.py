@@ -22,8 +22,8 @@ class TestRegistry:
     def test_names_are_unique_and_the_embedded_priors_come_first(self):
         names = [known.name for known in available()]
         assert len(set(names)) == len(names)
-        assert names[:3] == ["faces-64", "faces-64-style", "photos"]
-        assert EMBEDDED == available()[:3]
+        assert names[:4] == ["faces-64", "faces-64-style", "photos", "faces-64-denoiser"]
+        assert EMBEDDED == available()[:4]
 
     def test_a_card_is_found_by_its_name(self):
         assert all(card(known.name) is known for known in available())
@@ -39,7 +39,7 @@ class TestRegistry:
             assert known.family in ("DCGAN", "PGGAN", "StyleGAN2", "VAE")
             assert f"-{known.image_shape[1]}-" in f"{known.name}-"
 
-    @pytest.mark.parametrize("known", available()[3:], ids=lambda known: known.name)
+    @pytest.mark.parametrize("known", available()[4:], ids=lambda known: known.name)
     def test_addresses_carry_the_hash_that_is_checked_where_upstream_publishes_one(self, known):
         assert known.url.startswith("https://")
         if known.hash is None:
