@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL = $(BIN)/python -m pip install --progress-bar off
 SHORTER = awk '/Downloading .* MB\)/ { print "  " $$2, $$3, $$4 } /^Installing collected/ { print "  installing" } { fflush() }'
 
-.PHONY: help demo test lint wheel docs pictures clean
+.PHONY: help demo test lint wheel docs notebooks pictures clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ wheel: $(VENV)/.dev-stamp ## Build the wheel, and see that it installs and works
 docs: $(VENV)/.docs-stamp ## Build the site in docs/_build/html; INVERSO_FAST=1 takes fewer steps in the notebooks.
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
+
+notebooks: $(VENV)/.notebooks-stamp ## Open the notebooks in a browser.
+	$(BIN)/jupyter lab examples/first_reconstruction.ipynb
 
 pictures: $(VENV)/.dev-stamp ## Draw the README's picture and run the notebooks anew, after a change of weights or defaults.
 	$(BIN)/inverso demo -o docs/images/demo.png
@@ -67,4 +70,9 @@ $(VENV)/.dev-stamp: pyproject.toml | $(BIN)/pip
 $(VENV)/.docs-stamp: pyproject.toml | $(BIN)/pip
 	@echo "Installing inverso and the documentation tools into $(VENV) (once; PyTorch is a large download)"
 	@set -o pipefail; $(PIP_INSTALL) -e '.[docs]' | $(SHORTER)
+	@touch $(VENV)/.stamp $@
+
+$(VENV)/.notebooks-stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing inverso and JupyterLab into $(VENV) (once; PyTorch is a large download)"
+	@set -o pipefail; $(PIP_INSTALL) -e '.[notebooks]' | $(SHORTER)
 	@touch $(VENV)/.stamp $@
