@@ -139,7 +139,8 @@ def blind() -> Figure:
 def old_print() -> Figure:
     """Repair an old print whose damage is known."""
     x = portrait()
-    old = OldPhoto(tone="sepia")(x, seed=3)
+    worn = OldPhoto.only(scratches=0.8, stains=0.6, dust=0.8, fading=0.6, toning=0.9, tone="sepia")
+    old = worn(x, seed=3)
     answer = inverso.solve(old.y - old.offset, old.A, inverso.priors.load("photos"), "pnp", noise=1 / 255)
     return beside(x, {"an old print": old.y, "repaired": answer.image})
 
