@@ -56,7 +56,7 @@ def inputs_of(network: nn.Module) -> tuple[Tensor, ...]:
         ("photos", 8, 2 / 255, 5),
         ("photos", 4, 0.12, 2.5),
         ("faces-64", 8, 2 / 255, 5),
-        ("faces-64-style", 8, 2 / 255, 2.5),
+        ("faces-64-style", 16, 2 / 255, 3.5),
         ("restorer faces-64", 32, 1e-4, 17),
         ("restorer faces-64", 8, 2 / 255, 5),
     ],

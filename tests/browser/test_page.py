@@ -201,11 +201,19 @@ def test_it_can_be_stopped_and_refuses_what_is_no_picture(ready: Tab) -> None:
     ready.wait_for_selector("#status.failed")
     assert "page.png is no picture" in ready.text_content("#status")
     upload(ready, torch.rand(1, 3, 1000, 1300, generator=torch.Generator().manual_seed(0)))
+    ready.check("input[value=fill]")
+    box = ready.locator("#paint").bounding_box()
+    ready.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    count = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter(Boolean).length"
+    painted = ready.eval_on_selector("#paint", count)
+    ready.check("input[value=denoise]")
     ready.click("#go")
     ready.click("#stop")
     ready.wait_for_selector("#go:visible")
     assert "Cancelled" in ready.text_content("#status")
     assert not ready.is_visible("#save")
+    # What was painted is still there after that.
+    assert ready.eval_on_selector("#paint", count) == painted > 0
 
 
 def test_it_works_offline_after_the_first_visit_in_the_window_of_a_phone(ready: Tab) -> None:

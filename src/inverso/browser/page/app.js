@@ -51,10 +51,14 @@ function arrange({ working = false } = {}) {
   $("stop").hidden = !working;
   $("progress").hidden = !working;
   $("save").hidden = working || answer === null;
+  $("back").hidden = working || answer === null || doing === "draw";
   $("again").hidden = working || answer === null || doing === "draw";
   for (const id of ["choose", "camera", "example"]) $(id).disabled = working;
   for (const input of document.querySelectorAll("#tasks input, #sigma")) input.disabled = working;
-  view.allowPainting(paints && !working && answer === null && picture !== null, { opaque: doing === "restore" });
+  view.allowPainting(paints && !working && answer === null && picture !== null, {
+    opaque: doing === "restore",
+    shown: paints,
+  });
 }
 
 /** Take a photo up, in the size that the network knows, and say what became of it. */
@@ -101,9 +105,12 @@ async function open(file, title) {
 }
 
 async function openExample() {
-  const response = await fetch("example.jpg");
-  const photo = await decode(await response.blob());
-  take(facts.kind === "denoiser" ? withNoise(photo, EXAMPLE_NOISE) : photo, "example");
+  try {
+    const example = await decode(await (await fetch("example.jpg")).blob());
+    take(facts.kind === "denoiser" ? withNoise(example, EXAMPLE_NOISE) : example, "example");
+  } catch (error) {
+    say(error.message, true);
+  }
 }
 
 function compute() {
@@ -172,6 +179,7 @@ function describe({ engine, threads }, offline) {
   const rows = {
     ...facts.card,
     Weights: `${facts.bits} bits each, ${(facts.bytes / 1e6).toFixed(2)} MB`,
+    Runtime: `ONNX Runtime Web ${facts.runtime}, by Microsoft, MIT license`,
     Engine: engine === "webgpu" ? "WebGPU" : `WebAssembly, ${threadsWord}`,
     Offline: offline ? "works without a network from now on" : "not possible in this browser, or not over this address",
   };
@@ -189,6 +197,7 @@ function listen() {
   $("stop").onclick = () => client.stop();
   $("save").onclick = () => download(answer, `${name}-restored.png`);
   $("again").onclick = goOn;
+  $("back").onclick = retry;
   $("clear").onclick = () => view.clear();
   $("eraser").onclick = () => {
     view.erasing = !view.erasing;
@@ -240,6 +249,8 @@ async function start() {
     arrange();
     say(facts.kind === "generator" ? "Ready." : "Ready: open a photo.");
     document.body.dataset.ready = "yes";
+    // The example is kept for visits without a network.
+    if (facts.kind !== "generator") fetch("example.jpg").catch(() => {});
   } catch (error) {
     say(`The network could not be started: ${error.message}`, true);
   }

@@ -54,15 +54,15 @@ export class View {
     $("paint").hidden = !$("comparing").hidden;
   }
 
-  /** Let the visitor paint, in a color to see through or in white that covers. */
-  allowPainting(allowed, { opaque = false } = {}) {
+  /** Let the visitor paint, in a color to see through or in white that covers; `shown` strokes stay when it ends. */
+  allowPainting(allowed, { opaque = false, shown = allowed } = {}) {
     this.#painting = allowed;
     this.#opaque = opaque;
     const canvas = $("paint");
     canvas.classList.toggle("painting", allowed);
     canvas.tabIndex = allowed ? 0 : -1;
     canvas.style.opacity = opaque ? 1 : 0.6;
-    if (!allowed) this.clear();
+    canvas.style.visibility = shown ? "visible" : "hidden";
   }
 
   clear() {
