@@ -104,6 +104,6 @@ def test_a_generator_draws_another_picture_each_time(page: Tab, runtime: Path, t
         drawn = set()
         for _ in range(2):
             page.click("#go")
-            page.wait_for_selector("#save:visible")
+            page.wait_for_function("document.getElementById('status').textContent.startsWith('Done')")
             drawn.add(page.eval_on_selector("#before", "c => c.toDataURL()"))
         assert len(drawn) == 2

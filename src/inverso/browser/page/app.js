@@ -114,10 +114,10 @@ async function openExample() {
 }
 
 function compute() {
-  const copy = { ...picture, data: new Uint8ClampedArray(picture.data) };
   const doing = task();
-  if (doing === "denoise") return client.denoise(copy, Number($("sigma").value) / 255);
   if (doing === "draw") return client.draw(normal(facts.latent.reduce((a, b) => a * b, 1)));
+  const copy = { ...picture, data: new Uint8ClampedArray(picture.data) };
+  if (doing === "denoise") return client.denoise(copy, Number($("sigma").value) / 255);
   const painted = view.painted();
   if (doing === "fill") {
     if (!painted.includes(1)) throw new Error("Paint over what is damaged first.");
