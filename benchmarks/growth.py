@@ -7,9 +7,11 @@ of the processor, which a busy machine hardly changes, the least of some rounds;
 calls. Memory is the highest the process rose above what it had with the image in hand, in images. A small image stays
 in the processor's cache and a large one does not: costs are also given in copies, `x.clone()` of the same image. The
 marks: from 256 x 256 to 4000 x 6000 the cost of A, adjoint and pinv, in copies, grows at most 3 times, no plan takes
-more than 5 s, and memory stays under 12 images. `RandomGaussian` holds a dense matrix and is left out. Blurs with a
-border that has no fast transform ("zero", "valid") are decomposed up to 512 pixels a side and solved by iterations
-above: they are measured with a ridge, and without a mark for their pseudo-inverse, as is shrinking with a ridge.
+more than 5 s, and memory stays under 12 images. At the end stands how often seconds per pixel have grown themselves,
+beside those of a copy: what does little more than copy cannot grow less than that. `RandomGaussian` holds a dense
+matrix and is left out. Blurs with a border that has no fast transform ("zero", "valid") are decomposed up to 512 pixels
+a side and solved by iterations above: they are measured with a ridge, and without a mark for their pseudo-inverse, as
+is shrinking with a ridge.
 """
 
 from __future__ import annotations
@@ -160,6 +162,22 @@ def measure(name: str, height: int, width: int) -> Row:
     return Row(name, height, width, planned, *per_pixel, peak / x.nbytes)
 
 
+def summary(rows: Sequence[Row]) -> str:
+    """Tell how often seconds per pixel have grown from the reference to the largest size, for every operator."""
+    lines = []
+    for name in dict.fromkeys(row.operator for row in rows):
+        own = [row for row in rows if row.operator == name]
+        first = next((row for row in own if row.height * row.width == REFERENCE), None)
+        if first is not None and own[-1] is not first:
+            grown = {
+                part: getattr(own[-1], part) / getattr(first, part) for part in ("apply", "adjoint", "pinv", "copy")
+            }
+            told = "  ".join(f"{part} {times:5.1f}" for part, times in grown.items())
+            held = all(grown[part] <= GROWTH for part in ("apply", "adjoint", "pinv"))
+            lines.append(f"{name:26} to {own[-1].height}x{own[-1].width:<6} {told}  {'at most 3' if held else ''}")
+    return "\n".join(lines)
+
+
 def in_a_process(name: str, height: int, width: int) -> Row:
     """Measure in a process of its own."""
     command = [sys.executable, __file__, "--one", name, str(height), str(width)]
@@ -189,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="operators whose name contains this")
     parser.add_argument("--largest", type=int, default=6000, help="longest side measured")
     parser.add_argument("--smallest", type=int, default=0, help="shortest width measured")
+    parser.add_argument("--ends", action="store_true", help="measure the two sizes alone that are compared")
     parser.add_argument("--out", type=Path, help="CSV file to write")
     options = parser.parse_args(arguments)
     if options.one:
@@ -205,6 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for height, width in SIZES:
             if options.only not in name or width > options.largest or width < options.smallest:
                 continue
+            if options.ends and (height, width) not in {(256, 256), SIZES[-1]}:
+                continue
             row = in_a_process(name, height, width)
             reference = row if height * width == REFERENCE else reference
             marks = missed(row, reference)
@@ -214,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{row.plan:8.2f} {row.apply:9.1f} {row.adjoint:8.1f} {row.pinv:8.1f} {row.copy:6.1f} {row.memory:7.1f}"
             )
             print(f"{name:26} {height:5}x{width:<5} {numbers}  {marks or 'ok'}", flush=True)
+    print(f"\nseconds per pixel have grown, times\n{summary(rows)}")
     if options.out is not None:
         with replacing(options.out) as temporary, temporary.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
