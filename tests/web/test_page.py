@@ -1,5 +1,6 @@
 """The page in a real browser."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -30,23 +31,32 @@ def opened(page, served):
 
 
 def bring(page, path: Path) -> None:
+    said = page.inner_text("#say")
     page.set_input_files("#photo input[type=file]", str(path))
+    page.wait_for_function("said => document.querySelector('#say').innerText != said", arg=said)
     page.wait_for_selector("#restore:not([disabled])")
 
 
 def paint(page) -> None:
-    """Draw a stroke over the middle of the photo."""
+    """Draw a stroke over the middle of the photo, as soon as the editor takes one."""
     canvas = page.locator("#editor canvas").first
     canvas.wait_for()
-    # The editor listens a moment after it is there.
-    page.wait_for_timeout(700)
-    box = canvas.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 30, y - 30)
-    page.mouse.down()
-    page.mouse.move(x + 10, y + 10, steps=5)
-    page.mouse.up()
-    page.wait_for_timeout(300)
+    for _ in range(20):
+        box = canvas.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x - 30, y - 30)
+        page.mouse.down()
+        page.mouse.move(x + 10, y + 10, steps=5)
+        page.mouse.up()
+        page.mouse.move(x, box["y"] + 1)
+        page.wait_for_timeout(300)
+        red, green, blue = np.moveaxis(
+            np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int), -1, 0
+        )
+        if ((red > 220) & (green < 90) & (blue > 110)).sum() > 100:
+            return
+        page.wait_for_timeout(500)
+    pytest.fail("the editor takes no stroke")
 
 
 def restore(page) -> None:

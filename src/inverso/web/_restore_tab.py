@@ -144,38 +144,50 @@ class RestoreTab:
             **quiet,
         )
 
-    def bring(self, file: str | None, request: gr.Request) -> Updates:
+    def bring(self, file: str | None, request: gr.Request) -> Iterator[Updates]:
         """Take a photo that was uploaded, and show it."""
+
+        def take(visit: Visit) -> Path:
+            # Gradio's copy becomes the only one.
+            shutil.move(str(file), visit.folder / "photo")
+            visit.name = plain_name(str(file))
+            return visit.folder / "photo"
+
         if file is None:
-            return {self.say: status(BEGIN)}
+            yield {self.say: status(BEGIN)}
+        else:
+            yield from self._bring(take, request, happened=[NOISY])
+
+    def _example(self, name: str) -> Callable[[gr.Request], Iterator[Updates]]:
+        photo, damage, happened = EXAMPLES[name]
+
+        def take(visit: Visit) -> Path:
+            source = visit.folder / "example.png"
+            visit.begin(self.looks, Spoil(photo=photo, damage=damage, target=source)).result()
+            visit.name = f"{photo}-{damage}"
+            return source
+
+        def bring(request: gr.Request) -> Iterator[Updates]:
+            yield from self._bring(take, request, happened=happened)
+
+        return bring
+
+    def _bring(self, take: Callable[[Visit], Path], request: gr.Request, *, happened: list[str]) -> Iterator[Updates]:
+        """Take a photo and show it; what is being worked on is left as it is."""
         try:
             visit = self.visits.of(request.session_hash)
             if visit.busy:
-                return self._not_now()
-            source = visit.folder / "photo"
-            # Gradio's copy becomes the only one.
-            shutil.move(file, source)
-            visit.name = plain_name(file)
-            return self._show(visit, source, happened=[NOISY])
+                yield {self.photo: None, self.say: status(BUSY, kind="error")}
+                return
+            yield {self.restore_button: gr.update(interactive=False), self.say: status("Looking at the photo")}
+            yield self._show(visit, take(visit), happened=happened)
         except Exception as error:
-            return self._refuse(error)
-
-    def _example(self, name: str) -> Callable[[gr.Request], Updates]:
-        photo, damage, happened = EXAMPLES[name]
-
-        def bring(request: gr.Request) -> Updates:
-            try:
-                visit = self.visits.of(request.session_hash)
-                if visit.busy:
-                    return self._not_now()
-                source = visit.folder / "example.png"
-                visit.begin(self.looks, Spoil(photo=photo, damage=damage, target=source)).result()
-                visit.name = f"{photo}-{damage}"
-                return self._show(visit, source, happened=happened)
-            except Exception as error:
-                return self._refuse(error)
-
-        return bring
+            yield {
+                self.photo: None,
+                self.editor: gr.update(value=None, visible=False),
+                self.restore_button: gr.update(interactive=False),
+                self.say: ended(error),
+            }
 
     def _show(self, visit: Visit, source: Path, *, happened: list[str]) -> Updates:
         preview = visit.new_folder("preview") / "preview.png"
@@ -194,18 +206,6 @@ class RestoreTab:
             self.restore_button: gr.update(interactive=True),
             self.say: status(". ".join(told)),
             self.results: gr.update(visible=False),
-        }
-
-    def _not_now(self) -> Updates:
-        """Leave all as it is while something is being done with it."""
-        return {self.photo: None, self.say: status(BUSY, kind="error")}
-
-    def _refuse(self, error: Exception) -> Updates:
-        return {
-            self.photo: None,
-            self.editor: gr.update(value=None, visible=False),
-            self.restore_button: gr.update(interactive=False),
-            self.say: ended(error),
         }
 
     @staticmethod
