@@ -9,8 +9,9 @@ from pathlib import Path
 
 from worth import WORTH
 
-from inverso.experiments import Case, Experiment, Finished, Using, mean_interval
+from inverso.experiments import Case, Experiment, Using, mean_interval
 from inverso.experiments.report import markdown_table
+from inverso.experiments.runner import Finished
 from inverso.methods import THOROUGH
 from inverso.operators import Bicubic
 from inverso.stages import Average, Diffusion
