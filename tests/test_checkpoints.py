@@ -40,7 +40,9 @@ Row = tuple[str, str]
 def rows() -> list[Row]:
     """Family and repository of each row of the tables."""
     cells = [line.split("|")[1:-1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    named = [(family.replace("`", "").strip(), repository.strip()) for family, repository, *_ in cells]
+    named = [
+        (family.replace("`", "").strip(), repository.replace("<wbr>", "").strip()) for family, repository, *_ in cells
+    ]
     return [row for row in named if row[0] != "family"]
 
 
