@@ -1,4 +1,4 @@
-"""How a stage compares images with y under a loss that wants to see pictures."""
+"""The loss between images and y where the loss compares pictures, and y may be none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inverso.stages.back_project import squared_norm
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A loss of images x given y, and their data misfit. Made by `Comparison.of`.
+    """Compute the loss of images x given y, and the squared misfit `|A x - y|^2`. Made by `Comparison.of`.
 
     Where y is a picture, whatever its size, A x and y are compared as such. If some of its pixels carry no
     measurement, as of a mask that was applied last, they are treated as unknown.
@@ -25,10 +25,10 @@ class Comparison:
 
         sqrt(|A x - y|^2 / m) / |A| + loss(x, x + A^T (y - A x) / |A|^2)
 
-    The first term, the root mean square of the misfit over the m measured numbers in the unit of an image, makes it
-    vanish for a right image only. The second compares pictures: the image, and the image corrected by one step down
-    the slope of the misfit. For sampled frequencies that is back-projection up to a factor of 2, it costs one adjoint
-    of any operator, and an ill-conditioned A does not amplify noise in it.
+    The first term, the root mean square of the misfit over the m measured numbers in the unit of an image, is zero
+    only where `A x = y`. The second compares x with x after one gradient step on the misfit, of step size `1 / |A|^2`.
+    For sampled frequencies that step is the back-projection up to a factor of 2. It costs one adjoint, and it does not
+    amplify noise where A is ill-conditioned.
 
     Args:
         problem: What is asked.

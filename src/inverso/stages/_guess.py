@@ -1,4 +1,4 @@
-"""What an encoder makes of a measurement."""
+"""Estimate the latent of a generative prior from y by an encoder network, without a search."""
 
 from __future__ import annotations
 
@@ -19,11 +19,23 @@ from inverso.problem import Need, Problem, missing_needs
 OWN = "own"
 """Stands for the encoder that the prior names."""
 RIDGE = 0.01
-"""Keeps what a blur has lost from drowning the rest: no singular value is divided by less than a tenth."""
+"""Added to squared singular values in the pseudo-inverse of the encoder's input: `s / (s^2 + 0.01)` is at most 5."""
 
 
 def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tensor:
-    """Show an encoder what is left of the photos and of white noise, `(n, 2 C, H, W)`."""
+    """Compute an encoder's input: the regularized pseudo-inverse of y, and that of measured white noise.
+
+    With `A^+ = A^T (A A^T + 0.01)^-1` the channels are `2 A^+ y - 1` and `A^+ A n`, where n is white noise, the same
+    for every photo: the second tells the network which parts of an image A keeps.
+
+    Args:
+        y: Measurements of n photos.
+        A: The operator.
+        image_shape: `(C, H, W)`.
+
+    Returns:
+        `(n, 2 C, H, W)`.
+    """
     noise = torch.randn(1, *image_shape, generator=as_generator(0)).to(y.device, real_dtype(y.dtype))
     known = A(noise.expand(len(y), *image_shape))
     left = [A.pinv(values, ridge=RIDGE, image_shape=image_shape) for values in (y, known)]
@@ -31,7 +43,7 @@ def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tenso
 
 
 def first_image(prior: LatentPrior, like: Tensor) -> Tensor:
-    """Give the image of the prior's first latent, by which an encoder knows it."""
+    """Generate the image of the latent of seed 0, which an encoder compares with the one it was trained with."""
     image: Tensor = prior(prior.sample_latent(1, seed=0).to(like.device, real_dtype(like.dtype)))
     return image
 
@@ -52,7 +64,11 @@ def named(encoder: LatentEncoder | str | Path, prior: LatentPrior) -> LatentEnco
 
 
 def misfit(encoder: LatentEncoder, prior: LatentPrior, like: Tensor) -> str | None:
-    """Say why an encoder cannot guess the latents of a prior, or None."""
+    """Check that an encoder belongs to a prior.
+
+    Returns:
+        The reason why it does not (other shapes, or other weights of the generator), or None if it does.
+    """
     if (prior.image_shape, prior.latent_shape) != (encoder.image_shape, (encoder.latent_dim,)):
         own = f"latents of shape {prior.latent_shape} and images of shape {prior.image_shape}"
         return f"{encoder!r} guesses latents of another prior: this one has {own}"
@@ -63,7 +79,7 @@ def misfit(encoder: LatentEncoder, prior: LatentPrior, like: Tensor) -> str | No
 
 
 def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
-    """Let an encoder guess the latents `(n, *latent_shape)` of a problem.
+    """Estimate the latents `(n, *latent_shape)` of a problem's images by an encoder.
 
     Raises:
         ValueError: The encoder belongs to another prior.
