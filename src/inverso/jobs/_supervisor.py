@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as LateError
@@ -96,7 +97,10 @@ class Supervisor(Generic[Item, Result]):
     def fork(self) -> None:
         """Begin the worker as a copy of this process, which spares it its imports; see `may_fork`."""
         self._copy = self._new_pool(multiprocessing.get_context("fork"))
-        self._copy.submit(os.getpid)
+        with warnings.catch_warnings():
+            # From 3.12 Python warns of threads, which are those that wait for workers begun before, and torch's.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._copy.submit(os.getpid)
 
     def start(self) -> None:
         """Start the worker before there is anything to do.
