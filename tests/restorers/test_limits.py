@@ -45,6 +45,18 @@ def test_photos_of_the_trained_size_go_through_as_they_are(faces):
     assert answer.note == ""
 
 
+@pytest.mark.parametrize("name", ["faces-64", "faces-64-repair", "faces-64-paper"])
+def test_a_clean_face_of_the_trained_size_is_left_beside_a_damaged_one(name):
+    network, x = load(name), photo("astronaut", size=64)
+    y = x.clone()
+    y[..., 20:40, 20:40] = 1
+    with torch.no_grad():
+        answer = restore(network, torch.cat([x, y]))
+        assert torch.equal(answer.image[:1], x)
+        assert not torch.equal(answer.image[1:], y)
+    assert "1 of 2" in answer.note
+
+
 def test_long_strips_and_single_pixels_are_answered(faces):
     for size in ((1, 1), (3, 200), (2000, 9)):
         y = torch.rand(1, 3, *size)

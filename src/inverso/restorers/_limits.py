@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -40,7 +41,8 @@ class Restored:
 def restore(network: nn.Module, y: Tensor) -> Restored:
     """Let a restorer work on photos of any size, within what it was trained for.
 
-    Photos about as large as those that it was trained on go through it as they are. Others are shrunk or enlarged to
+    Photos about as large as those that it was trained on go through it as they are, and one that hardly changes
+    anywhere by much is taken for a clean one and left. Others are shrunk or enlarged to
     that size, and only what it finds damaged there is put into them: with the change `d = max_c |x - y|` of a pixel,
 
         answer = y + w (x - y),   w = clamp((d - 0.05) / 0.1, 0, 1)
@@ -65,7 +67,19 @@ def restore(network: nn.Module, y: Tensor) -> Restored:
         image = in_tiles(network, y, side=_SIDE, margin=network.reach, multiple=network.multiple)
         return Restored(image, f"worked on in windows of {_SIDE} pixels")
     _check_memory(y)
-    return Restored(network(y))
+    return Restored(network(y)) if size is None else _unless_clean(network, y)
+
+
+def _unless_clean(network: Restorer, y: Tensor) -> Restored:
+    """Restore photos of the trained size, but for those of which hardly anything changes plainly."""
+    image = network(y)
+    change = (image - y).abs().amax(dim=1, keepdim=True)
+    damaged = _ramp(change, *PLAIN).mean(dim=(1, 2, 3)) >= network.least_damage
+    clean = len(y) - int(damaged.sum())
+    if not clean:
+        return Restored(image)
+    note = f"{clean} of {len(y)} photos are not plainly damaged, and were left as they were"
+    return Restored(torch.where(damaged.reshape(-1, 1, 1, 1), image, y), note)
 
 
 def _at_size(network: Restorer, y: Tensor, size: int) -> Restored:

@@ -28,6 +28,9 @@ class Restorer(nn.Module):
     trained_size: int | None = None
     """Side of the photos that it was trained on, if known: larger and smaller ones are other photos to it."""
 
+    least_damage = 0.004
+    """A photo of the trained size of which less than this share changes plainly is taken for a clean one."""
+
     reach: int | None = None
     """How many pixels away it looks at most; None if it looks at the whole photo."""
 

@@ -56,6 +56,7 @@ class MobileRestorer(Restorer):
     """
 
     multiple = 4
+    least_damage = 0.02
     # Instance norm needs more than one place on a quarter of the resolution.
     smallest = 8
 
