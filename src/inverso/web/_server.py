@@ -17,7 +17,7 @@ from typing import Any
 
 from inverso._checks import check_count, check_positive
 from inverso._extras import need
-from inverso._machine import cores, free_memory
+from inverso._machine import free_memory
 from inverso.errors import InversoError
 from inverso.images._formats import only_photo_formats
 from inverso.jobs._desk import Desk
@@ -81,8 +81,10 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """Threads for one photo: those who wait before a page have all cores."""
-        return max(1, cores() // self.at_once)
+        """Threads for one photo: those who wait before a page have all that OMP_NUM_THREADS or the cores allow."""
+        import torch  # noqa: PLC0415
+
+        return max(1, torch.get_num_threads() // self.at_once)
 
     @property
     def is_public(self) -> bool:
