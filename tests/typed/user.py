@@ -13,7 +13,7 @@ from inverso.degradations import Degraded, OldPhoto
 from inverso.images import Tiled, load_image, photo, save_image
 from inverso.interop import from_scipy, to_scipy
 from inverso.jobs import Job, Local, run_folder
-from inverso.losses.data import squared_error
+from inverso.losses import squared_error
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, LinearOperator, RandomMask
 from inverso.priors import Card, Denoiser, LatentPrior, WrappedDenoiser, WrappedPrior
