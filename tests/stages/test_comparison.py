@@ -147,9 +147,9 @@ def largest_squared_singular_value(A) -> Tensor:
 
 
 class _Shaped:
-    """Stands for a prior, of which only the size of its images and its encoder are asked."""
+    """Stands for a prior, of which only the size of its images and its companions are asked."""
 
-    encoder_name = None
+    encoder_name = denoiser_name = None
 
     def __init__(self, image_shape=SHAPE) -> None:
         self.image_shape = image_shape
