@@ -16,6 +16,13 @@ import pytest
 
 from inverso.images.io import photo, save_image
 
+STARTED = """
+import signal
+from inverso.cli.app import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""`python -m inverso`, to which Ctrl-C means something in a shell's background too, where it is ignored otherwise."""
 UNEXPECTED = "this should not have happened"
 
 
@@ -54,7 +61,7 @@ class Served:
 
 def serve(folder: Path, *options: object) -> Served:
     """Run `inverso app` on a free port, and wait for the address."""
-    words = [sys.executable, "-m", "inverso", "app", "--port", "0", *map(str, options)]
+    words = [sys.executable, "-c", STARTED, "app", "--port", "0", *map(str, options)]
     environment = os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     line = process.stdout.readline()

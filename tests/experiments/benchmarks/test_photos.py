@@ -165,5 +165,4 @@ def test_it_is_deepinvs_own() -> None:
 
 def test_networks_of_a_table() -> None:
     assert find("deepinverse").prior == find("e14").prior == "photos"
-    assert photos.UNTRAINED.image_shape == (3, 256, 256)
     assert Networks(None, {}, {}).prior_of("pnp") is None
