@@ -76,17 +76,10 @@ class Problem:
             Need.PRIOR: self.prior,
             Need.STYLES: self.prior if isinstance(self.prior, StylePrior) else None,
             Need.ENCODER: None if self.prior is None else self.prior.encoder_name,
-            Need.DENOISER: self._denoiser,
+            Need.DENOISER: self.denoiser or (None if self.prior is None else self.prior.denoiser_name),
             Need.RESTORER: self.restorer,
         }
         return {need: part for need, part in parts.items() if part is not None}
-
-    @property
-    def _denoiser(self) -> Denoiser | None:
-        """The denoiser that was given, or else that of the prior's images."""
-        if self.denoiser is None and self.prior is not None:
-            return own_denoiser(self.prior, self.y)
-        return self.denoiser
 
     @property
     def has(self) -> frozenset[Need]:
@@ -113,6 +106,9 @@ class Problem:
         """
         if part not in self._parts:
             raise missing_needs("this stage", [part])
+        if part is Need.DENOISER and self.denoiser is None and self.prior is not None:
+            # Read only when a stage asks for it: most methods of a prior never do.
+            return own_denoiser(self.prior, self.y)
         return self._parts[part]
 
     @property

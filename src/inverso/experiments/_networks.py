@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from inverso._networks.fingerprint import fingerprint
@@ -16,6 +17,7 @@ from inverso.errors import InversoError
 from inverso.experiments.photos import PhotoShape, Size
 from inverso.experiments.table import Entry, Experiment, Using, stages_in
 from inverso.priors import LatentPrior, load
+from inverso.priors._zoo import own_denoiser
 from inverso.priors.base import AnyPrior
 from inverso.priors.encoder import load as load_encoder
 from inverso.restorers import load as load_restorer
@@ -152,8 +154,10 @@ def own_fingerprints(experiment: Experiment, networks: Networks) -> dict[str, st
     for method, entry in experiment.methods.items():
         prior = networks.prior_of(method)
         for stage in nested(stages_in(entry)):
-            if Need.DENOISER in stage.needs and isinstance(prior, LatentPrior) and prior.denoiser_name is not None:
-                found[f"denoiser {prior.denoiser_name}"] = fingerprint(load(prior.denoiser_name))
+            if Need.DENOISER in stage.needs and isinstance(prior, LatentPrior):
+                denoiser = own_denoiser(prior, torch.empty(0))
+                if denoiser is not None:
+                    found[f"denoiser {prior.denoiser_name}"] = fingerprint(denoiser)
             for kind, loader in loaders.items():
                 own = getattr(stage, kind, None)
                 if own == OWN and isinstance(prior, LatentPrior):

@@ -45,8 +45,10 @@ class Networks:
 
     def to(self, device: str) -> Networks:
         """Move them, once for all photos."""
-        for network in self.by_name().values():
-            network.to(device)
+        # The denoiser that a prior names is shared by all that ask for it, each in its place, and stays where it is.
+        for network in (*split_prior(self.prior), self.restorer):
+            if network is not None:
+                network.to(device)
         return self
 
     @property

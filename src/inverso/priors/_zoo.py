@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 from inverso._networks.cards import Card
@@ -34,14 +34,9 @@ def own_denoiser(prior: LatentPrior, like: Tensor) -> Denoiser | None:
     """
     if prior.denoiser_name is None:
         return None
-    master = _denoiser(prior.denoiser_name)
-    dtype = like.dtype.to_real() if like.is_complex() else like.dtype
-    weight = next(master.parameters(), like)
-    if (weight.device, weight.dtype) == (like.device, dtype):
-        return master
-    return copy.deepcopy(master).to(like.device, dtype)
+    return _denoiser(prior.denoiser_name, like.device, like.dtype.to_real() if like.is_complex() else like.dtype)
 
 
 @lru_cache(maxsize=2)
-def _denoiser(name: str) -> Denoiser:
-    return ZOO.load(name, kind=Denoiser, progress=False).requires_grad_(requires_grad=False)
+def _denoiser(name: str, device: torch.device, dtype: torch.dtype) -> Denoiser:
+    return ZOO.load(name, kind=Denoiser, progress=False).requires_grad_(requires_grad=False).to(device, dtype)
