@@ -1,6 +1,8 @@
 # `make help` lists the targets. Any Python from 3.10 on will do: `make demo PYTHON=python3.12`.
 PYTHON ?= python3
 VENV ?= .venv
+# Processes that share the tests; each takes one thread and up to 2 GB.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 
 SHELL := bash
@@ -23,7 +25,7 @@ demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png
 test: lint ## Lint, check types and run the tests.
 	@$(BIN)/python -c 'from inverso.browser import find_runtime; find_runtime()' 2>/dev/null || \
 		echo "ONNX Runtime Web could not be fetched by npm: the tests of the page in a browser will be skipped"
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.dev-stamp ## Check style, import directions and types.
 	$(BIN)/ruff check
