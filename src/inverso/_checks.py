@@ -1,4 +1,4 @@
-"""Checks at the door: bad input is refused here, in the user's words."""
+"""Argument checks shared by the library: an error names the argument, its value and what was expected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HALF = (torch.float16, torch.bfloat16, torch.complex32)
 
 
 def as_generator(seed: int | torch.Generator) -> torch.Generator:
-    """Turn a seed into a CPU generator; hand a generator back as it is.
+    """Turn an integer seed into a CPU generator; return a generator unchanged.
 
     Raises:
         TypeError: The seed is neither an integer nor a generator.
@@ -28,7 +28,7 @@ def as_generator(seed: int | torch.Generator) -> torch.Generator:
 
 
 def as_seed(seed: int | torch.Generator) -> int:
-    """Turn a seed into an integer: a generator is drawn from once, so that what is kept is a plain number.
+    """Turn a seed into an integer: return an integer unchanged, draw one number from a generator.
 
     Raises:
         TypeError: The seed is neither an integer nor a generator.
@@ -40,7 +40,7 @@ def as_seed(seed: int | torch.Generator) -> int:
 
 
 def check_seed(seed: object) -> int:
-    """Refuse what is no seed."""
+    """Return the seed; raise unless it is an integer that fits in 64 bits."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         msg = f"seed must be an integer or a torch.Generator, got {seed!r} ({type(seed).__name__})"
         raise TypeError(msg)
@@ -51,7 +51,7 @@ def check_seed(seed: object) -> int:
 
 
 def check_image(x: object, *, name: str = "x") -> Tensor:
-    """Refuse what is no image: the answer is a float tensor `(..., C, H, W)` with at least one entry."""
+    """Return x; raise unless it is a float tensor `(..., C, H, W)` with at least one entry."""
     if not isinstance(x, Tensor):
         msg = f"{name} must be a torch.Tensor (..., C, H, W), got {type(x).__name__}"
         raise TypeError(msg)
@@ -68,7 +68,7 @@ def check_image(x: object, *, name: str = "x") -> Tensor:
 
 
 def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Tensor:
-    """Refuse what is no float or complex tensor with at least one entry or, if `finite`, holds NaN or infinity."""
+    """Return y; raise unless it is a non-empty float or complex tensor and, if `finite`, free of NaN and infinity."""
     if not isinstance(y, Tensor):
         msg = f"{name} must be a torch.Tensor, got {type(y).__name__}"
         raise TypeError(msg)
@@ -84,7 +84,7 @@ def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Ten
 
 
 def check_finite(values: Tensor, *, name: str) -> None:
-    """Refuse NaN and infinity, and say how many there are; in a compiled or exported graph values cannot be asked."""
+    """Raise if there is a NaN or an infinity, with their number; check nothing in a compiled or exported graph."""
     if torch.compiler.is_compiling():
         return
     try:
@@ -100,7 +100,7 @@ def check_finite(values: Tensor, *, name: str) -> None:
 
 
 def check_digits(values: Tensor, *, name: str, to: str) -> None:
-    """Refuse half precision where its few digits cannot do what is asked, such as "invert Bicubic(scale=2)"."""
+    """Raise for half precision where it is too coarse for what `to` names, such as "invert Bicubic(scale=2)"."""
     if values.dtype in HALF:
         precise = f"{name}.to(torch.complex64)" if values.is_complex() else f"{name}.float()"
         msg = f"to {to} takes the digits of float32 or float64, got {name} in {values.dtype}: pass {precise}"
@@ -108,7 +108,7 @@ def check_digits(values: Tensor, *, name: str, to: str) -> None:
 
 
 def check_unit_range(x: Tensor, *, name: str) -> None:
-    """Refuse images whose values lie far outside [0, 1], and warn of such as are in [-1, 1].
+    """Raise for images with values far outside [0, 1], and warn if they seem to lie in [-1, 1].
 
     Raises:
         ValueError: The values reach beyond -2 or 3.
@@ -120,7 +120,7 @@ def check_unit_range(x: Tensor, *, name: str) -> None:
 
 
 def warn_of_signed_values(x: Tensor, *, name: str, slack: float = 0.0, stacklevel: int = 3) -> None:
-    """Warn of values that look like those of images in [-1, 1]: all lie there, and one in 20 is below -0.1 - slack."""
+    """Warn if values look like images in [-1, 1]: all lie in that range, and more than 5 % are below -0.1 - slack."""
     inside = float(x.abs().max()) <= 1 + slack / 2
     if inside and bool((x < -0.1 - slack).float().mean() > 0.05):
         msg = f"{name} is expected to hold values in [0, 1], got {span(x)}. If 0 stands for gray, take (x + 1) / 2"
@@ -128,19 +128,19 @@ def warn_of_signed_values(x: Tensor, *, name: str, slack: float = 0.0, stackleve
 
 
 def span(values: Tensor) -> str:
-    """Say from where to where values go."""
+    """Describe the range of the values, for messages."""
     if values.is_complex():
         return f"up to {float(values.abs().max()):.3g} in absolute value"
     return f"from {float(values.min()):.3g} to {float(values.max()):.3g}"
 
 
 def batch_advice(values: Tensor, dimensions: int) -> str:
-    """Suggest the batch dimension where it is what is missing."""
+    """Suggest adding the batch dimension if exactly one dimension is missing, for messages."""
     return ": add a batch dimension, as in y[None]" if values.ndim == dimensions - 1 else ""
 
 
 def check_number(value: object, *, name: str, expected: str) -> float:
-    """Refuse what is no finite real number."""
+    """Return the value as a float; raise unless it is a finite real number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be {expected}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
@@ -151,7 +151,7 @@ def check_number(value: object, *, name: str, expected: str) -> float:
 
 
 def check_interval(value: object, *, name: str) -> tuple[float, float]:
-    """Refuse what is no pair of rising numbers."""
+    """Return (low, high); raise unless it is a pair of numbers with low < high."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         msg = f"{name} must be (low, high), got {value!r}"
         raise ValueError(msg)
@@ -163,7 +163,7 @@ def check_interval(value: object, *, name: str) -> tuple[float, float]:
 
 
 def check_fraction(value: object, *, name: str) -> float:
-    """Refuse what does not lie in (0, 1]."""
+    """Return the number; raise unless it lies in (0, 1]."""
     number = check_number(value, name=name, expected="a number in (0, 1]")
     if not 0 < number <= 1:
         msg = f"{name} must lie in (0, 1], got {value}"
@@ -172,7 +172,7 @@ def check_fraction(value: object, *, name: str) -> float:
 
 
 def check_non_negative(value: object, *, name: str) -> float:
-    """Refuse negative numbers."""
+    """Return the number; raise if it is negative."""
     number = check_number(value, name=name, expected="a number >= 0")
     if number < 0:
         msg = f"{name} must be at least 0, got {value}"
@@ -181,7 +181,7 @@ def check_non_negative(value: object, *, name: str) -> float:
 
 
 def check_positive(value: object, *, name: str) -> float:
-    """Refuse zero and negative numbers."""
+    """Return the number; raise unless it is greater than 0."""
     number = check_number(value, name=name, expected="a number > 0")
     if number <= 0:
         msg = f"{name} must be greater than 0, got {value}"
@@ -190,7 +190,7 @@ def check_positive(value: object, *, name: str) -> float:
 
 
 def check_count(value: object, *, name: str, minimum: int = 1) -> int:
-    """Refuse what is no integer of at least `minimum`."""
+    """Return the integer; raise unless it is one of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int):
         msg = f"{name} must be an integer of at least {minimum}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are needed, and one message for those that are missing."""
+"""Import optional packages when they are needed, with one error message if they are missing."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class MissingPackageError(InversoError, ImportError):
 
 @contextmanager
 def needing(what: str) -> Iterator[None]:
-    """Say in the user's words which package is missing where an import inside fails.
+    """Turn a failed import in a `with` block into a MissingPackageError that says how to install the package.
 
     Args:
-        what: What needs the package, to begin the message with: "training".
+        what: What needs the package, as the message names it: "training".
 
     Raises:
         MissingPackageError: A package is not installed; the message says how to install it.
@@ -62,7 +62,7 @@ def need(package: str, *, what: str | None = None) -> Any:  # noqa: ANN401 - a m
     """Import an optional package.
 
     Args:
-        package: Its name as it is imported; a module of it, `onnxruntime.quantization`, will do.
+        package: Name to import; a submodule such as `onnxruntime.quantization` is allowed.
         what: What needs it, for the message; by default "this".
 
     Returns:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _numbers = itertools.count()
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, which takes its place when all has gone well, and is removed otherwise.
+    """Yield a temporary path beside `path`; rename it to `path` on success, delete it on an error.
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: `path` is a folder, a device or anything else than a file.
+        ValueError: `path` exists and is not a regular file.
         OSError: It cannot be written; the message names `path`, not the temporary name.
     """
     if not path.parent.is_dir():

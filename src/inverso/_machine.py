@@ -1,4 +1,4 @@
-"""What there is of a machine for this process: cores and memory, containers' limits counted in."""
+"""Cores and memory that this process may use, including the limits of containers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cores() -> int:
 
 
 def free_memory() -> int | None:
-    """Give the bytes of memory that are free; None where the system does not say."""
+    """Return the bytes of free memory, or None where the system does not report them."""
     lines = dict(line.split(":", 1) for line in _read(_MEMORY).splitlines() if ":" in line)
     free = _kibibytes(lines.get("MemAvailable"))
     limit, used = _read(_GROUP / "memory.max").strip(), _read(_GROUP / "memory.current").strip()
@@ -30,10 +30,10 @@ def free_memory() -> int | None:
 
 
 def limit_memory(extra: int) -> None:
-    """Let this process take so many bytes more than it has now, where the system can enforce it.
+    """Limit the memory of this process to what it has now plus so many bytes, where the system supports that.
 
-    An allocation beyond fails with an error that Python can catch, where otherwise the system would kill a process of
-    its choice. If it must choose all the same, let it be this one.
+    An allocation beyond the limit raises an error that Python can catch; without a limit the system would kill some
+    process.
     """
     try:
         import resource  # noqa: PLC0415

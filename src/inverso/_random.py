@@ -1,4 +1,4 @@
-"""Randomness from seeds: streams for every step and purpose, and a global state that is left alone."""
+"""Random generators from seeds, one per step and purpose, without changing torch's global random state."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 
 
 def step_generator(seed: int, step: int, *, stream: int) -> torch.Generator:
-    """Give the random generator of one step and purpose.
+    """Return the random generator of one step and purpose.
 
-    With a generator per step there is no random state to save: whoever resumes at step k draws what an unbroken run
-    draws.
+    As every step has its own generator, no random state has to be saved: a run resumed at step k draws the same numbers
+    as an uninterrupted one.
     """
     return torch.Generator().manual_seed(((seed * 1_000_003 + stream) * 1_000_000_007 + step) % 2**63)
 
 
 def stream(seed: int, purpose: str, *, about: bytes = b"") -> torch.Generator:
-    """Give a generator for one purpose: under one seed, different purposes draw different numbers.
+    """Return a generator for one purpose: different purposes draw different numbers from the same seed.
 
     Args:
-        seed: What the user gave.
+        seed: The user's seed.
         purpose: A name such as "noise".
-        about: What the numbers are drawn for, where other things are to get others.
+        about: Further bytes that the stream depends on, such as those of the images that noise is added to.
 
     Example:
         >>> import torch
@@ -39,13 +39,13 @@ def stream(seed: int, purpose: str, *, about: bytes = b"") -> torch.Generator:
 
 @contextmanager
 def fork_rng(seed: int | None = None, *, device: torch.device | None = None) -> Iterator[None]:
-    """Let what is drawn inside from the global random state draw from a seed, and put the state back afterwards.
+    """Seed torch's global random state inside a `with` block and restore it afterwards.
 
-    Layers draw their first weights from the global state, and so do dropout and noise layers.
+    For code that draws from the global state, such as weight initialization, dropout and noise layers.
 
     Args:
-        seed: Where the draws begin; None: where the global state stands.
-        device: A GPU whose state is treated likewise; that of the CPU always is.
+        seed: Seed inside the block; None keeps the current state.
+        device: A GPU whose state is also seeded and restored; the CPU's always is.
 
     Example:
         >>> import torch

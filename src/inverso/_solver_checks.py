@@ -1,4 +1,4 @@
-"""What `solve` asks of its arguments before anything runs, and of the answer before it is handed back."""
+"""Checks of the arguments of `solve` before it runs, and of its answer before it is returned."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CAUTION = 1e-2
 
 
 def check_parts(A: object, restorer: object) -> None:
-    """Refuse what is no operator, and what is no network."""
+    """Raise unless A is an operator and the restorer a network."""
     if A is not None and not isinstance(A, LinearOperator):
         msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {type(A).__name__}"
         raise TypeError(msg)
@@ -43,7 +43,7 @@ def check_parts(A: object, restorer: object) -> None:
 
 
 def check_y(problem: Problem) -> None:
-    """Refuse a y that A cannot have measured of images in [0, 1], and an A that is not linear."""
+    """Raise unless A is linear and y a possible measurement by A of images in [0, 1]."""
     y, A = problem.y, problem.A
     if problem.noise > 1:
         msg = (
@@ -76,7 +76,7 @@ def check_y(problem: Problem) -> None:
 
 
 def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
-    """Refuse a y of another kind than A gives, a batch for which A has another number of masks, and an affine A."""
+    """Raise if y and A's measurements differ in kind (real or complex) or shape, or if A is affine."""
     dtype = real_dtype(y.dtype)
     check_digits(y, name="y", to=f"invert {A!r}")
     A.check(y, image_shape=image_shape)
@@ -98,7 +98,7 @@ def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
 
 
 def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> None:
-    """Refuse an operator that has a mask per image, and does not tell which is whose."""
+    """Raise if A has a mask per image and `for_image` does not select the mask of one image."""
     try:
         measured = A.for_image(0)(image)
     except (RuntimeError, ValueError, IndexError):
@@ -112,7 +112,7 @@ def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> Non
 
 
 def _check_linear(A: LinearOperator, image_shape: ImageShape, y: Tensor) -> None:
-    """Refuse an operator that breaks `A(2 u - v/2) = 2 A u - A v / 2` on images u, v of random numbers."""
+    """Raise unless `A(2 u - v/2) = 2 A u - A v / 2` on random images u and v."""
     dtype = real_dtype(y.dtype)
     drawn = torch.randn(2, 1, *image_shape, generator=as_generator(0)).to(y.device, dtype)
     u, v = drawn
@@ -128,7 +128,7 @@ def _check_linear(A: LinearOperator, image_shape: ImageShape, y: Tensor) -> None
 
 
 def _check_scale(problem: Problem) -> None:
-    """Refuse a y that no images in [0, 1] can have, and warn of one that suggests images in [-1, 1].
+    """Raise if y cannot come from images in [0, 1], and warn if it suggests images in [-1, 1].
 
     From `|y|^2 = <A^T y, x>` up to the noise, the images behind y have at least the norm `|y|^2 / |A^T y|`.
     """
@@ -155,10 +155,10 @@ def _check_scale(problem: Problem) -> None:
 
 
 def warn_if_blown_up(problem: Problem, image: Tensor, method: str) -> None:
-    """Warn where the inverse of A has blown up what is wrong with y: noise, or what A does not describe.
+    """Warn if the answer shows errors of y (noise, or a wrong A) amplified by the inverse of A.
 
-    Such an answer strays from [0, 1] or is rough, far more so than a cautious one, `A.pinv(y, ridge=|A|^2 / 100)`; and
-    it explains y better by what A hardly measures: `A.pinv(A x)` less the same with that ridge.
+    Such an answer leaves [0, 1] or is rough, much more than the regularized `A.pinv(y, ridge=|A|^2 / 100)`; and its
+    excess lies in directions of small singular values: `A.pinv(A x)` minus the same with that ridge.
     """
     if problem.A is None:
         return

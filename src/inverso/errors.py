@@ -1,4 +1,4 @@
-"""What inverso raises beside ValueError and TypeError."""
+"""Exceptions and warnings of inverso beside ValueError and TypeError."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 
 class InversoError(RuntimeError):
-    """Something went wrong while working, with input that looked right."""
+    """A computation failed on input that passed the checks; the base class of inverso's own errors."""
 
 
 class ConvergenceWarning(UserWarning):
     """An iterative solve stopped before it reached its tolerance.
 
     Attributes:
-        residual: The relative residual it stopped at, or NaN where nobody measured it.
+        residual: The relative residual at the last step, or NaN where it was not measured.
     """
 
     def __init__(self, message: str, residual: float = math.nan) -> None:
@@ -22,8 +22,8 @@ class ConvergenceWarning(UserWarning):
 
 
 class RangeWarning(UserWarning):
-    """Values suggest another range than [0, 1], such as [-1, 1], or a noise of another unit."""
+    """Values suggest another range than [0, 1], such as [-1, 1], or a noise level in another unit."""
 
 
 class WorseThanInputWarning(UserWarning):
-    """An answer is likely worse than what was measured: an inverse has blown up noise, or a wrong operator's error."""
+    """An answer is likely worse than its measurement: an inverse amplified noise or the error of a wrong operator."""

@@ -1,4 +1,4 @@
-"""Method strings: "ia+bp" means a list of stages, and nothing more."""
+"""Method strings: "ia+bp" stands for a list of stages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         "dps": (DPS(),),
     }
 )
-"""What each name stands for. Names are joined by "+", and stages that stand there already are not repeated."""
+"""The stages of each name. Names are joined by "+"; a stage that an earlier name brought is not repeated."""
 
 THOROUGH = "encoder+ia+bp+pnp"
 """The best method for a generative prior with an encoder and a denoiser: image adaptation takes most of its time."""
@@ -58,7 +58,7 @@ BEST: Sequence[tuple[frozenset[Need], str]] = (
     (frozenset({Need.RESTORER}), "ff"),
     (frozenset({Need.OPERATOR}), "tv"),
 )
-"""The method for what is there: the first that finds all it needs."""
+"""Default methods in order of preference: the first whose needs are all met is taken."""
 
 SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     {
@@ -69,16 +69,15 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         ),
     }
 )
-"""Settings that replace the defaults of the stages of the same name; "iagan" are those of Abu Hussein et al. 2020."""
+"""Stages that replace those of the same name; "iagan" has the settings of Abu Hussein et al. 2020."""
 
 
 def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
-    """Choose the method for what is there, where the user names none.
+    """Choose the default method for the parts that a problem has.
 
     Args:
-        has: What the problem has: `Problem.has`.
-        starts: From how many starts it shall run: with more than one, it begins at random and not where an encoder
-            guesses.
+        has: The parts that are given: `Problem.has`.
+        starts: Number of starts. With more than one the method starts from random latents, not from an encoder's.
 
     Example:
         >>> from inverso.methods import best_for
@@ -91,24 +90,24 @@ def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
     for needed, method in BEST:
         if has >= needed:
             return method
-    # Nothing that could be chosen: this one's message says what is missing.
+    # No method fits: this one then fails with a message that lists what is missing.
     return "ia+bp"
 
 
 def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]:
-    """Look a method up.
+    """Turn a method into its stages.
 
     Args:
         method: Names from `TABLE` joined by "+", a stage, or a list of stages.
-        schedule: A name from `SCHEDULES`; it settles what a method string leaves open, and has no say over stages
-            that are given as objects.
+        schedule: A name from `SCHEDULES`: settings for the stages of a method string. Stages given as objects keep
+            their own settings.
 
     Returns:
         The stages in the order in which they run.
 
     Raises:
         ValueError: A name is unknown, or the list is empty.
-        TypeError: The method is none of these.
+        TypeError: The method is neither a string, nor a stage, nor a list of stages.
 
     Example:
         >>> from inverso.methods import stages_of
@@ -134,7 +133,7 @@ def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]
     for stage in method:
         if not _is_stage(stage):
             msg = (
-                "method must hold stages, such as CSGM() (a name, and a call from a problem and a state to a state), "
+                "method must hold stages such as CSGM() (with a name, and callable on a problem and a state), "
                 f"got {stage!r}"
             )
             raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""What stages work on: the problem that never changes, the state they hand on, and what is left when one fails."""
+"""What stages work on: the immutable `Problem`, the `State` passed from stage to stage, and errors of stages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def silent(name: str, step: int, steps: int, loss: float) -> None:
 
 
 class Need(Enum):
-    """What a stage may need. The value tells a user how to give it."""
+    """What a stage may need. The value describes the part and how to give it, for error messages."""
 
     OPERATOR = "the operator that measured y, as A="
     PRIOR = "a generative prior, as prior= (inverso.priors.load('faces-64') gives one)"
@@ -40,24 +40,24 @@ class Need(Enum):
 
 
 def missing_needs(who: str, needs: Iterable[Need]) -> ValueError:
-    """Say what is missing, in the one place that says so."""
+    """Make the error that lists the missing parts."""
     missing = set(needs)
     return ValueError(f"{who} needs {' and '.join(need.value for need in Need if need in missing)}")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is asked: measurements, how they were made, and what is known about images. It never changes.
+    """An inverse problem: measurements, their operator and noise, and the priors for the images. Immutable.
 
     Args:
         y: Measurements `(n, ...)`, finite.
         A: Operator that measured them; None where the stages need none.
         prior: Generative prior, frozen and in evaluation mode, on the device and in the precision of y.
-        denoiser: Prior that removes noise, likewise; by default that of the generative prior's images, if there is one.
-        restorer: Network that maps a degraded image to a clean one, likewise.
+        denoiser: Denoiser, frozen likewise; by default the one that the generative prior names, if any.
+        restorer: Network from degraded to clean images, frozen likewise.
         noise: Standard deviation of the noise in the image's unit.
-        seed: Decides the starting latents.
-        report: Called after every step of an iterative stage.
+        seed: Seed of the starting latents.
+        report: Called after every step of an iterative stage with its name, the step, the number of steps and the loss.
     """
 
     y: Tensor
@@ -99,10 +99,10 @@ class Problem:
     @overload
     def need(self, part: Literal[Need.RESTORER]) -> nn.Module: ...
     def need(self, part: Need) -> object:
-        """Give a part.
+        """Return a part of the problem.
 
         Raises:
-            ValueError: It is not there; the message says how to give it.
+            ValueError: The problem does not have it; the message says how to give it.
         """
         if part not in self._parts:
             raise missing_needs("this stage", [part])
@@ -118,7 +118,7 @@ class Problem:
 
     @cached_property
     def image_shape(self) -> ImageShape:
-        """`(C, H, W)` of the images: the prior's, the denoiser's if it knows one size only, or what y tells."""
+        """`(C, H, W)` of the images: the prior's, else the denoiser's if it has one fixed size, else derived from y."""
         if self.prior is not None:
             return self.prior.image_shape
         if self.denoiser is not None and self.denoiser.image_shape is not None:
@@ -130,7 +130,7 @@ class Problem:
 
     @cached_property
     def measured(self) -> Tensor:
-        """Y with zeros where nothing was measured."""
+        """The measurements, with zeros at entries that carry no measurement."""
         return self.operator.restrict(self.y, image_shape=self.image_shape)
 
     @cached_property
@@ -147,22 +147,22 @@ class Problem:
         return energies(self.operator(images) - self.measured)
 
     def for_image(self, index: int) -> Problem:
-        """Narrow the problem to one image of the batch."""
+        """Return the problem of one image of the batch."""
         return replace(self, y=self.y[index : index + 1], A=self.operator.for_image(index))
 
 
 @dataclass(frozen=True, repr=False)
 class StageRecord:
-    """What one stage did.
+    """The result of one stage and how it came about.
 
     Args:
-        name: Of the stage.
-        image: Its result `(n, C, H, W)`.
+        name: Name of the stage.
+        image: Its result, `(n, C, H, W)`.
         losses: Loss curves `(steps, n)`, NaN after an image has stopped; empty for a stage that does not iterate.
         seconds: Wall time.
         evaluations: Forward passes with gradient per image, over all restarts.
-        note: What it decided by itself and a reader should know, such as which loss it took; mostly empty.
-        phases: Records of its phases, for a stage that has some.
+        note: A choice that the stage made by itself, such as its loss; mostly empty.
+        phases: Records of its phases, for a stage that has several.
     """
 
     name: str
@@ -182,14 +182,14 @@ class StageRecord:
 
 @dataclass(frozen=True, repr=False)
 class State:
-    """What a stage hands on.
+    """The images, latents and weights that one stage passes to the next.
 
     Args:
         image: Images so far, `(n, C, H, W)`; None before the first stage.
         latent: Latents behind them, `(n, *latent_shape)`, if there are any.
         weights: Adapted parameters of the prior by name, stacked per image, if any were adapted.
         spread: Standard deviation over starts of the images that were averaged last, `(n, C, H, W)`.
-        trace: What every stage did.
+        trace: Records of all stages so far.
     """
 
     image: Tensor | None = None
@@ -211,7 +211,7 @@ class State:
         return frozenset(need for need, value in held.items() if value is not None)
 
     def need(self, part: Literal[Need.IMAGE, Need.LATENT]) -> Tensor:
-        """Give the images or the latents.
+        """Return the images or the latents.
 
         Raises:
             ValueError: No stage has made them yet.
@@ -241,7 +241,7 @@ class State:
 
 @dataclass
 class StageFailure:
-    """What a stopped stage leaves behind.
+    """Where a stage was stopped, and the best state until then.
 
     Args:
         stage: Its name.
@@ -304,5 +304,5 @@ class InterruptedStage(KeyboardInterrupt):
 
 
 def no_losses(images: Tensor) -> Tensor:
-    """Give the empty loss curves of a stage that does not iterate."""
+    """Return the empty loss curves `(0, n)` of a stage that does not iterate."""
     return torch.empty(0, len(images), dtype=images.dtype, device=images.device)

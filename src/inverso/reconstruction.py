@@ -1,4 +1,4 @@
-"""What `solve` gives back."""
+"""The result of `solve`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _UNCERTAINTY_GAIN = 4
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reconstruction:
-    """The answer to an inverse problem, and how it came about. Shows itself as a picture in a notebook.
+    """The reconstructed images and how they came about. A notebook shows it as a picture.
 
     Attributes:
         image: `(n, C, H, W)`, nominally in [0, 1], not clamped.
-        latent: `(n, *latent_shape)` behind the image, if a stage found one.
+        latent: `(n, *latent_shape)` of the image, if a stage found one.
         weights: Adapted parameters of the prior by name, stacked per image, if a stage adapted them.
-        uncertainty: Standard deviation over starts of every pixel, `(n, C, H, W)`, if several were averaged. It is
-            what the starts disagree on, and so a lower bound: what all of them get wrong it does not show.
+        uncertainty: Standard deviation of every pixel over the starts, `(n, C, H, W)`, if several were averaged. A
+            lower bound of the error: an error that all starts share does not show.
         stages: What each stage did: name, image, loss curves, seconds and generator evaluations.
         residual: Data misfit per image `(n,)`: root mean square of `A x - y` over the measured entries, divided by
             the noise if there is any; about 1 then means that y is explained as well as its noise allows. None
@@ -41,7 +41,7 @@ class Reconstruction:
         y: The measurements.
         A: The operator.
         noise: The noise level.
-        method: The method that was asked for, or chosen where none was; of a list, the names of its stages.
+        method: The method that ran, given or chosen by default; for a list of stages, their names.
 
     Example:
         >>> import torch, inverso
@@ -63,7 +63,7 @@ class Reconstruction:
 
     @classmethod
     def from_state(cls, problem: Problem, state: State, method: str | None = None) -> Reconstruction | None:
-        """Read the answer off the last state; None if no stage has made an image yet."""
+        """Make the reconstruction from the last state; None if no stage has made an image yet."""
         if state.image is None:
             return None
         return cls(
@@ -81,11 +81,11 @@ class Reconstruction:
 
     @property
     def state(self) -> State:
-        """Where the last stage arrived, for `Resume`."""
+        """The state after the last stage, for `Resume`."""
         return State(self.image, self.latent, self.weights, self.uncertainty, self.stages)
 
     def save(self, path: str | Path) -> None:
-        """Write the image, clamped to [0, 1]; several images are tiled into one picture. Written whole or not at all.
+        """Write the image, clamped to [0, 1], as a file; several images are tiled into one picture.
 
         Args:
             path: A file name with the suffix of a picture format, such as `.png`.
@@ -96,7 +96,7 @@ class Reconstruction:
         save_image(self.image, path)
 
     def seen(self) -> Mapping[str, Tensor]:
-        """Give the measurement as a person sees it.
+        """Return the measurement as a picture.
 
         Returns:
             y itself by the name "measured" where it is a picture, else `A^T y` by the name "zero-filled"; nothing where
@@ -109,9 +109,9 @@ class Reconstruction:
         return {"zero-filled": self.A.adjoint(self.y, image_shape=_image_shape(self.image))}
 
     def plot(self) -> Figure:
-        """Show the measurement as a person sees it, and the result of every stage, one row per image.
+        """Plot the measurement and the result of every stage, one row per image.
 
-        Where several starts were averaged, the last column is the uncertainty, four times as bright as it is.
+        If several starts were averaged, the last column shows the uncertainty times four.
 
         Returns:
             A matplotlib figure; `figure.savefig("stages.png")` writes it.

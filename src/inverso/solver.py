@@ -1,4 +1,4 @@
-"""`solve`: a measurement goes in, its reconstruction comes out."""
+"""`solve`: reconstruct images from measurements."""
 
 from __future__ import annotations
 
@@ -42,46 +42,46 @@ def solve(
     seed: Seed = 0,
     progress: bool | Report = True,
 ) -> Reconstruction:
-    """Reconstruct the images behind measurements: `y = A x + e`, what was x?
+    """Reconstruct images x from measurements `y = A x + e`.
 
-    Works on the device and in the precision of y. The prior is copied and never touched, and every image of a batch
-    gets the answer that it would get alone. Torch's global random state is set for the call and put back: calls in
-    threads of one process would mix the draws of networks that draw as they run.
+    Works on the device and in the precision of y. The prior is copied and not changed, and every image of a batch gets
+    the same answer as alone. Torch's global random state is seeded during the call and restored afterwards, so calls in
+    several threads of one process would disturb each other if a network draws random numbers as it runs.
 
     Args:
         y: Measurements of n images, `(n, ...)` as `A.measure(x)` gives them.
         A: The operator that measured them; not needed by `method="ff"`.
-        prior: What images look like: a generative prior, a denoiser, or the pair `(generative prior, denoiser)`. A
-            generative prior by itself brings the denoiser that its card names. Not needed by methods without one, such
-            as "pinv".
-        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best that
-            is fast for what is given: "encoder+bp+pnp" with a generative prior that has an encoder and a denoiser, as
-            "faces-64"; "csgm+bp+pnp" without an encoder, "ia+bp" without both; "pnp" with a denoiser, "ff+bp" with a
-            restorer, "tv" with an operator alone. `.method` of the answer says which.
+        prior: A generative prior, a denoiser, or the pair `(generative prior, denoiser)`. A generative prior alone
+            brings the denoiser that its card names. Not needed by methods such as "pinv".
+        method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best fast
+            method for the given parts: "encoder+bp+pnp" for a generative prior with an encoder and a denoiser, such as
+            "faces-64"; "csgm+bp+pnp" for one without an encoder, "ia+bp" for one without both; "pnp" for a denoiser,
+            "ff+bp" for a restorer, "tv" for an operator alone. The result has it as `.method`.
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
             stops and how far back-projection goes.
-        schedule: "default", which is fast, or "iagan", the steps and restarts of Abu Hussein et al. 2020
+        schedule: "default" (fast), or "iagan": the steps and restarts of Abu Hussein et al. 2020
             (arXiv:1906.05284; about fifty times as many).
-        starts: How often the method runs, each time from other latents; the answers are averaged, and their spread is
+        starts: Number of runs, each from other latents. The results are averaged, and their standard deviation is
             `.uncertainty`. Five starts are about 1 dB better and five times as slow.
-        seed: Of the starting latents.
-        progress: Show a progress bar on standard error; or a function that is told name, step, number of steps and loss
-            of a stage after each of its steps.
+        seed: Seed of the starting latents.
+        progress: Whether to show a progress bar on standard error; or a function that is called after each step with
+            the stage's name, the step, the number of steps and the loss.
 
     Returns:
-        The reconstruction: image, latent, what every stage did, and the data misfit.
+        The reconstruction: image, latent, records of all stages, and the data misfit.
 
     Raises:
         TypeError: An argument has the wrong type (an integer y, half precision, an operator that is none).
         ValueError: An argument has the wrong value: y is not finite or not what A measures of the prior's images, the
-            noise is negative, a method or schedule is unknown, a stage misses what it needs, or A is not linear.
+            noise is negative, a method or schedule is unknown, a part that a stage needs is missing, or A is not
+            linear.
         NonFiniteLossError: A loss turned NaN or infinite; the best answer so far is attached as `.reconstruction`.
         InterruptedStage: Ctrl-C; a KeyboardInterrupt with the best answer so far attached as `.reconstruction`.
 
     Warns:
-        RangeWarning: The values of y suggest images in [-1, 1], or the noise one in another unit.
-        WorseThanInputWarning: The inverse of A has blown up what is wrong with y.
+        RangeWarning: The values of y suggest images in [-1, 1], or the noise is too large for images in [0, 1].
+        WorseThanInputWarning: The inverse of A amplified errors of y.
 
     Example:
         >>> import torch, inverso
@@ -197,10 +197,10 @@ def frozen_copy(network: _Network | None, like: Tensor) -> _Network | None:
 
 
 def split_prior(prior: object) -> tuple[LatentPrior | None, Denoiser | None]:
-    """Tell the generative prior from the denoiser in what was given as `prior=`.
+    """Split the argument `prior=` into the generative prior and the denoiser; either may be None.
 
     Raises:
-        TypeError: It is neither of them, and no pair `(generative prior, denoiser)`.
+        TypeError: It is neither a generative prior, nor a denoiser, nor the pair `(generative prior, denoiser)`.
     """
     if prior is None:
         return None, None

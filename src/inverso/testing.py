@@ -1,4 +1,4 @@
-"""Checks of the laws that every operator must obey, for the operators of this library and for yours."""
+"""Check the laws of linear operators (linearity, adjoint, Moore-Penrose), for this library's operators and your own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inverso.errors import ConvergenceWarning
 
 
 class Checkable(Protocol):
-    """What is checked: any linear operator of this library."""
+    """Protocol of what can be checked: a linear map with its adjoint and pseudo-inverse."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute `A x`."""
@@ -30,21 +30,21 @@ class Checkable(Protocol):
 
 @dataclass(frozen=True)
 class OperatorErrors:
-    """Relative errors of the laws of a linear operator, as `check_operator` measured them; infinite where NaN came out.
+    """Relative errors of the laws of a linear operator, measured by `operator_errors`; NaN counts as infinite.
 
     Args:
-        linearity: Of `A(a x + b x') = a A x + b A x'`.
-        batch: Of `A` and `A^+` on a batch against one by one.
-        adjoint: Of `<A x, y> = <x, A^T y>`.
-        reproduces: Of `A A^+ A = A` (Moore-Penrose 1).
-        weak_inverse: Of `A^+ A A^+ = A^+` (Moore-Penrose 2).
-        range_symmetry: Of `(A A^+)^T = A A^+` (Moore-Penrose 3).
-        domain_symmetry: Of `(A^+ A)^T = A^+ A` (Moore-Penrose 4).
-        restriction: Of `restrict(A x) = A x`, if there is a `restrict`.
-        unreached: Share of the entries of y that no image reaches, such as those off a mask. It is no error: `restrict`
-            finds them, and they do not count as measured.
-        residual: The largest relative residual at which an iterative pseudo-inverse stopped, 0 where it converged.
-            Where it is not 0, the operator is too ill-conditioned to be inverted without a ridge.
+        linearity: Error of `A(a x + b x') = a A x + b A x'`.
+        batch: Difference of `A` and `A^+` between a batch and its images one by one.
+        adjoint: Error of `<A x, y> = <x, A^T y>`.
+        reproduces: Error of `A A^+ A = A` (Moore-Penrose 1).
+        weak_inverse: Error of `A^+ A A^+ = A^+` (Moore-Penrose 2).
+        range_symmetry: Error of `(A A^+)^T = A A^+` (Moore-Penrose 3).
+        domain_symmetry: Error of `(A^+ A)^T = A^+ A` (Moore-Penrose 4).
+        restriction: Error of `restrict(A x) = A x`, if there is a `restrict`.
+        unreached: Share of the entries of y that depend on no pixel, such as those off a mask. Not an error: `restrict`
+            sets them to zero, and they do not count as measured.
+        residual: The largest relative residual at which an iterative pseudo-inverse stopped, 0 if it converged. If it
+            is not 0, the operator is too ill-conditioned to be inverted without a ridge.
     """
 
     linearity: float
@@ -77,7 +77,7 @@ def operator_errors(
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> OperatorErrors:
-    """Measure how far an operator is from the laws (linearity, adjoint, Moore-Penrose), on random images.
+    """Measure the errors of the laws of a linear operator (linearity, adjoint, Moore-Penrose) on random images.
 
     Args:
         A: The operator.
@@ -141,7 +141,7 @@ def _measure_laws(
 
 
 def _batch_error(A: Checkable, pinv: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, once: Tensor) -> float:
-    """Compare the last image with itself in a batch of copies, which operators with a mask per image allow."""
+    """Compare the last image with the same image in a batch of copies; this works with a mask per image too."""
     copies = x[-1:].expand_as(x)
     alone = A(copies)
     error = _distance(alone[-1], y[-1])
@@ -158,7 +158,7 @@ def check_operator(
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> OperatorErrors:
-    """Assert that an operator is linear, has the adjoint it claims and meets the four Moore-Penrose conditions.
+    """Assert that an operator is linear, its adjoint is right and `pinv` meets the four Moore-Penrose conditions.
 
     Args:
         A: The operator.
@@ -175,7 +175,7 @@ def check_operator(
         The errors that were measured.
 
     Raises:
-        AssertionError: A law is broken; the message names all laws that are, with their errors.
+        AssertionError: A law is broken; the message lists the broken laws with their errors.
 
     Example:
         >>> from inverso.operators import LinearOperator

@@ -1,4 +1,4 @@
-"""Measurement operators: how an image was measured, and the exact way back."""
+"""Measurement operators with their adjoints and pseudo-inverses."""
 
 from inverso.operators.base import LinearOperator
 from inverso.operators.blur import Blur, GaussianBlur

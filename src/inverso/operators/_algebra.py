@@ -15,7 +15,7 @@ from inverso.operators.base import LinearOperator
 
 @dataclass(frozen=True)
 class ScaledPlan(Plan):
-    """`c A` by the plan of A: `(c A)^+_ridge = A^+_(ridge / c^2) / c`."""
+    """The plan of `c A`, from that of A: `(c A)^+_ridge = A^+_(ridge / c^2) / c`."""
 
     factor: float
     plan: Plan
@@ -23,32 +23,32 @@ class ScaledPlan(Plan):
 
     @property
     def rank(self) -> float:  # type: ignore[override]
-        """That of A."""
+        """The rank of A."""
         return self.plan.rank
 
     @property
     def condition(self) -> float:  # type: ignore[override]
-        """That of A."""
+        """The condition number of A."""
         return self.plan.condition
 
     @property
     def bounds_condition(self) -> bool:
-        """Where it is one of A."""
+        """Whether `condition` is only an upper bound, as for A."""
         return self.plan.bounds_condition
 
     @property
     def exact(self) -> bool:
-        """Where A is."""
+        """Whether the plan of A has a pseudo-inverse."""
         return self.plan.exact
 
     @property
     def takes_half(self) -> bool:
-        """Where A does."""
+        """Whether A works in half precision."""
         return self.plan.takes_half
 
     @property
     def per_image(self) -> bool:
-        """Where A is."""
+        """Whether A measures every image of a batch in its own way."""
         return self.plan.per_image
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,20 +64,20 @@ class ScaledPlan(Plan):
         return self.plan.pinv(y, ridge / self.factor**2) / self.factor
 
     def restrict(self, y: Tensor) -> Tensor:
-        """Restrict as A does."""
+        """Set the entries that A does not measure to zero."""
         return self.plan.restrict(y)
 
     def gram(self) -> Tensor:
-        """Give `c^2` times that of A."""
+        """Return `c^2` times the diagonal of `A^T A`."""
         return self.factor**2 * self.plan.gram()
 
 
 @dataclass(frozen=True, repr=False)
 class Scaled(LinearOperator):
-    """Multiply the measurements of an operator: `(c * A)(x) = c A(x)`. Made by `c * A`.
+    """An operator times a number: `(c * A)(x) = c A(x)`. Made by `c * A`.
 
     Raises:
-        TypeError: The factor is no real number.
+        TypeError: The factor is not a real number.
         ValueError: It is zero or not finite.
 
     Example:
@@ -102,11 +102,11 @@ class Scaled(LinearOperator):
         return self.factor * self.operator(x)
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Ask the operator."""
+        """Return the operator's input shape."""
         return self.operator.input_shape(y_shape)
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Ask the operator."""
+        """Return the operator's output shape."""
         return self.operator.output_shape(image_shape)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
@@ -120,15 +120,15 @@ class Scaled(LinearOperator):
         return self.operator._has_plan()
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Restrict as the operator does."""
+        """Set the entries that the operator does not measure to zero."""
         return self.operator.restrict(y, image_shape=image_shape)
 
     def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
-        """Check as the operator does."""
+        """Run the check of the operator."""
         self.operator.check(y, image_shape=image_shape)
 
     def for_image(self, index: int) -> Scaled:
-        """Narrow the operator."""
+        """Return `c A_i` with the operator of one image."""
         return Scaled(self.factor, self.operator.for_image(index))
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class Scaled(LinearOperator):
 
 @dataclass(frozen=True, repr=False)
 class Sum(LinearOperator):
-    """Add the measurements of operators: `(A + B)(x) = A(x) + B(x)`. Made by `A + B`.
+    """The sum of operators: `(A + B)(x) = A(x) + B(x)`. Made by `A + B`.
 
     The pseudo-inverse is computed by conjugate gradients.
 
@@ -145,7 +145,7 @@ class Sum(LinearOperator):
         parts: Operators whose measurements have one shape.
 
     Raises:
-        TypeError: A part is no operator.
+        TypeError: A part is not an operator.
         ValueError: On use: the measurements differ in shape.
 
     Example:
@@ -172,14 +172,14 @@ class Sum(LinearOperator):
         return torch.stack(measured).sum(dim=0)
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Ask the first part."""
+        """Return the first part's input shape."""
         return self.parts[0].input_shape(y_shape)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
         return torch.stack([part.adjoint(y, image_shape=image_shape) for part in self.parts]).sum(dim=0)
 
     def for_image(self, index: int) -> Sum:
-        """Narrow every part."""
+        """Return the sum of the parts' operators of one image."""
         return Sum(tuple(part.for_image(index) for part in self.parts))
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""Matrices of one axis that repeat themselves: each pixel mixes its neighbors in the same way, except at the borders.
+"""Banded matrices along one axis, in which every pixel mixes its neighbors in the same way except at the borders.
 
-Such a matrix is never written down for a large image: its first, inner and last block are, and the inner one is used
-again and again, so that the work per pixel does not depend on the image's size.
+For a large image only the first, one inner and the last block of the matrix are stored. The inner block is applied
+repeatedly, so that the work per pixel does not depend on the image's size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BLOCKS = 3
 
 @dataclass(frozen=True)
 class Band(TensorFields):
-    """A matrix `(n p, n q)` of n cells, in blocks: every cell of p outputs depends on the cells up to `reach` away.
+    """A banded matrix `(n p, n q)` of n cells in blocks: the p outputs of a cell depend on cells up to `reach` away.
 
     Args:
         first: The outputs of the first block, from its own inputs and those of `reach` cells after it.
@@ -45,7 +45,7 @@ class Band(TensorFields):
 
     @classmethod
     def cut(cls, small: Tensor, cells: int, *, inputs: int, outputs: int, block: int, reach: int) -> Band:
-        """Cut the blocks for so many cells out of the matrix of `BLOCKS` blocks."""
+        """Cut the blocks for a given number of cells out of the matrix of `BLOCKS` blocks."""
         longest = block + cells % block
 
         def part(start: int, stop: int, low: int, high: int) -> Tensor:
@@ -93,7 +93,7 @@ class Band(TensorFields):
 
 @dataclass(frozen=True)
 class Whole(TensorFields):
-    """A matrix that is small enough to be written down."""
+    """A matrix stored as a whole, for short axes."""
 
     matrix: Tensor
 
@@ -120,24 +120,24 @@ class Axis(TensorFields):
 
     @property
     def matrix(self) -> Tensor | None:
-        """The matrix, if it is written down."""
+        """The matrix, or None if it is not stored as a whole."""
         return self.forward.matrix if isinstance(self.forward, Whole) else None
 
     @classmethod
     def whole(cls, matrix: Tensor) -> Axis:
-        """Keep a matrix as it is."""
+        """Make an axis from a stored matrix."""
         return cls(Whole(matrix), Whole(matrix.mT))
 
     @classmethod
     def repeating(
         cls, matrix: Callable[[int], Tensor], cells: int, *, reach: int, inputs: int = 1, outputs: int = 1
     ) -> Axis:
-        """Build the axis of an image of any size.
+        """Make the axis of an image of any size from a function that gives the matrix of n cells.
 
         Args:
-            matrix: Gives the matrix `(n outputs, n inputs)` of n cells.
-            cells: n.
-            reach: How many cells away an input can be that an output depends on.
+            matrix: Function from n to the matrix `(n outputs, n inputs)` of n cells.
+            cells: Number n of cells.
+            reach: Largest distance, in cells, of an input that an output depends on.
             inputs: Inputs per cell.
             outputs: Outputs per cell.
         """

@@ -1,10 +1,10 @@
-"""The pseudo-inverse of a blur at a mirror whose border pixel is not repeated, by a small system for the border.
+"""Pseudo-inverse of a blur with border "reflect", by a small system for the border pixels.
 
 The blur is `W^-1 Q s Q W` with `Q W^-2 Q = (I + u u^T) (x) (I + v v^T)`, where u and v hold the values of all cosines
-at the two border pixels of an axis. That is the identity plus what acts through the pixels of the border alone, `I + c
-B B^T` with few columns in B; and so are the normal equations, once every wave is scaled to one size. By Woodbury's
-formula what has to be solved is as small as the border, with eigenvalues between 1/4 and 4 whatever the blur and the
-ridge. The waves themselves are visited in strips that stay in the processor's cache.
+at the two border pixels of an axis. This is a low-rank update of the identity, `I + c B B^T` with as many columns in B
+as there are border pixels; so are the normal equations after scaling the waves. By Woodbury's formula the system to
+solve has the size of the border, with eigenvalues between 1/4 and 4 for every blur and ridge. The waves are processed
+in strips that fit the processor's cache.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _STRIP = 2**16
 
 @dataclass(frozen=True)
 class Gains(TensorFields):
-    """What a separable blur does to each of its waves, `s = tall wide^T`, those cut that lie within rounding of zero.
+    """The gain of a separable blur for each wave, `s = tall wide^T`; gains within rounding of zero are cut.
 
     Args:
-        tall: Of the waves along a column, `(H,)`.
-        wide: Of the waves along a row, `(W,)`.
-        eps: Precision for which is cut.
+        tall: Gains of the waves along a column, `(H,)`.
+        wide: Gains of the waves along a row, `(W,)`.
+        eps: Machine precision that decides the cutoff.
     """
 
     tall: Tensor
@@ -47,7 +47,7 @@ class Gains(TensorFields):
 
     @cached_property
     def all_kept(self) -> bool:
-        """Whether no wave is lost."""
+        """Whether no gain is cut."""
         return float(self.tall.abs().min() * self.wide.abs().min()) > self._cutoff
 
     @cached_property
@@ -62,7 +62,7 @@ class Gains(TensorFields):
 
     @property
     def kept(self) -> int:
-        """How many waves are kept."""
+        """Number of gains that are kept."""
         return self._size[0]
 
     @property
@@ -71,13 +71,13 @@ class Gains(TensorFields):
         return self._size[1]
 
     def strips(self) -> Iterator[slice]:
-        """Go through the rows, a few at a time."""
+        """Yield the rows in strips."""
         step = max(1, _STRIP // len(self.wide))
         for start in range(0, len(self.tall), step):
             yield slice(start, min(start + step, len(self.tall)))
 
     def table(self, rows: slice) -> Tensor:
-        """Write rows of s down, zero where cut."""
+        """Return some rows of s, zero where cut."""
         gains = self.tall[rows, None] * self.wide
         return gains if self.all_kept else gains * (gains.abs() > self._cutoff)
 
@@ -102,10 +102,10 @@ class Border:
     the border, in the domain of B, holds for every k two rows and two columns: `(n, k, 2, W)` and `(n, k, H, 2)`.
 
     Args:
-        gains: s.
+        gains: The gains s.
         c: 1 or -1/2.
-        ridge: With a number the scalings are s and the root of the ridge, so that the system is that of the normal
-            equations `s N s + ridge N`; with None it is N itself, on the waves that are kept.
+        ridge: With a number the scalings are s and the square root of the ridge, so that the system is that of the
+            normal equations `s N s + ridge N`; with None the system is N, on the waves that are kept.
     """
 
     gains: Gains
@@ -114,11 +114,11 @@ class Border:
 
     @cached_property
     def _ends(self) -> tuple[Tensor, Tensor]:
-        """U and v, `(H, 2)` and `(W, 2)`."""
+        """The vectors u and v, `(H, 2)` and `(W, 2)`."""
         return _border_values(self.gains.tall), _border_values(self.gains.wide)
 
     def _scalings(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """Give `f_k / sqrt(P)`, `(k, rows, W)`, and `1 / sqrt(P)`, both zero on waves that take no part."""
+        """Return `f_k / sqrt(P)`, `(k, rows, W)`, and `1 / sqrt(P)`, both zero on waves that are cut."""
         gains = self.gains.table(rows)
         if self.ridge is None:
             alive = (gains != 0).to(gains.dtype)
@@ -130,7 +130,7 @@ class Border:
         return (gains * power)[None], power
 
     def solve(self, waves: Tensor) -> Tensor:
-        """Solve for waves `(n, H, W)`, of which those that take no part count as zero."""
+        """Solve for waves `(n, H, W)`; waves that are cut count as zero."""
         result = torch.empty_like(waves)
         right = self._empty(waves)
         for rows in self.gains.strips():
@@ -171,13 +171,13 @@ class Border:
         return factors[0][:, :, rows] @ factors[1]
 
     def _gather(self, border: tuple[Tensor, Tensor], rows: slice, waves: Tensor) -> None:
-        """Add what the transpose of B makes of some rows `(n, k, rows, W)`, but for R."""
+        """Add the transpose of B applied to some rows `(n, k, rows, W)`, without R."""
         u, v = self._ends
         border[0].add_(u[rows].mT @ waves)
         border[1][:, :, rows] = waves @ v
 
     def _pack(self, gathered: tuple[Tensor, Tensor]) -> Tensor:
-        """Apply R, and lay the border out flat as `(n, 1, 1, k (2 W + 2 H))`."""
+        """Apply R, and flatten the border to `(n, 1, 1, k (2 W + 2 H))`."""
         a, b = gathered
         return torch.cat([a.flatten(1), self._root(b).flatten(1)], dim=1)[:, None, None]
 
@@ -202,10 +202,10 @@ def _border_values(like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Reflected(_implicit.ImplicitInverse):
-    """The inverse of a blur at a mirror whose border pixel is not repeated, one image after the other.
+    """The inverse of a blur with border "reflect", computed image by image.
 
     Args:
-        gains: Of its cosines.
+        gains: Gains of its cosines.
     """
 
     gains: Gains
@@ -236,13 +236,13 @@ class Reflected(_implicit.ImplicitInverse):
         return self._image(Border(self.gains, 1.0, ridge).solve(self._waves(x, ridge)), ridge)
 
     def _times(self, waves: Tensor) -> Tensor:
-        """Multiply by s, in place."""
+        """Multiply by s in place."""
         for rows in self.gains.strips():
             waves[:, rows] *= self.gains.table(rows)
         return waves
 
     def _image(self, waves: Tensor, ridge: float) -> Tensor:
-        """Give the smallest image whose weighted cosines, those that are kept, are these."""
+        """Return the image of smallest norm whose weighted cosines, those that are kept, have the given values."""
         if ridge > 0 or self.gains.all_kept:
             return _weighted(both_axes(dct1, waves), -1)
         return _weighted(both_axes(dct1, Border(self.gains, -0.5).solve(waves)), 1)
@@ -263,6 +263,6 @@ def _weighted(image: Tensor, power: int) -> Tensor:
 
 
 def _one_by_one(compute: Callable[[Tensor, float], Tensor], x: Tensor, ridge: Tensor) -> Tensor:
-    """Compute on one image `(C, H, W)` after the other, each with its own ridge."""
+    """Apply a function to one image `(C, H, W)` after the other, each with its own ridge."""
     images, ridges = x.flatten(0, -4) if x.ndim > 3 else x[None], ridge.flatten().tolist()
     return torch.stack([compute(image, own) for image, own in zip(images, ridges, strict=True)]).reshape(x.shape)

@@ -1,8 +1,9 @@
-"""Planned operators inside torch.compile: one call that the compiler does not look into.
+"""Planned operators inside torch.compile, as one opaque call in the graph.
 
-Plans are made and kept outside the graph. What stands in it is `inverso::planned(values, key, which, ridge)`, where the
-key is a number for an operator at a size. So a graph is whole (`fullgraph=True`) for any backend, and its gradient is
-another such call. torch.export needs none of this: it traces through a plan and takes its tensors for constants.
+Plans are made and kept outside the graph. The graph contains the custom operator `inverso::planned(values, key, which,
+ridge)`, where the key is a number for an operator at a size. So there are no graph breaks (`fullgraph=True` works) for
+any backend, and the gradient is another such call. torch.export needs none of this: it traces through a plan and treats
+its tensors as constants.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _TURNED: dict[str, Which] = {
 
 @dataclass(frozen=True)
 class _Place:
-    """An operator at a size and in a precision; its plan stays in the bounded cache."""
+    """An operator at an image size and in a precision; its plan stays in the bounded cache."""
 
     operator: LinearOperator
     image_shape: ImageShape
@@ -73,20 +74,20 @@ _PLACES: list[_Place] = []
 
 
 def planned(values: Tensor, key: int, which: Which, ridge: float = 0.0) -> Tensor:
-    """Compute what a plan does, as one call in the graph.
+    """Compute a method of a plan, as one call in the graph.
 
     Args:
         values: Images, or measurements.
-        key: From `key_of`.
-        which: What to compute.
-        ridge: Of the pseudo-inverse.
+        key: Number from `key_of`.
+        which: Method of the plan.
+        ridge: Ridge of the pseudo-inverse.
     """
     result: Tensor = torch.ops.inverso.planned(values, key, which, ridge)
     return result
 
 
 def key_of(operator: LinearOperator, image_shape: ImageShape, dtype: torch.dtype, device: torch.device) -> int:
-    """Give the number of an operator at a size, or -1 if it has no plan; called by the compiler while it traces."""
+    """Return the number of an operator at a size, or -1 if it has no plan; called by the compiler during tracing."""
     if operator._plan(image_shape, dtype, device) is None:
         return -1
     _define()
@@ -97,13 +98,13 @@ def key_of(operator: LinearOperator, image_shape: ImageShape, dtype: torch.dtype
 
 
 def inverts(operator: LinearOperator, image_shape: ImageShape, dtype: torch.dtype, device: torch.device) -> bool:
-    """Say whether there is an exact pseudo-inverse; called by the compiler while it traces."""
+    """Return whether there is an exact pseudo-inverse; called by the compiler during tracing."""
     plan = operator._plan(image_shape, dtype, device)
     return plan is not None and plan.exact
 
 
 def fixed_shape(image_shape: ImageShape) -> ImageShape:
-    """Ask for the numbers where the compiler would go on with unknowns: a plan is for one size."""
+    """Make the compiler specialize on the shape as numbers, since a plan is for one size."""
     channels, height, width = (len(range(side)) for side in image_shape)
     return channels, height, width
 
@@ -115,7 +116,7 @@ for _constant in (key_of, inverts):
 
 @cache
 def _define() -> None:
-    """Tell torch about the call; not before something is compiled, since that takes time."""
+    """Register the custom operator with torch, on first use since it takes time."""
 
     def compute(values: Tensor, key: int, which: str, ridge: float) -> Tensor:
         # Laid out as was announced, and memory of its own.

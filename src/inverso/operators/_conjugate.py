@@ -1,4 +1,4 @@
-"""Conjugate gradients for symmetric systems that a formula makes well-conditioned."""
+"""Conjugate gradients for symmetric positive systems that are well-conditioned."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ def conjugate_gradients(
     """Solve `M x = b` with a symmetric positive M for every item `(C, H, W)` of the leading dimensions on its own.
 
     Preconditioned conjugate gradients (Saad 2003, algorithm 9.1) with the inner product `Re sum(conj(a) b)`. An item
-    that has converged gets steps of zero, so that its answer does not depend on its neighbors.
+    that has converged takes steps of zero, so that its solution does not depend on the other items.
 
     Args:
-        matrix: M.
+        matrix: Function that applies M.
         b: Right-hand sides `(..., C, H, W)`, real or complex.
-        precondition: P, symmetric and positive, about the inverse of M; none if not given.
-        max_steps: Steps at most.
-        digits: Stop at a relative residual `sqrt(<r, P r> / <b, P b>)` of so many times the machine precision.
+        precondition: Function that applies P, a symmetric positive approximation of the inverse of M; the identity if
+            not given.
+        max_steps: Largest number of steps.
+        digits: Stop when the relative residual `sqrt(<r, P r> / <b, P b>)` is below this many times the machine
+            precision.
 
     Returns:
-        The solutions, and the largest relative residual they were left at.
+        The solutions, and the largest relative residual of any item.
 
     Example:
         >>> import torch

@@ -1,6 +1,6 @@
-"""Cosine transforms: the waves of images that are continued by their mirror images.
+"""Orthonormal cosine transforms, which diagonalize convolutions of mirrored images.
 
-The DCT-II belongs to a border pixel that is repeated, the DCT-I to one that is not. Both are orthonormal here.
+The DCT-II belongs to the border "symmetric" (border pixel repeated), the DCT-I to "reflect" (not repeated).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def dct2(x: Tensor) -> Tensor:
 
 
 def inverse_dct2(x: Tensor) -> Tensor:
-    """Undo `dct2`."""
+    """Compute the inverse of `dct2`."""
     n = x.shape[-1]
     x = x / _scale(x, n)
     first = x[..., : n // 2 + 1]
@@ -79,7 +79,7 @@ def dct1(x: Tensor) -> Tensor:
 
 
 def both_axes(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a transform of the last axis to the last two, of a large image in strips."""
+    """Apply a transform of the last axis to the last two axes; large images are processed in strips."""
     planes = math.prod(x.shape[:-2])
     tall, wide = (max(1, _BLOCK // max(1, planes * side)) for side in (x.shape[-1], x.shape[-2]))
     if tall >= x.shape[-2]:

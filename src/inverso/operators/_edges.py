@@ -1,4 +1,4 @@
-"""Where the edges of photos are: what is hardest to guess from its surroundings."""
+"""Edge strength of images, used as a sampling density."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CANNY_FLOOR = 0.02
 
 
 def edge_strength(images: Tensor, detector: Detector = "sobel") -> Tensor:
-    """Say how much of an edge every pixel lies on; flat places keep a small value, so that they can be drawn too.
+    """Compute the edge strength at every pixel; flat places get a small positive value.
 
     Args:
         images: `(n, C, H, W)`; edges are those of the mean over channels.
-        detector: `"sobel"`, the length of the Sobel gradient; or `"canny"`, 1 on the edges that Canny's detector finds
+        detector: `"sobel"`: the length of the Sobel gradient; or `"canny"`: 1 on the edges that Canny's detector finds
             and 0.02 elsewhere.
 
     Returns:

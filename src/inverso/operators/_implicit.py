@@ -1,7 +1,7 @@
-"""Pseudo-inverses that are found by iterations and differentiated by what they solve, not through their steps.
+"""Iterative pseudo-inverses with implicit derivatives: of the equation that is solved, not of the iterations.
 
 With `H = A^T A + ridge I`, `x = H^-1 A^T y` has the differential `dx = H^-1 A^T dy - dridge H^-1 x`. So three linear
-maps, each of which is one solve, give every derivative of each other, to any order.
+maps, `H^-1 A^T`, `A H^-1` and `H^-1`, each of them one solve, give the derivatives of each other to any order.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ Kind = Literal["pinv", "transposed", "normal"]
 class ImplicitInverse(ABC):
     """The regularized pseudo-inverse of a real-linear map, over leading dimensions alike.
 
-    The ridge has one number per item, shaped as the leading dimensions. The methods compute; what can be differentiated
-    is `solve`.
+    The ridge has one number per item, shaped as the leading dimensions. The methods are not differentiable, `solve` is.
 
     Attributes:
-        x_dims: Trailing dimensions of one x.
-        y_dims: Trailing dimensions of one y.
+        x_dims: Number of trailing dimensions of one x.
+        y_dims: Number of trailing dimensions of one y.
     """
 
     x_dims: int
@@ -46,7 +45,7 @@ def solve(problem: ImplicitInverse, y: Tensor, ridge: float | Tensor) -> Tensor:
     """Compute the pseudo-inverse of y, differentiable in y and the ridge under autograd and torch.func.
 
     Args:
-        problem: What to solve.
+        problem: The map A and its solver.
         y: Right-hand sides `(..., *measurement)`.
         ridge: One number, or one per item.
     """

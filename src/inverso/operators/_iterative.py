@@ -1,4 +1,4 @@
-"""Least squares by conjugate gradients, for operators without a formula."""
+"""Pseudo-inverses by conjugate gradients, for operators without an exact plan."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _LARGE_CHANNEL = 2**18
 
 @dataclass(frozen=True)
 class LeastSquares(_implicit.ImplicitInverse):
-    """The problem `min |A x - y|^2 + ridge |x|^2`, of which the smallest solution is wanted.
+    """The problem `min |A x - y|^2 + ridge |x|^2`, solved for the solution of smallest norm.
 
     Args:
-        A: Linear map, over leading dimensions alike.
+        A: Linear map that acts on every item of the leading dimensions alike.
         adjoint: Its adjoint.
-        y_dims: Trailing dimensions of one y.
-        x_dims: Trailing dimensions of one x.
-        name: Who asks, for the warning.
-        by_channel: Whether A treats every channel of an image `(C, H, W)` on its own: large ones are then solved one
-            after another, which takes less memory.
+        y_dims: Number of trailing dimensions of one y.
+        x_dims: Number of trailing dimensions of one x.
+        name: Name of the operator, for warnings.
+        by_channel: Whether A acts on every channel of an image `(C, H, W)` separately: the channels of large images are
+            then solved one after another, which takes less memory.
     """
 
     A: LinearMap
@@ -46,19 +46,19 @@ class LeastSquares(_implicit.ImplicitInverse):
     def solve(self, y: Tensor, ridge: float | Tensor = 0.0) -> Tensor:
         """Solve for y `(..., *measurement)`, every item of the leading dimensions on its own.
 
-        The answer can be differentiated in y and the ridge, to any order and under torch.func, and once, by autograd,
-        in whatever tensors A itself is made of.
+        The solution is differentiable in y and the ridge, to any order and under torch.func. It is also differentiable
+        once, by autograd, in the tensors that A is made of.
 
         Args:
             y: Right-hand sides.
             ridge: At least 0; one number, or one per item.
 
         Raises:
-            NotImplementedError: torch.func transforms one of those tensors.
+            NotImplementedError: torch.func transforms one of the tensors that A is made of.
 
         Warns:
-            ConvergenceWarning: The relative residual `|A^T r - ridge x| / |A^T y|` stayed above 1e-12 (float64) or
-                1e-6, and above what rounding leaves.
+            ConvergenceWarning: The relative residual `|A^T r - ridge x| / |A^T y|` stayed above 1e-12 (float64) or 1e-6
+                (float32), and above rounding.
         """
         x = _implicit.solve(self, y, ridge)
         if in_a_transform():
@@ -67,7 +67,7 @@ class LeastSquares(_implicit.ImplicitInverse):
         return self._with_own_gradient(x, y, ridge) if torch.is_grad_enabled() else x
 
     def _refuse_transformed_tensors(self, x: Tensor) -> None:
-        """Refuse what would be a silent zero: a derivative in the operator's own tensors under torch.func."""
+        """Raise where a derivative in the operator's own tensors under torch.func would silently be zero."""
         image = self.A(torch.zeros(x.shape, dtype=x.dtype, device=x.device))
         while not (image.requires_grad or torch.autograd.forward_ad.unpack_dual(image).tangent is not None):
             if not torch._C._functorch.is_functorch_wrapped_tensor(image):
@@ -80,7 +80,7 @@ class LeastSquares(_implicit.ImplicitInverse):
         raise NotImplementedError(msg)
 
     def _with_own_gradient(self, x: Tensor, y: Tensor, ridge: float | Tensor) -> Tensor:
-        """Let gradients flow into the tensors that A is made of, where it is made of some that ask for them.
+        """Attach the gradient in the tensors that A is made of, if any of them requires one.
 
         At a fixed y, `dx = H^-1 dA^T (y - A x) - H^-1 A^T dA x`; where the ridge is zero, H^-1 is its pseudo-inverse
         and the null space of A turns with it, by `(I - A^+ A) dA^T q` with `q = (A A^T)^+ y`.
@@ -115,7 +115,7 @@ class LeastSquares(_implicit.ImplicitInverse):
     def _cgls(self, y: Tensor, ridge: Tensor, add: Tensor | None = None) -> Tensor:
         """Solve `H x = A^T y + add` by conjugate gradients (CGLS; Björck 1996, algorithm 7.4.1).
 
-        Started at zero, the iterates stay in the range of the adjoint, so that they converge to the smallest solution.
+        Started at zero, the iterates stay in the range of the adjoint and converge to the solution of smallest norm.
         """
         # What is updated in place is owned here: operators may return their input, or views of their own tensors.
         residual = y.clone()
@@ -159,7 +159,7 @@ class LeastSquares(_implicit.ImplicitInverse):
 
 
 class _OwnTensors(torch.autograd.Function):
-    """Hand x on, and its gradient to what A makes of its own tensors."""
+    """Autograd function: return x, and pass its gradient to the tensors that A is made of."""
 
     @staticmethod
     def forward(

@@ -1,10 +1,10 @@
-"""Blurs at a mirror, whose waves are cosines: exact pseudo-inverses at a cost per pixel that does not grow.
+"""Blurs with a mirrored border: exact pseudo-inverses by cosine transforms.
 
-Where the border pixel is repeated (`symmetric`), the waves are those of the orthonormal DCT-II, and the blur is
-diagonal in it. Where it is not (`reflect`), they are those of the DCT-I, which are orthogonal up to a weight 1/2 of the
-border pixels: the blur is `W^-1 Q diag(s) Q W` with the orthonormal DCT-I Q and `W = diag(sqrt(1/2), 1, ..., 1,
-sqrt(1/2))` per axis. Its pseudo-inverse is exact where all waves are kept and there is no ridge; elsewhere a small
-system for the border pixels is left, in `_border`.
+With a repeated border pixel ("symmetric") the blur is diagonal in the orthonormal DCT-II. Without ("reflect") its
+eigenvectors are those of the DCT-I, which are orthogonal up to a weight 1/2 of the border pixels: the blur is `W^-1 Q
+diag(s) Q W` with the orthonormal DCT-I Q and `W = diag(sqrt(1/2), 1, ..., 1, sqrt(1/2))` per axis. Its pseudo-inverse
+is a division by s if all waves are kept and the ridge is 0; otherwise a small system for the border pixels remains, in
+`_border`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from inverso.operators.separable import one_after_another
 
 @dataclass(frozen=True)
 class MirrorPlan(Plan):
-    """A separable blur by a symmetric kernel: measured by its few taps, inverted by its gains in the cosines.
+    """A separable blur by a symmetric kernel, computed by its taps and inverted by its gains in the cosine basis.
 
     Args:
-        rows: What it does to the columns of pixels.
-        columns: What it does to the rows of pixels.
-        gains: s.
-        channels: Of the image.
+        rows: Axis that acts on the columns of pixels.
+        columns: Axis that acts on the rows of pixels.
+        gains: The gains s.
+        channels: Channels of the image.
     """
 
     rows: Axis
@@ -42,12 +42,12 @@ class MirrorPlan(Plan):
 
     @property
     def rank(self) -> float:  # type: ignore[override]
-        """Waves kept, times channels."""
+        """Number of kept waves times channels."""
         return float(self.gains.kept * self.channels)
 
     @property
     def condition(self) -> float:  # type: ignore[override]
-        """Largest over smallest gain kept."""
+        """Largest over smallest kept gain."""
         return self.gains.condition
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class MirrorPlan(Plan):
         return self.rows.transpose.down(self.columns.transpose.across(y))
 
     def axes(self) -> tuple[Tensor, Tensor] | None:
-        """Give the matrices, if they are written down."""
+        """Return the matrices of both axes if they are stored as a whole."""
         rows, columns = self.rows.matrix, self.columns.matrix
         return None if rows is None or columns is None else (rows, columns)
 
@@ -70,7 +70,7 @@ class MirrorPlan(Plan):
 
 @dataclass(frozen=True)
 class SymmetricPlan(MirrorPlan):
-    """The blur of an image continued by its mirror image, border pixels repeated: diagonal under the DCT-II."""
+    """A blur with border "symmetric" (mirrored, border pixels repeated): diagonal under the DCT-II."""
 
     basis: Basis | None = "cosine"
 
@@ -83,19 +83,19 @@ class SymmetricPlan(MirrorPlan):
         return self.pinv(x, 0.0)
 
     def gram(self) -> Tensor:
-        """Give the squared gains."""
+        """Return the squared gains."""
         return self.gains.table(slice(None)).square()
 
 
 @dataclass(frozen=True)
 class ReflectPlan(MirrorPlan):
-    """The blur of an image continued by its mirror image, border pixels not repeated.
+    """A blur with border "reflect" (mirrored, border pixels not repeated).
 
-    `condition` is that of the gains; that of the blur lies within a factor of 4 of it.
+    `condition` is that of the gains; the condition of the blur is within a factor of 4 of it.
     """
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Divide by the gains where that is all, or solve for the border."""
+        """Divide by the gains if that suffices, else solve for the border."""
         if isinstance(ridge, float) and ridge == 0 and self.gains.all_kept:
             tall, wide = self._weights
             waves = self.gains.divide(both_axes(dct1, y * tall * wide), ridge)
@@ -110,7 +110,7 @@ class ReflectPlan(MirrorPlan):
 
     @property
     def _weights(self) -> tuple[Tensor, Tensor]:
-        """W of both axes, `(H, 1)` and `(W,)`."""
+        """The weights W of both axes, `(H, 1)` and `(W,)`."""
         tall, wide = (torch.ones_like(line) for line in (self.gains.tall, self.gains.wide))
         tall[[0, -1]] = wide[[0, -1]] = math.sqrt(0.5)
         return tall[:, None], wide

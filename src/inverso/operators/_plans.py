@@ -1,7 +1,7 @@
-"""Plans: what an operator works out once for an image size, and the bounded cache that keeps it.
+"""Plans: the quantities of an operator that depend on the image size, computed once and kept in a bounded cache.
 
-A plan knows an operator as a short formula (a diagonal, a pair of small matrices, a diagonal in the Fourier plane),
-so that its adjoint and its pseudo-inverse are formulas too.
+A plan represents an operator as a diagonal, a pair of small matrices or a diagonal in the Fourier plane, so that the
+adjoint and the pseudo-inverse have closed forms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Ridge: TypeAlias = "float | Tensor"
 """A ridge: one number, or one per measurement as a tensor that broadcasts against y."""
 
 Basis: TypeAlias = Literal["any", "pixel", "fourier", "cosine"]
-"""Where a Gram operator is diagonal; that of the identity is so anywhere."""
+"""Basis in which a Gram operator is diagonal; "any" for that of the identity."""
 
 T = TypeVar("T", bound="TensorFields")
 
@@ -34,7 +34,7 @@ CACHE_BYTES = 2**30
 
 
 class TensorFields:
-    """Base of frozen dataclasses that hold tensors, which are cast and moved together."""
+    """Base of frozen dataclasses with tensors, which are cast and moved together."""
 
     def to(self: T, dtype: torch.dtype, device: torch.device) -> T:
         """Cast every floating tensor to `dtype`, every complex one to its complex partner, and move all of them."""
@@ -43,7 +43,7 @@ class TensorFields:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors, those that were computed later and kept included."""
+        """Bytes of all tensors, including those that were computed and kept later."""
         return sum(map(_bytes_of, vars(self).values()))
 
 
@@ -66,16 +66,15 @@ def _bytes_of(value: object) -> int:
 
 
 class Plan(TensorFields, ABC):
-    """An operator at one image size, with all that depends on that size computed. Subclasses are frozen dataclasses.
+    """An operator at one image size, with all that depends on the size computed. Subclasses are frozen dataclasses.
 
-    Whatever costs more than a few passes over the image, such as a decomposition, is computed when a pseudo-inverse
-    is first asked for, so that measuring stays cheap.
+    Expensive parts, such as a decomposition, are computed when a pseudo-inverse is first needed.
 
     Attributes:
-        rank: Dimension of the space of images that the measurement tells, per image (averaged where masks differ).
-        condition: Largest over smallest singular value that is kept, or an upper bound of that.
-        basis: The orthonormal basis in which `A^T A` is diagonal, if it is one of those we know.
-        exact: Whether `pinv` is a formula; if not, only `forward` and `adjoint` are there.
+        rank: Rank of A per image (averaged if masks differ).
+        condition: Largest over smallest kept singular value, or an upper bound of it.
+        basis: The orthonormal basis in which `A^T A` is diagonal, or None.
+        exact: Whether `pinv` has a closed form; if not, there are only `forward` and `adjoint`.
     """
 
     rank: float
@@ -94,7 +93,7 @@ class Plan(TensorFields, ABC):
 
     @property
     def takes_half(self) -> bool:
-        """Whether `forward` and `adjoint` work in half precision, which Fourier transforms do not."""
+        """Whether `forward` and `adjoint` work in half precision. Fourier transforms do not."""
         return True
 
     @property
@@ -104,7 +103,7 @@ class Plan(TensorFields, ABC):
 
     @property
     def by_channel(self) -> bool:
-        """Whether every channel is measured on its own, all in the same way."""
+        """Whether the same map acts on every channel separately."""
         return False
 
     @abstractmethod
@@ -117,33 +116,33 @@ class Plan(TensorFields, ABC):
 
     @abstractmethod
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Compute `A^T (A A^T + ridge I)^-1 y`, or `A^+ y` for a ridge of the number 0."""
+        """Compute `A^T (A A^T + ridge I)^-1 y`, or `A^+ y` if the ridge is the number 0."""
 
     def restrict(self, y: Tensor) -> Tensor:
         """Set the entries of y that carry no measurement to zero."""
         return y
 
     def after(self, inner: Plan) -> Plan | None:  # noqa: ARG002 - subclasses look at it
-        """Give the exact plan of `self(inner(x))`, where one exists."""
+        """Return the exact plan of `self(inner(x))`, or None."""
         return None
 
     def masked(self, mask: Tensor) -> Plan | None:  # noqa: ARG002 - subclasses look at it
-        """Give the exact plan of this operator followed by a mask, where one exists."""
+        """Return the exact plan of this operator followed by a mask, or None."""
         return None
 
     def axes(self) -> tuple[Tensor, Tensor] | None:
-        """Give the matrices of rows and columns, `A x = D_h x D_w^T`, where the operator is separable and small."""
+        """Return the matrices of rows and columns, `A x = D_h x D_w^T`, if the operator is separable and small."""
         return None
 
     def gram(self) -> Tensor:
-        """Give the diagonal of `A^T A` in `basis`, broadcastable against an image."""
+        """Return the diagonal of `A^T A` in `basis`, broadcastable against an image."""
         msg = f"{type(self).__name__} has no diagonal Gram operator"
         raise NotImplementedError(msg)
 
 
 @contextmanager
 def without_autocast(device: torch.device) -> Iterator[None]:
-    """Leave autocast, whose few digits would spoil what an operator computes."""
+    """Disable autocast, whose reduced precision would spoil what an operator computes."""
     if not torch.is_autocast_enabled(device.type):
         yield
         return
@@ -153,10 +152,11 @@ def without_autocast(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Compute what is kept: outside inference mode, autocast, tracing and every transform of torch.func.
+    """Run code that fills a cache outside inference mode, autocast, tracing and torch.func transforms.
 
-    A tensor born in inference mode can never be used in a differentiated computation, one born under autocast is
-    rounded, one born inside vmap belongs to it (and random numbers are refused there), and plans outlive their caller.
+    A tensor created in inference mode cannot be used in autograd, one created under autocast is rounded, and one
+    created inside vmap belongs to that vmap (where random numbers are also refused); plans are used after their caller
+    is gone.
     """
     with ExitStack() as stack:
         # First, since tracers would take down the switches that follow.
@@ -172,15 +172,15 @@ def undisturbed() -> Iterator[None]:
 
 
 def in_a_transform() -> bool:
-    """Say whether a transform of torch.func is at work, in which values cannot be asked for."""
+    """Return whether a transform of torch.func is active, inside which values cannot be read."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def cutoff(eps: float, sides: Iterable[int]) -> float:
-    """Give the relative size below which a singular value is taken for rounding of zero: `eps` times the longest side.
+    """Return the relative size below which a singular value counts as zero: `eps` times the longest side.
 
-    Sides above 256 count as 256: transforms of longer signals are hardly less exact, and a threshold that went on
-    growing would throw away detail of large photos that their measurement tells.
+    Sides above 256 count as 256: transforms of longer signals are hardly less exact, and a growing threshold would drop
+    measured detail of large photos.
     """
     return eps * min(max(sides), LARGEST_SIDE)
 
@@ -189,8 +189,8 @@ class PlanCache:
     """A least-recently-used store of plans; equal operators share an entry.
 
     Args:
-        entries: Plans kept at most.
-        nbytes: Bytes kept at most; the plan used last is kept whatever it takes.
+        entries: Largest number of plans.
+        nbytes: Largest number of bytes; the plan used last is kept whatever its size.
     """
 
     def __init__(self, entries: int = 64, nbytes: int = CACHE_BYTES) -> None:
@@ -200,7 +200,7 @@ class PlanCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Plan | None]) -> Plan | None:
-        """Return the plan of a key, made undisturbed when it is not there."""
+        """Return the plan of a key; make it if it is not in the cache."""
         with self._lock:
             if key in self._plans:
                 self._plans.move_to_end(key)
@@ -219,7 +219,7 @@ class PlanCache:
         return plan
 
     def clear(self) -> None:
-        """Forget every plan."""
+        """Remove every plan."""
         with self._lock:
             self._plans.clear()
 
@@ -231,11 +231,11 @@ _REAL = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.c
 
 
 def real_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Give the real partner of a dtype."""
+    """Return the real dtype of the same precision."""
     return _REAL.get(dtype, dtype)
 
 
 def image_shape_of(x: Tensor) -> ImageShape:
-    """Read `(C, H, W)` off an image."""
+    """Return the shape `(C, H, W)` of an image."""
     channels, height, width = x.shape[-3:]
     return channels, height, width

@@ -1,8 +1,8 @@
-"""Sampled frequencies of a blur that is not circular: iterations that are preconditioned by the blur's inverse.
+"""Sampled frequencies of a blur that is not circular, by conjugate gradients preconditioned with the blur's inverse.
 
-`A = S B` with sampled frequencies S and a blur B that can be inverted. `A A^T = S K S^T` is a part of `K = B B^T`, and
-the same part of `K^-1` nearly inverts it: exactly where K is diagonal in the Fourier plane. It is so but for the
-borders, which are left to the iterations; their number grows with the condition of the blur and not with the image.
+`A = S B` with sampled frequencies S and an invertible blur B. `A A^T = S K S^T` is a submatrix of `K = B B^T`, and the
+same submatrix of `K^-1` is its approximate inverse, exact if K is diagonal in the Fourier plane. K is diagonal up to
+the borders; the number of iterations grows with the condition of the blur and not with the image's size.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ DIGITS = 10.0
 
 @dataclass(frozen=True)
 class SampledPlan(Plan):
-    """`A = S B`, sampled frequencies of an invertible blur.
+    """`A = S B`: sampled frequencies S of an invertible blur B.
 
-    `condition` is an upper bound, the product of those of S and B.
+    `condition` is an upper bound: the product of the conditions of S and B.
 
     Args:
-        outer: S.
-        inner: B.
-        image_shape: Of the image, and of what the blur makes of it.
+        outer: Plan of S.
+        inner: Plan of B.
+        image_shape: Shape of the image and of the blurred image.
     """
 
     outer: FourierPlan
@@ -47,35 +47,35 @@ class SampledPlan(Plan):
 
     @classmethod
     def of(cls, outer: Plan, inner: Plan, image_shape: ImageShape) -> SampledPlan | None:
-        """Combine two plans, if they are of this kind."""
+        """Combine two plans; None if they are not of this kind."""
         if not isinstance(outer, FourierPlan) or not isinstance(inner, SymmetricPlan | ReflectPlan | SeparablePlan):
             return None
         return None if isinstance(inner, ShrinkingPlan) else cls(outer, inner, image_shape)
 
     @property
     def exact(self) -> bool:
-        """Where the blur can be inverted, and is not too steep."""
+        """Whether the blur is invertible with a moderate condition."""
         pixels = torch.Size(self.image_shape).numel()
         return self.inner.exact and self.inner.rank == pixels and self.inner.condition <= STEEPEST
 
     @property
     def rank(self) -> float:  # type: ignore[override]
-        """That of S."""
+        """The rank of S."""
         return self.outer.rank
 
     @property
     def condition(self) -> float:  # type: ignore[override]
-        """The product of those of S and B."""
+        """Upper bound of the condition: that of S times that of B."""
         return self.outer.condition * self.inner.condition
 
     @property
     def bounds_condition(self) -> bool:
-        """Yes."""
+        """True: `condition` is an upper bound."""
         return True
 
     @property
     def takes_half(self) -> bool:
-        """No: there is no Fourier transform in it."""
+        """False: Fourier transforms do not work in half precision."""
         return False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,11 +87,11 @@ class SampledPlan(Plan):
         return self.inner.adjoint(self.outer.adjoint(y))
 
     def restrict(self, y: Tensor) -> Tensor:
-        """Restrict as S does."""
+        """Set the frequencies that S does not measure to zero."""
         return self.outer.restrict(y)
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Iterate in the measurements."""
+        """Compute the pseudo-inverse by iterations in the space of measurements."""
         if isinstance(ridge, Tensor) and ridge.ndim:
             ridge = ridge[..., 0, 0, 0]
         return _implicit.solve(SampledInverse(self), y, ridge)
@@ -116,7 +116,7 @@ class SampledInverse(_implicit.ImplicitInverse):
         return self._solve(self.plan.forward(x), ridge)
 
     def normal(self, x: Tensor, ridge: Tensor) -> Tensor:
-        """Compute `(A^T A + ridge I)^-1` of the part of x in the range of `A^T`, the only one that is asked for."""
+        """Compute `(A^T A + ridge I)^-1` of the part of x in the range of `A^T`."""
         return self.pinv(self.transposed(x, torch.zeros_like(ridge)), ridge)
 
     def _solve(self, y: Tensor, ridge: Tensor) -> Tensor:

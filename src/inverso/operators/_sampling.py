@@ -1,4 +1,4 @@
-"""Drawing sampling patterns: exact counts, from a seed, with a weight per place."""
+"""Random sampling patterns with an exact number of places, drawn from a seed with a weight per place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATTERN_STREAM = 0x2545F491
 
 
 def as_seeds(seed: int | torch.Generator | Sequence[int]) -> Seeds:
-    """Check a seed that an operator keeps: one, or one per image of the batch.
+    """Check the seed of an operator: one for all images, or a sequence with one per image of the batch.
 
     Raises:
         TypeError: It is neither an integer, nor a generator, nor a sequence of integers.
@@ -33,12 +33,12 @@ def as_seeds(seed: int | torch.Generator | Sequence[int]) -> Seeds:
 
 
 def draw_pattern(log_weight: Tensor, count: int, seed: int) -> Tensor:
-    """Choose exactly `count` places without replacement, likelier where the weight is larger (Gumbel top-k).
+    """Choose exactly `count` places without replacement, with probabilities that grow with the weights (Gumbel top-k).
 
     Args:
-        log_weight: Logarithm of each place's weight, any shape; -inf is chosen last.
-        count: Places to choose.
-        seed: Decides which.
+        log_weight: Logarithm of each place's weight, any shape; places of -inf are chosen last.
+        count: Number of places to choose.
+        seed: Seed of the draw.
 
     Returns:
         A boolean tensor shaped as the weights.
@@ -53,12 +53,12 @@ def draw_pattern(log_weight: Tensor, count: int, seed: int) -> Tensor:
 
 
 def random_order(log_weight: Tensor, seed: int) -> Tensor:
-    """Order all places at random, as if drawn one by one: those of larger weight tend to come first."""
+    """Order all places at random, as if drawn one by one without replacement with the given weights."""
     return _random_keys(log_weight, seed).argsort(descending=True, stable=True)
 
 
 def gumbel_keys(log_weight: Tensor, generator: torch.Generator) -> Tensor:
-    """Add Gumbel noise to logarithms of weights: the places of the largest sums are a draw without replacement."""
+    """Add Gumbel noise to logarithms of weights: the k largest sums are k draws without replacement."""
     uniform = torch.rand(log_weight.shape, dtype=torch.float64, generator=generator, device="cpu")
     return log_weight - (-uniform.clamp_min(torch.finfo(torch.float64).tiny).log()).log()
 
@@ -68,25 +68,25 @@ def _random_keys(log_weight: Tensor, seed: int) -> Tensor:
 
 
 def pattern_generator(seed: int) -> torch.Generator:
-    """Make the generator of what an operator draws.
+    """Return the random generator for an operator's pattern.
 
-    Noise and fills often have the same seed. Were they drawn from the same stream, noise would be larger on the very
-    entries that a mask keeps, since it keeps those where the numbers are large.
+    Its stream differs from that of noise and fills, which often have the same seed. From one stream, the noise would be
+    larger on the entries that a mask keeps, since a mask keeps the places of large random numbers.
     """
     return torch.Generator().manual_seed(seed ^ PATTERN_STREAM)
 
 
 def per_image(patterns: list[Tensor], seeds: Seeds) -> Tensor:
-    """Lay patterns `(H, W)` out for broadcasting: `(1, H, W)` if shared, `(B, 1, H, W)` if there is one per image."""
+    """Reshape patterns for broadcasting: `(1, H, W)` if shared, `(B, 1, H, W)` if there is one per image."""
     return torch.stack(patterns)[:, None] if isinstance(seeds, tuple) else patterns[0][None]
 
 
 def each_seed(seeds: Seeds) -> tuple[int, ...]:
-    """List the seeds to draw from."""
+    """Return the list of seeds to draw from."""
     return seeds if isinstance(seeds, tuple) else (seeds,)
 
 
 def seed_of(seed: int | torch.Generator | Sequence[int], index: int) -> Seeds:
-    """Return the seed of one image of a batch: its own one if there is one per image."""
+    """Return the seed of one image of a batch: its own if there is one per image, else the shared one."""
     seeds = as_seeds(seed)
     return seeds[index] if isinstance(seeds, tuple) else seeds

@@ -1,4 +1,4 @@
-"""How an operator is written as text: its name, and how each of its arguments is read. Classes declare it."""
+"""The spelling of operators as text: name and arguments, as classes declare them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Parameter:
     """One argument of an operator.
 
     Args:
-        read: Reads its text; a ValueError or KeyError says that it cannot be read.
-        expected: What was expected then.
+        read: Function that reads the text; it raises a ValueError or KeyError if it cannot.
+        expected: What is expected, for the error message.
         required: Whether it has to be given.
-        make: Turns what was read into what the class takes, where that is another thing.
+        make: Function from the value that was read to the argument of the class, if they differ.
     """
 
     read: Reader
@@ -40,14 +40,14 @@ class Text:
     """One operator as text: `name:argument,argument,key=value`.
 
     Args:
-        name: What it begins with.
-        example: A text that names the operator and gives all that is required.
-        what: The operator in a few words.
-        parameters: Its arguments in order; those that are required come first, in the order of the class.
-        from_file: Where the argument `file` stands in the place of the class's first one: makes that of the file and
-            of the shape of the image, if that is known.
-        takes_shape: Whether the class takes the image's shape behind what is required.
-        divisor: The parameter that the sides of an image have to be multiples of.
+        name: Name of the operator.
+        example: A valid text with all required arguments.
+        what: Short description of the operator.
+        parameters: Its arguments in order; required ones come first, in the order of the class.
+        from_file: If the first argument is a file: function from the file and the image's shape, if known, to the first
+            argument of the class.
+        takes_shape: Whether the class takes the image's shape after the required arguments.
+        divisor: Name of the parameter that divides the sides of the image.
     """
 
     name: str
@@ -70,7 +70,7 @@ def number(expected: str, *, required: bool = False) -> Parameter:
 
 
 def choice(*known: str) -> Parameter:
-    """Read one of several words."""
+    """Return a reader of one of several words."""
 
     def read(text: str) -> str:
         if text not in known:
@@ -81,18 +81,18 @@ def choice(*known: str) -> Parameter:
 
 
 def pair(text: str) -> tuple[int, int]:
-    """Read two integers with an x between them, as in `4x6`."""
+    """Read two integers separated by an x, as in `4x6`."""
     first, second = text.split("x")
     return int(first), int(second)
 
 
 def side_or_pair(text: str) -> int | tuple[int, int]:
-    """Read an integer, or two with an x between them."""
+    """Read one integer, or two separated by an x."""
     return pair(text) if "x" in text else int(text)
 
 
 def is_file(text: str) -> bool:
-    """Tell a file by the letter that its suffix begins with: numbers have none."""
+    """Return whether a text is a file name: its suffix begins with a letter, which a number's does not."""
     return re.search(r"\.[A-Za-z]\w*$", text) is not None
 
 

@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 class LinearOperator(ABC):
     """A linear map from images to measurements, `y = A x`.
 
-    A subclass writes `forward` alone, and `input_shape` if the image's size differs from the measurement's. The adjoint
-    then comes from automatic differentiation and the pseudo-inverse from conjugate gradients. Operators act on the last
-    three dimensions of an image `(..., C, H, W)`, broadcast over the leading ones, and never change when called.
+    A subclass has to define `forward` only, and `input_shape` if the image's size differs from the measurement's. The
+    adjoint then comes from automatic differentiation and the pseudo-inverse from conjugate gradients. Operators act on
+    the last three dimensions of an image `(..., C, H, W)`, broadcast over the leading ones, and are immutable.
 
     Example:
         >>> import torch
@@ -63,20 +63,20 @@ class LinearOperator(ABC):
     """
 
     _text: ClassVar[Text | None] = None
-    """How the command line and jobs write it, if they do."""
+    """How the command line and jobs spell the operator; None if they do not know it."""
 
     _complex: bool | None = None
-    """Whether measurements are complex; None where only a measurement can tell."""
+    """Whether measurements are complex; None if that is known only after measuring."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the measurement of images `(..., C, H, W)`; must be linear and treat leading dimensions alike."""
+        """Compute `A x` of images `(..., C, H, W)`; must be linear and treat all leading dimensions alike."""
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Return `(C, H, W)` of the image behind a measurement: its last three numbers, unless overridden.
+        """Return the image's shape `(C, H, W)` for a measurement's shape: its last three numbers, unless overridden.
 
         Raises:
-            ValueError: The shape does not tell, or no image has such a measurement.
+            ValueError: The image's shape does not follow from it, or no image has such a measurement.
         """
         if len(y_shape) < MIN_IMAGE_DIMS:
             msg = f"{self!r} expects measurements (..., C, H, W), got shape {tuple(y_shape)}"
@@ -93,11 +93,11 @@ class LinearOperator(ABC):
         return tuple(self._probe(image_shape).shape[1:])
 
     def _probe(self, image_shape: ImageShape) -> Tensor:
-        """Measure a black image."""
+        """Measure a black image, to learn shape and dtype of measurements."""
         return self._try_everywhere(torch.zeros(1, *image_shape, device="cpu"))
 
     def _try_everywhere(self, x: Tensor) -> Tensor:
-        """Measure images in whatever precision and wherever the operator's own tensors allow it."""
+        """Measure images, trying the dtypes and devices that the operator's own tensors may need."""
         failure: RuntimeError | None = None
         for device, dtype in product(("cpu", "cuda")[: 1 + torch.cuda.is_available()], (torch.float32, torch.float64)):
             try:
@@ -126,7 +126,7 @@ class LinearOperator(ABC):
         return plan if plan is not None and plan.exact else None
 
     def _plan(self, image_shape: ImageShape, dtype: torch.dtype, device: torch.device) -> Plan | None:
-        """Return the cached plan, which may know `forward` and `adjoint` alone."""
+        """Return the cached plan, which may have `forward` and `adjoint` only."""
         if not self._has_plan():
             return None
 
@@ -157,19 +157,19 @@ class LinearOperator(ABC):
 
         Raises:
             TypeError: x is no floating-point tensor.
-            ValueError: x has fewer than three dimensions or none this operator can measure.
+            ValueError: x has fewer than three dimensions, or a shape that this operator cannot measure.
         """
         with without_autocast(check_image(x).device):
             return self.forward(x)
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
-        """Record images as a sensor does: `A x`, noise on the measured entries, and the fill of the missing places.
+        """Simulate a measurement: `A x`, plus noise on the measured entries, with the fill in the missing places.
 
         Args:
             x: Images `(..., C, H, W)`, nominally in [0, 1].
             noise: Standard deviation of the noise in the image's unit. Complex entries get `E|e|^2 = noise^2`.
-            seed: Of the noise and of random fills. An integer and the images decide the noise together: the same images
-                always get the same, others never. A generator is drawn from as it stands.
+            seed: Seed of the noise and of random fills. With an integer the noise depends on the seed and on the
+                images, so that different images get different noise. A generator is drawn from as it is.
 
         Returns:
             The measurements, shaped as `A(x)`.
@@ -188,7 +188,7 @@ class LinearOperator(ABC):
         return self._fill(y, generator)
 
     def adjoint(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Compute `A^T y` for the inner product `Re sum(conj(a) b)`.
+        """Compute the adjoint `A^T y` for the inner product `Re sum(conj(a) b)`.
 
         Args:
             y: Measurements as `A(x)` gives them.
@@ -225,7 +225,7 @@ class LinearOperator(ABC):
             image_shape: `(C, H, W)` of the image, for operators whose measurements do not tell.
 
         Returns:
-            Images `(..., C, H, W)`: of all that explain y best, the smallest.
+            Images `(..., C, H, W)`: of all minimizers of `|A x - y|^2`, the one of smallest norm.
 
         Raises:
             TypeError: y is in half precision.
@@ -258,15 +258,15 @@ class LinearOperator(ABC):
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero.
 
-        An operator of your own need not override it: entries that are zero in the measurements of two random images
-        are taken for those that no image reaches.
+        Your own operator need not override it: by default entries that are zero in the measurements of two random
+        images count as not measured.
         """
         shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
         reached = self._reached(y, shape)
         return y if bool(reached.all()) else torch.where(reached, y, 0)
 
     def _reached(self, y: Tensor, image_shape: ImageShape) -> Tensor:
-        """Say which entries of y depend on the image: of one measurement, or of all where images differ in that."""
+        """Return which entries of y depend on the image: for one measurement, or for each if they differ."""
         trailing = len(self.output_shape(image_shape))
         leading = tuple(y.shape[: y.ndim - trailing])
         try:
@@ -288,10 +288,10 @@ class LinearOperator(ABC):
         return first + second
 
     def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:  # noqa: B027
-        """Refuse a y that this operator cannot well have measured; `solve` asks, and most operators have no objection.
+        """Raise if y is unlikely to be a measurement of this operator; `solve` calls it, by default it passes.
 
         Raises:
-            ValueError: It is one.
+            ValueError: y is unlikely to be one.
         """
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
@@ -307,7 +307,7 @@ class LinearOperator(ABC):
             ridge: As for `pinv`.
 
         Returns:
-            The nearest images that agree with y (exactly, at ridge 0, where y is consistent).
+            The images nearest to x with `A x = y`, if the ridge is 0 and y is consistent.
 
         Raises:
             ValueError: x and y do not fit together.
@@ -324,7 +324,7 @@ class LinearOperator(ABC):
         return x + self.pinv(self.restrict(y, image_shape=shape) - expected, ridge=ridge, image_shape=shape)
 
     def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
-        """Count the real numbers measured in a y of that shape, leading dimensions included."""
+        """Count the real numbers that are measured in a y of that shape, over all leading dimensions."""
         is_complex = self._complex
         if is_complex is None:
             _, is_complex = self._measurement(image_shape or self.input_shape(tuple(y_shape)))
@@ -333,7 +333,7 @@ class LinearOperator(ABC):
         return 2 * entries if is_complex else entries
 
     def known_fraction(self, image_shape: ImageShape) -> float:
-        """Return the rank of A over `C H W`: the share of the image that the measurement tells.
+        """Return the rank of A divided by `C H W`: the share of the image that the measurement determines.
 
         Raises:
             NotImplementedError: The operator has no exact plan, so its rank is unknown.
@@ -345,11 +345,11 @@ class LinearOperator(ABC):
         return plan.rank / math.prod(image_shape)
 
     def for_image(self, index: int) -> LinearOperator:  # noqa: ARG002
-        """Return the operator of one image of a batch: itself, unless there is a mask per image."""
+        """Return the operator of one image of a batch: the operator itself, unless it has a mask per image."""
         return self
 
     def at(self, image_shape: ImageShape) -> BoundOperator:
-        """Bind the operator to an image size, where it has a norm, a rank, a matrix and a transpose.
+        """Bind the operator to an image size; the result has a norm, a rank, a condition, a matrix and a transpose.
 
         Raises:
             ValueError: The operator cannot measure such an image.
@@ -383,7 +383,7 @@ class LinearOperator(ABC):
         return y
 
     def _check_y(self, y: Tensor, image_shape: ImageShape | None) -> ImageShape:
-        """Return the shape of the image behind y, or refuse a y that is no measurement of such an image."""
+        """Return the image's shape for y; raise if y is no measurement of an image of that shape."""
         check_measurement(y, finite=False)
         shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
         expected, is_complex = self._measurement(shape)
@@ -427,7 +427,7 @@ class PlannedOperator(LinearOperator):
 
 
 def _content(x: Tensor) -> bytes:
-    """Tell images apart by their values in steps of 1/255, which a change of precision leaves alone."""
+    """Return a key of the images' values in steps of 1/255, which is the same in every precision."""
     try:
         steps = (x.detach().cpu().double() * 255).round().clamp(-(2**15), 2**15 - 1).to(torch.int16)
         return zlib.crc32(steps.contiguous().numpy().data).to_bytes(4, "little")

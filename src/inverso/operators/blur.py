@@ -1,4 +1,4 @@
-"""Blurs: by a Gaussian with several borders, and by any kernel."""
+"""Blurs by a Gaussian with several borders, and by any kernel."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _LARGEST_DECOMPOSED = 512
 
 @dataclass(frozen=True)
 class _FramedPlan(Plan):
-    """A blur of a scene that goes on beyond the frame: the whole scene is blurred, and its inside recorded.
+    """A "valid" blur: a larger scene is blurred, and its inside is recorded.
 
     Args:
-        whole: The blur of the scene, with any border that lies within the margins.
-        margins: Rows and columns that are cut off on either side.
+        whole: The blur of the scene, with any border condition that affects the margins only.
+        margins: Rows and columns that are cropped on either side.
     """
 
     whole: Plan
@@ -41,17 +41,17 @@ class _FramedPlan(Plan):
 
     @property
     def exact(self) -> bool:
-        """Never: pseudo-inverses are found by iterations."""
+        """False: pseudo-inverses are computed by iterations."""
         return False
 
     @property
     def takes_half(self) -> bool:
-        """Where the blur does."""
+        """Whether the blur of the scene works in half precision."""
         return self.whole.takes_half
 
     @property
     def by_channel(self) -> bool:
-        """As by the blur."""
+        """Whether the blur of the scene acts on every channel separately."""
         return self.whole.by_channel
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,12 +64,12 @@ class _FramedPlan(Plan):
         return self.whole.adjoint(F.pad(y, (wide, wide, tall, tall)))
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Not there."""
+        """Raise, as there is no closed form."""
         raise NotImplementedError
 
 
 def _crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
-    """Cut rows and columns off on either side of `(..., H, W)`."""
+    """Crop rows and columns of `(..., H, W)` on either side."""
     tall, wide = margins
     return x[..., tall : x.shape[-2] - tall, wide : x.shape[-1] - wide]
 
@@ -78,24 +78,25 @@ def _crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
 class GaussianBlur(PlannedOperator):
     """Blur images with a Gaussian of finite support, one axis after the other.
 
-    `A x = D_h x D_w^T`. The matrices of the two axes have singular values down to rounding, so `A^+` amplifies noise
-    without bound: under noise give `pinv` a ridge. y has the image's shape, unless the padding is "valid".
+    `A x = D_h x D_w^T`. The singular values of the two matrices go down to rounding, so `A^+` amplifies noise without
+    bound: with noisy y give `pinv` a ridge. y has the image's shape, unless the padding is "valid".
 
     Args:
         kernel_size: Odd number of taps per axis.
         sigma: Standard deviation in pixels, greater than 0.
-        padding: What lies beyond the border: the image's mirror image, without ("reflect") or with ("symmetric") the
-            border pixels repeated, its other side ("circular"), black ("zero"), or the rest of the scene ("valid"):
-            then the image is larger than y by `kernel_size - 1` rows and columns, as that of a real blurred photo is,
-            and `frame(x)` cuts it to the size of y.
+        padding: Border condition: "reflect" (mirrored, border pixels not repeated), "symmetric" (mirrored, border
+            pixels repeated), "circular" (periodic), "zero" (black), or "valid" (as for a real photo: the scene
+            continues beyond the frame, the image is larger than y by `kernel_size - 1` rows and columns, and `frame(x)`
+            crops it to the size of y).
 
-    Pseudo-inverses are exact: by cosine transforms ("reflect", "symmetric"), Fourier transforms ("circular") or, up to
-    512 pixels a side, decompositions ("zero", "valid"); above, those two are found by conjugate gradients.
+    Pseudo-inverses are exact: by cosine transforms ("reflect", "symmetric"), Fourier transforms ("circular") or
+    singular value decompositions ("zero", "valid", up to 512 pixels a side). For larger sides "zero" and "valid" use
+    conjugate gradients.
 
     Raises:
-        TypeError: kernel_size is no integer, or sigma no number.
-        ValueError: kernel_size is even, sigma is not positive, or the padding is unknown. On use: the kernel reaches
-            beyond the mirror image, or is larger than the image if the padding is "valid".
+        TypeError: kernel_size is not an integer, or sigma is not a number.
+        ValueError: kernel_size is even, sigma is not positive, or the padding is unknown. On use: the image is too
+            small for the kernel.
 
     Example:
         >>> import torch
@@ -137,7 +138,7 @@ class GaussianBlur(PlannedOperator):
         return _enlarged(super().input_shape(y_shape), self.padding, (self._reach, self._reach))
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the shape of y, or refuse sides that are too short for the kernel."""
+        """Return the shape of y; raise if a side is too short for the kernel."""
         channels, height, width = image_shape
         if self.padding == "valid":
             return _framed(image_shape, (self.kernel_size, self.kernel_size))
@@ -150,7 +151,7 @@ class GaussianBlur(PlannedOperator):
         return channels, height, width
 
     def frame(self, x: Tensor) -> Tensor:
-        """Cut an image of the scene to the part that y shows: the same image, unless the padding is "valid"."""
+        """Crop an image of the scene to the part that y shows: no change, unless the padding is "valid"."""
         return _crop(x, (self._reach, self._reach)) if self.padding == "valid" else x
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
@@ -189,13 +190,13 @@ class GaussianBlur(PlannedOperator):
         return windows @ self._taps()
 
     def _circular_line(self, side: int) -> Tensor:
-        """Lay the taps around the first pixel of a circle."""
+        """Place the taps around the first pixel of a circle."""
         line = torch.zeros(side, dtype=torch.float64, device="cpu")
         places = torch.arange(-self._reach, self._reach + 1, device="cpu") % side
         return line.index_add(0, places, self._taps())
 
     def _gains(self, side: int, period: int) -> Tensor:
-        """Give the response to cosines of `0, 1, ..., side - 1` half periods in `period` pixels."""
+        """Return the response to cosines of `0, 1, ..., side - 1` half periods in `period` pixels."""
         steps = torch.arange(side, dtype=torch.float64, device="cpu") * (torch.pi / period)
         offsets = torch.arange(1, self._reach + 1, dtype=torch.float64, device="cpu")
         taps = self._taps()[self._reach :]
@@ -203,7 +204,7 @@ class GaussianBlur(PlannedOperator):
 
 
 def _pictured(file: str, image_shape: ImageShape | None) -> Tensor:  # noqa: ARG001 - any size will do
-    """Read a kernel, the picture of a point."""
+    """Read a kernel from a picture of a point."""
     from inverso.images.marks import read_kernel  # noqa: PLC0415 - `import inverso` stays light
 
     return read_kernel(file).float()
@@ -214,16 +215,16 @@ class Blur(PlannedOperator):
     """Blur images with any kernel: `y(i) = sum_j kernel(j) x(i - j)`.
 
     Args:
-        kernel: `(height, width)`, both odd, its center at the middle; used as it is, not normalized.
-        padding: What lies beyond the border: the image's other side ("circular"; y has the image's shape, and the
-            pseudo-inverse is a division in the Fourier plane), or the rest of the scene ("valid"; the image is larger
-            than y by the kernel's sides less one, `frame(x)` cuts it to the size of y, and the pseudo-inverse is found
-            by conjugate gradients).
+        kernel: `(height, width)`, both odd, centered; used as it is, not normalized.
+        padding: Border condition: "circular" (periodic; y has the image's shape, and the pseudo-inverse is a division
+            in the Fourier plane), or "valid" (the scene continues beyond the frame: the image is larger than y by the
+            kernel's sides minus one, `frame(x)` crops it to the size of y, and the pseudo-inverse is computed by
+            conjugate gradients).
 
     Raises:
-        TypeError: The kernel is no tensor.
-        ValueError: It is no matrix with odd sides, or not finite, or all zero, or the padding is unknown. On use: it is
-            larger than the image.
+        TypeError: The kernel is not a tensor.
+        ValueError: The kernel is not a matrix with odd sides, not finite or all zero, or the padding is unknown. On
+            use: the kernel is larger than the image.
 
     Example:
         >>> import torch
@@ -257,13 +258,13 @@ class Blur(PlannedOperator):
         return _enlarged(super().input_shape(y_shape), self.padding, self._margins)
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the shape of y, or refuse images smaller than the kernel."""
+        """Return the shape of y; raise if the image is smaller than the kernel."""
         tall, wide = self.kernel.shape
         framed = _framed(image_shape, (tall, wide))
         return framed if self.padding == "valid" else image_shape
 
     def frame(self, x: Tensor) -> Tensor:
-        """Cut an image of the scene to the part that y shows: the same image, unless the padding is "valid"."""
+        """Crop an image of the scene to the part that y shows: no change, unless the padding is "valid"."""
         return _crop(x, self._margins) if self.padding == "valid" else x
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
@@ -294,7 +295,7 @@ def _enlarged(shape: ImageShape, padding: str, margins: tuple[int, int]) -> Imag
 
 
 def _framed(image_shape: ImageShape, kernel: tuple[int, int]) -> tuple[int, ...]:
-    """Give the size of what a kernel sees whole, or refuse an image that is smaller."""
+    """Return the size of a "valid" convolution; raise if the image is smaller than the kernel."""
     channels, height, width = image_shape
     if kernel[0] > height or kernel[1] > width:
         msg = f"a kernel of {kernel[0]}x{kernel[1]} is larger than the image of {height}x{width}"
@@ -303,7 +304,7 @@ def _framed(image_shape: ImageShape, kernel: tuple[int, int]) -> tuple[int, ...]
 
 
 def _check_kernel(kernel: object) -> Tensor:
-    """Refuse what is no blur kernel; the answer is an odd-sided finite float64 matrix."""
+    """Return the kernel in float64; raise unless it is a finite matrix with odd sides."""
     if not isinstance(kernel, Tensor):
         msg = f"kernel must be a torch.Tensor (height, width), got {type(kernel).__name__}"
         raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""Operators at one image size, with all that linear algebra asks of a matrix."""
+"""Operators at one image size, with what linear algebra needs of a matrix: transpose, norm, rank, condition."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _CHUNK = 256
 class BoundOperator:
     """An operator at one image size, or its transpose. Made by `A.at(image_shape)`.
 
-    Whether pseudo-inverses are formulas or iterations, the calls are the same. Its transpose maps measurements to
-    images, for the inner product `Re sum(conj(a) b)`.
+    The calls are the same for exact and for iterative pseudo-inverses. The transpose maps measurements to images, for
+    the inner product `Re sum(conj(a) b)`.
 
     Args:
-        operator: A.
+        operator: The operator A.
         image_shape: `(C, H, W)`.
         transposed: Whether this is the transpose.
 
@@ -60,7 +60,7 @@ class BoundOperator:
 
     @property
     def exact(self) -> bool:
-        """Whether pseudo-inverses are formulas."""
+        """Whether pseudo-inverses are exact, not iterative."""
         return self.operator.plan(self.image_shape, torch.float64) is not None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class BoundOperator:
         """Compute `A^+ y`; with a ridge `A^T (A A^T + ridge I)^-1 y`.
 
         Args:
-            y: Outputs, after any leading dimensions.
+            y: Outputs, with any leading dimensions.
             ridge: As for `LinearOperator.pinv`.
         """
 
@@ -127,22 +127,22 @@ class BoundOperator:
 
     @cached_property
     def rank(self) -> float:
-        """The dimension of what is measured, averaged where images are measured each in its own way.
+        """The rank of A per image, averaged if images have different masks.
 
         Raises:
-            ValueError: There is no exact plan, and the matrix is too large to be written down.
+            ValueError: There is no exact plan, and the matrix is too large for `to_dense`.
         """
         plan = self.operator.plan(self.image_shape, torch.float64)
         return float(len(self._values())) if plan is None else plan.rank
 
     @cached_property
     def condition(self) -> float:
-        """The largest over the smallest singular value that is not zero.
+        """The largest singular value over the smallest that is not zero.
 
-        Of sampled frequencies of a blur, whose matrix is too large to be written down, it is an upper bound.
+        For sampled frequencies of a blur whose matrix is too large it is an upper bound.
 
         Raises:
-            ValueError: There is no exact plan, and the matrix is too large to be written down.
+            ValueError: There is no exact plan, and the matrix is too large for `to_dense`.
         """
         plan = self.operator.plan(self.image_shape, torch.float64)
         if plan is not None and not (plan.bounds_condition and self._entries <= _MAX_ENTRIES):
@@ -159,7 +159,7 @@ class BoundOperator:
         return math.prod(self.image_shape) * math.prod(self.operator.output_shape(self.image_shape))
 
     def to_dense(self) -> Tensor:
-        """Write the matrix down in float64: real `(outputs, inputs)`, complex measurements as two real numbers each.
+        """Return the matrix in float64, `(outputs, inputs)`; a complex measurement gives two real rows.
 
         Raises:
             ValueError: It has more than 134 million entries.

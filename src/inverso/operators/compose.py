@@ -1,4 +1,4 @@
-"""Compositions and stacks of operators: exact where the factors' formulas combine, iterative otherwise."""
+"""Compositions and stacks of operators: exact if the plans of the factors combine, iterative otherwise."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from inverso.operators.diagonal import Identity
 
 @dataclass(frozen=True, repr=False)
 class Composition(LinearOperator):
-    """Apply one operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
+    """One operator after another: `(outer @ inner)(x) = outer(inner(x))`. Made by `outer @ inner`.
 
-    The pseudo-inverse is exact where the composition stays diagonal (masks of masks, masked tonings, sampled
-    frequencies of a circular blur), separable (a shrunk Gaussian blur of up to 191 pixels) or dense, and where
-    frequencies of another blur are sampled that is not too steep; otherwise it is computed by conjugate gradients.
+    The pseudo-inverse is exact if the composition stays diagonal (masks of masks, masked tonings, sampled frequencies
+    of a circular blur), separable (a shrunk Gaussian blur of up to 191 pixels) or dense, and for sampled frequencies of
+    another blur of moderate condition; otherwise it is computed by conjugate gradients.
 
     Args:
-        outer: Operator applied last; only it fills missing places when measuring.
+        outer: Operator applied last; its fill is used in `measure`, that of the inner one is not.
         inner: Operator applied first; its measurements must be real images.
 
     Raises:
-        TypeError: A factor is no operator, or the inner one's measurements are complex.
+        TypeError: A factor is not an operator, or the inner one's measurements are complex.
 
     Example:
         >>> from inverso.operators import Bicubic, GaussianBlur
@@ -56,11 +56,11 @@ class Composition(LinearOperator):
         return self.outer(self.inner(x))
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Ask the outer operator, then the inner one."""
+        """Return the image's shape: the outer operator's input shape, then the inner one's."""
         return self.inner.input_shape(self.outer.input_shape(y_shape))
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Ask the inner operator, then the outer one."""
+        """Return the shape of y: the inner operator's output shape, then the outer one's."""
         return self.outer.output_shape(self._between(image_shape))
 
     def _between(self, image_shape: ImageShape) -> ImageShape:
@@ -87,7 +87,7 @@ class Composition(LinearOperator):
         return self.inner.adjoint(between, image_shape=image_shape)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Restrict as the outer operator does, and to what the inner one reaches."""
+        """Set the entries to zero that the outer operator does not measure or the inner one cannot reach."""
         kept = self.outer.restrict(y, image_shape=self._between(image_shape) if image_shape else None)
         if type(self.inner).restrict is PlannedOperator.restrict:
             return kept
@@ -96,11 +96,11 @@ class Composition(LinearOperator):
         return super().restrict(kept, image_shape=shape) if plan is None else plan.restrict(kept)
 
     def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
-        """Check as the outer operator does."""
+        """Run the check of the outer operator."""
         self.outer.check(y, image_shape=self._between(image_shape) if image_shape else None)
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Return the outer operator's profile, where something is measured."""
+        """Return the outer operator's noise profile, with zeros where nothing is measured."""
         profile = self.outer.noise_profile(y, image_shape=self._between(image_shape) if image_shape else None)
         return torch.where(self.restrict(torch.ones_like(y), image_shape=image_shape) != 0, profile, 0)
 
@@ -108,7 +108,7 @@ class Composition(LinearOperator):
         return self.outer._fill(y, generator)
 
     def for_image(self, index: int) -> Composition:
-        """Narrow both factors."""
+        """Return the composition of both factors' operators of one image."""
         return Composition(self.outer.for_image(index), self.inner.for_image(index))
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class _Segment:
     """One part's share of a stacked measurement.
 
     Args:
-        shape: Of the part's own measurement.
+        shape: Shape of the part's own measurement.
         is_complex: Whether it is complex; it is then stored as real and imaginary parts.
     """
 
@@ -130,7 +130,7 @@ class _Segment:
 
     @property
     def length(self) -> int:
-        """Real numbers it takes."""
+        """Number of real numbers of the segment."""
         return math.prod(self.shape) * (2 if self.is_complex else 1)
 
 
@@ -140,8 +140,8 @@ class _StackedPlan(Plan):
 
     Args:
         parts: The plans.
-        layout: Where the measurement of each part lies in y.
-        energy: The summed diagonals of `A_i^T A_i`.
+        layout: Segment of each part's measurement in y.
+        energy: The sum of the diagonals of `A_i^T A_i`.
     """
 
     parts: tuple[Plan, ...]
@@ -153,14 +153,14 @@ class _StackedPlan(Plan):
 
     @property
     def takes_half(self) -> bool:
-        """Where all parts do."""
+        """Whether all parts work in half precision."""
         return all(part.takes_half for part in self.parts)
 
     @classmethod
     def build(
         cls, parts: tuple[Plan, ...], layout: tuple[_Segment, ...], image_shape: ImageShape
     ) -> _StackedPlan | None:
-        """Add the diagonals up, if all parts have them in one basis."""
+        """Sum the diagonals; None unless all parts are diagonal in one basis."""
         bases = {part.basis for part in parts}
         known = bases - {"any"}
         if len(known) > 1 or None in bases:
@@ -201,7 +201,7 @@ class _StackedPlan(Plan):
         return image
 
     def gram(self) -> Tensor:
-        """Give the summed diagonals."""
+        """Return the sum of the diagonals."""
         return self.energy
 
 
@@ -215,7 +215,7 @@ def _join(pieces: list[Tensor], layout: tuple[_Segment, ...]) -> Tensor:
 
 
 def _split(y: Tensor, layout: tuple[_Segment, ...]) -> list[Tensor]:
-    """Take a stacked vector apart."""
+    """Split a stacked vector into the parts' measurements."""
     pieces = []
     for piece, segment in zip(y.split([segment.length for segment in layout], dim=-1), layout, strict=True):
         if segment.is_complex:
@@ -231,9 +231,9 @@ class Stack(LinearOperator):
     """Measure one image in several ways. Made by `stack(A, B, ...)`.
 
     y is one real vector `(..., m)` per image: the parts' measurements flattened one after the other, complex ones as
-    real and imaginary parts. `split(y, image_shape=...)` takes it apart. The pseudo-inverse is exact where all parts
-    are masks, or all are diagonal in the Fourier plane (sampled frequencies, circular blurs) or in cosines (blurs at a
-    mirror), each with or without `Identity`; otherwise it is computed by conjugate gradients.
+    real and imaginary parts. `split(y, image_shape=...)` separates them. The pseudo-inverse is exact if all parts are
+    masks, all are diagonal in the Fourier plane (sampled frequencies, circular blurs), or all are diagonal in cosines
+    (blurs with a mirrored border), each with or without `Identity`; otherwise it is computed by conjugate gradients.
 
     Args:
         parts: At least one operator.
@@ -264,17 +264,17 @@ class Stack(LinearOperator):
         return tuple(_Segment(*part._measurement(image_shape)) for part in self.parts)
 
     def split(self, y: Tensor, *, image_shape: ImageShape) -> tuple[Tensor, ...]:
-        """Take a stacked measurement of images of that shape apart, into the measurements of the parts."""
+        """Split a stacked measurement of images of that shape into the measurements of the parts."""
         self._check_y(y, image_shape)
         return tuple(_split(y, self._layout(image_shape)))
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Refuse: a vector does not tell the image's shape."""
+        """Raise: the length of a vector does not determine the image's shape."""
         msg = f"a stacked y of shape {tuple(y_shape)} does not tell the image's shape: give image_shape=(C, H, W)"
         raise ValueError(msg)
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the summed length of the parts."""
+        """Return `(m,)`, the sum of the parts' lengths."""
         return (sum(segment.length for segment in self._layout(image_shape)),)
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan | None:
@@ -301,7 +301,7 @@ class Stack(LinearOperator):
             part.check(piece, image_shape=shape)
 
     def noise_profile(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Return the profiles of the parts; real and imaginary parts share the noise of a complex entry."""
+        """Return the profiles of the parts; real and imaginary part share the noise of a complex entry."""
 
         def profile(part: LinearOperator, piece: Tensor, shape: ImageShape) -> Tensor:
             one = part.noise_profile(piece, image_shape=shape)
@@ -325,7 +325,7 @@ class Stack(LinearOperator):
         return _join([change(part, piece, shape) for part, piece in pieces], layout)
 
     def for_image(self, index: int) -> Stack:
-        """Narrow every part."""
+        """Return the stack of the parts' operators of one image."""
         return Stack(tuple(part.for_image(index) for part in self.parts))
 
     def __repr__(self) -> str:

@@ -21,12 +21,12 @@ from inverso.operators.base import PlannedOperator
 
 @dataclass(frozen=True)
 class _Factors(TensorFields):
-    """`A = U diag(s) V^T` without V, which is `A^T U diag(1/s)`: it would take as much as the matrix itself.
+    """`A = U diag(s) V^T` without V, which is computed as `A^T U diag(1/s)` since it is as large as A.
 
     Args:
         left: U, `(m, k)`.
         values: s, `(k,)`, none below the cutoff.
-        condition: Largest over smallest of them.
+        condition: Largest over smallest value.
     """
 
     left: Tensor
@@ -35,7 +35,7 @@ class _Factors(TensorFields):
 
     @classmethod
     def of(cls, matrix: Tensor, *, eps: float) -> _Factors:
-        """Decompose a matrix and cut singular values below `eps * max(m, n)` of the largest."""
+        """Decompose a matrix and drop singular values below `eps * max(m, n)` of the largest."""
         left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
         kept = values > eps * max(matrix.shape) * values[0]
         left, values = left[:, kept], values[kept]
@@ -44,11 +44,11 @@ class _Factors(TensorFields):
 
 @dataclass(frozen=True)
 class _DensePlan(Plan):
-    """`y = A vec(x)`, inverted by the singular value decomposition of A when that is asked for.
+    """`y = A vec(x)`, inverted by a singular value decomposition that is computed on first use.
 
     Args:
         matrix: A, `(m, C H W)`.
-        double: Gives A once more, in double precision on the CPU.
+        double: Function that returns A again, in double precision on the CPU.
         image_shape: `(C, H, W)`.
         eps: Precision for which the cutoff is chosen.
     """
@@ -60,7 +60,7 @@ class _DensePlan(Plan):
 
     @classmethod
     def build(cls, double: Callable[[], Tensor], image_shape: ImageShape, *, eps: float) -> _DensePlan:
-        """Take the matrix that a function gives."""
+        """Make the plan from a function that returns the matrix."""
         return cls(double(), double, image_shape, eps)
 
     @cached_property
@@ -71,12 +71,12 @@ class _DensePlan(Plan):
 
     @property
     def rank(self) -> float:  # type: ignore[override]
-        """Singular values kept."""
+        """Number of kept singular values."""
         return float(len(self.factors.values))
 
     @property
     def condition(self) -> float:  # type: ignore[override]
-        """Largest over smallest singular value kept."""
+        """Largest over smallest kept singular value."""
         return self.factors.condition
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,16 +108,16 @@ class _DensePlan(Plan):
 
 @dataclass(frozen=True)
 class RandomGaussian(PlannedOperator):
-    """Take m random combinations of all pixels, with weights from N(0, 1/m).
+    """Measure m random linear combinations of all pixels, with weights from N(0, 1/m).
 
     From Bora et al. 2017, arXiv:1703.03208, section 6.
 
-    y is `(..., m)`. The matrix takes `8 m C H W` bytes while it is drawn and is kept in the precision of the image.
+    y is `(..., m)`. The matrix takes `8 m C H W` bytes while it is drawn, and is kept in the precision of the image.
 
     Args:
         m: Number of measurements, at least 1.
         image_shape: `(C, H, W)` of the images.
-        seed: Of the matrix.
+        seed: Seed of the matrix.
 
     Raises:
         ValueError: m or a side of the image is below 1. On use: an image has another shape.
@@ -159,7 +159,7 @@ class RandomGaussian(PlannedOperator):
         return self.image_shape
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return `(m,)`, or refuse images of another shape."""
+        """Return `(m,)`; raise for images of another shape."""
         if tuple(image_shape) != tuple(self.image_shape):
             msg = f"{self!r} measures images of shape {tuple(self.image_shape)}, got {tuple(image_shape)}"
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Masks: operators that keep some pixels and lose the others."""
+"""Masks: operators that keep some pixels and remove the others."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _S = TypeVar("_S", bound="_ScatteredMask")
 
 @dataclass(frozen=True)
 class DiagonalPlan(Plan):
-    """Keep pixels where the mask is one: its own adjoint and pseudo-inverse.
+    """Multiplication by a mask, which is its own adjoint and pseudo-inverse.
 
     Args:
         mask: Zeros and ones, broadcastable against an image; None keeps everything.
-        rank: Numbers kept per image.
+        rank: Number of values kept per image.
     """
 
     mask: Tensor | None
@@ -55,7 +55,7 @@ class DiagonalPlan(Plan):
         return self.forward(y)
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Multiply by the mask, shrunk by the ridge."""
+        """Multiply by the mask over `1 + ridge`."""
         kept = self.forward(y)
         return kept if isinstance(ridge, float) and ridge == 0 else kept / (1 + ridge)
 
@@ -64,7 +64,7 @@ class DiagonalPlan(Plan):
         return self.forward(y)
 
     def after(self, inner: Plan) -> Plan | None:
-        """Join masks; leave any plan as it is if this one keeps everything."""
+        """Multiply two masks; return another plan unchanged if this one keeps everything."""
         if self.mask is None:
             return inner
         if not isinstance(inner, DiagonalPlan):
@@ -74,7 +74,7 @@ class DiagonalPlan(Plan):
         return DiagonalPlan(mask, _kept_per_image(mask) * shared)
 
     def gram(self) -> Tensor:
-        """Give the mask."""
+        """Return the mask."""
         return torch.ones(1, dtype=torch.float64) if self.mask is None else self.mask
 
 
@@ -101,7 +101,7 @@ class Identity(PlannedOperator):
 
 
 class _MaskOperator(PlannedOperator):
-    """Base of masks: a subclass draws the mask of an image size.
+    """Base of masks: a subclass defines the mask for an image size.
 
     y has the image's shape, zero at the missing pixels.
     """
@@ -118,7 +118,7 @@ class _MaskOperator(PlannedOperator):
         return DiagonalPlan(mask, _kept_per_image(mask) * shared)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Set the missing pixels to zero, whatever fills them."""
+        """Set the missing pixels to zero, whatever their fill."""
         return self._planned(self._check_y(y, image_shape), y).restrict(y)
 
     def _fill(self, y: Tensor, generator: torch.Generator) -> Tensor:
@@ -127,7 +127,7 @@ class _MaskOperator(PlannedOperator):
 
 
 def _unpainted(file: str, image_shape: ImageShape | None) -> Tensor:
-    """Read a mask: painted is what is damaged, and an operator's mask says what is kept."""
+    """Turn a picture of the damage (painted is damaged) into an operator's mask (True is kept)."""
     from inverso.images.marks import read_mask  # noqa: PLC0415 - `import inverso` stays light
 
     return ~read_mask(file, size=None if image_shape is None else (image_shape[2], image_shape[1]))[0]
@@ -170,7 +170,7 @@ class Mask(_MaskOperator):
         object.__setattr__(self, "fill", White() if fill is None else fill)
 
     def mask(self, image_shape: ImageShape) -> Tensor:
-        """Return the mask, or refuse images that it does not fit."""
+        """Return the mask; raise if the images do not fit it."""
         channels, height, width = self.pattern.shape[-3:]
         if (height, width) != image_shape[1:] or channels not in {1, image_shape[0]}:
             msg = f"{self!r} does not fit images of shape {image_shape}"
@@ -178,7 +178,7 @@ class Mask(_MaskOperator):
         return self.pattern
 
     def for_image(self, index: int) -> Mask:
-        """Return the mask of one image of a batch."""
+        """Return the operator with the mask of one image of a batch."""
         return type(self)(self.pattern[index], fill=self.fill) if self.pattern.ndim == BATCHED else self
 
     def __repr__(self) -> str:
@@ -188,7 +188,7 @@ class Mask(_MaskOperator):
 
 
 def check_mask(mask: object) -> Tensor:
-    """Refuse what is no mask: the answer is boolean, `(C, H, W)` or `(B, 1, H, W)`."""
+    """Return the mask as booleans `(C, H, W)` or `(B, 1, H, W)`; raise if it is not a valid mask."""
     if not isinstance(mask, Tensor):
         msg = f"a mask must be a torch.Tensor of zeros and ones, got {type(mask).__name__}"
         raise TypeError(msg)
@@ -235,10 +235,10 @@ class RandomMask(_ScatteredMask):
     """Keep a random share of the pixels, the same ones in every channel.
 
     Args:
-        keep: Share kept, in (0, 1]; exactly `round(keep H W)` pixels, at least one.
+        keep: Share of pixels to keep, in (0, 1]: exactly `round(keep H W)` pixels, at least one.
         fill: What a recorded measurement shows in the missing places.
-        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its
-            own.
+        seed: Seed of the mask. One seed gives all images the same mask; a tuple of seeds gives every image of the batch
+            its own.
 
     Raises:
         ValueError: keep lies outside (0, 1].
@@ -260,11 +260,11 @@ class RandomMask(_ScatteredMask):
 
 @dataclass(frozen=True)
 class ColorNoise(_ScatteredMask):
-    """Keep a random share of the pixels and bury the others in random colors.
+    """Keep a random share of the pixels and replace the others by random colors.
 
     Args:
-        keep: Share kept, in (0, 1].
-        seed: Of the mask; a tuple gives every image of the batch its own.
+        keep: Share of pixels to keep, in (0, 1].
+        seed: Seed of the mask; a tuple gives every image of the batch its own.
 
     Raises:
         ValueError: keep lies outside (0, 1].
@@ -287,24 +287,24 @@ class ColorNoise(_ScatteredMask):
 
     @property
     def fill(self) -> Fill:  # type: ignore[override]
-        """Random colors."""
+        """The fill: random colors."""
         return RandomColor()
 
 
 @dataclass(frozen=True)
 class BoxMask(_MaskOperator):
-    """Lose a rectangle of the image.
+    """Remove a rectangle of the image.
 
     Args:
         size: Side of the missing square, or `(height, width)` of the missing rectangle, in pixels.
-        corner: `(top, left)` of the box; centered if not given.
+        corner: `(top, left)` of the box; centered by default.
         random: Draw the corner from the seed.
         fill: What a recorded measurement shows in the box.
-        seed: Of the corner; a tuple gives every image of the batch its own.
+        seed: Seed of the corner; a tuple gives every image of the batch its own.
 
     Raises:
         ValueError: A size is below 1, a corner is negative, or both `corner` and `random` are given. On use: the box
-            does not fit in the image, or covers it whole.
+            does not fit in the image, or covers all of it.
 
     Example:
         >>> from inverso.operators import BoxMask
@@ -351,7 +351,7 @@ class BoxMask(_MaskOperator):
         return replace(self, seed=seed_of(self.seed, index))
 
     def mask(self, image_shape: ImageShape) -> Tensor:
-        """Place the box."""
+        """Return the mask of the box."""
         seeds = as_seeds(self.seed)
         if not self.random:
             return self._place(image_shape, seed=None)[None]

@@ -1,4 +1,4 @@
-"""Masks that keep what is hardest to guess: the edges of an image."""
+"""Masks that keep pixels mostly on the edges of an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inverso.operators.fills import Fill
 
 
 class EdgeMask(Mask):
-    """Keep points that lie mostly on edges, where an image is hardest to guess. Made by `EdgeMask.from_image`."""
+    """Keep random pixels that lie mostly on edges. Made by `EdgeMask.from_image`."""
 
     @classmethod
     def from_image(
@@ -27,19 +27,19 @@ class EdgeMask(Mask):
         fill: Fill | None = None,
         seed: int | Sequence[int] | torch.Generator = 0,
     ) -> EdgeMask:
-        """Draw points with a probability that grows with the strength of the edges there.
+        """Draw pixels with probabilities that grow with the edge strength.
 
         Args:
             x: Images `(B, C, H, W)` or one image `(C, H, W)`; each gets its own mask.
-            keep: Share kept, in (0, 1].
-            detector: What finds the edges, `"sobel"` (its gradient's length is the strength) or `"canny"` (they are all
-                equally strong).
+            keep: Share of pixels to keep, in (0, 1].
+            detector: Edge detector: `"sobel"` (the strength is the length of the gradient) or `"canny"` (all edges have
+                the same strength).
             fill: What a recorded measurement shows in the missing places.
-            seed: One for all images, or one per image.
+            seed: Seed of the mask: one for all images, or one per image.
 
         Raises:
-            ValueError: keep lies outside (0, 1], x is no batch of finite images, seeds and images differ in number, or
-                the detector is unknown.
+            ValueError: keep lies outside (0, 1], x is not a batch of finite images, seeds and images differ in number,
+                or the detector is unknown.
 
         Example:
             >>> import torch

@@ -1,4 +1,4 @@
-"""Finding out which pixels of a damaged photo are measurements."""
+"""Estimate which pixels of a damaged photo are intact."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from inverso._checks import check_finite, check_fraction, check_image
 
 
 def estimate_mask(y: Tensor, restored: Tensor, *, threshold: float = 0.1) -> Tensor:
-    """Guess which pixels of a damaged photo are right, from where its restoration agrees with it.
+    """Estimate which pixels of a damaged photo are intact, by comparing it with its restoration.
 
-    `mask = max_c |y_c - x_c| <= threshold` over the channels c. A restorer moves wrong pixels to what they should be
-    and leaves right ones about where they are. What it puts within the threshold of the truth counts as measured,
-    which does no more harm than the threshold. Random colors agree by chance in `(2 threshold)^3` of the pixels, 0.8 %
-    with the default. `Mask(estimate_mask(y, restored))` is the operator for `solve`, with a mask per image.
+    `mask = max_c |y_c - x_c| <= threshold` over the channels c. A restorer changes damaged pixels and leaves intact
+    ones nearly as they are. A damaged pixel within the threshold of its restoration counts as measured, with an error
+    of at most the threshold; random colors agree by chance in `(2 threshold)^3` of the pixels, 0.8 % with the default.
+    `Mask(estimate_mask(y, restored))` is the operator for `solve`, with a mask per image.
 
     Args:
         y: Damaged photos `(n, C, H, W)` or `(C, H, W)` in [0, 1].
-        restored: What a restorer made of them, of the same shape.
-        threshold: Largest difference of a right pixel in (0, 1], in the image's unit. Too small a value drops right
-            pixels, too large a one keeps wrong ones. It should exceed the restorer's error on right pixels (0.1 suits
-            one that copies them, as `faces-64` does; 0.2 one that draws all anew) and three times the noise, if there
-            is any.
+        restored: Their restorations, of the same shape.
+        threshold: Largest difference of an intact pixel, in (0, 1], in the image's unit. A smaller value drops intact
+            pixels, a larger one keeps damaged ones. It should exceed the restorer's error on intact pixels (0.1 for one
+            that copies them, such as `faces-64`; 0.2 for one that redraws the whole image) and three times the noise.
 
     Returns:
         `(n, 1, H, W)` or `(1, H, W)`, True where a pixel counts as measured, on the device of y.

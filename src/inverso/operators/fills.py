@@ -1,4 +1,4 @@
-"""Fills: what a person sees where a mask has removed the image."""
+"""Fills: what a simulated measurement shows at the missing pixels."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BATCHED = 4
 
 
 class Fill(ABC):
-    """What stands in the missing places of a recorded measurement; solvers never look at it."""
+    """What stands at the missing pixels of a simulated measurement; solvers ignore it."""
 
     @abstractmethod
     def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the paint for every entry of y, of which only the missing ones are used."""
+        """Return values for every entry of y, of which only those at missing pixels are used."""
 
 
 @dataclass(frozen=True)
 class White(Fill):
-    """Paint missing pixels white.
+    """Fill missing pixels with white.
 
     Example:
         >>> import torch
@@ -46,7 +46,7 @@ class White(Fill):
 
 @dataclass(frozen=True)
 class RandomColor(Fill):
-    """Paint every missing pixel in a random color, uniform over the RGB cube.
+    """Fill every missing pixel with a random color, uniform over the RGB cube.
 
     Example:
         >>> import torch
@@ -63,14 +63,14 @@ class RandomColor(Fill):
 
 @dataclass(frozen=True, eq=False)
 class Clutter(Fill):
-    """Paint the missing places with a piece of another photo.
+    """Fill the missing pixels with a piece of another photo.
 
     Args:
-        photo: `(C, H, W)` or `(1, C, H, W)` in [0, 1], with as many channels as the images and at least as large.
-            Where it is larger, each image gets a piece from a random place.
+        photo: `(C, H, W)` or `(1, C, H, W)` in [0, 1], with as many channels as the images and at least as large. If it
+            is larger, each image gets a random crop of it.
 
     Raises:
-        ValueError: The photo is no single image.
+        ValueError: The photo is not a single image.
 
     Example:
         >>> import torch
@@ -92,7 +92,7 @@ class Clutter(Fill):
         object.__setattr__(self, "photo", photo.detach().clone())
 
     def paint(self, y: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return a piece of the photo for every image."""
+        """Return a crop of the photo for every image."""
         height, width = y.shape[-2:]
         spare = (self.photo.shape[-2] - height, self.photo.shape[-1] - width)
         if self.photo.shape[0] != y.shape[-3] or min(spare) < 0:

@@ -1,6 +1,6 @@
-"""What is diagonal in the Fourier plane: sampled frequencies, and circular convolutions.
+"""Operators that are diagonal in the Fourier plane: sampled frequencies and circular convolutions.
 
-Conjugates are computed and not left to a flag on the tensor, which torch overlooks where compiled graphs call this.
+Conjugates are computed explicitly: torch ignores the lazy conjugate flag of a tensor in calls from compiled graphs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FourierPlan(Plan):
         weight: d, `(1, H, W)` or `(B, 1, H, W)`.
         energy: `(|d(k)|^2 + |d(-k)|^2) / 2`, zero where both fall below the cutoff: the eigenvalues of `A^T A`.
         inverse: `1 / energy`, zero where that is zero, times the conjugate of d.
-        rank: Frequencies with energy, per image, times channels.
+        rank: Number of frequencies with energy per image, times channels.
     """
 
     weight: Tensor
@@ -101,7 +101,7 @@ class FourierPlan(Plan):
 
     @property
     def takes_half(self) -> bool:
-        """No: there is no Fourier transform in it."""
+        """False: Fourier transforms do not work in half precision."""
         return False
 
     def after(self, inner: Plan) -> Plan | None:
@@ -111,7 +111,7 @@ class FourierPlan(Plan):
         return FourierPlan.build(self.weight * inner.spectrum, channels=self.channels, eps=self.eps)
 
     def gram(self) -> Tensor:
-        """Give the energy."""
+        """Return the energy."""
         return self.energy
 
 
@@ -123,8 +123,8 @@ class CirculantPlan(Plan):
         spectrum: d, `(1, H, W)`.
         half: d on the half plane that a real transform computes.
         inverse: `1 / d` on the half plane, zero below the cutoff.
-        rank: Frequencies kept, times channels.
-        lines: What one pixel becomes along a column and a row, `(H,)` and `(W,)`, if the convolution is separable.
+        rank: Number of frequencies kept, times channels.
+        lines: Responses to one pixel along a column and a row, `(H,)` and `(W,)`, if the convolution is separable.
     """
 
     spectrum: Tensor
@@ -139,7 +139,7 @@ class CirculantPlan(Plan):
 
     @classmethod
     def build(cls, spectrum: Tensor, *, channels: int, eps: float) -> CirculantPlan:
-        """Cut what lies below `eps * side` of the largest magnitude."""
+        """Make the plan; frequencies below `eps * side` of the largest magnitude are dropped."""
         width = spectrum.shape[-1]
         size = spectrum.abs()
         kept = size > cutoff(eps, spectrum.shape[-2:]) * size.max()
@@ -157,12 +157,12 @@ class CirculantPlan(Plan):
 
     @classmethod
     def of_lines(cls, lines: tuple[Tensor, Tensor], *, channels: int, eps: float) -> CirculantPlan:
-        """Convolve along columns and rows."""
+        """Make the plan of a separable convolution along columns and rows."""
         rows, columns = (torch.fft.fft(line) for line in lines)
         return replace(cls.build((rows[:, None] * columns)[None], channels=channels, eps=eps), lines=lines)
 
     def axes(self) -> tuple[Tensor, Tensor] | None:
-        """Write the matrices of rows and columns down, if there are any and they are small."""
+        """Return the matrices of rows and columns, if the convolution is separable and they are small."""
         if self.lines is None or max(map(len, self.lines)) > _LARGEST_WRITTEN:
             return None
         rows, columns = (torch.stack([line.roll(k) for k in range(len(line))], dim=1) for line in self.lines)
@@ -191,12 +191,12 @@ class CirculantPlan(Plan):
 
     @property
     def by_channel(self) -> bool:
-        """Yes."""
+        """True: every channel is convolved separately."""
         return True
 
     @property
     def takes_half(self) -> bool:
-        """No: there is no Fourier transform in it."""
+        """False: Fourier transforms do not work in half precision."""
         return False
 
     def after(self, inner: Plan) -> Plan | None:
@@ -206,7 +206,7 @@ class CirculantPlan(Plan):
         return CirculantPlan.build(self.spectrum * inner.spectrum, channels=self.channels, eps=self.eps)
 
     def gram(self) -> Tensor:
-        """Give the squared magnitude of the spectrum, zero below the cutoff."""
+        """Return the squared magnitude of the spectrum, zero below the cutoff."""
         size = self.spectrum.abs()
         return size.square() * (size > cutoff(self.eps, size.shape[-2:]) * size.max())
 
@@ -228,7 +228,7 @@ def _check_batch(weight: Tensor, x: Tensor) -> None:
 
 
 class FrequencySampling(PlannedOperator):
-    """Base of operators that sample frequencies: a subclass says which."""
+    """Base of operators that sample frequencies: a subclass defines the mask."""
 
     _complex = True
 
@@ -244,10 +244,10 @@ class FrequencySampling(PlannedOperator):
         return self._planned(self._check_y(y, image_shape), y).restrict(y)
 
     def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:
-        """Refuse measurements most of whose energy lies off the mask, as it does where one of the two is shifted.
+        """Raise if most of the energy of y lies off the mask, as when one of the two is shifted.
 
         Raises:
-            ValueError: It does.
+            ValueError: Most of the energy of y lies off the mask.
         """
         total = float(y.detach().abs().square().sum())
         inside = float(self.restrict(y.detach(), image_shape=image_shape).abs().square().sum())
@@ -263,20 +263,22 @@ class FrequencySampling(PlannedOperator):
 
 @dataclass(frozen=True)
 class FFTMask(FrequencySampling):
-    """Sample the Fourier plane of an image at random (compressed sensing as in magnetic resonance imaging).
+    """Sample random frequencies of an image (compressed sensing as in magnetic resonance imaging).
 
     `y = M F x` with the orthonormal 2-D Fourier transform per channel, unshifted: complex, image-sized, zero off the
-    mask. The zero frequency is always sampled, since it alone tells the brightness. Images are real, so a frequency
+    mask. The zero frequency, the mean brightness, is always sampled. Images are real, so a frequency
     and its conjugate partner carry one measurement, and the pseudo-inverse uses both: it is not the zero-filled
     inverse transform.
 
     Args:
-        keep: Share of the frequencies sampled, in (0, 1]; `round(keep H W)` of them, within one if `symmetric`.
-        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `keep
-            / 2` of the largest frequency per axis.
-        symmetric: Sample conjugate partners together. Without it a share r knows about `1 - (1 - r)^2` of the image.
-        seed: Of the mask. One seed gives one mask to all images; a tuple of seeds gives every image of the batch its
-            own.
+        keep: Share of the frequencies to sample, in (0, 1]: `round(keep H W)` of them, plus or minus one if
+            `symmetric`.
+        density: "uniform" over the plane, or "gaussian" around the zero frequency with a standard deviation of `keep /
+            2` of the largest frequency per axis.
+        symmetric: Sample conjugate partners together. Without it a share r of the frequencies determines about `1 - (1
+            - r)^2` of the image.
+        seed: Seed of the mask. One seed gives all images the same mask; a tuple of seeds gives every image of the batch
+            its own.
 
     Raises:
         ValueError: keep lies outside (0, 1], or the density is unknown.
@@ -335,7 +337,7 @@ class FFTMask(FrequencySampling):
         return self._draw_pairs(weight, count, seed)
 
     def _draw_pairs(self, weight: Tensor, count: int, seed: int) -> Tensor:
-        """Choose frequencies with their partners until `count` are there, or one more or less."""
+        """Choose frequencies together with their partners until there are `count`, plus or minus one."""
         places = torch.arange(weight.numel(), device="cpu").reshape(weight.shape)
         partner = _mirror(places)
         first = places <= partner

@@ -1,4 +1,4 @@
-"""Frequencies that were recorded, given as a mask."""
+"""Sample the frequencies of a given mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inverso.operators.fourier import FrequencySampling
 
 
 def _recorded(file: str, image_shape: ImageShape | None) -> Tensor:
-    """Read what was sampled, and refuse it where the image has another size."""
+    """Read a mask of frequencies from a file; raise if the image has another size."""
     from inverso.images.marks import read_frequencies  # noqa: PLC0415 - `import inverso` stays light
 
     frequencies = read_frequencies(file)
@@ -28,19 +28,19 @@ def _recorded(file: str, image_shape: ImageShape | None) -> Tensor:
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class FrequencyMask(FrequencySampling):
-    """Sample the frequencies of an image where a given mask is one: `y = M F x`, as a scanner's pattern says.
+    """Sample the frequencies where a given mask is one, such as a scanner's pattern: `y = M F x`.
 
-    F is the orthonormal 2-D Fourier transform per channel, unshifted; y is complex, image-sized, zero off the mask.
-    `FFTMask` draws its mask, this takes one. Masks are mostly drawn with the zero frequency in the middle: those are
-    given as `shifted=True`.
+    F is the orthonormal 2-D Fourier transform per channel, unshifted; y is complex, image-sized, zero off the mask. For
+    a random mask see `FFTMask`. Masks with the zero frequency in the middle, as they are usually displayed, need
+    `shifted=True`.
 
     Args:
         mask: Zeros and ones or booleans, one where a frequency is sampled: `(H, W)` or `(1, H, W)`.
-        shifted: Whether the zero frequency of the mask is in its middle, at `(H // 2, W // 2)`; y is unshifted all the
-            same.
+        shifted: Whether the zero frequency of the mask is in its middle, at `(H // 2, W // 2)`; y is unshifted in any
+            case.
 
     Raises:
-        TypeError: The mask is no tensor.
+        TypeError: The mask is not a tensor.
         ValueError: The mask is not binary, keeps nothing, or has another number of dimensions.
 
     Example:
@@ -70,7 +70,7 @@ class FrequencyMask(FrequencySampling):
         object.__setattr__(self, "pattern", torch.fft.ifftshift(pattern, dim=(-2, -1)) if shifted else pattern)
 
     def mask(self, image_shape: ImageShape) -> Tensor:
-        """Return the sampled frequencies, unshifted, `(1, H, W)`, or refuse images that they do not fit."""
+        """Return the sampled frequencies, unshifted, `(1, H, W)`; raise if the image has another size."""
         if self.pattern.shape[-2:] != image_shape[1:]:
             msg = f"{self!r} does not fit images of shape {image_shape}"
             raise ValueError(msg)

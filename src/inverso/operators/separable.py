@@ -1,4 +1,4 @@
-"""Operators that act on rows and columns apart, `A x = D_h x D_w^T`, and shrinking."""
+"""Separable operators `A x = D_h x D_w^T`, and shrinking."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _DECAY = 34
 
 @dataclass(frozen=True)
 class _Decomposition(TensorFields):
-    """The singular value decompositions of two matrices, and what follows for their Kronecker product.
+    """Singular value decompositions of two matrices, and the resulting pseudo-inverse of their Kronecker product.
 
-    The singular values of A are the products of those of the axes, so the pseudo-inverse is a division in between two
-    pairs of small matrix products. Where all of them are kept and of like size, it collapses to one matrix per axis.
+    The singular values of A are the products of those of the axes, so the pseudo-inverse is a division between two
+    pairs of small matrix products. If all values are kept and of similar size, it is one matrix per axis.
 
     Args:
         rows_left, rows_right, columns_left, columns_right: Singular vectors.
         values: Singular values `(k_h, k_w)`, zero where they fall below the cutoff.
         rows_pinv, columns_pinv: Pseudo-inverses per axis, or None if values were cut or differ much.
-        kept: How many are kept.
-        condition: Largest over smallest of them.
+        kept: Number of kept values.
+        condition: Largest over smallest kept value.
     """
 
     rows_left: Tensor
@@ -53,7 +53,7 @@ class _Decomposition(TensorFields):
 
     @classmethod
     def of(cls, rows: Tensor, columns: Tensor, *, eps: float) -> _Decomposition:
-        """Decompose both matrices and cut singular values below the cutoff."""
+        """Decompose both matrices and drop singular values below the cutoff."""
         left_h, values_h, right_h = torch.linalg.svd(rows, full_matrices=False)
         left_w, values_w, right_w = torch.linalg.svd(columns, full_matrices=False)
         values = values_h[:, None] * values_w
@@ -75,7 +75,7 @@ class _Decomposition(TensorFields):
         )
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Divide by the singular values in between their bases."""
+        """Transform, divide by the singular values, and transform back."""
         plain = isinstance(ridge, float) and ridge == 0
         if plain and self.rows_pinv is not None and self.columns_pinv is not None:
             return self.rows_pinv @ y @ self.columns_pinv.mT
@@ -97,7 +97,7 @@ class _Decomposition(TensorFields):
 
 @dataclass(frozen=True)
 class _Matrices:
-    """The matrices of rows and columns in double precision on the CPU, wherever the plan goes."""
+    """The matrices of rows and columns, kept in double precision on the CPU."""
 
     rows: Tensor
     columns: Tensor
@@ -110,9 +110,9 @@ class SeparablePlan(Plan):
     Args:
         rows: `D_h`, `(h, H)`.
         columns: `D_w`, `(w, W)`.
-        matrices: Both of them, to be decomposed when a pseudo-inverse is asked for; None where they are too large.
+        matrices: Both matrices, decomposed when a pseudo-inverse is first needed; None if they are too large.
         eps: Precision for which the cutoff is chosen.
-        channels: Of the image.
+        channels: Channels of the image.
     """
 
     rows: Axis
@@ -123,7 +123,7 @@ class SeparablePlan(Plan):
 
     @classmethod
     def build(cls, rows: Tensor, columns: Tensor, *, channels: int, eps: float) -> SeparablePlan:
-        """Take two matrices that are small enough to be decomposed."""
+        """Make the plan from two matrices that are small enough to be decomposed."""
         return cls(Axis.whole(rows), Axis.whole(columns), _Matrices(rows, columns), eps, channels)
 
     @property
@@ -133,7 +133,7 @@ class SeparablePlan(Plan):
 
     @property
     def by_channel(self) -> bool:
-        """Yes."""
+        """True: every channel is measured separately."""
         return True
 
     @cached_property
@@ -149,12 +149,12 @@ class SeparablePlan(Plan):
 
     @property
     def rank(self) -> float:  # type: ignore[override]
-        """Kept singular values times channels."""
+        """Number of kept singular values times channels."""
         return float(self.decomposition.kept * self.channels)
 
     @property
     def condition(self) -> float:  # type: ignore[override]
-        """Largest over smallest singular value kept."""
+        """Largest over smallest kept singular value."""
         return self.decomposition.condition
 
     def forward(self, x: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class SeparablePlan(Plan):
         return self.rows.transpose.down(self.columns.transpose.across(y))
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Divide by the singular values in between their bases."""
+        """Transform, divide by the singular values, and transform back."""
         return self.decomposition.pinv(y, ridge)
 
     def transposed_pinv(self, x: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class SeparablePlan(Plan):
         return self.decomposition.transposed_pinv(x)
 
     def axes(self) -> tuple[Tensor, Tensor] | None:
-        """Give both matrices."""
+        """Return both matrices."""
         return None if self.matrices is None else (self.matrices.rows, self.matrices.columns)
 
     def after(self, inner: Plan) -> Plan | None:
@@ -183,7 +183,7 @@ class SeparablePlan(Plan):
 
 
 def one_after_another(outer: Plan, inner: Plan, *, channels: int, eps: float) -> SeparablePlan | None:
-    """Multiply the matrices of two separable operators, if both have been written down."""
+    """Multiply the matrices of two separable operators, if both are stored as a whole."""
     second, first = outer.axes(), inner.axes()
     if first is None or second is None:
         return None
@@ -192,12 +192,12 @@ def one_after_another(outer: Plan, inner: Plan, *, channels: int, eps: float) ->
 
 @dataclass(frozen=True)
 class ShrinkingPlan(SeparablePlan):
-    """Shrinking of a large image: the pseudo-inverse of each axis is a band as well, since it decays within pixels.
+    """Shrinking of a large image: the pseudo-inverse of each axis is banded too, since it decays within pixels.
 
-    `condition` is that of two sides of 192 pixels after shrinking, or of the sides themselves where they are shorter.
+    `condition` is computed for sides of at most 192 pixels after shrinking.
 
     Args:
-        scale: By which sides are divided.
+        scale: Factor by which sides are divided.
         size: `(h, w)` of the measurement.
     """
 
@@ -206,12 +206,12 @@ class ShrinkingPlan(SeparablePlan):
 
     @property
     def exact(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     @property
     def rank(self) -> float:  # type: ignore[override]
-        """All that is measured."""
+        """Number of measured values: A has full row rank."""
         return float(self.size[0] * self.size[1] * self.channels)
 
     @cached_property
@@ -256,7 +256,7 @@ class Bicubic(PlannedOperator):
         scale: 2 to 32; the sides of the image must be multiples of it.
 
     Raises:
-        TypeError: scale is no integer.
+        TypeError: scale is not an integer.
         ValueError: scale lies outside 2 to 32. On use: it does not divide the sides.
 
     Example:
@@ -289,7 +289,7 @@ class Bicubic(PlannedOperator):
         return channels, height * self.scale, width * self.scale
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the size after shrinking, or refuse sides that the scale does not divide."""
+        """Return the size after shrinking; raise if the scale does not divide the sides."""
         channels, height, width = image_shape
         if height % self.scale or width % self.scale:
             msg = f"the sides of the image must be multiples of scale={self.scale}, got {height}x{width}"
@@ -308,9 +308,9 @@ class Bicubic(PlannedOperator):
 
 
 def _shrinking_matrix(side: int, scale: int) -> Tensor:
-    """Read the matrix of one axis off torch's own interpolation, by shrinking the columns of the identity.
+    """Compute the matrix of one axis by shrinking the columns of the identity with torch's interpolation.
 
-    Every pixel mixes those up to two pixels of the small image away, so that a long axis repeats a short one.
+    Every pixel depends on those up to two pixels of the small image away, so that the rows of a long axis repeat.
     """
     if side <= _SAMPLE:
         identity = torch.eye(side * scale, dtype=torch.float64, device="cpu")[None, None]

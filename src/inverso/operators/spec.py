@@ -1,9 +1,9 @@
 """Operators as text: `bicubic:4`, `fft:0.3,density=gaussian`, `bicubic:2@mask:0.5`.
 
-A spec is one or more operators joined by `@`, in the library's order: the rightmost acts first. An operator is a name,
-a colon, and arguments separated by commas, in the order that its class declares or as `name=value`. In the place of the
-first argument `mask`, `blur` and `fft` take a file: `mask:mask.png` (white is damaged), `blur:kernel.png` (the picture
-of a point, or an `.npy`) and `fft:mask.npy` (what was sampled).
+A spec is one or more operators joined by `@`; as in Python the rightmost acts first. An operator is a name, a colon,
+and arguments separated by commas, by position or as `name=value`. The first argument of `mask`, `blur` and `fft` can be
+a file: `mask:mask.png` (white is damaged), `blur:kernel.png` (the picture of a point, or an `.npy`) and `fft:mask.npy`
+(the sampled frequencies).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def known_texts() -> Mapping[str, Text]:
-    """Give all that a spec can name, as the classes of `inverso.operators` declare it.
+    """Return all operators that a spec can name, as the classes of `inverso.operators` declare them.
 
     Example:
         >>> from inverso.operators.spec import known_texts
@@ -49,14 +49,14 @@ def _declared(*, from_file: bool) -> Mapping[str, tuple[type[LinearOperator], Te
 
 @dataclass(frozen=True)
 class Term:
-    """One operator of a spec: its name in the table and its arguments by name."""
+    """One operator of a spec: its name and its arguments by name."""
 
     name: str
     arguments: Mapping[str, Value]
 
     @property
     def text(self) -> Text:
-        """How the operator's class says it is written."""
+        """The declaration of the operator's class."""
         return self._declaration[1]
 
     @property
@@ -100,10 +100,10 @@ class Term:
 
 @dataclass(frozen=True)
 class OperatorSpec:
-    """A parsed spec, ready to become an operator.
+    """A parsed spec, from which operators are built.
 
     Args:
-        terms: Its operators as written, the rightmost acting first.
+        terms: Its operators in the order of the text; the rightmost acts first.
     """
 
     terms: tuple[Term, ...]
@@ -113,20 +113,20 @@ class OperatorSpec:
 
     @property
     def multiple(self) -> int:
-        """What the sides of an image have to be divisible by."""
+        """The number that the sides of an image have to be divisible by."""
         divisors = [(term, term.text.divisor) for term in self.terms]
         return math.prod(int(str(term.arguments[divisor])) for term, divisor in divisors if divisor is not None)
 
     @property
     def reads_files(self) -> bool:
-        """Whether it names files."""
+        """Whether an argument is a file."""
         return any("file" in term.arguments for term in self.terms)
 
     def build(self, image_shape: ImageShape | None = None) -> LinearOperator:
         """Make the operator.
 
         Args:
-            image_shape: Shape `(C, H, W)` of the image that is measured, for operators that do not read it off.
+            image_shape: Shape `(C, H, W)` of the image, for operators that need it when they are made.
 
         Raises:
             ValueError: An operator refuses its arguments, or needs an image shape that is not known.
@@ -143,13 +143,13 @@ class OperatorSpec:
 
 
 def parse_operator(text: str) -> OperatorSpec:
-    """Read a spec.
+    """Parse a spec.
 
     Args:
         text: As in `bicubic:4`, `blur:9,sigma=3`, `bicubic:2@mask:0.5`.
 
     Returns:
-        The spec; `str` of it is its shortest spelling, which reads back as the same spec.
+        The spec; its `str` is the shortest spelling, which parses to the same spec.
 
     Raises:
         ValueError: A name is unknown, or an argument is missing, unknown, given twice or unreadable.
@@ -165,7 +165,7 @@ def parse_operator(text: str) -> OperatorSpec:
 
 
 def operator_examples() -> list[str]:
-    """Give one example of everything a spec can name."""
+    """Return one example of every operator that a spec can name."""
     texts = (text for files in (False, True) for _, text in _declared(from_file=files).values())
     return [f"{text.example} ({text.what})" for text in texts]
 

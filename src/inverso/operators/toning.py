@@ -1,4 +1,4 @@
-"""Toning: every pixel's color goes through one matrix, and through a gain that changes over the picture."""
+"""Toning: multiply the color of every pixel by one matrix and by a gain that varies over the image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _ToningPlan(Plan):
         gain: `(1, H, W)` or `(B, 1, H, W)`.
         left: U, shaped as the matrix.
         right: V^T, shaped as the matrix.
-        singular: `gain S`, `(C, H, W)` or `(B, C, H, W)`; what rounding made of zero is zero.
+        singular: `gain S`, `(C, H, W)` or `(B, C, H, W)`; values within rounding of zero are set to zero.
     """
 
     matrix: Tensor
@@ -41,7 +41,7 @@ class _ToningPlan(Plan):
 
     @classmethod
     def build(cls, matrix: Tensor, gain: Tensor, *, eps: float) -> _ToningPlan:
-        """Decompose the matrix, and cut what rounding made of zero."""
+        """Decompose the matrix, and set singular values within rounding of zero to zero."""
         left, values, right = torch.linalg.svd(matrix)
         singular = gain * values[..., None, None]
         singular = singular * (singular > cutoff(eps, singular.shape[-3:]) * singular.max())
@@ -83,13 +83,13 @@ class _ToningPlan(Plan):
         return y * (self.gain > 0)
 
     def after(self, inner: Plan) -> Plan | None:
-        """Lose the pixels that a mask loses before."""
+        """Return the plan of a mask followed by this toning."""
         if not isinstance(inner, DiagonalPlan):
             return None
         return self if inner.mask is None else self.masked(inner.mask)
 
     def masked(self, mask: Tensor) -> _ToningPlan | None:
-        """Lose pixels in all channels; a mask of single channels does not commute with colors."""
+        """Return the plan of this toning followed by a mask; None for a mask that differs between channels."""
         if mask.shape[-3] != 1:
             return None
         return _ToningPlan.build(self.matrix, self.gain * mask, eps=self.eps)
@@ -102,19 +102,20 @@ def mix(matrix: Tensor, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Toning(PlannedOperator):
-    """Tone a photo as time does: `(A x)(p) = gain(p) M x(p)` for the color x(p) of every pixel p.
+    """Tone a photo as aging does: `(A x)(p) = gain(p) M x(p)` for the color x(p) of every pixel p.
 
-    M makes colors gray or sepia, the gain fades them unevenly, and a gain of zero loses a pixel. y has the image's
-    shape. The pseudo-inverse is exact: per pixel `M^+ / gain(p)`, and zero where nothing is left. A gray M has rank
-    one: brightness is known, colors are not.
+    M makes colors gray or sepia, the gain fades them unevenly, and a gain of zero removes a pixel. y has the image's
+    shape. The pseudo-inverse is exact: per pixel `M^+ / gain(p)`, and zero where the gain is zero. A gray M has rank
+    one: brightness is measured, colors are not.
 
     Args:
         matrix: `(C, C)`, or `(B, C, C)` with one matrix per image of the batch.
-        gain: `(H, W)`, `(1, H, W)` or `(B, 1, H, W)`, at least 0; the last with one field per image.
+        gain: `(H, W)`, `(1, H, W)` or `(B, 1, H, W)`, at least 0; the last has one gain map per image.
 
     Raises:
-        TypeError: An argument is no floating-point tensor.
-        ValueError: An argument has another shape or is not finite, a gain is negative, or both count other images.
+        TypeError: An argument is not a floating-point tensor.
+        ValueError: An argument has another shape or is not finite, a gain is negative, or matrix and gain have
+            different numbers of images.
 
     Example:
         >>> import torch
@@ -154,7 +155,7 @@ class Toning(PlannedOperator):
         return _ToningPlan.build(self.matrix.clone(), self.gain.clone(), eps=eps)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
-        """Set the lost pixels to zero, whatever covers them."""
+        """Set the pixels of gain zero to zero."""
         return self._planned(self._check_y(y, image_shape), y).restrict(y)
 
     def for_image(self, index: int) -> Toning:

@@ -214,7 +214,11 @@ class TestDeepinvCSGM:
 class TestWithoutDeepinv:
     """What a user reads who has not installed it."""
 
-    @pytest.mark.parametrize("method", [PlugAndPlay(), PlugAndPlay("download"), PlugAndPlay(denoiser=keep)], ids=["random", "download", "own"])
+    @pytest.mark.parametrize(
+        "method",
+        [PlugAndPlay(), PlugAndPlay("download"), PlugAndPlay(denoiser=keep)],
+        ids=["random", "download", "own"],
+    )
     def test_plug_and_play_says_how_to_install_it(self, method) -> None:
         with pytest.raises(InversoError, match=r"needs the package deepinv: pip install 'inverso-imaging\[bench\]'"):
             solve(torch.rand(1, 3, 16, 16), Identity(), method=method)
