@@ -133,7 +133,7 @@ def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]
     for stage in method:
         if not _is_stage(stage):
             msg = (
-                "method must hold stages such as CSGM() (with a name, and callable on a problem and a state), "
+                "method must hold stages, such as CSGM() (with a name, and callable on a problem and a state), "
                 f"got {stage!r}"
             )
             raise TypeError(msg)
