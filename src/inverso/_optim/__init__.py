@@ -1,1 +1,1 @@
-"""How stages search: descent, quasi-Newton steps, adaptation of weights, Krylov subspaces and risk estimates."""
+"""Optimization for stages: descent, quasi-Newton steps, adaptation of weights, Lanczos spectra and risk estimates."""

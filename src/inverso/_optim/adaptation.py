@@ -1,4 +1,4 @@
-"""Descent on the weights of private copies of a network, one copy per image."""
+"""Optimize the weights of copies of a network, one copy per image."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Weights = dict[str, Tensor]
 class Adaptation:
     """Minimize `|A G(z; theta) - y|^2` over theta and z by Adam, with a theta for every image.
 
-    One by one, the answer of each image is the same, bit for bit, as if it had come alone. Several at once, their
-    convolutions become grouped ones (`torch.func.vmap`), which agrees to rounding and keeps a GPU busy.
+    With one image at a time, its result does not depend on the batch at all. With several at once, convolutions become
+    grouped ones (`torch.func.vmap`): the results agree to rounding, and a GPU is used better.
 
     Args:
-        name: What the trace calls it.
-        network: G; it is read and never written.
-        steps: Steps per image; with noise, an image stops when its misfit has come down to the noise.
+        name: Name of the stage in the trace.
+        network: The network G; it is not changed.
+        steps: Number of steps per image; with noise, an image stops when its misfit is down to the noise.
         lr: Step size on theta.
-        latent_lr: Step size on z; 0 leaves z alone.
-        together: Images at once. By default one on a CPU, where more gain nothing, and on a GPU as many as its memory
-            holds: all of them at first, half as many whenever it runs out.
-        handed_on: Whether theta and z mean something to later stages; if not, only the images are kept.
-        average: Decay of a running mean over the steps, which is what is kept of the images; 0 keeps them as they are.
+        latent_lr: Step size on z; 0 keeps z fixed.
+        together: Number of images at once. By default one on a CPU, where more gain nothing, and on a GPU as many as
+            its memory holds: first all of them, then half as many whenever memory runs out.
+        handed_on: Whether theta and z are kept in the state for later stages, or the images only.
+        average: Decay of a running mean of the images over the steps, which is the result; 0 for none.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Adaptation:
     def run(self, problem: Problem, state: State, latents: Tensor) -> State:
         """Adapt to every image, starting from its latent `(n, *latent_shape)`.
 
-        Images that were not reached when the stage is stopped keep what the state had.
+        If the stage is stopped, images that were not reached yet stay as in the given state.
         """
         n = len(problem.y)
         with Iterations(self.name, problem, state, total=self.steps * n) as run:
@@ -64,7 +64,7 @@ class Adaptation:
         return run.state
 
     def _at_once(self, problem: Problem, latents: Tensor) -> int:
-        """Say how many images to begin with."""
+        """Return how many images to begin with."""
         if self.together is not None:
             return self.together
         if problem.y.device.type == "cpu" or len(latents) == 1 or not self._vectorizes(latents):
@@ -72,7 +72,7 @@ class Adaptation:
         return len(latents)
 
     def _vectorizes(self, latents: Tensor) -> bool:
-        """Try whether the network runs under `vmap`, which one that looks at values or writes into tensors does not."""
+        """Test whether the network runs under `vmap`; one that reads values or writes into tensors does not."""
         with torch.no_grad():
             try:
                 self._images(self._copies(2), latents[:2])
@@ -87,7 +87,7 @@ class Adaptation:
         return {name: value.detach().expand(count, *value.shape).clone() for name, value in named}
 
     def _images(self, theta: Weights, z: Tensor) -> Tensor:
-        """Make one image per latent and set of weights."""
+        """Generate one image per latent and set of weights."""
 
         def one(weights: Weights, latent: Tensor) -> Tensor:
             image: Tensor = torch.func.functional_call(self.network, weights, (latent[None],))[0]
@@ -129,7 +129,7 @@ class Adaptation:
 
 
 def _misfit_of(problem: Problem, rows: range) -> Callable[[Tensor], Tensor]:
-    """Give the misfit of some of the images of a problem."""
+    """Return the misfit function of some of the images of a problem."""
     if len(rows) == len(problem.y) > 1:
         return problem.misfit
     ones = [problem.for_image(row) for row in rows]

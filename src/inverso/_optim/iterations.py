@@ -1,4 +1,4 @@
-"""The loop that iterative stages share: best iterates, the stop at the noise, progress, records and rescue."""
+"""The loop that iterative stages share: best iterates, the stop at the noise, progress, records and recovery."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ IMAGE, LATENT = "image", "latent"
 
 
 class Iterations:
-    """What a stage that iterates need not write itself.
+    """The parts of an iterative stage that do not depend on the algorithm.
 
-    The stage is a plain loop: it computes images, loss and misfit, lets `keep` look at them, and `descend` step.
+    The stage is a plain loop: it computes images, loss and misfit, passes them to `keep`, and calls `descend`.
 
-    - Every image keeps the iterate with its lowest loss. As soon as its misfit has come down to the noise it is done:
-      going on would fit the noise (Morozov's discrepancy principle). When all images are done the loop ends.
+    - Every image keeps the iterate with its lowest loss. It is done as soon as its misfit is down to the noise: more
+    steps would fit the noise (Morozov's discrepancy principle). When all images are done the loop ends.
     - Progress is reported after every step, and loss curves, evaluations and seconds are recorded.
-    - A loss that turns non-finite, or Ctrl-C, becomes an error that carries the best state so far.
+    - A non-finite loss, or Ctrl-C, becomes an error that carries the best state so far.
 
     Args:
-        name: Of the stage, in its record and in messages.
-        problem: What is asked. Its noise decides when an image is done.
-        state: What the stage was handed.
-        total: Steps that are planned in all, for the progress bar.
-        repeats: Descents per image, of which the best is kept. Iterates then hold `repeats * n` items: all images for
-            the first descent, all images for the second, and so on.
-        shown: What the progress bar calls the stage, if not by its name.
-        note: For the record.
+        name: Name of the stage, for its record and messages.
+        problem: The problem. Its noise decides when an image is done.
+        state: State before the stage.
+        total: Planned number of steps, for the progress bar.
+        repeats: Number of restarts per image, of which the best is kept. Iterates then have `repeats * n` items: all
+            images of the first restart, all images of the second, and so on.
+        shown: Name of the stage in the progress bar, if it differs.
+        note: Note for the record.
 
     Example:
         >>> import torch
@@ -74,14 +74,14 @@ class Iterations:
         self._step, self._loss = 0, float("nan")
 
     def steps(self, count: int, *, rows: range | None = None, phase: str = "") -> Iterator[int]:
-        """Count steps from 0, and end early when every image is done.
+        """Yield step numbers from 0, until `count` or until every image is done.
 
         Args:
-            count: Steps at most.
-            rows: The images that the following iterates hold; all of them if not given. Coming to the same rows again
-                forgets what was kept of them.
-            phase: A name, for a stage that has several phases and so several losses. A phase forgets the losses of the
-                one before, but not its images, nor which of them are done; and it leaves a record.
+            count: Largest number of steps.
+            rows: Indices of the images in the following iterates; all images by default. Using the same rows again
+                discards what was kept for them.
+            phase: Name of a phase, for a stage with several phases and losses. A new phase discards the losses of the
+                previous one, but keeps its images and which of them are done; each phase has its own record.
         """
         began = time.perf_counter()
         if rows is None:
@@ -104,12 +104,12 @@ class Iterations:
             self.phases.append(StageRecord(phase, image, losses, time.perf_counter() - began, len(losses)))
 
     def keep(self, loss: Tensor, misfit: Tensor, values: Mapping[str, Tensor]) -> None:
-        """Look at an iterate: keep what is better than before, record its loss, and report it.
+        """Keep the items that are better than before, record the losses, and report progress.
 
         Args:
-            loss: What is minimized, one number per item.
+            loss: The loss, one number per item.
             misfit: `|A x - y|^2`, one number per item.
-            values: The iterate by name, each `(items, ...)`: "image", "latent" and the names of weights.
+            values: The tensors of the iterate by name, each `(items, ...)`: "image", "latent" and the names of weights.
 
         Raises:
             FloatingPointError: The loss of an item that is not done is not finite; leaving the `with` block turns this
@@ -127,11 +127,11 @@ class Iterations:
         self.problem.report(self.shown, self._step, self.total, self._loss)
 
     def descend(self, optimizer: torch.optim.Optimizer) -> None:
-        """Step down the slope of the sum of the losses that were kept last; after the last step, do nothing.
+        """Take a step on the sum of the losses passed to `keep`; after the last step, do nothing.
 
         Args:
-            optimizer: Steps the variables behind the losses. It must treat items independently, as Adam does. Its
-                closure gives the losses that were just evaluated, and evaluates nothing.
+            optimizer: Optimizer of the variables. It must treat items independently, as Adam does. Its closure returns
+                the losses that were just computed, without computing them again.
 
         Raises:
             ValueError: The losses do not depend differentiably on the variables.
@@ -151,9 +151,9 @@ class Iterations:
 
     @property
     def state(self) -> State:
-        """The state that the stage hands on: the best iterate of every image.
+        """The resulting state: the best iterate of every image.
 
-        Images that were not reached, where a stage that goes through them was stopped, stay as they were.
+        If the stage was stopped, images that were not reached yet stay as in the state before.
         """
         values, reached = self.best.of_repeats(self.repeats)
         if not values or (self.before.image is None and not bool(reached.all())):
@@ -173,7 +173,7 @@ class Iterations:
         return self.before.following(record, latent=latent, weights=weights if weights and reached.all() else None)
 
     def _losses(self) -> Tensor:
-        """Lay out the loss curves of each image's best descent, `(steps, n)`: NaN after an image was done."""
+        """Return the loss curves of each image's best restart, `(steps, n)`, NaN after an image was done."""
         whole = all(loop.rows == slice(None) for loop in self._loops)
         lengths = [len(loop.curves) for loop in self._loops]
         curves = self.best.loss.new_full((sum(lengths) if whole else max(lengths), len(self.best.loss)), torch.nan)
@@ -201,7 +201,7 @@ class Best:
     """The best iterate of every item so far, and which items are done.
 
     Args:
-        noise_energy: The squared norm that noise alone would have, `(items,)`.
+        noise_energy: The expected squared norm of the noise, `(items,)`.
     """
 
     def __init__(self, noise_energy: Tensor) -> None:
@@ -211,19 +211,19 @@ class Best:
         self.values: dict[str, Tensor] = {}
 
     def begin_anew(self, rows: slice, *, forget: bool) -> None:
-        """Take any finite loss for better than those so far; if told to forget, also of items that are done."""
+        """Accept any finite loss as better than those so far; with `forget` also for items that are done."""
         self.loss[rows] = torch.inf
         if forget:
             self.done[rows], self.reached[rows] = False, False
 
     def update(self, loss: Tensor, misfit: Tensor, values: Mapping[str, Tensor], *, rows: slice = slice(None)) -> None:
-        """Take over the iterates that are better. One whose misfit has come down to the noise is, and ends the search.
+        """Keep the iterates with a lower loss. An item whose misfit is down to the noise is done.
 
         Args:
-            loss: One number per item of the rows.
-            misfit: Likewise.
-            values: What is kept of an iterate, by name.
-            rows: The items that are looked at.
+            loss: Loss of every item of the rows.
+            misfit: Misfit of every item of the rows.
+            values: The tensors of the iterate by name.
+            rows: Indices of the items.
         """
         done = self.done[rows]
         arrived = ~done & (misfit <= self.noise_energy[rows])
@@ -242,14 +242,14 @@ class Best:
                 kept[better] = value.detach()[better]
 
     def winners(self, repeats: int) -> Tensor:
-        """Tell where the best descent of each image stands, `(n,)`."""
+        """Return the index of each image's best restart, `(n,)`."""
         losses = self.loss.unflatten(0, (repeats, -1))
         n = losses.shape[1]
         winners: Tensor = losses.argmin(dim=0) * n + torch.arange(n, device=losses.device)
         return winners
 
     def of_repeats(self, repeats: int) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Give the iterates of each image's best descent, and whether there are any."""
+        """Return the iterates of each image's best restart, and whether there are any."""
         if repeats == 1:
             return self.values, self.reached
         chosen = self.winners(repeats)
@@ -261,10 +261,10 @@ class _Loop:
     """One loop over steps.
 
     Args:
-        rows: The items that it looks at.
-        first: Steps that were planned before it.
-        planned: Steps at most.
-        images: As how many steps each one counts, where images are gone through in groups.
+        rows: Indices of its items.
+        first: Number of steps planned before it.
+        planned: Largest number of steps.
+        images: Number of images it handles; each step counts that often when images are processed in groups.
         curves: Losses of every step done.
     """
 
@@ -276,12 +276,12 @@ class _Loop:
 
     @property
     def step(self) -> int:
-        """Steps done in all."""
+        """Number of steps done in total."""
         return self.first + len(self.curves) * self.images
 
 
 def _where(reached: Tensor, new: Tensor, old: Tensor | None) -> Tensor:
-    """Take the new value where an item was reached."""
+    """Take the new value where an item was reached, else the old one."""
     if old is None or bool(reached.all()):
         return new
     return torch.where(reached.reshape(-1, *(1,) * (new.ndim - 1)), new, old)

@@ -1,4 +1,4 @@
-"""What an operator does to a measurement at all ridges at once, read off a few applications."""
+"""Lanczos spectra: the effect of `A A^T` on a measurement for all ridges, from a few applications."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ STEPS = 100
 
 @dataclass(frozen=True)
 class Spectrum:
-    """How the energy of one measurement per image is spread over the eigenvalues of `A A^T`.
+    """The distribution of the energy of one measurement per image over the eigenvalues of `A A^T`.
 
     Args:
         nodes: Eigenvalues `(n, k)`, in float64 on the CPU.
-        energies: The energy at each of them, `(n, k)`.
+        energies: Energy at each eigenvalue, `(n, k)`.
     """
 
     nodes: Tensor
@@ -31,18 +31,18 @@ class Spectrum:
 
 
 def spectrum(start: Tensor, gram: Callable[[Tensor], Tensor], *, steps: int = STEPS) -> Spectrum:
-    """Find the spectrum by Lanczos' method, whose eigenvalues are the nodes of a Gaussian quadrature.
+    """Compute the spectrum by Lanczos' method, as nodes and weights of a Gaussian quadrature.
 
-    k steps integrate polynomials of degree 2k - 1 exactly, and whatever has but k different eigenvalues (Golub &
-    Meurant 1994). Every image goes by itself.
+    k steps integrate polynomials of degree 2k - 1 exactly, and any function if there are only k different eigenvalues
+    (Golub & Meurant 1994). Every image is treated separately.
 
     Args:
         start: Measurements v, `(n, ...)`.
-        gram: Applies `A A^T`.
-        steps: Applications at most.
+        gram: Function that applies `A A^T`.
+        steps: Largest number of applications.
 
     Returns:
-        The spectrum that v sees.
+        The spectrum of v.
 
     Example:
         >>> import torch

@@ -11,11 +11,11 @@ from torch import Tensor
 class NormalizedDescent(torch.optim.Optimizer):
     """Step along the direction of the gradient, `v <- v - lr g / |g|`, for each vector v along the last dimension.
 
-    A vector whose gradient is zero stays where it is. How large the loss is does not matter, nor how many vectors
-    share its gradient. (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section 3.2.)
+    A vector whose gradient is zero is not changed. The step does not depend on the scale of the loss, nor on the number
+    of vectors. (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section 3.2.)
 
     Args:
-        params: What is optimized; each vector along a last dimension is stepped on its own.
+        params: Tensors to optimize; each vector along the last dimension has its own step.
         lr: Length of a step.
 
     Example:
@@ -41,9 +41,9 @@ class NormalizedDescent(torch.optim.Optimizer):
 
 
 def directions(gradients: Tensor) -> Tensor:
-    """Divide vectors along the last dimension by their length; those of length zero stay zero.
+    """Normalize vectors along the last dimension; those of length zero stay zero.
 
-    They are scaled to a largest entry of 1 first, so that squares of small entries do not vanish.
+    They are scaled to a largest entry of 1 first, so that squares of small entries do not underflow.
     """
     largest = gradients.abs().amax(dim=-1, keepdim=True)
     scaled = gradients / torch.where(largest > 0, largest, 1)

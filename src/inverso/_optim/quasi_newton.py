@@ -15,15 +15,15 @@ FLAT = 1e-10
 
 
 class QuasiNewton(torch.optim.Optimizer):
-    """Limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.5) for every row of a tensor by itself.
+    """Limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.5) for every row of a tensor separately.
 
-    `torch.optim.LBFGS` takes all its variables for one problem and evaluates as often as its line search wants. Here
-    each evaluation moves every row: one whose loss has fallen enough (Armijo's condition) goes on in a new direction,
-    any other takes a shorter step along its old one. Rows never see each other.
+    `torch.optim.LBFGS` treats all its variables as one problem, with any number of evaluations per line search. Here
+    each evaluation moves every row: a row whose loss has fallen enough (Armijo's condition) continues in a new
+    direction, any other takes a shorter step along its old one. Rows are independent of each other.
 
     Args:
         variable: `(rows, ...)`.
-        memory: Steps from which the curvature is estimated.
+        memory: Number of past steps from which the curvature is estimated.
 
     Example:
         >>> import torch
@@ -48,7 +48,7 @@ class QuasiNewton(torch.optim.Optimizer):
         """Move every row.
 
         Args:
-            closure: Gives the losses `(rows,)` whose gradient the variable holds.
+            closure: Returns the losses `(rows,)` after setting the variable's gradient.
         """
         losses: Tensor = cast("Callable[[], Tensor]", closure)().detach()
         gradient = cast("Tensor", self.variable.grad).flatten(1)
@@ -63,7 +63,7 @@ class QuasiNewton(torch.optim.Optimizer):
 
 
 class _Rows:
-    """Where every row stands, where it looks, and what it remembers."""
+    """The current point, search direction and curvature memory of every row."""
 
     def __init__(self, place: Tensor, losses: Tensor, gradient: Tensor, memory: int) -> None:
         self.place, self.losses, self.gradient = place.clone(), losses.clone(), gradient.clone()
@@ -74,11 +74,11 @@ class _Rows:
         self.length = (1 / gradient.abs().sum(dim=1).clamp_min(1e-30)).clamp_max(1)
 
     def ahead(self) -> Tensor:
-        """Give the points to look at next."""
+        """Return the points to evaluate next."""
         return self.place + self.length[:, None] * self.direction
 
     def receive(self, place: Tensor, losses: Tensor, gradient: Tensor) -> None:
-        """Learn what was found there."""
+        """Accept losses and gradients at those points."""
         slope = (self.gradient * self.direction).sum(dim=1)
         good = losses <= self.losses + SUFFICIENT * self.length * slope
         self._shorten(losses, slope)
@@ -91,14 +91,14 @@ class _Rows:
         self.length = torch.where(good, torch.ones_like(self.length), self.length)
 
     def _shorten(self, losses: Tensor, slope: Tensor) -> None:
-        """Go to the minimum of the parabola through what is known along the direction."""
+        """Move to the minimum of the parabola through the known values along the direction."""
         excess = losses - self.losses - slope * self.length
         wanted = -slope * self.length.square() / (2 * excess).clamp_min(1e-30)
         wanted = torch.where(wanted.isfinite(), wanted, torch.zeros_like(wanted))
         self.length = wanted.maximum(SHORTEST * self.length).minimum(LONGEST * self.length)
 
     def _remember(self, good: Tensor, move: Tensor, bend: Tensor) -> None:
-        """Keep steps along which the slope has grown; others would spoil the estimate of the curvature."""
+        """Store steps along which the slope has grown; others would spoil the estimate of the curvature."""
         curvature = (move * bend).sum(dim=1)
         kept = good & (curvature > FLAT * bend.square().sum(dim=1)) & (curvature > 0)
         weight = torch.where(kept, 1 / curvature.clamp_min(1e-30), torch.zeros_like(curvature))
@@ -108,7 +108,7 @@ class _Rows:
             setattr(self, name, torch.where(which, torch.cat([old[:, 1:], newest], dim=1), old))
 
     def _turn(self) -> Tensor:
-        """Give the direction of Newton's step as far as the memory tells the curvature."""
+        """Return the quasi-Newton direction."""
         rest = self.gradient
         shares = []
         for k in reversed(range(self.weights.shape[1])):
@@ -125,5 +125,5 @@ class _Rows:
         return -torch.where(uphill, self._steepest()[:, None] * self.gradient, answer)
 
     def _steepest(self) -> Tensor:
-        """Give the length of a first step, of at most one in every number."""
+        """Return the length of the first step, limited to a change of one in every entry."""
         return (1 / self.gradient.abs().sum(dim=1).clamp_min(1e-30)).clamp_max(1)

@@ -1,4 +1,4 @@
-"""How far to follow a noisy misfit: Stein's unbiased risk estimate, of which the minimum chooses a ridge."""
+"""Choose the ridge of a noisy back-projection by Stein's unbiased risk estimate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CERTAINTY = 5.0
 
 @dataclass(frozen=True)
 class Followed:
-    """What `H = A A^T (A A^T + ridge I)^-1` makes of the misfit r and of a probe v.
+    """The result of applying `H = A A^T (A A^T + ridge I)^-1` to the misfit r and to a probe v.
 
     Args:
         left: `|r - H r|^2`, `(n,)`.
@@ -36,12 +36,12 @@ class Followed:
 
 @dataclass(frozen=True)
 class Risk:
-    """What is known about one correction of each image.
+    """The risk estimate of one correction of each image.
 
     Args:
-        estimate: Of the squared error that is left of what was measured, up to a constant, `(n,)`.
-        bound: What the estimate of any smaller ridge is above, `(n,)`.
-        threshold: What the estimate must have fallen by before it means something, `(n,)`.
+        estimate: Estimate of the remaining squared error of the measured numbers, up to a constant, `(n,)`.
+        bound: Lower bound of the estimate for any smaller ridge, `(n,)`.
+        threshold: Decrease of the estimate from which on it is significant, `(n,)`.
     """
 
     estimate: Tensor
@@ -50,24 +50,23 @@ class Risk:
 
 
 def least_risk(problem: Problem, residual: Tensor, scale: Tensor) -> Tensor:
-    """Choose the ridge with which `A^T (A A^T + ridge I)^-1` corrects images best, by what their misfit tells.
+    """Choose the ridge for which `A^T (A A^T + ridge I)^-1` corrects images best, from their misfit.
 
-    With `H = A A^T (A A^T + ridge I)^-1` and noise of variance s^2, the expected error of the corrected measurement is
-    `|r - H r|^2 + 2 s^2 tr H` but for a constant (Stein 1981, theorem 1), whatever the error of the image is, as long
-    as it knows nothing of the noise. An image that was fitted to y has taken up some of its noise; the misfit is
-    smaller then, and so is the correction. The trace is estimated from one probe of random signs, the same for all
-    images.
+    With `H = A A^T (A A^T + ridge I)^-1` and noise of variance s^2, the expected squared error of the corrected
+    measurement is `|r - H r|^2 + 2 s^2 tr H` up to a constant (Stein 1981, theorem 1), for any error of the image that
+    is independent of the noise. An image that was fitted to y has taken up some of its noise; the misfit is smaller
+    then, and so is the correction. The trace is estimated from one probe of random signs, the same for all images.
 
-    Whole powers of ten are tried from large to small, and then what lies between around the best. An error from black
-    to white in every pixel would ask for a ridge of s^2, and the powers end there, or where rounding hides the ridge.
+    Powers of ten are tried from large to small, then values around the best one. The powers end at a ridge of s^2,
+    which belongs to an error of 1 in every pixel, or where rounding hides the ridge.
 
     Args:
-        problem: Its operator and noise; the noise is above 0.
+        problem: The problem, for its operator and noise; the noise is above 0.
         residual: The misfit `r = y - A x`, `(n, ...)`.
         scale: Squared norms of A, `(n,)`.
 
     Returns:
-        Ridges `(n,)`; infinite where nothing should be corrected.
+        Ridges `(n,)`, infinite for images that should not be corrected.
     """
     follow = _solving(problem, residual) if _has_plan(problem) else _by_spectrum(problem, residual)
     untouched = best = energies(residual)
@@ -98,9 +97,9 @@ def estimate_risk(followed: Followed, noise: float, ridge: Tensor, scale: Tensor
     """Estimate the risk of one ridge per image.
 
     Args:
-        followed: What becomes of the misfit and of the probe.
+        followed: H applied to the misfit and to the probe.
         noise: Standard deviation s.
-        ridge: Above 0, `(n,)`.
+        ridge: Ridges above 0, `(n,)`.
         scale: Squared norms of A, `(n,)`.
     """
     # The smaller the ridge, the larger the trace.
@@ -117,7 +116,7 @@ def _has_plan(problem: Problem) -> bool:
 
 
 def _solving(problem: Problem, residual: Tensor) -> Callable[[Tensor], Followed]:
-    """Solve for each ridge by itself, which an exact plan makes cheap."""
+    """Solve for each ridge separately, which is cheap with an exact plan."""
     A, probe = problem.operator, random_signs(problem, residual)
 
     def follow(ridge: Tensor) -> Followed:
@@ -128,7 +127,7 @@ def _solving(problem: Problem, residual: Tensor) -> Callable[[Tensor], Followed]
 
 
 def _by_spectrum(problem: Problem, residual: Tensor) -> Callable[[Tensor], Followed]:
-    """Find the spectrum once, which knows of every ridge, where each would cost a run of conjugate gradients."""
+    """Compute the spectrum once, for all ridges, where each ridge would need a run of conjugate gradients."""
     A = problem.operator
 
     def gram(v: Tensor) -> Tensor:
@@ -147,7 +146,7 @@ def _by_spectrum(problem: Problem, residual: Tensor) -> Callable[[Tensor], Follo
 
 
 def random_signs(problem: Problem, residual: Tensor) -> Tensor:
-    """Draw random signs, of unit noise where something is measured, one draw for all images."""
+    """Draw random signs where something is measured, 0 elsewhere, one draw for all images."""
     parts = (2,) if residual.is_complex() else ()
     generator = as_generator(problem.seed)
     signs = torch.randint(0, 2, (*parts, *residual.shape[1:]), generator=generator, device="cpu").double() * 2 - 1

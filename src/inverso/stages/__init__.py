@@ -1,4 +1,4 @@
-"""Solver stages: one step each towards the answer."""
+"""Stages: the algorithms that `solve` runs one after another."""
 
 from inverso._optim.iterations import Iterations
 from inverso.problem import InterruptedStage, Need, NonFiniteLossError, Problem, StageRecord, State

@@ -1,4 +1,4 @@
-"""The loss between images and y where the loss compares pictures, and y may be none."""
+"""Image losses between A x and y, also for measurements y that are not pictures."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from inverso.stages.back_project import squared_norm
 class Comparison:
     """Compute the loss of images x given y, and the squared misfit `|A x - y|^2`. Made by `Comparison.of`.
 
-    Where y is a picture, whatever its size, A x and y are compared as such. If some of its pixels carry no
-    measurement, as of a mask that was applied last, they are treated as unknown.
+    If y is a picture of any size, A x and y are compared as pictures. Pixels of y without a measurement, as off a mask
+    that was applied last, are treated as unknown.
 
-    Where y is none (sampled frequencies, random sums, several measurements in one vector), the loss is
+    If y is not a picture (sampled frequencies, random sums, several measurements in one vector), the loss is
 
         sqrt(|A x - y|^2 / m) / |A| + loss(x, x + A^T (y - A x) / |A|^2)
 
-    The first term, the root mean square of the misfit over the m measured numbers in the unit of an image, is zero
-    only where `A x = y`. The second compares x with x after one gradient step on the misfit, of step size `1 / |A|^2`.
-    For sampled frequencies that step is the back-projection up to a factor of 2. It costs one adjoint, and it does not
-    amplify noise where A is ill-conditioned.
+    The first term, the root mean square of the misfit over the m measured numbers in the unit of an image, is zero only
+    if `A x = y`. The second compares x with x after one gradient step on the misfit, of step size `1 / |A|^2`. For
+    sampled frequencies that step is the back-projection up to a factor of 2. It costs one adjoint and does not amplify
+    noise if A is ill-conditioned.
 
     Args:
-        problem: What is asked.
-        loss: Compares pictures.
-        known: 1 where a pixel of y is measured; None if all are, or y is no picture.
-        squared_norm: Squared norm of A per image, `(n,)`; None where y is a picture.
-        entries: Measured entries per image, `(n,)`.
-        generator: Draws what fills the unknown pixels.
+        problem: The problem.
+        loss: Loss between pictures.
+        known: 1 where a pixel of y is measured; None if all are, or if y is not a picture.
+        squared_norm: Squared norm of A per image, `(n,)`; None if y is a picture.
+        entries: Number of measured entries per image, `(n,)`.
+        generator: Random generator of the values at unknown pixels.
     """
 
     problem: Problem
@@ -49,7 +49,7 @@ class Comparison:
     @classmethod
     @torch.no_grad()
     def of(cls, problem: Problem, loss: MultiScale) -> Comparison:
-        """Look at y, and prepare the comparison that suits it."""
+        """Choose the comparison that suits y."""
         profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
         known, norm = None, None
         if not _is_picture(problem):

@@ -1,4 +1,4 @@
-"""DDNM+: diffusion under noise for operators whose singular values are all alike."""
+"""DDNM+: diffusion with noisy measurements, for operators whose non-zero singular values are equal."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ UNEVEN = 1e-3
 
 @dataclass(frozen=True)
 class UniformSpectrum:
-    """The data step and the renoising of DDNM+, where all singular values are s or 0.
+    """The data step and the renoising of DDNM+, for operators whose singular values are all s or 0.
 
     From Wang et al. 2023, arXiv:2212.00490, eq. 17 to 19.
 
-    Masks (s = 1) are such operators, and means over r x r pixels (1 / r). With `Q = A^+ A`, noise sigma_y of y and the
-    next level sigma', the correction is `x0 + lambda A^+ (y - A x0)`, and fresh noise in the measured directions is
-    reduced by what y brings along:
+    Such operators are masks (s = 1) and means over r x r pixels (s = 1 / r). With `Q = A^+ A`, noise sigma_y of y and
+    the next level sigma', the correction is `x0 + lambda A^+ (y - A x0)`, and fresh noise in the measured directions is
+    reduced by the noise that y brings:
 
         s sigma' >= sigma_y:  lambda = 1,                                        sqrt(sigma'^2 - sigma_y^2 / s^2) Q n
         s sigma' <  sigma_y:  lambda = s sigma' sqrt(1 - fresh) / sigma_y,       sigma' sqrt(fresh) Q n
 
-    In the other directions the noise is `sigma' (sqrt(fresh) n + sqrt(1 - fresh) e)`, with e what the
-    denoiser took for noise.
+    In the other directions the noise is `sigma' (sqrt(fresh) n + sqrt(1 - fresh) e)`, where e is the noise that the
+    denoiser removed.
 
     Args:
-        problem: What is asked.
+        problem: The problem.
         fresh: Share of fresh noise in the variance, DDNM's eta squared.
-        singular_value: s.
+        singular_value: The singular value s.
     """
 
     problem: Problem
@@ -46,10 +46,10 @@ class UniformSpectrum:
     @classmethod
     @torch.no_grad()
     def of(cls, problem: Problem, fresh: float) -> UniformSpectrum:
-        """Measure s by a random image, and refuse an operator whose singular values differ.
+        """Measure s on a random image; raise if the operator's singular values differ.
 
         Raises:
-            ValueError: They differ.
+            ValueError: The non-zero singular values differ.
         """
         A, y = problem.operator, problem.y
         noise = torch.randn(1, *problem.image_shape, generator=as_generator(0), dtype=torch.float32)
@@ -68,7 +68,7 @@ class UniformSpectrum:
         return cls(problem, fresh, float(square.mean().sqrt()))
 
     def project(self, clean: Tensor, sigma: float, target: float, noise: NoiseSource) -> Tensor:  # noqa: ARG002
-        """Correct the denoiser's answer on the way to the noise level `target`."""
+        """Correct the denoiser's output, before the step to the noise level `target`."""
         own = self.problem.noise / self.singular_value
         trust = 1.0 if target >= own else target * math.sqrt(1 - self.fresh) / own
         return clean + trust * (self.problem.operator.project(clean, self.problem.measured) - clean)
@@ -76,7 +76,7 @@ class UniformSpectrum:
     def renoise(
         self, x: Tensor, clean: Tensor, projected: Tensor, sigma: float, target: float, noise: NoiseSource
     ) -> Tensor:
-        """Give the image at the noise level `target`."""
+        """Return the image at the noise level `target`."""
         A, own = self.problem.operator, self.problem.noise / self.singular_value
         drawn = noise.image().expand_as(x)
         unseen = target * (math.sqrt(self.fresh) * drawn + math.sqrt(1 - self.fresh) / sigma * (x - clean))

@@ -1,4 +1,4 @@
-"""Estimate the latent of a generative prior from y by an encoder network, without a search."""
+"""Estimate the latent of a generative prior from y with an encoder network."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tenso
     """Compute an encoder's input: the regularized pseudo-inverse of y, and that of measured white noise.
 
     With `A^+ = A^T (A A^T + 0.01)^-1` the channels are `2 A^+ y - 1` and `A^+ A n`, where n is white noise, the same
-    for every photo: the second tells the network which parts of an image A keeps.
+    for every photo: the second shows the network which parts of an image A keeps.
 
     Args:
         y: Measurements of n photos.
-        A: The operator.
+        A: Operator that measured them.
         image_shape: `(C, H, W)`.
 
     Returns:
@@ -43,16 +43,16 @@ def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tenso
 
 
 def first_image(prior: LatentPrior, like: Tensor) -> Tensor:
-    """Generate the image of the latent of seed 0, which an encoder compares with the one it was trained with."""
+    """Generate the image of the latent of seed 0, by which an encoder recognizes the generator it was trained for."""
     image: Tensor = prior(prior.sample_latent(1, seed=0).to(like.device, real_dtype(like.dtype)))
     return image
 
 
 def named(encoder: LatentEncoder | str | Path, prior: LatentPrior) -> LatentEncoder:
-    """Load an encoder that is given by its name or file, or named by the prior.
+    """Load the encoder of a given name or file, or the one that the prior names.
 
     Raises:
-        ValueError: It is the prior's own, and the prior has none.
+        ValueError: The prior's own encoder is asked for, and the prior has none.
     """
     if isinstance(encoder, LatentEncoder):
         return encoder
@@ -67,7 +67,7 @@ def misfit(encoder: LatentEncoder, prior: LatentPrior, like: Tensor) -> str | No
     """Check that an encoder belongs to a prior.
 
     Returns:
-        The reason why it does not (other shapes, or other weights of the generator), or None if it does.
+        None if it does; else the reason (other shapes, or other weights of the generator).
     """
     if (prior.image_shape, prior.latent_shape) != (encoder.image_shape, (encoder.latent_dim,)):
         own = f"latents of shape {prior.latent_shape} and images of shape {prior.image_shape}"

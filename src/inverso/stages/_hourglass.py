@@ -16,20 +16,20 @@ _SMALLEST = 4
 
 
 class Hourglass(nn.Module):
-    """Down to a few pixels and up again, with thin shortcuts at every scale.
+    """An encoder-decoder network with narrow skip connections at every scale.
 
     From Ulyanov et al. 2018, arXiv:1711.10925, fig. 21.
 
-    The input is noise `(n, 32, H', W')` that stays the same, H' and W' the next multiples of `2**depth`; images are cut
-    to their size. The slow growth from coarse to fine is what makes it a prior: smooth and repeated structure is
-    fitted long before noise is.
+    The input is fixed noise `(n, 32, H', W')`, where H' and W' are the next multiples of `2**depth`; images are cropped
+    to their size. The network acts as a prior since gradient descent fits smooth and repeated structure long before
+    noise.
 
     Args:
         image_shape: `(C, H, W)` of the images.
         width: Channels at every scale.
-        shortcut: Channels of the shortcuts.
-        depth: Halvings at most; there are fewer where four pixels would not be left.
-        seed: Of the weights.
+        shortcut: Channels of the skip connections.
+        depth: Largest number of halvings; fewer for images that would become smaller than four pixels.
+        seed: Seed of the weights.
     """
 
     def __init__(self, image_shape: ImageShape, *, width: int, shortcut: int, depth: int, seed: int) -> None:
@@ -52,7 +52,7 @@ class Hourglass(nn.Module):
             self.leave = nn.Conv2d(width, channels, 1)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Make images in (0, 1) of inputs."""
+        """Map inputs to images in (0, 1)."""
         kept = []
         for shortcut, down in zip(self.shortcuts, self.down, strict=True):
             kept.append(shortcut(z))

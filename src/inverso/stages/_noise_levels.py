@@ -11,7 +11,7 @@ from inverso.priors.denoisers.schedule import Schedule
 
 
 def falling(first: float, last: float, passes: int) -> tuple[float, ...]:
-    """Give `passes` noise levels from first to last, evenly spaced in their logarithm (DPIR, section 4.2).
+    """Return `passes` noise levels from first to last, evenly spaced in their logarithm (DPIR, section 4.2).
 
     Example:
         >>> from inverso.stages._noise_levels import falling
@@ -25,11 +25,11 @@ def falling(first: float, last: float, passes: int) -> tuple[float, ...]:
 
 
 def diffusion_levels(times: Sequence[int]) -> tuple[float, ...]:
-    """Give the noise of a diffusion model at its times, for images in [0, 1]; time -1 has none.
+    """Return the noise levels of a diffusion model at the given times, for images in [0, 1]; time -1 has none.
 
-    With `alpha` the cumulated product of `1 - beta` over the 1,000 steps of Ho et al. 2020 (arXiv:2006.11239; beta
-    evenly from 1e-4 to 0.02), `x_t / sqrt(alpha)` holds noise of standard deviation `sqrt((1 - alpha) / alpha)` in the
-    unit of images in [-1, 1], twice as much as in ours.
+    With `alpha` the cumulative product of `1 - beta` over the 1,000 steps of Ho et al. 2020 (arXiv:2006.11239; beta
+    evenly spaced from 1e-4 to 0.02), `x_t / sqrt(alpha)` has noise of standard deviation `sqrt((1 - alpha) / alpha)`
+    for images in [-1, 1], and half of it for images in [0, 1].
 
     Example:
         >>> from inverso.stages._noise_levels import diffusion_levels
@@ -41,15 +41,15 @@ def diffusion_levels(times: Sequence[int]) -> tuple[float, ...]:
 
 
 def cumulated_alphas() -> Tensor:
-    """Give the cumulated products `(1000,)` of `1 - beta`, in float64."""
+    """Return the cumulative products `(1000,)` of `1 - beta`, in float64."""
     return (1 - Schedule.named("linear").betas).cumprod(dim=0)
 
 
 def with_time_travel(levels: Sequence[float], length: int, repeats: int) -> tuple[float, ...]:
-    """Go back up at every `length`-th level, `length` levels at a time and `repeats - 1` times.
+    """Repeat parts of a schedule: at every `length`-th level go back up `length` levels, `repeats - 1` times.
 
-    The schedule of RePaint (Lugmayr et al. 2022, arXiv:2201.09865, algorithm 1), which DDNM calls time travel. The last
-    level, that of the answer, is not counted.
+    The schedule of RePaint (Lugmayr et al. 2022, arXiv:2201.09865, algorithm 1), called time travel in DDNM. The last
+    level, that of the result, is not counted.
 
     Example:
         >>> from inverso.stages._noise_levels import with_time_travel

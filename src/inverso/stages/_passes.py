@@ -1,4 +1,4 @@
-"""Stages that pass over an image again and again: progress, records, and what is kept when they are stopped."""
+"""Stages that make one image after the other: progress, records, and the result if they are stopped."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from inverso.problem import InterruptedStage, NonFiniteLossError, Problem, Stage
 
 
 def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], *, total: int) -> State:
-    """Take the last of the images that passes make one after the other.
+    """Run through a sequence of images and return the state with the last one.
 
-    The record's curves are the root mean square change of every image from pass to pass, `(passes, n)`.
+    The record's loss curves are the root mean square changes of every image from pass to pass, `(passes, n)`.
 
     Args:
-        name: Of the stage.
-        problem: Whom progress is reported to.
-        state: What the stage was handed.
-        images: `(n, C, H, W)` after each pass.
-        total: Passes that are planned.
+        name: Name of the stage.
+        problem: The problem, for its `report`.
+        state: State before the stage.
+        images: Images `(n, C, H, W)` after each pass.
+        total: Planned number of passes.
 
     Raises:
         NonFiniteLossError: An image turned NaN or infinite; the state before that pass is attached.
@@ -53,10 +53,10 @@ def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], 
 
 
 def refuse_non_finite(values: Tensor) -> None:
-    """Stop the passes where a number is NaN or infinite.
+    """Raise if a value is NaN or infinite.
 
     Raises:
-        FloatingPointError: One is.
+        FloatingPointError: A value is NaN or infinite.
     """
     if not bool(values.isfinite().all()):
         raise FloatingPointError

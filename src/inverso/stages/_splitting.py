@@ -1,4 +1,4 @@
-"""Denoise, project, renoise: the one loop behind plug-and-play priors and diffusion solvers."""
+"""Denoise, project, renoise: the loop of plug-and-play and diffusion solvers."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ TILE, OVERLAP = 1024, 96
 
 @dataclass(frozen=True)
 class Way:
-    """A way to turn an image by quarters and then to mirror it."""
+    """A rotation of an image by quarter turns, followed by an optional mirroring."""
 
     quarters: int
     mirrored: bool
 
     def turned(self, x: Tensor) -> Tensor:
-        """Turn it."""
+        """Apply the transformation."""
         x = torch.rot90(x, self.quarters, (-2, -1))
         return x.flip(-2) if self.mirrored else x
 
     def back(self, x: Tensor) -> Tensor:
-        """Undo that."""
+        """Undo the transformation."""
         return torch.rot90(x.flip(-2) if self.mirrored else x, -self.quarters, (-2, -1))
 
 
@@ -63,10 +63,10 @@ WAYS = (
 
 
 class NoiseSource:
-    """Unit noise from one seed, the same for every image of a batch, so that answers do not depend on the batch.
+    """Unit noise from one seed, the same for every image of a batch, so that results do not depend on the batch.
 
     Args:
-        problem: Whose seed, measurements and images it fits.
+        problem: The problem; it gives the seed and the shapes of images and measurements.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -89,14 +89,14 @@ class NoiseSource:
 
 @dataclass(frozen=True)
 class Renoising:
-    """How the next, less noisy image is made of the estimate `x0` of the photo that agrees with y.
+    """Compute the next, less noisy image from the projected image `x0`.
 
         x' = x0 + sigma' (sqrt(fresh) n + sqrt(1 - fresh) e),   e = (x - x0) / sigma
 
     Args:
-        fresh: Share of new noise n in the variance, 0 to 1; what else the noise is made of is the old one, e.
-        direction: Whether e is what the denoiser took for noise (DDNM, DDIM) or the difference to the projected image
-            (DiffPIR).
+        fresh: Share of new noise n in the variance, 0 to 1; the rest is the old noise e.
+        direction: Whether e is the noise that the denoiser removed (DDNM, DDIM) or the difference to the projected
+            image (DiffPIR).
     """
 
     fresh: float = 1.0
@@ -105,7 +105,7 @@ class Renoising:
     def __call__(
         self, x: Tensor, clean: Tensor, projected: Tensor, sigma: float, target: float, noise: NoiseSource
     ) -> Tensor:
-        """Give the image at the noise level `target`."""
+        """Return the image at the noise level `target`."""
         drawn = math.sqrt(self.fresh) * noise.image()
         if self.fresh < 1:
             old = clean if self.direction == "denoised" else projected
@@ -115,20 +115,20 @@ class Renoising:
 
 @dataclass(frozen=True)
 class Projection:
-    """The data step: of all images near the denoiser's answer, one that agrees with y.
+    """The data step: correct the denoiser's output z so that it agrees with y.
 
         P(z) = z + A^T (A A^T + ridge I)^-1 (y - A z),   ridge = weight max(noise, floor)^2 / r^2
 
-    A ridge is a ratio of two variances, that of y over that of the estimate z around the photo. r is the error of the
-    denoiser, as measured in its training, or the noise level itself, as papers take it.
+    The ridge is a ratio of two variances: that of the noise of y over that of the error of z. r is the denoiser's error
+    at this noise level, as measured in its training, or the noise level itself, as in the papers.
 
     Args:
-        problem: What is asked, and the denoiser whose error it is.
+        problem: The problem with its denoiser.
         weight: Factor of the ridge.
         floor: Smallest noise of y that is assumed.
-        variance: What r is: the denoiser's "error" at sigma, or "sigma".
-        drawn: Draw from the posterior given z (perturb and solve) instead of taking its mean: with e1, e2 of N(0, I)
-            the image `P(z + r e1, y + noise e2)` has exactly the posterior's mean and covariance if z is the mean of a
+        variance: The choice of r: the denoiser's "error" at sigma, or "sigma".
+        drawn: Draw from the posterior given z (perturb and solve) instead of taking its mean: with e1, e2 from N(0, I)
+            the image `P(z + r e1, y + noise e2)` has the mean and covariance of the posterior, if z is the mean of a
             normal prior of variance r^2.
     """
 
@@ -139,16 +139,16 @@ class Projection:
     drawn: bool = False
 
     def radius(self, sigma: float) -> float:
-        """Give r at a noise level."""
+        """Return r at a noise level."""
         return sigma if self.variance == "sigma" else self.problem.need(Need.DENOISER).error(sigma)
 
     def ridge(self, sigma: float) -> float:
-        """Give the ridge at a noise level."""
+        """Return the ridge at a noise level."""
         ratio = max(self.problem.noise, self.floor) / self.radius(sigma)
         return self.weight * ratio * ratio
 
     def __call__(self, clean: Tensor, sigma: float, target: float, noise: NoiseSource) -> Tensor:  # noqa: ARG002
-        """Project the denoiser's answer at a noise level, on the way to a lower one."""
+        """Project the denoiser's output at a noise level, before the step to a lower one."""
         A, y = self.problem.operator, self.problem.measured
         if self.drawn:
             clean = clean + self.radius(sigma) * noise.image()
@@ -167,17 +167,16 @@ class Splitting:
     arXiv:2305.08995, algorithm 1) are settings of it.
 
     Args:
-        levels: Standard deviations of the noise in the image's unit, of the start first; the last one is that of the
-            answer. Where a level rises again, the last clean image is renoised to it without a new look at y, the "time
-            travel" of DDNM.
-        project: The data step P, of z, sigma, sigma' and a source of unit noise.
-        renoise: Makes x' of x, z, x0, sigma, sigma' and a source of unit noise; None adds no noise, and what is wrong
-            with x0 is then taken for noise.
-        clip: Clamp the denoiser's answers to [0, 1].
-        ways: How the image is turned before each look of the denoiser, and back after it, one after the other (all
-            eight are the periodic self-ensemble of DPIR).
-        ends_denoised: Begin with a projection and end with a look of the denoiser, as DPIR does, instead of the
-            opposite.
+        levels: Standard deviations of the noise in the image's unit, from the start to the result. If a level is higher
+            than the one before, the last clean image is renoised to it without a new projection ("time travel" of
+            DDNM).
+        project: The data step P, called with z, sigma, sigma' and a source of unit noise.
+        renoise: Computes x' from x, z, x0, sigma, sigma' and a source of unit noise; None sets x' = x0, whose error
+            then counts as the noise.
+        clip: Clamp the denoiser's output to [0, 1].
+        ways: Transformations of the image before each denoising, undone after it, used in turn (all eight are the
+            periodic self-ensemble of DPIR).
+        ends_denoised: Begin with a projection and end with a denoising, as DPIR does, instead of the opposite.
     """
 
     levels: Sequence[float]
@@ -189,11 +188,11 @@ class Splitting:
 
     @property
     def looks(self) -> int:
-        """How often the denoiser is asked."""
+        """Number of denoiser evaluations."""
         return sum(target <= sigma for sigma, target in pairwise(self.levels))
 
     def run(self, x: Tensor, denoise: Denoise, noise: NoiseSource) -> Iterator[Tensor]:
-        """Go from an image `(n, C, H, W)` with noise of the first level to the answer, and give each one."""
+        """Go from an image `(n, C, H, W)` with noise of the first level to the result, yielding every image."""
         clean, looks = x, 0
         if self.ends_denoised:
             x = self.project(x, self.levels[0], self.levels[0], noise)
@@ -215,14 +214,14 @@ class Splitting:
 
 
 def start_of(problem: Problem, state: State) -> Tensor:
-    """Give the image to start from: that of the stage before, or what one does without a prior."""
+    """Return the image to start from: that of the previous stage, or an interpolation without a prior."""
     if state.image is not None:
         return state.image
     return Interpolation().images(problem, state)
 
 
 def looks_of(problem: Problem) -> Denoise:
-    """Give the problem's denoiser, which is shown images of more than two megapixels piece by piece."""
+    """Return the problem's denoiser; it processes images of more than two megapixels in tiles."""
     denoiser = problem.need(Need.DENOISER)
     _, height, width = problem.image_shape
     if denoiser.image_shape is None and height * width > AT_ONCE:

@@ -1,4 +1,4 @@
-"""Averages over starts: a better answer than any of them, and how far it can be trusted."""
+"""Averages over random starts, with the standard deviation of every pixel."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _APART = 1_000_003
 
 @dataclass(frozen=True)
 class Average(Stage):
-    """Run stages from several starts, and give the mean of the answers and their spread.
+    """Run stages from several random starts; return the mean of the results and their standard deviation.
 
-    What was not measured, each start makes up in its own way. Where they agree, y decides; where they do not, their
-    mean has the smaller expected error, as the mean of a posterior has the smallest of all. The answers to an exact
-    measurement agree with it, and so does their mean. `inverso.solve(..., starts=5)` is short for this stage.
+    The results agree where y determines the image and differ where it does not. Their mean has a smaller expected error
+    than each of them, as the mean of a posterior has the smallest mean squared error. If all results agree with an
+    exact measurement, so does their mean. `inverso.solve(..., starts=5)` is short for this stage.
 
     Args:
-        stages: What runs from each start; the first one with the seed of the problem.
-        starts: How many.
+        stages: Stages to run from each start; the first start has the seed of the problem.
+        starts: Number of starts.
 
     Raises:
-        ValueError: There is no stage, the number of starts is not positive, or no stage begins at random, as where an
-            encoder guesses the latent.
+        ValueError: There is no stage, the number of starts is not positive, or no stage starts at random, as with an
+            encoder that estimates the latent.
 
     Example:
         >>> import torch, inverso
@@ -78,12 +78,12 @@ class Average(Stage):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What its stages need and do not give each other."""
+        """What its stages need and do not get from each other."""
         return needs_of(self.stages)
 
     @property
     def random_start(self) -> bool:
-        """Whether one of its stages begins at random."""
+        """Whether one of its stages starts at random."""
         return any(stage.random_start for stage in self.stages)
 
     def __call__(self, problem: Problem, state: State) -> State:
@@ -106,7 +106,7 @@ class Average(Stage):
         return self._mean(problem, state, done, began)
 
     def _run(self, problem: Problem, state: State) -> tuple[Tensor, tuple[StageRecord, ...]]:
-        """Run the stages once; of what they leave, adapted weights would be too much to keep for every start."""
+        """Run the stages once; adapted weights are dropped, since they would take too much memory."""
         for stage in self.stages:
             state = stage(problem, state)
         if state.image is None:
@@ -117,7 +117,7 @@ class Average(Stage):
     def _mean(
         self, problem: Problem, state: State, done: Sequence[tuple[Tensor, tuple[StageRecord, ...]]], began: float
     ) -> State:
-        """Average the starts that are done."""
+        """Average the results of the starts that are done."""
         answers = torch.stack([image for image, _ in done])
         records = tuple(record for _, trace in done for record in trace)
         of = f"of {len(done)} starts" if len(done) == self.starts else f"of {len(done)} of {self.starts} starts"

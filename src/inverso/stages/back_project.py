@@ -1,4 +1,4 @@
-"""Back-projection: what was measured is put back, as far as the noise allows."""
+"""Back-projection onto the measurement, regularized according to the noise."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ class BackProject(DirectStage):
 
     From Abu Hussein et al. 2020, arXiv:1906.05284, eq. 8.
 
-    Without noise the ridge is zero and the result agrees with y exactly. Under noise that would copy the noise into
-    the image, and an ill-conditioned operator would amplify it. The automatic ridge is the one of least risk: Stein's
-    unbiased estimate tells from the misfit alone, without knowing the image's own error, how far it should be
-    followed. For masks that comes to the best linear estimate, for blurs to as much of the fine detail as the noise
-    leaves. An image whose misfit is no other than noise is left alone.
+    Without noise the ridge is zero and the result agrees with y exactly. With noise that would copy the noise into the
+    image, amplified if the operator is ill-conditioned. The automatic ridge minimizes Stein's unbiased risk estimate,
+    which is computed from the misfit without knowing the image's error. For masks this is close to the best linear
+    estimate. An image whose misfit is consistent with noise is not changed.
 
     Args:
-        ridge: In the unit of squared singular values, or "auto".
+        ridge: Ridge in the unit of squared singular values, or "auto".
 
     Raises:
-        ValueError: The ridge is negative or no number.
+        ValueError: The ridge is negative or not a number.
 
     Example:
         >>> import torch, inverso

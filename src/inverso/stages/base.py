@@ -1,4 +1,4 @@
-"""What a stage is, and whether a list of them has what it needs."""
+"""The base class of stages, and the check that a list of stages has what it needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from inverso.problem import Need, Problem, StageRecord, State, missing_needs, no
 
 
 class Stage(ABC):
-    """One step towards the answer: settings, and a call that maps a state to the next one.
+    """One step of a reconstruction: a frozen dataclass of settings, called with a problem and a state.
 
-    A stage is a frozen dataclass that sets `name` and, where they are other than here, what it needs and gives and
-    whether its start is random. `solve` then refuses, before anything runs, a problem that lacks what a stage needs.
+    A subclass sets `name` and, where they differ from the defaults here, `needs`, `gives` and `random_start`. `solve`
+    uses them to raise an error before anything runs if a part is missing.
 
     Example:
         >>> import torch, inverso
@@ -35,38 +35,38 @@ class Stage(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the trace calls it."""
+        """The stage's name in the trace."""
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What it cannot do without."""
+        """The parts of the problem and the state that the stage requires."""
         return frozenset()
 
     @property
     def gives(self) -> frozenset[Need]:
-        """What later stages find in the state: `Need.IMAGE`, `Need.LATENT` or both."""
+        """What the stage adds to the state: `Need.IMAGE`, `Need.LATENT` or both."""
         return frozenset({Need.IMAGE})
 
     @property
     def random_start(self) -> bool:
-        """Whether another seed gives another answer, so that averaging over seeds makes sense."""
+        """Whether the result depends on the seed, so that averaging over seeds makes sense."""
         return False
 
     def widening(self, problem: Problem) -> float:  # noqa: ARG002 - subclasses look at it
-        """Give the factor by which the spread of its answers over seeds is too small."""
+        """Return the factor for the standard deviation over seeds that makes intervals calibrated."""
         return 1.0
 
     def missing(self, prior: AnyPrior | None) -> str | None:  # noqa: ARG002 - subclasses look at it
-        """Say why it cannot run with a prior, for want of a package or of weights that fit, or None."""
+        """Return why the stage cannot run with a prior (a missing package, weights that do not fit), or None."""
         return None
 
     @abstractmethod
     def __call__(self, problem: Problem, state: State) -> State:
-        """Take the step."""
+        """Run the stage and return the new state."""
 
 
 class DirectStage(Stage):
-    """A stage that does not iterate: a subclass writes `images`, and time and record are kept here."""
+    """Base of stages that do not iterate: a subclass defines `images`; time and record are kept here."""
 
     @abstractmethod
     def images(self, problem: Problem, state: State) -> Tensor:
@@ -81,10 +81,10 @@ class DirectStage(Stage):
 
 
 def check_needs(stages: Sequence[Stage], has: frozenset[Need]) -> None:
-    """Refuse a stage that would miss what it needs, given what the problem has and earlier stages give.
+    """Raise if a stage lacks a part that neither the problem has nor an earlier stage gives.
 
     Raises:
-        ValueError: A stage misses something; the message names the stage and all that it misses.
+        ValueError: A part is missing; the message names the stage and all missing parts.
     """
     for stage in stages:
         if missing := stage.needs - has:
@@ -93,7 +93,7 @@ def check_needs(stages: Sequence[Stage], has: frozenset[Need]) -> None:
 
 
 def needs_of(stages: Iterable[Stage]) -> frozenset[Need]:
-    """List what stages need and do not give each other."""
+    """Return what stages need and do not get from each other."""
     needed: frozenset[Need] = frozenset()
     given: frozenset[Need] = frozenset()
     for stage in stages:

@@ -1,4 +1,4 @@
-"""Compressed sensing using generative models: the image of the prior that agrees best with the measurement."""
+"""Compressed sensing using generative models (CSGM): search for the latent whose image agrees best with y."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _PROBES = 4
 class CSGM(Stage):
     """Minimize `|A G(z) - y|^2 + latent_weight |z|^2` over latents z (Bora et al. 2017, arXiv:1703.03208, eq. 3).
 
-    With latents from N(0, I) and errors of variance `latent_weight`, those of the noise and of what the prior cannot
-    make, that is the most probable latent.
+    This is the most probable latent if latents come from N(0, I) and the variance of all errors (noise, and images that
+    the prior cannot generate) is `latent_weight`.
 
-    Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate
-    of its best restart. With noise, a restart stops as soon as its misfit has come down to the noise. The descent is a
-    quasi-Newton one, which in 20 steps comes as far as Adam in 40 to 80.
+    Restarts run as one batch, all images share the starting latents of a seed, and each image keeps the best iterate of
+    its best restart. With noise, a restart stops as soon as its misfit is down to the noise. By default the latents are
+    optimized by a quasi-Newton method, whose 20 steps reach what Adam reaches in 40 to 80.
 
     Args:
-        steps: Steps, each one forward and backward pass per image and restart.
-        lr: Step size of Adam, as in the paper; by default a quasi-Newton method descends, which needs none.
-        restarts: Descents per image, of which the best is kept.
-        latent_weight: Weight of the latent's squared norm; by default the prior's own, as the operator passes it on,
-            plus the variance of the noise; 0 where the prior's own is 0.
-        candidates: Starting latents that are looked at, no fewer than restarts; each image descends from its best
-            `restarts` of them. A look is a forward pass without gradient, and all images share it.
-        encoder: A network that guesses the latent, its name or file for `inverso.priors.encoder.load`, or "own", the
-            one that the prior's card names. The first descent begins at the guess, and the weight pulls all of them
-            towards it instead of towards zero. 20 steps of one restart are then enough.
+        steps: Number of steps, each one forward and backward pass per image and restart.
+        lr: Step size of Adam, as in the paper; by default a quasi-Newton method is used, which needs none.
+        restarts: Number of optimizations per image, of which the best is kept.
+        latent_weight: Weight of the latent's squared norm. By default the error variance of the prior's images,
+            propagated through the operator, plus the variance of the noise; 0 if the prior's own weight is 0.
+        candidates: Number of random latents that are evaluated first, at least `restarts`; each image starts from its
+            best `restarts` of them. An evaluation is a forward pass without gradient, shared by all images.
+        encoder: Network that estimates the latent: a LatentEncoder, its name or file for `inverso.priors.encoder.load`,
+            or "own" for the one that the prior's card names. The first restart begins at the estimate, and the weight
+            penalizes the distance to it instead of the norm. 20 steps of one restart are then enough.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -77,13 +77,13 @@ class CSGM(Stage):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """An operator and a generative prior, and one with an encoder if that shall guess."""
+        """An operator and a generative prior, with an encoder if that is to estimate the latent."""
         own = {Need.ENCODER} if self.encoder == OWN else set()
         return frozenset({Need.OPERATOR, Need.PRIOR} | own)
 
     @property
     def random_start(self) -> bool:
-        """Whether it begins at latents that the seed draws, and not where an encoder guesses."""
+        """Whether it starts at random latents, not at an encoder's estimate."""
         return self.encoder is None
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class CSGM(Stage):
             raise TypeError(msg)
 
     def missing(self, prior: AnyPrior | None) -> str | None:
-        """Say why its encoder cannot be used with a prior, or None."""
+        """Return why its encoder cannot be used with a prior, or None."""
         latent = prior[0] if isinstance(prior, tuple) else prior
         if self.encoder is None or not isinstance(latent, LatentPrior):
             return None
@@ -127,14 +127,14 @@ class CSGM(Stage):
         return run.state
 
     def _weights(self, problem: Problem) -> Tensor:
-        """Give the weight of the latent's squared norm for each image, `(n,)`."""
+        """Return the weight of the latent's squared norm for each image, `(n,)`."""
         if self.latent_weight is None:
             with torch.no_grad():
                 return _natural_weight(problem)
         return torch.full_like(problem.noise_energy, self.latent_weight)
 
     def _starts(self, problem: Problem, weights: Tensor, center: Tensor | None) -> Tensor:
-        """Choose where each image descends from, `(restarts, n, *latent_shape)`."""
+        """Choose the starting latents of each image, `(restarts, n, *latent_shape)`."""
         if center is None:
             return self._nearest(problem, weights)
         if self.restarts == 1:
@@ -142,7 +142,7 @@ class CSGM(Stage):
         return torch.cat([center[None], self._nearest(problem, weights)[: self.restarts - 1]])
 
     def _nearest(self, problem: Problem, weights: Tensor) -> Tensor:
-        """Choose the candidates that agree best with each image."""
+        """Choose the candidates with the lowest loss for each image."""
         n = len(problem.y)
         if self.candidates <= self.restarts:
             starts = starting_latents(problem, self.restarts)
@@ -162,12 +162,12 @@ def _look(problem: Problem, candidates: Tensor, weights: Tensor) -> Tensor:
 
 
 def _natural_weight(problem: Problem) -> Tensor:
-    """Estimate the variance of a measured number around what the prior can make, per image `(n,)`.
+    """Estimate the variance of a measured number around the prior's images, per image `(n,)`.
 
-    It is that of the noise, and what is left of the prior's own errors behind the operator. Errors that know nothing
-    of each other from pixel to pixel leave as much as white noise does, errors that are alike everywhere as much as a
-    constant image. Those of generators lie between, and so does the geometric mean that is taken of the two. Where an
-    operator lets less of a constant through than of noise, it is noise that counts.
+    It is the variance of the noise plus that of the prior's own errors after the operator. Errors that are independent
+    from pixel to pixel pass the operator like white noise, errors that are constant over the image like a constant
+    image. Errors of generators lie in between: the geometric mean of the two is taken. If the operator passes less of a
+    constant than of white noise, that of white noise is taken.
     """
     own = check_non_negative(problem.need(Need.PRIOR).latent_weight, name="the prior's latent_weight")
     if own == 0:
@@ -190,7 +190,7 @@ def _natural_weight(problem: Problem) -> Tensor:
 
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:
-    """Draw the starting latents `(restarts, *latent_shape)` of a seed; more restarts go on where fewer end."""
+    """Draw the starting latents `(restarts, *latent_shape)` of a seed; the first ones do not depend on their number."""
     generator = stream(problem.seed, "latents")
     prior = problem.need(Need.PRIOR)
     starts = torch.cat([prior.sample_latent(1, seed=generator) for _ in range(restarts)])

@@ -1,4 +1,4 @@
-"""The deep image prior: a network that has learned nothing, fitted to one measurement."""
+"""The deep image prior: an untrained network fitted to one measurement."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _STRENGTH = 0.1
 
 @dataclass(frozen=True)
 class DeepImagePrior(Stage):
-    """Fit an untrained network to y: the baseline that knows nothing but its architecture.
+    """Fit an untrained network to y; only its architecture acts as a prior.
 
     From Ulyanov et al. 2018, arXiv:1711.10925.
 
     Minimizes `|A f(theta) - y|^2` over the weights theta of a network f with a fixed random input. With noise, it stops
-    when the misfit has come down to the noise; without, the steps decide how much detail has grown. The answer is a
-    running mean of the last images. Any size, but slow: each step is a forward and a backward pass, and nothing is
-    shared between images.
+    when the misfit is down to the noise; without, the number of steps decides how much detail is fitted. The result is
+    a running mean of the last images. It works at any size, but is slow: each step is a forward and a backward pass,
+    and nothing is shared between images.
 
     Args:
-        steps: Steps of Adam per image.
-        lr: Its step size on the weights; by default 0.01 for the hourglass and `adapt_lr` for a prior's network.
-        network: "hourglass", the paper's network with shortcuts; or "prior", an untrained copy of the prior's, which
-            answers what the prior's training is worth.
+        steps: Number of steps of Adam per image.
+        lr: Step size on the weights; by default 0.01 for the hourglass and `adapt_lr` for a prior's network.
+        network: "hourglass", the paper's network with skip connections; or "prior", an untrained copy of the prior's
+            network, to measure what the prior's training contributes.
         width: Channels of the hourglass; the paper has 128, at four times the cost.
-        shortcut: Channels of its shortcuts; the paper has 4, and none or many for some tasks.
-        depth: Its halvings at most.
+        shortcut: Channels of its skip connections; the paper has 4, and none or many for some tasks.
+        depth: Largest number of halvings.
         average: Decay of the running mean; 0 for none.
-        together: Images at once; by default one on a CPU and as many on a GPU as its memory holds.
+        together: Number of images at once; by default one on a CPU and as many on a GPU as its memory holds.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -108,7 +108,7 @@ class DeepImagePrior(Stage):
         return adaptation.run(problem, state, start.expand(len(problem.y), *start.shape[1:]))
 
     def _hourglass(self, problem: Problem) -> tuple[nn.Module, Tensor, float]:
-        """Give a fresh hourglass, its input and a step size."""
+        """Return a new hourglass, its input and a step size."""
         generator = stream(problem.seed, "dip")
         seed = int(torch.randint(2**62, (), generator=generator))
         network = Hourglass(problem.image_shape, width=self.width, shortcut=self.shortcut, depth=self.depth, seed=seed)
@@ -116,17 +116,16 @@ class DeepImagePrior(Stage):
         return network, z.to(problem.y.device, real_dtype(problem.y.dtype)), _LR
 
     def _of_prior(self, problem: Problem) -> tuple[nn.Module, Tensor, float]:
-        """Give the prior's network without its training, a latent and a step size."""
+        """Return an untrained copy of the prior's network, a latent and a step size."""
         prior = problem.need(Need.PRIOR)
         return _untrained(prior, seed=problem.seed), starting_latents(problem, 1), prior.adapt_lr
 
 
 def _untrained(prior: LatentPrior, *, seed: int) -> nn.Module:
-    """Return a copy of a network, on the CPU, with everything it has learned removed.
+    """Return a copy of a network, on the CPU, with its trained weights replaced by random ones.
 
-    Layers that know how to start anew do so; weights that this leaves as they were are shuffled, which keeps their
-    scale and loses their meaning. Batch norms then take their statistics from random latents, as they would have in
-    training.
+    Layers with a `reset_parameters` are reset; all other weights are shuffled, which keeps their scale. Batch norms
+    then take their statistics from random latents, as in training.
     """
     # On the CPU, where the random numbers that layers start from are the same for every device, and leave others alone.
     network = copy.deepcopy(cast(nn.Module, prior)).cpu()

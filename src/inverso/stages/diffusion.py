@@ -1,4 +1,4 @@
-"""Diffusion: images drawn from the posterior, by a denoiser, projections and fresh noise."""
+"""Diffusion: posterior samples by a denoiser, projections and fresh noise."""
 
 from __future__ import annotations
 
@@ -36,42 +36,42 @@ _Correction: TypeAlias = Literal["mean", "draw", "ddnm+"]
 
 @dataclass(frozen=True)
 class Diffusion(Stage):
-    """Draw an image that a photo may look like and that agrees with y: denoise, project, add fresh noise, again.
+    """Draw a posterior sample: repeat denoise, project, add fresh noise at falling noise levels.
 
-    The loop of `PlugAndPlay`, where after each projection `x' = x0 + sigma' (sqrt(fresh) n + sqrt(1 - fresh) e)` goes
-    on to the next, lower level: n is fresh noise and e the noise that the denoiser found. Another seed gives another
-    answer; `inverso.solve(..., starts=8)` gives the mean of eight and their spread.
+    The loop of `PlugAndPlay`, where each projection x0 is followed by `x' = x0 + sigma' (sqrt(fresh) n + sqrt(1 -
+    fresh) e)` with the next, lower level sigma', fresh noise n and the noise e that the denoiser removed. Another seed
+    gives another sample; `inverso.solve(..., starts=8)` gives the mean of eight and their standard deviation.
 
-    The correction of the denoiser's answer z at a noise level is
+    The correction of the denoiser's output z at a noise level is
 
     - "mean": the projection `P(z)` with `ridge = weight noise^2 / r^2`: DDNM where the noise is 0 (Wang et al. 2023,
       arXiv:2212.00490, algorithm 1), DiffPIR with its settings (Zhu et al. 2023, arXiv:2305.08995, algorithm 1);
     - "draw": an exact draw from the posterior given z, `P(z + r n1, y + noise n2)` (decoupled annealing, Zhang et al.
       2024, arXiv:2407.01521, with an exact draw for its Langevin steps);
-    - "ddnm+": DDNM+ (Wang et al. 2023, eq. 17 to 19), for operators whose singular values are all alike.
+    - "ddnm+": DDNM+ (Wang et al. 2023, eq. 17 to 19), for operators whose non-zero singular values are equal.
 
     r is the denoiser's error at that level, as measured in its training, or the level itself.
 
     Args:
-        passes: Looks of the denoiser.
-        first: Noise level of the first pass, in the image's unit; the start is drowned in noise of this level.
+        passes: Number of denoiser evaluations.
+        first: Noise level of the first pass, in the image's unit; noise of this level is added to the start.
         last: Noise level of the last pass.
-        levels: The noise level of every pass, in the place of the three settings before.
+        levels: The noise level of every pass, instead of the three settings above.
         fresh: Share of fresh noise in the variance, DDNM's eta squared and DiffPIR's zeta.
-        direction: What e is: the noise that was taken off ("denoised", DDNM), or the difference to the projected image
-            ("projected", DiffPIR).
+        direction: The choice of e: the noise that the denoiser removed ("denoised", DDNM), or the difference to the
+            projected image ("projected", DiffPIR).
         correction: "mean", "draw" or "ddnm+".
         weight: Factor of the ridge; 0 takes y as exact.
         floor: Smallest noise of y that is assumed.
-        variance: What r is, the denoiser's "error" or "sigma".
-        clip: Clamp the denoiser's answers to [0, 1].
-        travel: `(length, repeats)` of DDNM's time travel: at every length-th level, go back up that far, repeats - 1
-            times.
-        ends_denoised: End with a look of the denoiser instead of a projection.
+        variance: The choice of r: the denoiser's "error" or "sigma".
+        clip: Clamp the denoiser's output to [0, 1].
+        travel: `(length, repeats)` of DDNM's time travel: at every length-th level, go back up length levels, repeats -
+            1 times.
+        ends_denoised: End with a denoising instead of a projection.
 
     Raises:
         TypeError: A setting has the wrong type.
-        ValueError: A setting lies outside its range, or "ddnm+" meets an operator with other singular values.
+        ValueError: A setting lies outside its range, or "ddnm+" is used with an operator whose singular values differ.
 
     Example:
         >>> import torch, inverso
@@ -127,13 +127,13 @@ class Diffusion(Stage):
     def ddnm(
         cls, *, passes: int = 100, eta: float = 0.85, travel: tuple[int, int] = (1, 1), plus: bool = False
     ) -> Diffusion:
-        """Give the settings of DDNM, or of DDNM+ for noisy y (Wang et al. 2023, arXiv:2212.00490).
+        """Return the settings of DDNM, or of DDNM+ for noisy y (Wang et al. 2023, arXiv:2212.00490).
 
         Args:
-            passes: Of 1,000 times of the diffusion, how many are taken.
-            eta: Root of the share of fresh noise.
+            passes: Number of diffusion times used, out of 1,000.
+            eta: Square root of the share of fresh noise.
             travel: Length and repeats of its time travel.
-            plus: DDNM+.
+            plus: Whether to use DDNM+.
         """
         times = range(1000 - 1000 // passes, -1, -(1000 // passes))
         correction: _Correction = "ddnm+" if plus else "mean"
@@ -141,13 +141,13 @@ class Diffusion(Stage):
 
     @classmethod
     def diffpir(cls, *, passes: int = 100, zeta: float = 0.1, data_weight: float = 1.0) -> Diffusion:
-        """Give the settings of DiffPIR (Zhu et al. 2023, arXiv:2305.08995, algorithm 1).
+        """Return the settings of DiffPIR (Zhu et al. 2023, arXiv:2305.08995, algorithm 1).
 
         Args:
-            passes: Of 1,000 times of the diffusion, how many are taken, more of them at low noise.
-            zeta: Share of fresh noise: 0.1 for blurs, 0.25 for small pictures, 1 for masks.
-            data_weight: Its lambda. Its code divides noise of images in [0, 1] by noise of images in [-1, 1], so that
-                the factor of our ridge is a quarter of it.
+            passes: Number of diffusion times used, out of 1,000, more of them at low noise.
+            zeta: Share of fresh noise: 0.1 for blurs, 0.25 for super-resolution, 1 for masks.
+            data_weight: The paper's lambda. Its code divides noise of images in [0, 1] by noise of images in [-1, 1],
+                so that `weight` here is a quarter of it.
         """
         spaced = torch.linspace(0, 1000**2, passes, dtype=torch.float64).sqrt().long().clamp_max(999)
         return cls(
@@ -161,7 +161,7 @@ class Diffusion(Stage):
         )
 
     def schedule(self, problem: Problem) -> tuple[float, ...]:
-        """Give the noise level of every pass."""
+        """Return the noise level of every pass."""
         if self.levels is not None:
             return tuple(self.levels)
         low, high = problem.need(Need.DENOISER).sigma_range
@@ -170,11 +170,11 @@ class Diffusion(Stage):
         return falling(max(first, last), last, self.passes)
 
     def widening(self, problem: Problem) -> float:
-        """Give the factor that was fitted for the denoiser, so that intervals hold what they promise."""
+        """Return the factor for the standard deviation over seeds that was fitted for the denoiser."""
         return problem.need(Need.DENOISER).calibration
 
     def __call__(self, problem: Problem, state: State) -> State:
-        """Draw an answer for every image of the batch."""
+        """Draw a sample for every image of the batch."""
         noise, levels = NoiseSource(problem), self.schedule(problem)
         project: Project = Projection(problem, self.weight, self.floor, self.variance, drawn=self.correction == "draw")
         renoise: Renoise = Renoising(self.fresh, self.direction)

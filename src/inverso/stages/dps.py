@@ -1,4 +1,4 @@
-"""Diffusion posterior sampling: an image drawn by a denoiser, pulled towards y by the gradient through it."""
+"""Diffusion posterior sampling (DPS): samples guided by the gradient of the misfit through the denoiser."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class DPS(Stage):
 
     From Chung et al. 2023, arXiv:2209.14687, algorithm 1.
 
-    In the units of the paper, images u = 2 x - 1 in [-1, 1]: a step of ancestral sampling (Ho et al. 2020,
-    arXiv:2006.11239, eq. 7) with the denoiser's answer u0, and a step down the gradient of the misfit with respect to
+    In the units of the paper, images u = 2 x - 1 in [-1, 1], each step is one of ancestral sampling (Ho et al. 2020,
+    arXiv:2006.11239, eq. 7) with the denoiser's output u0, followed by a gradient step on the misfit with respect to
     the noisy image u_t:
 
         u_{t-1} = mean(u0, u_t) + std_t n - scale grad_{u_t} |y - A u0(u_t)|
 
-    The norm is not squared, as in the authors' code. Each step costs a pass through the denoiser and back.
+    The norm is not squared, as in the authors' code. Each step costs a forward and a backward pass of the denoiser.
 
     Args:
-        steps: Of 1,000 times of the diffusion, how many are taken; those of more noise than the denoiser was made for
-            are left out, and the first of the others starts from middle gray in noise.
-        scale: Of the gradient: the authors take 0.3 for blurs and small pictures, 0.5 for masks.
-        variance: Where the variance of a step lies between that of the posterior (0) and beta (1), in logarithms.
+        steps: Number of diffusion times used, out of 1,000. Times with more noise than the denoiser was trained for are
+            skipped; the first of the others starts from middle gray plus noise.
+        scale: Factor of the gradient: the authors use 0.3 for blurs and super-resolution, 0.5 for masks.
+        variance: Interpolates the logarithm of a step's variance between that of the posterior (0) and beta (1).
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -73,18 +73,18 @@ class DPS(Stage):
             check_fraction(self.variance, name="variance")
 
     def __call__(self, problem: Problem, state: State) -> State:
-        """Draw an answer for every image of the batch."""
+        """Draw a sample for every image of the batch."""
         return follow(self.name, problem, state, self.passes(problem), total=len(self.times(problem)))
 
     def times(self, problem: Problem) -> list[int]:
-        """List the times from the noisiest that the denoiser was made for to 0."""
+        """List the diffusion times, from the noisiest that the denoiser was trained for to 0."""
         evenly = torch.linspace(0, STEPS - 1, self.steps, dtype=torch.float64).long().tolist()
         highest = problem.need(Need.DENOISER).sigma_range[1]
         kept = [t for t, level in zip(evenly, diffusion_levels(evenly), strict=True) if level <= highest]
         return kept[::-1] or [0]
 
     def passes(self, problem: Problem) -> Iterator[Tensor]:
-        """Go from noise to the answer, and give the image after each look of the denoiser."""
+        """Go from noise to the result, yielding the image after each denoising."""
         noise = NoiseSource(problem)
         alphas = [float(value) for value in cumulated_alphas()[self.times(problem)]]
         u = noise.image().expand(len(problem.y), *problem.image_shape) * math.sqrt(1 - alphas[0])
@@ -103,7 +103,7 @@ class DPS(Stage):
             yield (u0 + 1) / 2 if not last else (u + 1) / 2
 
     def _look(self, problem: Problem, u: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-        """Denoise `u_t`, and give the gradient of the misfit."""
+        """Denoise `u_t`, and return the result and the gradient of the misfit."""
         level = math.sqrt((1 - alpha) / alpha) / 2
         u = u.detach().requires_grad_()
         x0 = problem.need(Need.DENOISER)((u / math.sqrt(alpha) + 1) / 2, level).clamp(0, 1)

@@ -14,10 +14,10 @@ from inverso.stages.base import Stage
 
 @dataclass(frozen=True)
 class FeedForward(Stage):
-    """Let the restorer map y to an image in one pass; it needs no operator.
+    """Map y to an image by one pass of the restorer; no operator is needed.
 
-    Photos of another size than it was trained on are restored at that size, and only what is damaged is put back; the
-    record's note says so (see `inverso.restorers._limits.restore`).
+    Photos of another size than the restorer was trained on are resized, restored, and only the damaged pixels are
+    changed; the record's note says so (see `inverso.restorers._limits.restore`).
 
     Example:
         >>> import torch, inverso

@@ -1,4 +1,4 @@
-"""Image adaptation: the generator itself is bent towards the measurement."""
+"""Image adaptation: fine-tune the generator's weights to the measurement."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class ImageAdaptive(Stage):
 
     From Abu Hussein et al. 2020, arXiv:1906.05284, eq. 5.
 
-    A prior cannot make every face. Adapted to one measurement, with a private copy of its weights per image, it can
-    come near to this one, and what it learned about faces still fills in what was not measured. With noise, an image
-    stops when its misfit has come down to the noise.
+    A generator cannot represent every image. Its weights, copied for each image, are fine-tuned to one measurement,
+    while what it learned still fills in what was not measured. With noise, an image stops when its misfit is down to
+    the noise.
 
     Args:
-        steps: Steps of Adam per image, each one forward and backward pass.
-        lr: Its step size on the weights; the prior's own `adapt_lr` if not given.
-        latent_lr: Its step size on the latent; 0 leaves it alone.
-        together: Images at once; by default one on a CPU and as many on a GPU as its memory holds.
+        steps: Number of steps of Adam per image, each one forward and backward pass.
+        lr: Step size on the weights; by default the prior's `adapt_lr`.
+        latent_lr: Step size on the latent; 0 keeps it fixed.
+        together: Number of images at once; by default one on a CPU and as many on a GPU as its memory holds.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -63,7 +63,7 @@ class ImageAdaptive(Stage):
             check_count(self.together, name="together")
 
     def __call__(self, problem: Problem, state: State) -> State:
-        """Adapt to every image."""
+        """Adapt the generator to every image."""
         prior = problem.need(Need.PRIOR)
         adaptation = Adaptation(
             name=self.name,

@@ -1,4 +1,4 @@
-"""Interpolation: what one does without any prior, at any size."""
+"""Interpolation of missing pixels and of small pictures, without any prior."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ _CONTRAST = 0.2
 
 @dataclass(frozen=True)
 class Interpolation(DirectStage):
-    """Interpolate between what was measured, without any prior.
+    """Interpolate between measured pixels, without any prior.
 
-    - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their hull, where
-      there is nothing to interpolate between, the nearest one is taken. Channels with masks of their own are filled
-      one by one.
+    - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their convex hull by
+    the nearest known pixel. Channels with different masks are filled separately.
     - Small pictures are enlarged by bicubic interpolation, as any picture viewer does.
-    - Where neither can be done, as with frequencies and blurs, the pseudo-inverse takes its place; under noise with the
-      ridge `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
+    - For other operators, such as sampled frequencies and blurs, the result is the pseudo-inverse; with noise its ridge
+    is `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
 
     Args:
-        kind: "interpolation" does what suits the measurement. "linear" and "bicubic" do the first or the second, or
-            refuse.
+        kind: "interpolation" chooses by the operator. "linear" and "bicubic" always do the first or the second, or
+            raise.
 
     Raises:
         ValueError: The kind is unknown. When called: the measurement does not suit it.
@@ -64,7 +63,7 @@ class Interpolation(DirectStage):
 
     @property
     def name(self) -> str:
-        """What the trace calls it."""
+        """The stage's name in the trace."""
         return self.kind
 
     def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
@@ -79,7 +78,7 @@ class Interpolation(DirectStage):
 
 
 def is_masked_picture(problem: Problem) -> bool:
-    """Tell whether y is a picture of which pixels, or numbers of single channels, are known or are not."""
+    """Return whether y is a picture in which some pixels, or some channels of pixels, are known."""
     return not problem.y.is_complex() and tuple(problem.y.shape[1:]) == problem.image_shape
 
 
@@ -119,13 +118,13 @@ def _filled(problem: Problem) -> Tensor:
 def _fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, tile: int = _TILE) -> NDArray[np.float64]:
     """Fill the unknown pixels of a picture by linear interpolation over a Delaunay triangulation of the known ones.
 
-    A large picture is filled square by square, each with the known pixels in it and around it that its triangles can
-    reach, so that the time grows as the number of pixels.
+    A large picture is filled in square tiles, each from the known pixels in it and around it, so that the time is
+    proportional to the number of pixels.
 
     Args:
-        picture: `(H, W, C)`; what its unknown pixels hold does not matter.
-        known: `(H, W)`.
-        tile: Side of the squares.
+        picture: `(H, W, C)`; values at unknown pixels are ignored.
+        known: `(H, W)`, True at known pixels.
+        tile: Side of the tiles.
 
     Returns:
         The filled picture.
@@ -153,7 +152,7 @@ def _fill_linearly(picture: NDArray[np.float64], known: NDArray[np.bool_], *, ti
 
 
 def _tiles(shape: tuple[int, ...], side: int, reach: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Cut a picture into squares, and give each with the one that is wider by `reach` on every side."""
+    """Cut a picture into squares; yield each together with the square enlarged by `reach` on every side."""
     for top in range(0, shape[0], side):
         for left in range(0, shape[1], side):
             corner = ((top, min(top + side, shape[0])), (left, min(left + side, shape[1])))
@@ -164,7 +163,7 @@ def _tiles(shape: tuple[int, ...], side: int, reach: int) -> Iterator[tuple[tupl
 
 
 def _places(where: NDArray[np.bool_], window: tuple[slice, slice]) -> NDArray[np.int64]:
-    """List the places in a window, `(k, 2)`, counted from the picture's corner."""
+    """List the coordinates of True entries in a window, `(k, 2)`, relative to the whole picture."""
     places: NDArray[np.int64] = np.argwhere(where[window]) + np.array([window[0].start, window[1].start])
     return places
 
@@ -172,7 +171,7 @@ def _places(where: NDArray[np.bool_], window: tuple[slice, slice]) -> NDArray[np
 def _linear(
     points: NDArray[np.int64], values: NDArray[np.float64], wanted: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
-    """Interpolate between points, NaN outside their hull; None where they span no triangle."""
+    """Interpolate linearly between points, NaN outside their convex hull; None if they span no triangle."""
     from scipy.interpolate import LinearNDInterpolator  # noqa: PLC0415
     from scipy.spatial import QhullError  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Plug-and-play: a denoiser between projections onto the measurement, at falling noise."""
+"""Plug-and-play: denoising and projection onto the measurement at falling noise levels."""
 
 from __future__ import annotations
 
@@ -34,28 +34,27 @@ _FINEST = 3 / 255
 class PlugAndPlay(Stage):
     """Half-quadratic splitting: `x <- P(D(x, sigma))` at falling noise levels sigma.
 
-    D is the denoiser and P(z) the image near z that agrees with y (Zhang et al. 2021, arXiv:2008.13751, "DPIR", eq. 6;
-    back-projection as in Tirer and Giryes 2019, arXiv:1710.06647, "IDBP"):
+    D is the denoiser and P the projection onto the measurement (Zhang et al. 2021, arXiv:2008.13751, "DPIR", eq. 6; for
+    the back-projection Tirer and Giryes 2019, arXiv:1710.06647, "IDBP"):
 
         P(z) = z + A^T (A A^T + ridge I)^-1 (y - A z),   ridge = weight noise^2 / sigma^2
 
-    Whatever is wrong with an image is taken for noise. No gradient passes through the network; a pass costs one look of
-    the denoiser and one pseudo-inverse. It starts from the image of the stage before it, or else from interpolation.
+    The denoiser treats all errors of an image as noise. No gradient of the network is needed; a pass costs one denoiser
+    evaluation and one pseudo-inverse. It starts from the image of the previous stage, or else from an interpolation.
 
     Args:
-        passes: Looks of the denoiser; 8 are fast, 24 gain a little more where much is missing.
+        passes: Number of denoiser evaluations; 8 are fast, 24 are slightly better if much is missing.
         first: Noise level of the first pass, in the image's unit.
-        last: Noise level of the last pass; by default the noise of y, and no less than 3/255.
-        levels: The noise level of every pass, in the place of the three settings before.
+        last: Noise level of the last pass; by default the noise of y, and at least 3/255.
+        levels: The noise level of every pass, instead of the three settings above.
         weight: Factor of the ridge; 0 takes y as exact.
         floor: Smallest noise of y that is assumed.
-        variance: What the noise is compared with in the ridge: "sigma" as in the paper, or the denoiser's "error" at
-            that level. The image between two passes is further from the photo than that error says, since what is wrong
-            with it is no white noise.
-        ensemble: Turn and mirror the image before each look, in another way each time; for a denoiser of one size, as
-            of faces, only exchange left and right.
-        ends_denoised: End with a look of the denoiser instead of a projection; by default under noise, of which a
-            projection lets some through.
+        variance: Denominator of the ridge: "sigma" as in the paper, or the denoiser's "error" at that level. The image
+            between two passes is further from the photo than that error, since its errors are not white noise.
+        ensemble: Rotate and mirror the image before each denoising, in another way each time; for a denoiser of one
+            fixed size, as of faces, only mirror left and right.
+        ends_denoised: End with a denoising instead of a projection; by default if there is noise, which a projection
+            copies in part.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -102,14 +101,14 @@ class PlugAndPlay(Stage):
     def dpir(
         cls, noise: float, *, passes: int = 8, first: float = 49 / 255, last: float | None = None, x8: bool = True
     ) -> PlugAndPlay:
-        """Give the settings of DPIR (Zhang et al. 2021, arXiv:2008.13751, section 4.2).
+        """Return the settings of DPIR (Zhang et al. 2021, arXiv:2008.13751, section 4.2).
 
         Args:
-            noise: Of y, in the image's unit.
-            passes: 8 for blurs, 24 for small pictures, 40 for masks.
+            noise: Noise of y, in the image's unit.
+            passes: Number of passes: 8 for blurs, 24 for super-resolution, 40 for masks.
             first: Noise level of the first pass.
             last: Noise level of the last pass, by default the noise of y.
-            x8: Mirror and turn the image, in another way in each pass.
+            x8: Mirror and rotate the image, in another way in each pass.
 
         Example:
             >>> from inverso.stages import PlugAndPlay
@@ -120,7 +119,7 @@ class PlugAndPlay(Stage):
         return cls(levels=levels, floor=1e-3, ensemble=x8, ends_denoised=True)
 
     def schedule(self, problem: Problem) -> tuple[float, ...]:
-        """Give the noise level of every pass."""
+        """Return the noise level of every pass."""
         if self.levels is not None:
             return tuple(self.levels)
         low, high = problem.need(Need.DENOISER).sigma_range
@@ -129,7 +128,7 @@ class PlugAndPlay(Stage):
         return falling(max(first, last), last, self.passes)
 
     def ways(self, problem: Problem) -> tuple[Way, ...]:
-        """List the ways in which the denoiser is shown the image."""
+        """Return the transformations of the image before each denoising."""
         if not self.ensemble:
             return (AS_IT_IS,)
         return WAYS if problem.need(Need.DENOISER).image_shape is None else (AS_IT_IS, MIRRORED)

@@ -1,4 +1,4 @@
-"""The naive baselines: the pseudo-inverse and the adjoint."""
+"""Baselines: the pseudo-inverse and the adjoint."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from inverso.stages.base import DirectStage
 
 @dataclass(frozen=True)
 class PseudoInverse(DirectStage):
-    """Reconstruct without a prior: the smallest image that explains y, `A^+ y`, or the adjoint `A^T y`.
+    """Reconstruct without a prior: the least squares solution of smallest norm `A^+ y`, or the adjoint `A^T y`.
 
     Args:
-        adjoint: Use the adjoint, which fills unmeasured frequencies or pixels with zeros and counts conjugate
-            partners once ("zero-filled"). It is not a pseudo-inverse; it is what is often shown as one.
+        adjoint: Use the adjoint, which fills unmeasured frequencies or pixels with zeros ("zero-filled"). Unlike the
+            pseudo-inverse it does not infer a frequency from its conjugate partner.
 
     Example:
         >>> import torch, inverso
@@ -34,10 +34,10 @@ class PseudoInverse(DirectStage):
 
     @property
     def name(self) -> str:
-        """What the trace calls it."""
+        """The stage's name in the trace."""
         return "zero-filled" if self.adjoint else "pinv"
 
     def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
-        """Apply it."""
+        """Apply the pseudo-inverse or the adjoint."""
         back = problem.operator.adjoint if self.adjoint else problem.operator.pinv
         return back(problem.measured, image_shape=problem.image_shape)

@@ -1,4 +1,4 @@
-"""Going on from where another run has arrived."""
+"""Continue from the state of an earlier run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from inverso.stages.base import Stage
 
 @dataclass(frozen=True, eq=False)
 class Resume(Stage):
-    """Hand on a state that is already there, so that methods can share their first stages.
+    """Return a given state, so that several methods can share their first stages.
 
     Args:
-        state: Where to go on from; `Reconstruction.state` gives it.
+        state: State to continue from, such as `Reconstruction.state`.
 
     Example:
         >>> import torch, inverso
@@ -32,9 +32,9 @@ class Resume(Stage):
 
     @property
     def gives(self) -> frozenset[Need]:
-        """What the state holds."""
+        """What the state contains."""
         return self.state.has
 
     def __call__(self, problem: Problem, state: State) -> State:  # noqa: ARG002 - a stage takes both
-        """Hand on."""
+        """Return the state."""
         return self.state

@@ -1,4 +1,4 @@
-"""Robust StyleGAN inversion: styles are searched for in spaces that grow."""
+"""Robust StyleGAN inversion: optimize styles in spaces of growing dimension."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ class StyleInversion(Stage):
 
     From Poirier-Ginter & Lalonde 2023, arXiv:2302.06733.
 
-    The first phase searches for one style w, from the mean style; the second, from there, for a style per row (w+);
-    the third for a style per row and filter (w++). Each phase can make more images than the one before and takes
-    smaller steps, so that the image stays near what the prior knows, also where y is poor. Steps are those of
-    normalized gradient descent: every vector moves by its phase's `lr`, however large the loss is, so that one setting
-    serves all measurements.
+    The first phase optimizes one style w, starting from the mean style; the second a style per row (w+); the third a
+    style per row and filter (w++). Each phase can represent more images than the one before and takes smaller steps, so
+    that the image stays close to the prior even if y is poor. Steps are those of normalized gradient descent: every
+    vector moves by its phase's `lr`, independent of the size of the loss, so that one setting works for all
+    measurements.
 
-    Each image keeps the best iterate of every phase, which the next one starts from. With noise, an image stops when
-    its misfit has come down to the noise. `Comparison` tells how measurements that are no pictures are compared.
+    Each image keeps the best iterate of a phase, from which the next phase starts. With noise, an image stops when its
+    misfit is down to the noise. For measurements that are not pictures see `Comparison`.
 
     Args:
-        steps: Steps per phase, each one forward and backward pass per image.
+        steps: Number of steps per phase, each one forward and backward pass per image.
         lr: Lengths of a step in w, w+ and w++.
-        lr_scale: Multiplies them. They were found on faces of 1024 px and suit vectors w of length 512; a network
-            whose styles differ more, or less, from each other may want larger, or smaller, steps.
-        loss: How pictures are compared at every scale: "lpips", what a network trained on ImageNet sees of them;
-            "edges", our loss without a network; "l1" or "l2", pixels alone; or a `MultiScale` of your own. "auto" is
-            "lpips" if its network is stored on this machine, and "edges" if not. The record's `note` says which.
+        lr_scale: Factor of all of them. The defaults were found on faces of 1024 px with vectors w of length 512; a
+            network with a wider, or narrower, distribution of styles may need larger, or smaller, steps.
+        loss: Loss between pictures at every scale: "lpips", distances of features of a network trained on ImageNet;
+            "edges", a loss without a network; "l1" or "l2", distances of pixels; or your own `MultiScale`. "auto" is
+            "lpips" if its network is stored on this machine, else "edges". The record's `note` says which.
 
     Raises:
         TypeError: A setting has another type.
         ValueError: A setting lies outside its range. When called: the prior has no style spaces.
-        InversoError: The loss "lpips" is asked for and its network cannot be had.
+        InversoError: The loss "lpips" is asked for and its network is not available.
 
     Example:
         >>> import inverso
@@ -85,7 +85,7 @@ class StyleInversion(Stage):
             raise ValueError(msg)
 
     def __call__(self, problem: Problem, state: State) -> State:
-        """Search for the styles of all images at once."""
+        """Optimize the styles of all images at once."""
         prior = problem.need(Need.STYLES)
         loss_of_pictures, label, note = _choose_loss(self.loss, channels=problem.image_shape[0])
         compare = Comparison.of(problem, loss_of_pictures)
@@ -109,13 +109,13 @@ class StyleInversion(Stage):
 
 
 def _mean_style(problem: Problem, prior: StylePrior) -> Tensor:
-    """Give the mean style to every image, row and filter, `(n, num_ws, filters, w_dim)`."""
+    """Return the mean style for every image, row and filter, `(n, num_ws, filters, w_dim)`."""
     mean = prior.mean_w.detach().to(problem.y.device, real_dtype(problem.y.dtype))
     return mean.expand(len(problem.y), prior.num_ws, prior.filters, -1)
 
 
 def _choose_loss(loss: str | MultiScale, *, channels: int) -> tuple[MultiScale, str, str]:
-    """Find the loss behind a name; return it, what to call it, and a sentence that says which it is."""
+    """Return the loss of a name, its label, and a sentence that says which loss it is."""
     if isinstance(loss, MultiScale):
         label = getattr(loss.distance, "__name__", repr(loss.distance))
         return loss, label, f"the loss is multi-scale {label}"

@@ -1,4 +1,4 @@
-"""Total variation: of the images that agree with y, one with few and short edges."""
+"""Total variation: reconstruct piecewise smooth images without a learned prior."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class TotalVariation(Stage):
 
     From Rudin et al. 1992, doi:10.1016/0167-2789(92)90242-F.
 
-    TV(x) sums the lengths of the gradient of every pixel and channel. The primal-dual method of Chambolle and Pock
-    (2011, doi:10.1007/s10851-010-0251-1, algorithm 1) goes back and forth between x and a vector q per pixel of length
-    at most 1:
+    TV(x) is the sum of the lengths of the gradient over all pixels and channels. The primal-dual method of Chambolle
+    and Pock (2011, doi:10.1007/s10851-010-0251-1, algorithm 1) alternates between x and a dual vector q of length at
+    most 1 per pixel:
 
         q <- (q + grad(2 x - x') / (8 t)) / max(1, |.|),   x <- P(x - t grad^T q),   t = 0.03
 
-    with the x' before x, and P(z) the image near z that agrees with y, `A.project(z, y, ridge)` with the ridge
-    `weight |A|^2 / t`. It starts from the image of the stage before it, or from a plain answer. Dividing by the squared
-    norm of the operator makes one weight mean the same for all operators.
+    with the previous iterate x', and the projection `P(z) = A.project(z, y, ridge)` with the ridge `weight |A|^2 / t`.
+    It starts from the image of the previous stage, or from a cheap interpolation. The division by the squared norm of
+    the operator makes the weight independent of the operator's scale.
 
     Args:
-        weight: Of the total variation; by default `0.2 noise + 3 noise^2`, and no less than 0.001, which suits photos
-            under masks, blurs and sampled frequencies alike.
-        steps: Of the method; 40 bring a photo to within 0.1 dB of the minimum.
+        weight: Weight of the total variation; by default `0.2 noise + 3 noise^2`, and at least 0.001, which works for
+            photos with masks, blurs and sampled frequencies.
+        steps: Number of iterations; with 40 a photo is within 0.1 dB of the minimum.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -74,7 +74,7 @@ class TotalVariation(Stage):
             return follow(self.name, problem, state, self._iterates(problem, state), total=self.steps)
 
     def weight_of(self, problem: Problem) -> float:
-        """Give the weight for the noise of a problem."""
+        """Return the weight for the noise of a problem."""
         if self.weight is not None:
             return self.weight
         return max(0.2 * problem.noise + 3 * problem.noise**2, 0.001)
@@ -92,7 +92,7 @@ class TotalVariation(Stage):
 
 
 def _start(problem: Problem, state: State, norm: Tensor) -> Tensor:
-    """Give the image of the stage before, or a plain answer that costs little."""
+    """Return the image of the previous stage, or a cheap interpolation."""
     if state.image is not None:
         return state.image
     if is_masked_picture(problem):
@@ -103,11 +103,11 @@ def _start(problem: Problem, state: State, norm: Tensor) -> Tensor:
 
 
 def _fill_from_coarse(sums: Tensor, weights: Tensor) -> Tensor:
-    """Fill unknown pixels from means over the smallest squares, of side 2, 4, 8 and so on, that hold a known one.
+    """Fill unknown pixels with the mean over the smallest square of side 2, 4, 8, ... that has a known one.
 
     Args:
         sums: Pixels times their weights, `(n, C, H, W)`.
-        weights: 0 where nothing is known.
+        weights: Weights, 0 at unknown pixels.
     """
     own = sums / weights.clamp_min(torch.finfo(sums.dtype).tiny)
     if bool((weights > 0).all()) or max(sums.shape[-2:]) == 1:
@@ -120,7 +120,7 @@ def _fill_from_coarse(sums: Tensor, weights: Tensor) -> Tensor:
 class _Dual:
     """The dual variable of the total variation: a vector q for every pixel of every channel.
 
-    All that is done to it is local, and so it is done strip by strip: a large picture would not fit into the cache.
+    All operations are local and are done in strips that fit the processor's cache.
     """
 
     def __init__(self, like: Tensor) -> None:
@@ -129,7 +129,7 @@ class _Dual:
         self.rows = like.shape[-2] if whole else max(1, _AT_ONCE * like.shape[-2] // like.numel())
 
     def climb(self, ahead: Tensor, x: Tensor, *, step: float) -> Tensor:
-        """Move q by the gradient of `ahead` over `8 step`, shorten it to 1, and return `x - step grad^T q`."""
+        """Move q by the gradient of `ahead` over `8 step`, shorten it to length 1, and return `x - step grad^T q`."""
         height, answer = x.shape[-2], x.clone()
         for top in range(0, height, self.rows):
             bottom = min(top + self.rows, height)
