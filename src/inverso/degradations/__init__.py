@@ -1,4 +1,4 @@
-"""Degradations: what happened to a photo, drawn at random from a seed, and what is known about it."""
+"""Random degradations of photos, with the operator and the mask of what is known."""
 
 from inverso.degradations.base import Degradation, Degraded
 from inverso.degradations.jpeg import JPEG

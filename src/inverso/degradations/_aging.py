@@ -1,6 +1,6 @@
-"""What time does to a whole photo: over-exposed when taken, printed in gray or sepia, faded, on paper with a grain.
+"""Aging of a whole photo: over-exposure, gray or sepia printing, fading, paper grain.
 
-All of it is affine in the photo as long as no place is over-exposed to white, and comes as fields over the picture.
+All of it is affine in the photo where nothing is clipped to white; the coefficients are fields over the picture.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _YELLOWED = (1.0, 0.97, 0.87)
 
 @dataclass(frozen=True)
 class Fading:
-    """Contrast that was lost, unevenly and mostly at the edges.
+    """Loss of contrast, unevenly and mostly at the edges.
 
     Args:
-        black: What became of black, `(n, 1, H, W)`.
-        white: What became of white, `(n, 1, H, W)`.
-        tint: The yellowed paper `(n, C, 1, 1)`.
+        black: Value that black has after fading, `(n, 1, H, W)`.
+        white: Value that white has after fading, `(n, 1, H, W)`.
+        tint: Color of the yellowed paper, `(n, C, 1, 1)`.
     """
 
     black: Tensor
@@ -38,7 +38,7 @@ class Fading:
 
     @classmethod
     def draw(cls, u: Tensor, strength: Tensor, canvas: Canvas) -> Fading:
-        """Lift black by up to 0.48 of the range and lower white by up to 0.29."""
+        """Raise black by up to 0.48 of the range and lower white by up to 0.29."""
         one, other = (field_at(half, canvas) for half in u.chunk(2, dim=1))
         height, width = canvas.extent
         edge = torch.maximum((2 * canvas.rows / height - 1).abs(), (2 * canvas.columns / width - 1).abs()) ** 3
@@ -51,13 +51,13 @@ class Fading:
 
 
 class Exposure:
-    """Too much light: everything a little, and one part of the picture so much that it turns white."""
+    """Over-exposure: a factor for the whole picture, and a larger one for a part of it."""
 
     numbers: ClassVar[int] = 4
 
     @classmethod
     def draw(cls, u: Tensor, strength: Tensor, canvas: Canvas) -> Tensor:
-        """Give the factor `(n, 1, H, W)`, at least 1 and at most 3, that the light is multiplied by."""
+        """Return the factor `(n, 1, H, W)` of the light, from 1 to 3."""
         row, column = canvas.place(u[:, 0], u[:, 1])
         radius = spread_out(between(u[:, 2], 0.25, 0.5))
         glow = torch.exp(-((canvas.rows - row) ** 2 + (canvas.columns - column) ** 2) / (2 * radius**2))
@@ -66,13 +66,13 @@ class Exposure:
 
 
 class Texture:
-    """The grain of the paper and its fibers, which darken the print here and there."""
+    """Grain and fibers of the paper, which darken the print in places."""
 
     depth: ClassVar[float] = 0.25
 
     @classmethod
     def draw(cls, generators: list[torch.Generator], strength: Tensor, canvas: Canvas) -> Tensor:
-        """Give the factor `(n, 1, H, W)`, at most 1 and at least 0.75."""
+        """Return the factor `(n, 1, H, W)`, from 0.75 to 1."""
         height, width = canvas.size
         fine = _noise(generators, (height, width))
         fibers = _noise(generators, (height, -(-width // 6)))
@@ -88,14 +88,14 @@ def _noise(generators: list[torch.Generator], size: tuple[int, int]) -> Tensor:
 
 
 def toning_matrix(strength: Tensor, sepia: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Give what mixes colors to gray, `(n, C, C)`, and the tint of the print, `(n, C)`.
+    """Return the matrix that mixes colors to gray, `(n, C, C)`, and the tint of the print, `(n, C)`.
 
-    With strength t: `(1 - t) I + t 1 luma^T`, and a tint of `1 - t (1 - sepia)` where the print is sepia.
+    With strength t the matrix is `(1 - t) I + t 1 luma^T`, and the tint of a sepia print is `1 - t (1 - sepia)`.
 
     Args:
         strength: t in [0, 1], `(n,)`; 1 leaves no color.
         sepia: Whether the print is sepia and not gray, `(n,)`.
-        channels: C; a picture with one channel has no colors to lose.
+        channels: Number C of channels; with one channel the matrix is the identity.
     """
     if channels == 1:
         return torch.ones(len(strength), 1, 1), torch.ones(len(strength), 1)

@@ -1,7 +1,7 @@
-"""What breaks a print: cracks of its emulsion, folds, and torn edges, painted on a whole batch at once.
+"""Cracks of the emulsion, folds and torn edges of a print, painted on a whole batch at once.
 
-As in `inverso.degradations._damages` everything is drawn from uniform numbers, one row per image, in units of the
-canvas: the same row gives the same damage at any size, and what is not covered is not touched at all.
+As in `inverso.degradations._damages` everything is computed from uniform random numbers, one row per image, in units of
+the canvas: the same row gives the same damage at any size, and uncovered pixels are not changed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ SHADE = (0.45, 0.42, 0.38)
 
 
 class Cracks:
-    """Cracks of the emulsion: the edges of crooked cells, in the parts of the picture that a smooth field picks.
+    """Cracks of the emulsion: the edges of irregular cells, in parts of the picture that a smooth field selects.
 
-    The cells are those of Voronoi: a crack runs where the two nearest of many random points are equally far away, in
-    coordinates that two fields bend.
+    The cells are Voronoi cells of random points, in coordinates that are distorted by two smooth fields; cracks are
+    their borders.
     """
 
     cells: ClassVar[int] = 48
@@ -33,7 +33,7 @@ class Cracks:
 
     @classmethod
     def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Lay lines of 0.1 to 0.5 % of the side in width; the strength decides how much of the picture is cracked."""
+        """Paint lines of 0.1 to 0.5 % of the side in width; the strength decides the share that is cracked."""
         points, bends, regions, own = u.split((3 * cls.cells, 2 * cls.bends**2, cls.regions**2, 2), dim=1)
         rows, columns = canvas.rows, canvas.columns
         down, right = (0.09 * (field_at(half, canvas)[:, 0] - 0.5) for half in bends.chunk(2, dim=1))
@@ -61,7 +61,7 @@ class Cracks:
 
 
 class Folds:
-    """Folds: straight creases across the picture, broken white along the line, with a shade and a gloss beside it."""
+    """Straight creases across the picture: a white line with a shade and a highlight beside it."""
 
     most: ClassVar[int] = 3
     knots: ClassVar[int] = 40
@@ -70,7 +70,7 @@ class Folds:
 
     @classmethod
     def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Lay up to three creases of 0.2 to 0.8 % of the side in width, most of them along the sides."""
+        """Paint up to three creases of 0.2 to 0.8 % of the side in width, most of them parallel to a side."""
         for k, own in enumerate(u.chunk(cls.most, dim=1)):
             there = spread_out((strength * cls.most > k) & (strength > 0))
             place, knots = own[:, :6], own[:, 6:]
@@ -95,7 +95,7 @@ class Folds:
 
 
 class Tears:
-    """Torn edges and corners: what is gone shows the album or the dark behind, and the torn paper a white rim."""
+    """Torn edges and corners, which show the album or a dark background, with a white rim of torn paper."""
 
     sides: ClassVar[int] = 4
     corners: ClassVar[int] = 4
@@ -135,7 +135,7 @@ class Tears:
 
 
 def profile(knots: Tensor, place: Tensor) -> Tensor:
-    """Read rough lines `(n, k)`, straight between their knots, at places in [0, 1] of any shape `(n, ...)`.
+    """Interpolate rough lines `(n, k)` linearly between their knots, at places in [0, 1] of any shape `(n, ...)`.
 
     Example:
         >>> import torch

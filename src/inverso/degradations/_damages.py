@@ -1,7 +1,7 @@
-"""What lies over an old photo: stains, dust and scratches, painted on a whole batch at once.
+"""Stains, dust and scratches over a photo, painted on a whole batch at once.
 
-Everything is drawn from uniform numbers, one row per image, in units of the shorter side: the same row gives the same
-damage at any size. Every edge ends within a pixel, so that what is not covered is not touched at all.
+Everything is computed from uniform random numbers, one row per image, in units of the shorter side: the same row gives
+the same damage at any size. Edges are soft over one pixel, so that uncovered pixels are not changed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _TEA = (0.66, 0.46, 0.24)
 
 @dataclass(frozen=True)
 class Canvas:
-    """Where the pixels of `(n, C, H, W)` lie on a photo, in units of its shorter side.
+    """The coordinates of the pixels of `(n, C, H, W)` on a photo, in units of its shorter side.
 
-    The picture is the whole photo, or a window of it at a place of its own for every image.
+    The picture is the whole photo, or a window of it, at a different place for every image.
 
     Args:
         size: `(H, W)` of the picture.
         channels: C.
-        unit: Pixels that are the unit; the shorter side by default.
-        window: Share of what is left over above and to the left of the picture, `(n, 2)` in [0, 1], if the unit is
-            longer than a side.
+        unit: Unit in pixels; the shorter side by default.
+        window: Position of the picture on the photo if the unit is longer than a side: `(n, 2)` in [0, 1], from top and
+            left.
     """
 
     size: tuple[int, int]
@@ -45,7 +45,7 @@ class Canvas:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Height and width of the photo in units; neither is smaller than the picture's."""
+        """Height and width of the photo in units, at least those of the picture."""
         height, width = (length / self.side for length in self.size)
         larger = max(1.0, 1.0 / min(height, width))
         return height * larger, width * larger
@@ -62,16 +62,16 @@ class Canvas:
 
     @property
     def windowed(self) -> bool:
-        """Whether the picture is a part of the photo, or the unit is not its own."""
+        """Whether the picture is a part of the photo, or has another unit than its shorter side."""
         return self.window is not None
 
     def place(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn uniform numbers `(n,)` into a row and a column on the photo, `(n, 1, 1)` each."""
+        """Map uniform numbers `(n,)` to a row and a column on the photo, `(n, 1, 1)` each."""
         height, width = self.extent
         return spread_out(u * height), spread_out(v * width)
 
     def colored(self, color: tuple[float, float, float]) -> Tensor:
-        """Give a color `(C, 1, 1)`; a gray picture gets its mean."""
+        """Return a color as `(C, 1, 1)`; for a gray picture its mean."""
         values = torch.tensor(color)
         return (values if self.channels > 1 else values.mean()[None])[:, None, None]
 
@@ -85,24 +85,24 @@ class Canvas:
 
 
 def spread_out(values: Tensor) -> Tensor:
-    """Give one number per image `(n,)` two more dimensions, for rows and columns."""
+    """Append two dimensions, for rows and columns, to one number per image `(n,)`."""
     return values[:, None, None]
 
 
 def between(u: Tensor, low: float, high: float) -> Tensor:
-    """Turn numbers in [0, 1] into numbers in [low, high]."""
+    """Map numbers in [0, 1] to [low, high]."""
     return low + (high - low) * u
 
 
 def smooth_field(u: Tensor, size: tuple[int, int]) -> Tensor:
-    """Turn `(n, k^2)` numbers in [0, 1] into fields `(n, 1, H, W)` in [0, 1] that pass smoothly between them."""
+    """Interpolate `(n, k^2)` numbers in [0, 1] to smooth fields `(n, 1, H, W)` in [0, 1]."""
     side = math.isqrt(u.shape[1])
     grid = u.reshape(-1, 1, side, side)
     return F.interpolate(grid, size, mode="bicubic", align_corners=True).clamp(0, 1)
 
 
 def field_at(u: Tensor, canvas: Canvas) -> Tensor:
-    """Turn `(n, k^2)` numbers into smooth fields over the photo, and read them where the picture is: `(n, 1, H, W)`."""
+    """Interpolate `(n, k^2)` numbers to smooth fields over the photo, at the pixels of the picture: `(n, 1, H, W)`."""
     if not canvas.windowed:
         return smooth_field(u, canvas.size)
     side = math.isqrt(u.shape[1])
@@ -117,23 +117,23 @@ def field_at(u: Tensor, canvas: Canvas) -> Tensor:
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture with something over it.
+    """A picture and the mask of what covers it.
 
     Args:
         image: `(n, C, H, W)`.
-        covered: `(n, 1, H, W)`, True where it is not what it was.
+        covered: `(n, 1, H, W)`, True where it was painted over.
     """
 
     image: Tensor
     covered: Tensor
 
     def paint(self, cover: Tensor, color: Tensor, *, glaze: bool = False) -> Layer:
-        """Lay a color over the picture.
+        """Paint a color over the picture.
 
         Args:
             cover: `(n, H, W)` in [0, 1].
             color: `(C, 1, 1)` or `(n, C, 1, 1)`.
-            glaze: Let the picture shine through, as a stain does: what is dark stays dark.
+            glaze: Multiply the picture by the color, as a translucent stain does, instead of replacing it.
         """
         alpha = cover[:, None].to(self.image)
         color = color.to(self.image)
@@ -141,27 +141,27 @@ class Layer:
         return Layer(torch.lerp(self.image, under.expand_as(self.image), alpha), self.covered | (cover > 0)[:, None])
 
     def paint_both(self, covers: Tensor, canvas: Canvas) -> Layer:
-        """Lay bare paper over the picture, and dirt over that: covers `(2, n, H, W)`."""
+        """Paint bare paper over the picture, and dirt over that: covers `(2, n, H, W)`."""
         return self.paint(covers[0], canvas.colored(PAPER)).paint(covers[1], canvas.colored(_DIRT))
 
 
 class Cover(Protocol):
-    """One kind of thing that lies over a photo."""
+    """One kind of damage that covers a photo."""
 
     numbers: ClassVar[int]
 
     @classmethod
     def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Lay it over a batch: u are `numbers` uniform numbers per image, strength `(n,)` in [0, 1]."""
+        """Paint it over a batch: u has `numbers` uniform numbers per image, strength `(n,)` is in [0, 1]."""
 
 
 def _sides(dark: Tensor, there: Tensor) -> Tensor:
-    """Say of one thing per image whether it is light or dark, `(2, n, 1, 1)`, and neither if it is not there."""
+    """Return whether one thing per image is light or dark, `(2, n, 1, 1)`; neither if it is absent."""
     return torch.stack([~dark & there, dark & there])[..., None, None]
 
 
 class Stains:
-    """Dried tea and damp: irregular, translucent, darker at the rim."""
+    """Dried tea and damp: irregular translucent stains, darker at the rim."""
 
     most: ClassVar[int] = 3
     each: ClassVar[int] = 6
@@ -170,7 +170,7 @@ class Stains:
 
     @classmethod
     def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Lay up to three stains of up to 28 % of the side in radius; the strength decides number, size and depth."""
+        """Paint up to three stains of up to 28 % of the side in radius; the strength decides number, size and depth."""
         for k, own in enumerate(u.chunk(cls.most, dim=1)):
             there = (strength * cls.most > k) & (strength > 0)
             row, column = canvas.place(own[:, 0], own[:, 1])
@@ -191,7 +191,7 @@ class Stains:
 
 
 class Dust:
-    """Specks of dust and flakes: small crooked spots, most of them light."""
+    """Specks of dust: small irregular spots, most of them light."""
 
     most: ClassVar[int] = 60
     each: ClassVar[int] = 6
@@ -199,7 +199,7 @@ class Dust:
 
     @classmethod
     def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Lay up to sixty specks of 0.4 to 1.2 % of the side in radius, few of them large."""
+        """Paint up to sixty specks of 0.4 to 1.2 % of the side in radius, few of them large."""
         covers = torch.zeros(2, len(u), *canvas.size)
         own = u.reshape(len(u), cls.most, cls.each)
         for k in range(int((strength.max() * cls.most).ceil())):
@@ -217,7 +217,7 @@ class Dust:
 
 
 class Scratches:
-    """Scratches and creases: long thin lines that bend a little, and come and go."""
+    """Scratches and creases: long thin, slightly bent lines with gaps."""
 
     most: ClassVar[int] = 10
     each: ClassVar[int] = 12
@@ -225,7 +225,7 @@ class Scratches:
 
     @classmethod
     def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Lay up to ten lines of 0.5 to 1.4 % of the side in width; every other one crosses most of the picture."""
+        """Paint up to ten lines of 0.5 to 1.4 % of the side in width; every other one crosses most of the picture."""
         covers = torch.zeros(2, len(u), *canvas.size)
         own = u.reshape(len(u), cls.most, cls.each)
         for k in range(int((strength.max() * cls.most).ceil())):
@@ -235,7 +235,7 @@ class Scratches:
 
     @staticmethod
     def _line(own: Tensor, canvas: Canvas) -> Tensor:
-        """Draw one line per image in its own axes, `across = bend(along)`."""
+        """Draw one line per image in its own coordinates, `across = bend(along)`."""
         row, column = canvas.place(own[:, 0], own[:, 1])
         # Most scratches of a stack of photos run along it: nearly upright.
         turn = spread_out(math.pi / 2 + (own[:, 2] - 0.5).sign() * between((2 * own[:, 2] - 1).abs() ** 2, 0, 1.4))

@@ -1,4 +1,4 @@
-"""What a degradation is: something that happens to photos, and what is known about it afterwards."""
+"""Base class of random degradations, and their result."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from inverso.operators import Identity, LinearOperator, Mask, Toning
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Degraded:
-    """Degraded photos, and what is known about them.
+    """Degraded photos with their operator, offset and mask.
 
-    Where `known` is True, `y = A x + offset` to rounding; elsewhere something covers the photos and A measures nothing.
-    So `y - offset` is what `solve` takes:
+    Where `known` is True, `y = A x + offset` to rounding; elsewhere the photos are covered and A measures nothing. So
+    pass `y - offset` to `solve`:
 
         inverso.solve(old.y - old.offset, A=old.A, prior=prior, method="ia+bp")
 
     Args:
-        y: What is seen, shaped as the photos, in [0, 1].
-        A: What happened, as an operator; zero where the photos are covered.
-        offset: What is added, to be broadcast against y.
+        y: Degraded photos, shaped as the photos, in [0, 1].
+        A: The linear part of the degradation as an operator; zero where the photos are covered.
+        offset: The constant part, broadcastable against y.
         known: `(n, 1, H, W)` or, for a single photo, `(1, H, W)`: False where the photos are covered.
-        kind: Of a `Mixture`, which of its parts each photo met, `(n,)`.
+        kind: For a `Mixture`: the index of the part applied to each photo, `(n,)`.
     """
 
     y: Tensor
@@ -39,7 +39,7 @@ class Degraded:
 
     @property
     def linear(self) -> Tensor:
-        """`y - offset`, zero where nothing is known: what A measures of the photos."""
+        """`y - offset`, zero where nothing is known: the measurement of the photos by A."""
         return torch.where(self.known, self.y - self.offset, 0)
 
     def for_image(self, index: int) -> Degraded:
@@ -58,9 +58,9 @@ class Degraded:
 
 
 class Degradation(ABC):
-    """Something that happens to photos, drawn at random from a seed.
+    """Base of degradations of photos that are drawn at random from a seed.
 
-    A subclass writes `degrade`. Trainings, experiments and `inverso degrade --damage` draw from the same ones.
+    A subclass defines `degrade`. Trainings, experiments and `inverso degrade --damage` use the same classes.
     """
 
     def __call__(self, x: Tensor, *, seed: Seed | Sequence[int] = 0, pool: Tensor | None = None) -> Degraded:
@@ -68,17 +68,17 @@ class Degradation(ABC):
 
         Args:
             x: Photos `(n, C, H, W)` or one `(C, H, W)` in [0, 1].
-            seed: Decides everything: a number or a generator for the batch, or one number for every photo, which then
-                does not depend on its neighbors.
-            pool: Photos `(m, C, H, W)` that clutter is cut from; photo i may get a piece of any but number i of them.
-                The batch itself by default.
+            seed: Seed of all random numbers: an integer or a generator for the batch, or one integer per photo, whose
+                result then does not depend on the other photos.
+            pool: Photos `(m, C, H, W)` from which clutter is cut; photo i gets a piece of any photo but number i. By
+                default the batch itself.
 
         Returns:
-            What became of them and what is known about it, on the device of x.
+            The degraded photos with operator, offset and mask, on the device of x.
 
         Raises:
-            TypeError: x is no floating-point image, or the seed no integer.
-            ValueError: x has another shape or is not finite, or there are more or fewer seeds than photos.
+            TypeError: x is not a floating-point image, or the seed is not an integer.
+            ValueError: x has another shape or is not finite, or the number of seeds is not that of the photos.
         """
         check_finite(check_image(x), name="x")
         if x.ndim not in {3, 4}:
@@ -107,17 +107,17 @@ class Degradation(ABC):
 
 
 def check_seeds(seeds: tuple[int, ...], images: Tensor) -> None:
-    """Refuse seeds that are more or fewer than the images."""
+    """Raise unless there is one seed per image."""
     if len(seeds) != len(images):
         msg = f"there must be one seed per image, got {len(seeds)} seeds for {len(images)} images"
         raise ValueError(msg)
 
 
 def join(parts: Sequence[Degraded], order: Tensor | None = None) -> Degraded:
-    """Put batches together, in an order of their images if one is given.
+    """Concatenate batches, in a given order of their images if there is one.
 
     Raises:
-        ValueError: Their operators are of kinds that have no common form.
+        ValueError: Their operators have no common form.
     """
     y, known = (torch.cat([getattr(part, name) for part in parts]) for name in ("y", "known"))
     offset = torch.cat([part.offset.expand_as(part.y) for part in parts])
@@ -129,7 +129,7 @@ def join(parts: Sequence[Degraded], order: Tensor | None = None) -> Degraded:
 
 
 def _join_operators(parts: Sequence[Degraded], known: Tensor, order: Tensor | None) -> LinearOperator:
-    """Find the operator of all: a mask if every part is one, else the color maps and gains of all pixels."""
+    """Make the operator of all batches: a mask if every part is one, else color matrices and gains."""
     if all(isinstance(part.A, Identity) for part in parts):
         return Identity()
     if all(isinstance(part.A, Identity | Mask) for part in parts):
@@ -151,7 +151,7 @@ def _as_toning(part: Degraded) -> tuple[Tensor, Tensor]:
 
 
 def _first(degraded: Degraded) -> Degraded:
-    """Take the only photo out of its batch."""
+    """Remove the batch dimension of a batch of one photo."""
     offset = degraded.offset[0] if degraded.offset.ndim == 4 else degraded.offset
     A = degraded.A.for_image(0) if isinstance(degraded.A, Toning) else degraded.A
     return Degraded(degraded.y[0], A, offset, degraded.known[0], degraded.kind)

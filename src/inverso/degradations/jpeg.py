@@ -1,4 +1,4 @@
-"""JPEG as a degradation: what a photo loses when it is saved with little memory."""
+"""JPEG compression as a degradation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _CHANNELS = (1, 3)
 class JPEG(Degradation):
     """Save every photo as a JPEG of some quality, and read it again.
 
-    What is lost depends on the photo and is not linear in it; to a solver it is noise, so that `A` is the identity.
+    The error is not linear in the photo; a solver treats it as noise, so `A` is the identity.
 
     Args:
-        quality: Of the file, 1 to 95, or `(low, high)` to draw it from for every image.
+        quality: Quality of the file, 1 to 95, or a range `(low, high)` from which it is drawn for every image.
 
     Raises:
         ValueError: A quality lies outside its range, or low exceeds high.
@@ -50,7 +50,7 @@ class JPEG(Degradation):
             raise ValueError(msg)
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:  # noqa: ARG002 - needs no others
-        """Save and read every image."""
+        """Compress and decompress every image."""
         if images.shape[1] not in _CHANNELS:
             msg = f"a JPEG has one or three channels, got images of shape {tuple(images.shape)}"
             raise ValueError(msg)

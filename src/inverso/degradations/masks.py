@@ -1,6 +1,6 @@
-"""Masks as degradations: pixels that are lost, drawn afresh for every image of a batch, and what is painted there.
+"""Masks as degradations: missing pixels, drawn anew for every image of a batch, and the fill that covers them.
 
-They show what the masks of `inverso.operators` with their fills record.
+They correspond to the masks of `inverso.operators` with their fills.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Range = tuple[float, float]
 
 
 class Masked(Degradation):
-    """Something that covers a part of an image: which pixels it leaves, and what it paints over the others."""
+    """Base of masks: a subclass defines which pixels are kept and what covers the others."""
 
     fill: ClassVar[Fill] = White()
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:
-        """Draw a mask for every image, and paint over what it loses."""
+        """Draw a mask for every image, and paint over the missing pixels."""
         generator = as_generator(seed)
         known = self.draw_mask(images, generator).to(images.device)
         paint = self.paint(images if pool is None else pool, known, generator).to(images)
@@ -37,10 +37,10 @@ class Masked(Degradation):
 
     @abstractmethod
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw `(n, 1, H, W)`, True where a pixel stays."""
+        """Draw `(n, 1, H, W)`, True where a pixel is kept."""
 
     def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
-        """Give what covers the lost pixels, broadcastable against the images."""
+        """Return the values of the missing pixels, broadcastable against the images."""
         n, _, height, width = known.shape
         return self.fill.paint(torch.empty(n, pool.shape[1], height, width), generator=generator)
 
@@ -59,7 +59,7 @@ def _as_range(value: float | Range, *, name: str) -> Range:
 
 
 def _keep_points(weight: Tensor, keep: Tensor, generator: torch.Generator) -> Tensor:
-    """Keep exactly `round(keep H W)` pixels per image, likelier where the weight is larger (Gumbel top-k)."""
+    """Keep exactly `round(keep H W)` pixels per image, with probabilities that grow with the weight (Gumbel top-k)."""
     n, _, height, width = weight.shape
     keys = gumbel_keys(weight.flatten(1).double().log(), generator)
     counts = (keep.double() * height * width).round().long().clamp_min(1)
@@ -69,14 +69,14 @@ def _keep_points(weight: Tensor, keep: Tensor, generator: torch.Generator) -> Te
 
 @dataclass(frozen=True)
 class WhiteNoise(Masked):
-    """Keep a share of the pixels, drawn at random, and paint the others white.
+    """Keep a random share of the pixels and paint the others white.
 
     Args:
         keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
 
     Source:
         Deng, Looi & Tsun, "Quantized GANs for mobile image reconstruction", section 4, type 1. They draw every pixel
-        by itself; here the count is exact, as in `inverso.operators.RandomMask`.
+        independently; here the number is exact, as in `inverso.operators.RandomMask`.
 
     Example:
         >>> import torch
@@ -92,7 +92,7 @@ class WhiteNoise(Masked):
         object.__setattr__(self, "keep", _as_range(self.keep, name="keep"))
 
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the points."""
+        """Draw the pixels to keep."""
         n, _, height, width = images.shape
         keep = _uniform(n, _as_range(self.keep, name="keep"), generator)
         return _keep_points(torch.ones(n, 1, height, width), keep, generator)
@@ -100,7 +100,7 @@ class WhiteNoise(Masked):
 
 @dataclass(frozen=True)
 class RGBNoise(WhiteNoise):
-    """Keep a share of the pixels and bury the others in random colors, uniform over the RGB cube.
+    """Keep a random share of the pixels and replace the others by random colors, uniform over the RGB cube.
 
     Args:
         keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
@@ -114,11 +114,11 @@ class RGBNoise(WhiteNoise):
 
 @dataclass(frozen=True)
 class DiscretePoints(WhiteNoise):
-    """Keep few points on white, at random or mostly on edges.
+    """Keep few pixels on white, at random or mostly on edges.
 
     Args:
         keep: Share kept, in (0, 1], or `(low, high)` to draw it from for every image.
-        edges: Draw points in proportion to the strength of edges, found by `"sobel"` or `"canny"`; by default evenly.
+        edges: Draw pixels in proportion to the edge strength of `"sobel"` or `"canny"`; by default uniformly.
 
     Source:
         Liu et al., "X-GANs: Image reconstruction made easy for extreme cases", sections 4.1 and 4.5;
@@ -135,7 +135,7 @@ class DiscretePoints(WhiteNoise):
             raise ValueError(msg)
 
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the points."""
+        """Draw the pixels to keep."""
         if self.edges is None:
             return super().draw_mask(images, generator)
         keep = _uniform(len(images), _as_range(self.keep, name="keep"), generator)
@@ -164,7 +164,7 @@ class WhiteBox(Masked):
     central: bool = False
 
     def draw_mask(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Place the box: centered, or between two points that are drawn for each side."""
+        """Draw the box: centered, or between two random points per side."""
         n, _, height, width = images.shape
         inside = [self._interval(n, side, generator) for side in (height, width)]
         box = inside[0][:, :, None] & inside[1][:, None, :]
@@ -183,11 +183,12 @@ class WhiteBox(Masked):
 
 @dataclass(frozen=True)
 class ClutteredBlock(WhiteBox):
-    """Cover a rectangle with a piece of another photo, laid once or several times side by side.
+    """Cover a rectangle with a piece of another photo, once or repeated side by side.
 
     Args:
         central: The centered block of half the sides instead of a rectangle between two random corners.
-        tile: Smallest and largest side of the piece over the image's side; where the box is larger, the piece repeats.
+        tile: Smallest and largest side of the piece as shares of the image's side; in a larger box the piece is
+            repeated.
 
     Source:
         Liu et al., sections 4 and 4.4, whose pieces have 16 to 128 of 256 pixels; `inverso.operators.Clutter`.
@@ -199,7 +200,7 @@ class ClutteredBlock(WhiteBox):
         object.__setattr__(self, "tile", _as_range(self.tile, name="tile"))
 
     def paint(self, pool: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
-        """Cut the pieces out and lay them."""
+        """Cut the pieces out and place them."""
         n, _, height, width = known.shape
         if len(pool) < 2 or len(pool) < n:
             msg = f"clutter is cut from other photos: give a pool of at least {max(2, n)}, got {len(pool)}"
@@ -215,7 +216,7 @@ class ClutteredBlock(WhiteBox):
 
     @staticmethod
     def _source(known: Tensor, axis: int, tile: Tensor, generator: torch.Generator) -> Tensor:
-        """Say for each row (column) of the image which row (column) of the other photo lies there."""
+        """Return for each row (column) of the image the row (column) of the other photo that covers it."""
         n, side = len(known), known.shape[axis]
         covered = (~known.cpu()).any(dim=5 - axis).flatten(1).float()
         first = covered.argmax(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Degradations by name, mixtures of them, and how they get harder while training."""
+"""Degradations by name, mixtures of them, and a curriculum for training."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _ANY_AGE = OldPhoto(
 
 @dataclass(frozen=True)
 class Mixture(Degradation):
-    """Draw for every image which of several degradations it meets; `Degraded.kind` tells.
+    """Apply one of several degradations, drawn at random, to every image; `Degraded.kind` has its index.
 
     Args:
         parts: The degradations, each of which acts on single pixels.
-        weights: How often each is drawn, relative to the others; equally often by default.
+        weights: Relative frequencies of the parts; equal by default.
 
     Raises:
         ValueError: There are no parts, another number of weights, or a weight that is not positive.
@@ -65,7 +65,7 @@ class Mixture(Degradation):
         object.__setattr__(self, "weights", tuple(weights))
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:
-        """Degrade every image by the part that is drawn for it."""
+        """Degrade every image by a randomly drawn part."""
         generator = as_generator(seed)
         weights = torch.tensor(self.weights, dtype=torch.float64)
         kind = torch.multinomial(weights, len(images), replacement=True, generator=generator)
@@ -87,12 +87,12 @@ class Mixture(Degradation):
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Make a task harder while training: the kept share falls linearly, then stays.
+    """Make a task harder during training: the kept share of pixels falls linearly, then stays.
 
     Args:
-        start: Share of the pixels kept at step 0.
-        end: Share kept at last.
-        steps: Steps until then.
+        start: Share of pixels kept at step 0.
+        end: Share kept from step `steps` on.
+        steps: Number of steps from `start` to `end`.
     """
 
     start: float = 0.6
@@ -100,7 +100,7 @@ class Curriculum:
     steps: int = 1
 
     def keep(self, step: int) -> float:
-        """Give the kept share at a step (from 0).
+        """Return the kept share at a step (from 0).
 
         Example:
             >>> from inverso.degradations.mixtures import Curriculum
@@ -140,7 +140,7 @@ def named(name: str, *, keep: float | Range = 0.4) -> Degradation:
         keep: Share kept by `"white-noise"` and `"rgb-noise"`.
 
     Raises:
-        ValueError: There is no such name; the message lists those there are.
+        ValueError: The name is unknown; the message lists the known ones.
 
     Example:
         >>> from inverso.degradations.mixtures import named

@@ -1,4 +1,4 @@
-"""Old photos: what time does to a print, as an affine measurement and a mask of what is lost."""
+"""Old photos: aging as an affine measurement with a mask of the covered pixels."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ PRESETS: Mapping[str, Mapping[str, _Strength]] = MappingProxyType(
 
 
 class _Print(NamedTuple):
-    """A batch of prints before anything lies over them: `y = tint (black + contrast min(exposure mixing x, 1))`."""
+    """A batch of prints without covering damage: `y = tint (black + contrast min(exposure mixing x, 1))`."""
 
     mixing: Tensor
     exposure: Tensor
@@ -104,35 +104,36 @@ class _Print(NamedTuple):
 
 @dataclass(frozen=True)
 class OldPhoto(Degradation):
-    """Make photos old: scratches, stains, dust, fading, over-exposure, sepia or gray, paper texture; cracks and tears.
+    """Age photos: scratches, stains, dust, fading, over-exposure, sepia or gray, paper texture, cracks, tears.
 
     A photo x is exposed with a factor e >= 1 and clipped at white, mixed to gray by P, printed between a black b and a
     white w in a tint T on paper t, and then covered by stains, cracks, folds, dust, scratches and tears:
 
         y = t T (b + (w - b) min(e P x, 1))
 
-    Apart from what is clipped or covered this is affine in x, and the answer gives it as an operator, its offset and
-    the mask of the pixels that are known. A single seed ages all photos alike; a generator, or one seed per photo, each
-    in its own way. The parts are drawn from the seed one by one: taking one away leaves the others as
-    they were, and so does the size of the photo, up to the grain of the paper.
+    Where nothing is clipped or covered this is affine in x, and the result contains the operator, the offset and the
+    mask of known pixels. With a single seed all photos age in the same way; with a generator, or one seed per photo,
+    each in its own way. Each part has its own random stream: leaving one out does not change the others, and the damage
+    is the same at every size of the photo, except for the grain of the paper.
 
     Args:
-        scratches: Strength in [0, 1], or `(low, high)` to draw it from for every image: up to ten scratches.
-        stains: Likewise: up to three translucent stains.
-        dust: Likewise: up to sixty specks.
-        fading: Likewise: loss of contrast and yellowing.
-        exposure: Likewise: too much light.
-        toning: Likewise: loss of color; 1 leaves none.
-        texture: Likewise: grain and fibers of the paper.
-        cracks: Likewise: cracks of the emulsion in some places.
-        folds: Likewise: up to three creases.
-        tears: Likewise: torn edges and corners.
-        tone: `"gray"`, `"sepia"`, or one of them at `"random"`.
-        unit: Pixels that the sizes of all damage are shares of; the shorter side by default. A smaller unit gives finer
-            damage; with a larger one the picture is a piece of a photo whose shorter side is so long.
+        scratches: Strength in [0, 1], or a range `(low, high)` from which it is drawn for every image: up to ten
+            scratches.
+        stains: Strength of up to three translucent stains; a number or a range, as for all strengths.
+        dust: Strength of up to sixty specks.
+        fading: Strength of the loss of contrast and the yellowing.
+        exposure: Strength of the over-exposure.
+        toning: Strength of the loss of color; 1 leaves none.
+        texture: Strength of grain and fibers of the paper.
+        cracks: Strength of cracks of the emulsion in some places.
+        folds: Strength of up to three creases.
+        tears: Strength of torn edges and corners.
+        tone: `"gray"`, `"sepia"`, or `"random"` for either.
+        unit: Length in pixels to which all sizes of damage are relative; the shorter side by default. A smaller unit
+            gives finer damage; with a larger one the picture is a window of a photo whose shorter side has that length.
 
     Raises:
-        TypeError: A strength is no number.
+        TypeError: A strength is not a number.
         ValueError: A strength lies outside [0, 1], low exceeds high, the unit is below 8, or the tone is unknown.
 
     Source:
@@ -172,10 +173,10 @@ class OldPhoto(Degradation):
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> OldPhoto:  # noqa: ANN401 - any argument of the class
-        """Take the strengths from `PRESETS`: `"light"`, `"default"`, `"severe"` or `"battered"`.
+        """Return a preset from `PRESETS`: `"light"`, `"default"`, `"severe"` or `"battered"`.
 
         Raises:
-            ValueError: There is no such preset.
+            ValueError: The preset is unknown.
         """
         if name not in PRESETS:
             msg = f"there is no preset {name!r}; known are {', '.join(PRESETS)}"
@@ -184,7 +185,7 @@ class OldPhoto(Degradation):
 
     @classmethod
     def only(cls, **parts: Any) -> OldPhoto:  # noqa: ANN401 - any argument of the class
-        """Leave out every part that is not named.
+        """Return a copy with the named parts only.
 
         Example:
             >>> import torch
@@ -196,7 +197,7 @@ class OldPhoto(Degradation):
         return cls(**{**dict.fromkeys(STRENGTHS, 0.0), **parts})
 
     def print_alone(self) -> OldPhoto:
-        """Leave out what lies over the print: the same seed gives the same photo without scratches, stains and so on.
+        """Return a copy without covering damage: the same seed gives the same print without scratches etc.
 
         Example:
             >>> from inverso.degradations import OldPhoto
@@ -207,7 +208,7 @@ class OldPhoto(Degradation):
         return replace(self, **nothing)
 
     def degrade(self, images: Tensor, seed: Seed, pool: Tensor | None) -> Degraded:  # noqa: ARG002 - needs no others
-        """Age all photos alike from a number, and each in its own way from a generator."""
+        """Age all photos in the same way for an integer seed, each in its own way for a generator."""
         if not isinstance(seed, torch.Generator):
             return self._age(images, (seed,))
         return self._age(images, tuple(torch.randint(2**32, (len(images),), generator=seed).tolist()))
@@ -249,7 +250,7 @@ class OldPhoto(Degradation):
         return _Print(mixing, exposure, tint, paper * fading.black, paper * (fading.white - fading.black))
 
     def _cover(self, layer: Layer, seeds: tuple[int, ...], canvas: Canvas) -> Layer:
-        """Paint what lies over the print."""
+        """Paint the covering damage."""
         device = layer.image.device
         n = len(layer.image)
         drawn = layer if device.type == "cpu" else Layer(layer.image.cpu(), layer.covered.cpu())
@@ -260,14 +261,14 @@ class OldPhoto(Degradation):
         return Layer(drawn.image.to(device), drawn.covered.to(device))
 
     def _draw(self, name: str, seeds: tuple[int, ...], count: int) -> tuple[Tensor, Tensor]:
-        """Draw a part's strength and the numbers that place it, `(n,)` and `(n, count)`, from a stream of its own."""
+        """Draw a part's strength `(n,)` and the numbers of its placement `(n, count)`, from its own stream."""
         generators = [_generator(seed, name) for seed in seeds]
         strength = self._strengths(name, generators)
         return strength, torch.stack([torch.rand(count, generator=each, device="cpu") for each in generators])
 
     @staticmethod
     def _draw_numbers(name: str, seeds: tuple[int, ...], count: int) -> Tensor:
-        """Draw uniform numbers `(n, count)` from a stream of their own."""
+        """Draw uniform numbers `(n, count)` from their own stream."""
         return torch.stack([torch.rand(count, generator=_generator(seed, name), device="cpu") for seed in seeds])
 
     def _strengths(self, name: str, generators: list[torch.Generator]) -> Tensor:
@@ -277,12 +278,12 @@ class OldPhoto(Degradation):
 
 
 def _generator(seed: int, name: str) -> torch.Generator:
-    """Give every part its own stream; torch reads the lower 32 bits of a seed only."""
+    """Return the random generator of a part; torch uses only the lower 32 bits of a seed."""
     return pattern_generator((seed + 0x9E3779B9 * (1 + _STREAMS.index(name))) & 0xFFFFFFFF)
 
 
 def _affine(made: _Print) -> tuple[Tensor, Tensor, Tensor]:
-    """Give matrix `(n, C, C)`, gain `(n, 1, H, W)` and offset `(n, C, H, W)` of a print that nothing clips."""
+    """Return matrix `(n, C, C)`, gain `(n, 1, H, W)` and offset `(n, C, H, W)` of a print, ignoring clipping."""
     matrix = made.tint[..., 0] * made.mixing
     return matrix, made.contrast * made.exposure, made.tint * made.black
 

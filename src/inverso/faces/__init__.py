@@ -1,4 +1,4 @@
-"""Faces in photos that are not aligned: found, fitted by a prior, restored, put back."""
+"""Restore faces that are not aligned: find them, fit pose and latent of a prior, and paste the restored face back."""
 
 from inverso.faces.find import find_faces
 from inverso.faces.fit import FittedFace, fit_face

@@ -1,4 +1,4 @@
-"""What an encoder sees of a photo at many poses of its face."""
+"""The input of an encoder for a photo with a face at many poses."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _RIDGE = 0.01
 
 
 def seen_at(y: Tensor, A: LinearOperator, poses: Tensor, shape: tuple[int, int, int], side: int) -> Tensor:
-    """Show an encoder what is left of a face and of white noise at each pose, `(n, 2 C, side, side)`.
+    """Compute an encoder's input at each pose, `(n, 2 C, side, side)`: the rectified face, and white noise after A^+ A.
 
-    The noise is laid into the photo, measured, taken back and cut out again by nearest neighbors, so that what the
-    operator loses is lost, and nothing else.
+    The noise is placed in the photo, measured, back-projected and cut out again with nearest neighbors, so that only
+    the operator, not the warp, removes information.
 
     Args:
         y: The measurement of one photo.
         A: Its operator.
-        poses: `(n, 4)`.
-        shape: Of the photo, `(C, H, W)`.
-        side: Of the aligned face.
+        poses: Poses `(n, 4)`.
+        shape: Shape of the photo, `(C, H, W)`.
+        side: Side of the aligned face in pixels.
     """
     channels, height, width = shape
     back = A.pinv(y, ridge=_RIDGE, image_shape=shape)
@@ -37,7 +37,7 @@ def seen_at(y: Tensor, A: LinearOperator, poses: Tensor, shape: tuple[int, int, 
 
 
 def _into_face(pose: Tensor, side: int) -> Tensor:
-    """Give the map `(2, 3)` from pixels of the photo to pixels of the face."""
+    """Return the affine map `(2, 3)` from pixels of the photo to pixels of the face."""
     whole = torch.eye(3, dtype=pose.dtype, device=pose.device)
     whole[:2] = matrices(pose, side)[0]
     back: Tensor = torch.linalg.inv(whole)
@@ -45,7 +45,7 @@ def _into_face(pose: Tensor, side: int) -> Tensor:
 
 
 def _nearest(image: Tensor, into: Tensor, size: tuple[int, int]) -> Tensor:
-    """Look up, for every pixel of a new picture, the nearest pixel of an image; zero outside of it."""
+    """Sample an image at the nearest pixel for every pixel of a new picture; zero outside of it."""
     height, width = image.shape[-2:]
     columns, rows = places_of(into[None].to(image), size)[0].round().long().unbind(-1)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)

@@ -15,13 +15,13 @@ _MOST_SAMPLES = 4
 
 
 def matrices(poses: Tensor, side: int) -> Tensor:
-    """Give the maps `(n, 2, 3)` from pixels of an aligned face to pixels of the photo, differentiable in the pose.
+    """Return the affine maps `(n, 2, 3)` from pixels of a face to pixels of the photo, differentiable in the pose.
 
-    A pixel's place is that of its center, so that the first one lies at 1/2 from the edge.
+    Coordinates are those of pixel centers: the first pixel lies at 1/2 from the edge.
 
     Args:
-        poses: `(n, 4)`: x, y, size, angle in degrees.
-        side: Of the aligned face in pixels.
+        poses: Poses `(n, 4)`: x, y, size, angle in degrees.
+        side: Side of the aligned face in pixels.
     """
     x, y, size, angle = poses.unbind(dim=1)
     scale, turn = size / side, torch.deg2rad(angle)
@@ -33,14 +33,14 @@ def matrices(poses: Tensor, side: int) -> Tensor:
 
 
 def places_of(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Give where maps `(n, 2, 3)` send the pixels of a picture, `(n, H, W, 2)`: columns and rows."""
+    """Map the pixels of a picture by `(n, 2, 3)`: coordinates `(n, H, W, 2)`, columns and rows."""
     rows, columns = (torch.arange(length).to(maps) for length in size)
     down, across = torch.meshgrid(rows, columns, indexing="ij")
     return torch.einsum("nij,jhw->nhwi", maps, torch.stack([across, down, torch.ones_like(down)]))
 
 
 def samples_for(size: float, side: int) -> int:
-    """Say how many samples a side of a photo's pixel takes, so that a face that is shrunk does not alias."""
+    """Return the number of samples per side of a photo's pixel that avoids aliasing of a shrunk face."""
     return min(_MOST_SAMPLES, max(1, math.ceil(side / size - 0.05)))
 
 
@@ -52,14 +52,14 @@ def lay(
     samples: int = 1,
     beyond: Literal["zeros", "border"] = "zeros",
 ) -> Tensor:
-    """Lay aligned faces into empty photos, by bicubic interpolation.
+    """Warp aligned faces into empty photos, by bicubic interpolation.
 
     Args:
         faces: `(n, C, side, side)`.
         poses: `(n, 4)`.
         size: Height and width of the photos.
-        samples: A side of a pixel; `samples_for` says how many.
-        beyond: What lies beyond the frame: "zeros", or "border", the colors at its border.
+        samples: Samples per side of a pixel, from `samples_for`.
+        beyond: Values beyond the frame: "zeros", or "border" for the colors at its border.
 
     Returns:
         `(n, C, H, W)`, differentiable in faces and poses.
@@ -89,7 +89,7 @@ def lay(
 
 
 def soft_frame(side: int) -> Tensor:
-    """Give how much of a frame's pixel counts, `(1, 1, side, side)`: 1 inside, falling to 0 at the edge."""
+    """Return the weights of a frame's pixels, `(1, 1, side, side)`: 1 inside, falling to 0 at the edge."""
     place = (torch.arange(side) + 0.5) / side
     rise = (place.minimum(1 - place) / EDGE).clamp(0, 1)
     soft = rise.square() * (3 - 2 * rise)
@@ -97,11 +97,11 @@ def soft_frame(side: int) -> Tensor:
 
 
 def paste(photo: Tensor, faces: Tensor, poses: Tensor, *, samples: int = 1) -> Tensor:
-    """Put faces into a photo, with a soft edge: `m W x + (1 - m) photo`.
+    """Blend faces into a photo with a soft edge: `m W x + (1 - m) photo`.
 
     Args:
         photo: `(1, C, H, W)`.
-        faces: `(n, C, side, side)`, each for a copy of the photo of its own.
+        faces: `(n, C, side, side)`, each blended into its own copy of the photo.
         poses: `(n, 4)`.
         samples: As for `lay`.
     """
@@ -113,7 +113,7 @@ def paste(photo: Tensor, faces: Tensor, poses: Tensor, *, samples: int = 1) -> T
 
 
 def rectify(photo: Tensor, poses: Tensor, side: int) -> Tensor:
-    """Cut aligned faces out of a photo, `(n, C, side, side)`; what lies outside the photo is continued.
+    """Cut aligned faces out of a photo, `(n, C, side, side)`; beyond its edges the photo's border is repeated.
 
     Args:
         photo: `(1, C, H, W)`.

@@ -1,4 +1,4 @@
-"""About where faces are, by a cascade of local binary patterns."""
+"""Find the approximate positions of faces, by a cascade of local binary patterns."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _ALIKE = 2.0
 
 
 def find_faces(image: Tensor, *, angles: tuple[float, ...] = ANGLES) -> tuple[Pose, ...]:
-    """Find faces that look at the camera, upright or turned a little, the largest first.
+    """Find frontal faces, upright or slightly rotated, the largest first.
 
-    The cascade of scikit-image (local binary patterns, trained by OpenCV) looks at the photo as it is and turned; it
-    is enlarged or shrunk where faces would be too small for the cascade or the search too long. It marks what is a
-    little smaller than the frame of an aligned face. It finds about 19 of 20 whole portraits, and now and then what is
-    no face; `fit_face` tells these apart by how well the prior explains them.
+    The cascade of scikit-image (local binary patterns, trained by OpenCV) is run on the photo and on rotated copies,
+    which are enlarged or shrunk if faces would be too small for the cascade or the search would take too long. Its
+    boxes, which are a little smaller than the frame of an aligned face, are enlarged accordingly. It finds about 19 of
+    20 whole portraits, with a few false detections; `fit_face` rejects those by the misfit of the prior.
 
     Args:
         image: `(1, C, H, W)` in [0, 1].
-        angles: By which faces may be turned, in degrees clockwise.
+        angles: Rotations of faces to search for, in degrees clockwise.
 
     Raises:
-        ValueError: The image is no batch of one.
-        TypeError: It is no floating-point tensor.
+        ValueError: The image is not a batch of one.
+        TypeError: It is not a floating-point tensor.
 
     Example:
         >>> import torch
@@ -67,7 +67,7 @@ def find_faces(image: Tensor, *, angles: tuple[float, ...] = ANGLES) -> tuple[Po
 
 
 def _turned(gray: np.ndarray, angle: float) -> list[tuple[float, float, float]]:
-    """Find faces in a photo that is turned back by an angle: center and side, in pixels of the photo as it is."""
+    """Find faces in a photo that is rotated back by an angle: center and side, in pixels of the original photo."""
     from skimage import data  # noqa: PLC0415
     from skimage.feature import Cascade  # noqa: PLC0415
     from skimage.transform import rotate  # noqa: PLC0415
@@ -94,7 +94,7 @@ def _are_one(a: Pose, b: Pose) -> bool:
 
 
 def _distinct(finds: list[Pose]) -> tuple[Pose, ...]:
-    """Keep one of the finds that lie on each other: upright ones before turned ones, then larger ones."""
+    """Keep one of several overlapping detections: upright before rotated ones, then larger ones."""
     kept: list[Pose] = []
     for find in sorted(finds, key=lambda each: (abs(each.angle), -each.size)):
         if not any(_are_one(find, other) for other in kept):

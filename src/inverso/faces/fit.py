@@ -1,4 +1,4 @@
-"""Where exactly a face lies, found by the prior itself: pose and latent are fitted together."""
+"""Fit the pose and the latent of a face together."""
 
 from __future__ import annotations
 
@@ -36,14 +36,13 @@ _PIXELS = 1 << 18
 
 @dataclass(frozen=True)
 class FittedFace:
-    """A face that the prior has found.
+    """A face fitted by the prior.
 
     Args:
-        pose: Where it lies.
-        latent: That of the aligned face, `(1, *latent_shape)`.
-        face: The aligned face `(1, C, side, side)` that the prior makes of it.
-        misfit: Mean squared misfit of what was measured in its frame, over what the prior is expected to leave: about
-            1 for a face.
+        pose: Pose of the face.
+        latent: Latent of the aligned face, `(1, *latent_shape)`.
+        face: The aligned face `(1, C, side, side)` generated from the latent.
+        misfit: Mean squared misfit of the measurements in its frame, divided by its expected value: about 1 for a face.
     """
 
     pose: Pose
@@ -64,30 +63,30 @@ def fit_face(
     descents: int = 4,
     seed: int = 0,
 ) -> FittedFace:
-    """Fit pose p and latent z to what was measured of a photo, from several start poses.
+    """Fit pose p and latent z to the measurement of a photo, from several start poses.
 
-    With the frame's soft edge `m(p)`, the warp `W(p)` and the photo b as it is known without the prior:
+    Minimizes, with the frame's soft mask `m(p)`, the warp `W(p)` and the photo b reconstructed without the prior:
 
         |A (b + m(p) (W(p) G(z) - b)) - y|^2 - 2 s |A m(p)|^2 + s |z - z0|^2 + 0.01 n s |(p - start) / spread|^2
 
-    with s the error that the prior is expected to leave per number, of which a face has n. The second term counts what
-    lies outside of the frame as explained worse than that, so that frames do not shrink until nothing has to be
-    explained. An encoder that the prior names guesses z0 at each of 135 poses around the start; the best descend by a
-    quasi-Newton method. Without an encoder the best of random latents begin.
+    where s is the expected squared error of the prior per value and n the number of values of a face. The second term
+    counts the misfit outside of the frame as larger than s, so that frames do not shrink to avoid misfit. The prior's
+    encoder estimates z0 at each of 135 poses around the start; the best of them are optimized by a quasi-Newton method.
+    Without an encoder the best of random latents are the start.
 
     Args:
         y: The measurement of one photo, with a batch of one.
         A: Its operator.
-        photo: The photo without the prior, `(1, C, H, W)`.
-        prior: Makes aligned faces, of square images.
-        start: About where the face lies.
+        photo: The photo reconstructed without the prior, `(1, C, H, W)`.
+        prior: Prior of aligned faces, with square images.
+        start: Approximate pose of the face.
         noise: Standard deviation of the noise of y.
-        steps: Of each descent.
-        descents: Of which the best is kept.
-        seed: Of random latents.
+        steps: Number of steps of each optimization.
+        descents: Number of optimizations, of which the best is kept.
+        seed: Seed of random latents.
 
     Raises:
-        ValueError: The prior makes no squares, or images of other channels.
+        ValueError: The prior's images are not square or have other channels.
     """
     fit = _Fit(y, A, photo, prior, start, noise)
     poses = fit.around()
@@ -102,7 +101,7 @@ def fit_face(
 
 
 class _Fit:
-    """One face and all that does not change while it is fitted."""
+    """The constant data of the fit of one face."""
 
     def __init__(
         self, y: Tensor, A: LinearOperator, photo: Tensor, prior: LatentPrior, start: Pose, noise: float
@@ -127,12 +126,12 @@ class _Fit:
         self.soft = soft_frame(self.side).to(photo)
 
     def around(self) -> Tensor:
-        """Give the start poses `(n, 4)`."""
+        """Return the start poses `(n, 4)`."""
         units = torch.tensor(list(product(_PLACES, _PLACES, _SIZES, _ANGLES))).to(self.photo)
         return moved(self.start.expand(len(units), -1), units)
 
     def latents(self, poses: Tensor, *, seed: int) -> Tensor:
-        """Guess the latents at poses, `(n, *latent_shape)`."""
+        """Estimate the latents at poses, `(n, *latent_shape)`."""
         if self.prior.encoder_name is not None:
             encoder = copy.deepcopy(load(self.prior.encoder_name)).to(self.photo).eval()
             return torch.cat([self._guess(encoder, some) for some in poses.split(self.together)])
@@ -147,7 +146,7 @@ class _Fit:
         return latents
 
     def parts(self, latents: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the misfit of the photo with each face in it, and how much was measured in its frame, `(n,)` each."""
+        """Return the misfit of the photo with each face in it, and how much was measured in its frame, `(n,)` each."""
         size, n = self.shape[1:], len(poses)
         share = lay(self.soft.expand(n, -1, -1, -1), poses, size, samples=self.samples)
         laid = lay(self.prior(latents), poses, size, samples=self.samples, beyond="border")
@@ -155,12 +154,12 @@ class _Fit:
         return misfit, energies(self.A(share.expand(-1, self.shape[0], -1, -1)))
 
     def loss(self, latents: Tensor, poses: Tensor) -> Tensor:
-        """Compute the data's part of the loss, `(n,)`."""
+        """Compute the data term of the loss, `(n,)`."""
         misfit, area = self.parts(latents, poses)
         return self.scale * (misfit - _OUTSIDE * self.weight * area)
 
     def deviations(self, poses: Tensor) -> Tensor:
-        """Give how far poses are from the start, in units of `SPREAD`, `(n, 4)`."""
+        """Return the deviations of poses from the start, in units of `SPREAD`, `(n, 4)`."""
         size = self.start[:, 2]
         return torch.stack(
             [
@@ -173,7 +172,7 @@ class _Fit:
         )
 
     def descend(self, latents: Tensor, poses: Tensor, steps: int) -> FittedFace:
-        """Descend from each start, and keep the best."""
+        """Optimize from each start, and return the best."""
         rows, dims = len(latents), latents[0].numel()
         u = torch.cat([latents.flatten(1), latents.new_zeros(rows, len(SPREAD))], dim=1).requires_grad_()
         optimizer = QuasiNewton(u)

@@ -1,4 +1,4 @@
-"""Where a face lies in a photo."""
+"""The pose of a face in a photo."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from inverso._checks import check_positive
 
 @dataclass(frozen=True)
 class Pose:
-    """The square frame of a face in a photo, as an aligned face fills it.
+    """The square frame of a face in a photo, corresponding to the image of an aligned face.
 
     Args:
         x: Column of its center, in pixels from the photo's left edge.
         y: Row of its center, in pixels from the photo's top edge.
         size: Its side in pixels.
-        angle: By which it is turned, in degrees clockwise as one sees it.
+        angle: Its rotation in degrees, clockwise as displayed.
 
     Raises:
         ValueError: A number is not finite, or the size is not positive.
@@ -43,27 +43,27 @@ class Pose:
                 raise ValueError(msg)
 
     def tensor(self) -> Tensor:
-        """Give `(x, y, size, angle)` as a tensor, the angle in degrees."""
+        """Return `(x, y, size, angle)` as a tensor, the angle in degrees."""
         return torch.tensor([self.x, self.y, self.size, self.angle], dtype=torch.float64)
 
     def told(self) -> str:
-        """Say where it is in words."""
+        """Describe the pose in words."""
         return (
             f"{self.size:.0f} pixels around column {self.x:.0f}, row {self.y:.0f}, turned by {self.angle:.0f} degrees"
         )
 
     @classmethod
     def of(cls, numbers: Tensor) -> Pose:
-        """Read a pose off a tensor of its four numbers."""
+        """Make a pose from a tensor of its four numbers."""
         x, y, size, angle = numbers.detach().tolist()
         return cls(x, y, size, angle)
 
     @classmethod
     def parse(cls, text: str) -> Pose:
-        """Read a pose as it is given on a command line, `X,Y,SIDE` or `X,Y,SIDE,ANGLE`.
+        """Parse a pose from the command line, `X,Y,SIDE` or `X,Y,SIDE,ANGLE`.
 
         Raises:
-            ValueError: The text holds other than three or four numbers, or the side is not positive.
+            ValueError: The text does not consist of three or four numbers, or the side is not positive.
 
         Example:
             >>> from inverso.faces import Pose
@@ -78,7 +78,7 @@ class Pose:
             raise ValueError(msg) from error
 
     def corners(self) -> tuple[tuple[float, float], ...]:
-        """Give the corners `(x, y)`: top left, top right, bottom right, bottom left of the face."""
+        """Return the corners `(x, y)`: top left, top right, bottom right, bottom left of the face."""
         cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
         half = self.size / 2
         around = ((-half, -half), (half, -half), (half, half), (-half, half))

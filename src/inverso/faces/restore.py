@@ -1,4 +1,4 @@
-"""Faces of a photo restored by a prior of aligned faces, and put back."""
+"""Restore the faces of a photo with a prior of aligned faces, and paste them back."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _COARSE = 0.01
 
 
 class NoFaceError(InversoError, ValueError):
-    """There is no face in a photo, or none that the prior takes for one."""
+    """There is no face in a photo, or none that the prior can explain."""
 
 
 @dataclass(frozen=True)
 class RestoredFace:
-    """A face that was restored.
+    """A restored face.
 
     Args:
-        fitted: Where it lies, and what the prior made of it at first.
-        face: The aligned face as restored, `(1, C, side, side)`.
-        photo: The photo with the face in it, `(1, C, H, W)`.
+        fitted: The fit of pose and latent that it started from.
+        face: The restored aligned face, `(1, C, side, side)`.
+        photo: The photo with the restored face, `(1, C, H, W)`.
     """
 
     fitted: FittedFace
@@ -57,21 +57,21 @@ def restore_face(
     noise: float = 0.0,
     seed: int = 0,
 ) -> RestoredFace:
-    """Restore one face: fit its pose and latent together, go on in its frame, and put it back with a soft edge.
+    """Restore one face: fit its pose and latent, run a method in its frame, and paste it back with a soft edge.
 
     Args:
         y: The measurement of one photo, with a batch of one.
         A: Its operator.
-        photo: The photo as it is known without the prior, `(1, C, H, W)`.
-        prior: Makes aligned faces.
-        start: About where the face lies.
-        method: As `inverso.solve` takes it; what comes after its search of the latent is done in the frame.
+        photo: The photo reconstructed without the prior, `(1, C, H, W)`.
+        prior: Prior of aligned faces.
+        start: Approximate pose of the face.
+        method: Method as for `inverso.solve`; its stages after the latent search run in the frame of the face.
         noise: Standard deviation of the noise of y.
-        seed: Of what is random.
+        seed: Seed of all random numbers.
 
     Raises:
-        NoFaceError: The prior cannot explain what is there.
-        ValueError: The prior makes no squares, or images of other channels.
+        NoFaceError: The prior cannot explain the image in the frame.
+        ValueError: The prior's images are not square or have other channels.
     """
     fitted = fit_face(y, A, photo, prior, start, noise=noise, seed=seed)
     if fitted.misfit > FACE:
@@ -90,10 +90,10 @@ def restore_face(
 
 
 def starts_of(photo: Tensor, poses: Sequence[Pose] | None = None) -> tuple[Pose, ...]:
-    """Give about where the faces of a photo lie, as told or as found.
+    """Return the approximate poses of the faces of a photo, given or detected.
 
     Raises:
-        NoFaceError: None was told or found.
+        NoFaceError: None was given or detected.
     """
     found = tuple(poses) if poses else find_faces(photo)
     height, width = photo.shape[-2:]
@@ -119,25 +119,25 @@ def solve_faces(
 ) -> tuple[Reconstruction, tuple[RestoredFace, ...]]:
     """Reconstruct a photo of any size with faces anywhere in it: `y = A x + e`.
 
-    A denoiser reconstructs the whole photo; each face that is found there is restored by the prior and put back; what
-    was measured is put back last.
+    A denoiser reconstructs the whole photo; each face detected in it is restored by the prior and pasted back; the last
+    step is a back-projection onto the measurement.
 
     Args:
         y: The measurement of one photo, with a batch of one.
         A: The operator that measured the photo.
-        prior: Makes aligned faces, such as `inverso.priors.load("faces-64")`.
-        denoiser: Knows photos of any size, such as `inverso.priors.load("photos")`.
-        poses: About where faces lie; by default they are looked for.
-        method: For the faces, as `inverso.solve` takes it.
+        prior: Prior of aligned faces, such as `inverso.priors.load("faces-64")`.
+        denoiser: Denoiser for photos of any size, such as `inverso.priors.load("photos")`.
+        poses: Approximate poses of the faces; by default they are detected.
+        method: Method for the faces, as for `inverso.solve`.
         noise: Standard deviation of the noise of y.
-        seed: Of what is random.
+        seed: Seed of all random numbers.
 
     Returns:
         The reconstruction, and the faces in it.
 
     Raises:
         NoFaceError: There is no face.
-        ValueError: y holds several photos, or is none that A measures.
+        ValueError: y has several photos, or is not a measurement of A.
     """
     if len(y) != 1:
         msg = f"faces are restored photo by photo, got a y of {len(y)}"

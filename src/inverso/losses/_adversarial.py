@@ -1,4 +1,4 @@
-"""Adversarial losses on the discriminator's raw answers (logits)."""
+"""Adversarial losses on the logits of a discriminator."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
 
     Args:
         images: Real images `(n, C, H, W)` that require gradients.
-        logits: The discriminator's answers to them.
+        logits: The discriminator's outputs for them.
 
     Returns:
         A scalar, differentiable in the discriminator's weights.
@@ -75,8 +75,8 @@ def gradient_penalty_r1(images: Tensor, logits: Tensor) -> Tensor:
 def minimax_generator(fake: Tensor) -> Tensor:
     """Generator's loss `log(1 - sigmoid(D(G(z))))`, averaged (Goodfellow et al. 2014, arXiv:1406.2661, eq. 1).
 
-    It is what "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section 3) call L1. Its gradient
-    vanishes where the discriminator is sure; `non_saturating_generator` has the same fixed points without that.
+    Called L1 in "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, section 3). Its gradient vanishes
+    if the discriminator is certain; `non_saturating_generator` has the same fixed points without this problem.
 
     Args:
         fake: Logits of generated images, any shape.
@@ -97,7 +97,7 @@ def least_squares_generator(fake: Tensor) -> Tensor:
     """Generator's loss `(D(G(z)) - 1)^2`, averaged (Mao et al. 2017, arXiv:1611.04076, eq. 9, and pix2pixHD).
 
     Args:
-        fake: The discriminator's answers to generated images, any shape.
+        fake: The discriminator's outputs for generated images, any shape.
 
     Returns:
         A scalar.
@@ -117,8 +117,8 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     From Mao et al. 2017, arXiv:1611.04076, eq. 9, without its half.
 
     Args:
-        real: Answers to real images, any shape.
-        fake: Answers to generated images, any shape.
+        real: Outputs for real images, any shape.
+        fake: Outputs for generated images, any shape.
 
     Returns:
         A scalar.
@@ -133,19 +133,19 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def over_scales(losses: Sequence[Tensor], *, against: Against = "sum") -> Tensor:
-    """Join the losses against several discriminators: their sum, or the largest, of the one that tells best.
+    """Combine the losses against several discriminators: their sum, or the largest one.
 
-    X-GANs (Liu et al. 2018, arXiv:1808.04432) print both: equation 2 sums, equation 4 and the text take the maximum.
+    X-GANs (Liu et al. 2018, arXiv:1808.04432) have both: a sum in equation 2, the maximum in equation 4 and the text.
 
     Args:
         losses: One scalar per discriminator.
-        against: `"sum"` or `"best"`.
+        against: `"sum"`, or `"best"` for the largest loss.
 
     Returns:
         A scalar.
 
     Raises:
-        ValueError: `against` is neither, or there are no losses.
+        ValueError: `against` is unknown, or there are no losses.
 
     Example:
         >>> import torch

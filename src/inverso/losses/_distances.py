@@ -1,4 +1,4 @@
-"""Distances between images, one number per image, for losses that treat every image of a batch on its own."""
+"""Distances between images, one number per image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def squared(image: Tensor, reference: Tensor) -> Tensor:
 
     Args:
         image: Images `(n, C, H, W)`.
-        reference: What they should be, of the same shape.
+        reference: References of the same shape.
 
     Returns:
         `(n,)`.
@@ -43,7 +43,7 @@ def absolute(image: Tensor, reference: Tensor) -> Tensor:
 
     Args:
         image: Images `(n, C, H, W)`.
-        reference: What they should be, of the same shape.
+        reference: References of the same shape.
 
     Returns:
         `(n,)`.
@@ -58,13 +58,14 @@ def absolute(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def edges(image: Tensor, reference: Tensor) -> Tensor:
-    """Distance `mean|x - y| + mean|d_h (x - y)| + mean|d_v (x - y)|` of each image, d the step from pixel to pixel.
+    """Distance `mean|x - y| + mean|d_h (x - y)| + mean|d_v (x - y)|` of each image, d being differences of neighbors.
 
-    The steps see where an edge lies and how sharp it is, which the pixels alone value little. It needs no network.
+    The differences penalize misplaced and blurred edges, on which the pixels alone put little weight. No network is
+    needed.
 
     Args:
         image: Images `(n, C, H, W)`.
-        reference: What they should be, of the same shape.
+        reference: References of the same shape.
 
     Returns:
         `(n,)`.
@@ -85,18 +86,19 @@ def edges(image: Tensor, reference: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LPIPS:
-    """Learned perceptual distance of each image, with gradient, through the package lpips.
+    """Learned perceptual distance of each image, differentiable, by the package lpips.
 
     From Zhang et al. 2018, arXiv:1801.03924.
 
     Args:
         net: Network whose features are compared: `"vgg"` (the usual one in losses), `"alex"` or `"squeeze"`.
-        pretrained: Use weights trained on ImageNet, downloaded once to torch.hub's cache. Without, the network is
-            random but the same every time, for tests.
+        pretrained: Use weights trained on ImageNet, downloaded once to torch.hub's cache. If False, the weights are
+            random but always the same, for tests.
 
     Raises:
         ValueError: The network is unknown. When called: images have neither 1 nor 3 channels.
-        InversoError: The package is missing, or the weights are neither stored nor to be had; says what to fetch.
+        InversoError: The package is missing, or the weights are neither stored nor downloadable; the message says what
+            to download.
 
     Example:
         >>> import torch
@@ -131,6 +133,6 @@ DISTANCES: Mapping[str, Distance] = MappingProxyType({"lpips": LPIPS(), "edges":
 
 
 def lpips_is_stored() -> bool:
-    """Whether LPIPS can be computed without a download: its network lies in the cache."""
+    """Return whether LPIPS can be computed without a download."""
     weights = Path(torch.hub.get_dir()) / "checkpoints" / TRUNKS["vgg"][0]
     return weights.is_file()

@@ -1,4 +1,4 @@
-"""Feature matching: a restored image should look to a network as the photo does."""
+"""Feature matching: the distance of two images in the features of discriminators."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def feature_matching(
 ) -> Tensor:
     """Loss `sum_k sum_i |D_k^i(x) - D_k^i(G(s))|_1 / N_i` over discriminators k and their layers i.
 
-    With `reduction="mean"` N_i counts the numbers of layer i (X-GANs, Liu et al. 2018, arXiv:1808.04432, equation 3).
+    With `reduction="mean"` N_i is the number of values of layer i (X-GANs, Liu et al. 2018, arXiv:1808.04432, equation
+    3).
     With `"sum"` it is 1, averaged over the batch, as L2 of "Quantized GANs for mobile image reconstruction" (Deng, Looi
     & Tsun, section 3), with weight 0.00001 there.
 
     Args:
-        real: For every discriminator what its layers see of the photos, the last layer's answer left out. No gradient
-            flows into it.
-        fake: The same of the restored images.
+        real: For every discriminator the features of the photos in its layers, without the last layer. Detached.
+        fake: The same features of the restored images.
         reduction: `"mean"` or `"sum"`.
 
     Returns:
@@ -49,6 +49,6 @@ def feature_matching(
 
 
 def layer_distance(real: Tensor, fake: Tensor, *, reduction: Reduction) -> Tensor:
-    """Compute `|a - b|_1` over the numbers of a layer (`"mean"`) or over the batch (`"sum"`)."""
+    """Compute `|a - b|_1` divided by the number of values (`"mean"`) or by the batch size (`"sum"`)."""
     difference = (real.to(fake) - fake).abs()
     return difference.mean() if reduction == "mean" else difference.flatten(1).sum(dim=1).mean()

@@ -1,4 +1,4 @@
-"""How far an image moves when its style does: path-length regularization of StyleGAN2."""
+"""Path-length regularization of StyleGAN2."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
-    """Compute `|J^T y| / sqrt(H W)` of each image, with the Jacobian `J` of the image in its style.
+    """Compute `|J^T y| / sqrt(H W)` of each image, with the Jacobian `J` of the image with respect to its style.
 
-    Over random directions `y ~ N(0, I)`, the mean of its square is that of the squared step which the image takes for a
-    unit step of the style, per pixel. With one style for each of `k` layers, the squares are averaged over the rows
-    (Karras et al. 2020, arXiv:1912.04958, section 3.2 and appendix B).
+    Averaged over random directions `y ~ N(0, I)`, its square is the squared change of the image per pixel for a unit
+    step of the style. With one style for each of `k` layers, the squares are averaged over the layers (Karras et al.
+    2020, arXiv:1912.04958, section 3.2 and appendix B).
 
     Args:
-        images: Images `(n, C, H, W)` that were made from the styles.
+        images: Images `(n, C, H, W)` that were generated from the styles.
         styles: Styles `(n, k, d)` that require gradients or were computed with them.
         directions: The directions `y`, `(n, C, H, W)`.
 
@@ -41,7 +41,7 @@ def path_length_penalty(lengths: Tensor, *, target: Tensor) -> Tensor:
 
     Args:
         lengths: Lengths of any shape.
-        target: The length `a` they should have, a scalar: their mean over the training so far.
+        target: The target length `a`, a scalar: their running mean over the training.
 
     Returns:
         A scalar.

@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def binarizing(weights: Iterable[Tensor]) -> Tensor:
-    """Loss `L5 = sum(1 - w^2)` over all weights, which draws them to -1 and 1.
+    """Loss `L5 = sum(1 - w^2)` over all weights, which drives them to -1 and 1.
 
-    It falls without end as weights grow, so that they must be kept in [-1, 1], where it is at least 0: see
-    `clip_weights`. ("Quantized GANs for mobile image reconstruction", Deng, Looi & Tsun, section 3, with weight
-    0.0001; after Tang et al. 2017.)
+    It is unbounded below, so the weights have to be clipped to [-1, 1], where it is at least 0: see `clip_weights`.
+    ("Quantized GANs for mobile image reconstruction", Deng, Looi & Tsun, section 3, with weight 0.0001; after Tang et
+    al. 2017.)
 
     Args:
-        weights: What is to be drawn to -1 and 1.
+        weights: The weights that are driven to -1 and 1.
 
     Returns:
         A scalar.
@@ -39,7 +39,7 @@ def binarizing(weights: Iterable[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def clip_weights(weights: Iterable[Tensor]) -> None:
-    """Keep weights in [-1, 1], in place, as training with `binarizing` needs after every step.
+    """Clip weights to [-1, 1] in place, which training with `binarizing` needs after every step.
 
     Example:
         >>> import torch

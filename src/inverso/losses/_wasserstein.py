@@ -1,4 +1,4 @@
-"""Losses of a Wasserstein critic, whose scores are means over patches."""
+"""Losses of a Wasserstein critic whose scores are averaged over patches."""
 
 from __future__ import annotations
 
@@ -46,13 +46,12 @@ def wasserstein_generator(fake: Tensor) -> Tensor:
 def gradient_penalty_per_position(images: Tensor, scores: Tensor) -> Tensor:
     """Gradient penalty of each pixel, `E (|g_ij| - 1)^2` with `g = grad_x sum D(x)` (SinGAN's form of WGAN-GP).
 
-    Gulrajani et al. 2017 (arXiv:1704.00028, eq. 3) take the norm over the whole image. A critic of patches scores each
-    of them, so that every position has a gradient of its own: the norm is taken over its channels, the mean over
-    positions and images.
+    Gulrajani et al. 2017 (arXiv:1704.00028, eq. 3) take the norm over the whole image. For a critic of patches the norm
+    of the gradient is taken over the channels of each position, and the mean over positions and images.
 
     Args:
         images: Mixtures of real and generated images `(n, C, H, W)` that require gradients.
-        scores: The critic's answers to them.
+        scores: The critic's scores of them.
 
     Returns:
         A scalar, differentiable in the critic's weights.

@@ -1,4 +1,4 @@
-"""Losses on pixels: how far an image is from the photo, or from what was measured of it."""
+"""Pixel losses between a restored image and the photo, or the known pixels of the input."""
 
 from __future__ import annotations
 
@@ -56,13 +56,12 @@ def absolute_error(image: Tensor, reference: Tensor) -> Tensor:
 def log_error(image: Tensor, reference: Tensor, *, floor: float = 1e-6) -> Tensor:
     """Loss `log(mean((x - G(y))^2) + floor)`, the mean over the batch.
 
-    It is PSNR up to a factor of -10 / log(10). Every image has the same weight, whether what is missing of it is easy
-    or hard to guess.
+    This is the PSNR up to a factor of -10 / log(10). Easy and hard images have the same weight.
 
     Args:
         image: Restored images `(n, C, H, W)`.
         reference: Photos of the same shape.
-        floor: Mean squared error below which nothing is gained; 1e-6 is 60 dB.
+        floor: Mean squared error below which the loss hardly falls any more; 1e-6 is 60 dB.
 
     Returns:
         A scalar.
@@ -79,8 +78,8 @@ def log_error(image: Tensor, reference: Tensor, *, floor: float = 1e-6) -> Tenso
 def detail_error(image: Tensor, reference: Tensor) -> Tensor:
     """Loss `log(mean((H x - H G(y))^2))`, the mean over the batch; H is the Laplacian of the brightness.
 
-    Where colors can only be guessed, their error hides that of the detail, and a restorer that learns by pixels alone
-    stays blurred for long. What this loss asks for is `inverso.metrics.sharpness`.
+    If colors are uncertain, their error dominates that of the detail, and a restorer trained with a pixel loss alone
+    stays blurred for long. This loss corresponds to the metric `inverso.metrics.sharpness`.
 
     Args:
         image: Restored images `(n, C, H, W)`, sides of at least 3, C of 1 or 3.
@@ -104,15 +103,15 @@ def detail_error(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def corresponding_point_error(image: Tensor, y: Tensor, known: Tensor, *, norm: Norm = "l2") -> Tensor:
-    """Loss `|s - Mask(G(s), s)|_2^2` between the input and what the answer has in the same places.
+    """Loss `|s - Mask(G(s), s)|_2^2` between the known pixels of the input and the same pixels of the output.
 
-    The number of known points divides it, so that images with few of them weigh no less. (X-GANs, Liu et al. 2018,
-    arXiv:1808.04432, equation 6, figure 12: L2 does better than L1 or nothing.)
+    It is divided by the number of known points, so that images with few of them have the same weight. (X-GANs, Liu et
+    al. 2018, arXiv:1808.04432, equation 6; in figure 12 L2 is better than L1 or no such loss.)
 
     Args:
         image: Restored images `(n, C, H, W)`.
-        y: The degraded images that they were restored from.
-        known: `(n, 1, H, W)`, 1 or True where a pixel of y is the photo's.
+        y: The degraded images from which they were restored.
+        known: `(n, 1, H, W)`, 1 or True where a pixel of y equals the photo's.
         norm: `"l2"` for squares, `"l1"` for absolute values.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The multi-scale loss: images are compared at their size, at half of it, and so on."""
+"""Multi-scale loss: compare images at several resolutions."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from inverso.losses._distances import Distance, absolute
 
 @dataclass(frozen=True)
 class MultiScale:
-    """Loss `sum_k d(x_k, y_k) + coarse_weight mean|x_K - y_K|` of each image, halved from level to level.
+    """Loss `sum_k d(x_k, y_k) + coarse_weight mean|x_K - y_K|` of each image, each level k at half the resolution.
 
-    Level 0 is the image itself, every following one the mean over 2 x 2 pixels of the one before. Levels are compared
-    as long as their shorter side is above `smallest` and there are at most `levels`; K is where that ends. An image of
-    that size or smaller is compared by the last term alone. (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section
-    3.3, where d is LPIPS.)
+    Level 0 is the image itself, every following one the mean over 2 x 2 pixels of the one before. There are at most
+    `levels` levels with a shorter side above `smallest`; K is the level after them. An image of that size or smaller
+    has the last term only. (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section 3.3, where d is LPIPS.)
 
-    Where pixels are not known, x and y are zero in the same places, and a network that never saw holes would look at
-    their outlines. So these are filled, in both alike, with noise of mean 1/4 and standard deviation 1/2.
+    Unknown pixels are filled with the same noise in x and y, of mean 1/4 and standard deviation 1/2: a network that was
+    trained without holes would react to the outlines of zeros.
 
     Args:
-        distance: The distance d, from `inverso.losses._distances` or any function of two batches that gives one number
-            per image.
-        levels: Levels at most.
-        smallest: Side, in pixels, at which nothing is compared but means.
+        distance: The distance d: a function of two batches that returns one number per image, such as those in
+            `inverso.losses._distances`.
+        levels: Largest number of levels.
+        smallest: Side, in pixels, from which on only the last term is used.
         coarse_weight: Weight of the last term.
 
     Raises:
-        TypeError: The distance is no function, or a number of another type.
+        TypeError: The distance is not a function, or a number has another type.
         ValueError: A number lies outside its range.
 
     Example:
@@ -65,10 +64,10 @@ class MultiScale:
         """Compare every image with its reference.
 
         Args:
-            image: Images `(n, C, H, W)`, zero where nothing is known.
-            reference: What they should be, of the same shape, zero in the same places.
-            known: 1 where a pixel is known, 0 elsewhere, broadcastable against the images; None if all of them are.
-            seed: Of the noise in the unknown places, the same for all images of a batch.
+            image: Images `(n, C, H, W)`, zero at unknown pixels.
+            reference: References of the same shape, zero at the same pixels.
+            known: 1 where a pixel is known, 0 elsewhere, broadcastable against the images; None if all are known.
+            seed: Seed of the noise at unknown pixels, the same for all images of a batch.
 
         Returns:
             `(n,)`.
@@ -87,7 +86,7 @@ class MultiScale:
 def _filled(
     image: Tensor, reference: Tensor, known: Tensor | None, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Put the same noise into the holes of both."""
+    """Fill unknown pixels of both with the same noise."""
     if known is None:
         return image, reference
     draw = torch.randn(1, *image.shape[1:], generator=generator, device=generator.device).to(image)

@@ -1,4 +1,4 @@
-"""Perceptual loss: distance between what a network trained on ImageNet sees of two images."""
+"""Perceptual loss: the distance of two images in features of a network trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Backbone = Literal["vgg19", "squeezenet1_1"]
 
 @dataclass(frozen=True)
 class _Taps:
-    """Where a backbone is looked into.
+    """The layers of a backbone whose features are compared, and its input normalization.
 
     Args:
         layers: Indices into its `features`.
-        weights: How much each counts.
-        mean: Subtracted from images in [0, 1], per channel.
-        std: Divides what is left.
-        address: Where its weights are.
+        weights: Weight of each layer.
+        mean: Mean per channel, subtracted from images in [0, 1].
+        std: Standard deviation per channel, by which they are divided.
+        address: URL of its weights.
         parameters: Name of the weights in torchvision.
     """
 
@@ -71,13 +71,13 @@ class Perceptual(nn.Module):
 
     Args:
         backbone: `"vgg19"` or `"squeezenet1_1"`, from torchvision.
-        reduction: `"mean"` divides by the M_i numbers of a layer; `"sum"` does not.
-        pretrained: Use the weights trained on ImageNet, downloaded once to torch.hub's cache. Without, the network is
-            random but the same every time, for tests.
+        reduction: `"mean"` divides by the number M_i of values of a layer; `"sum"` does not.
+        pretrained: Use weights trained on ImageNet, downloaded once to torch.hub's cache. If False, the weights are
+            random but always the same, for tests.
 
     Raises:
         ValueError: The backbone is unknown.
-        InversoError: torchvision is not installed, or the weights cannot be had; the message says what to fetch.
+        InversoError: torchvision is not installed, or the weights are not available; the message says what to download.
 
     Example:
         >>> import torch

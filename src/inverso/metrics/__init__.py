@@ -1,6 +1,6 @@
-"""How close images are: per image (PSNR, SSIM, LPIPS), as sets (FID, KID), and samples to the one photo they are of.
+"""Metrics of images (PSNR, SSIM, LPIPS, sharpness), of sets of images (FID, KID) and of samples of one photo.
 
-Every metric clamps its images to [0, 1] first, as saving does: what cannot be shown counts for nothing.
+Every metric clamps its images to [0, 1] first, as saving them does.
 """
 
 from inverso.metrics.detail import sharpness

@@ -1,4 +1,4 @@
-"""What metrics share: checks of the images, and weights that may be missing."""
+"""Checks of images that metrics share, and the error for weights that are not available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INCEPTION_WEIGHTS = (
 
 
 def as_pair(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Check two batches against each other; clamp them and bring them to one dtype, at least float32."""
+    """Check two batches against each other, clamp them to [0, 1] and convert them to one dtype, at least float32."""
     check_image(x, name="x")
     check_image(reference, name="reference")
     if x.shape != reference.shape:
@@ -37,14 +37,14 @@ def as_pair(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_side(x: Tensor, *, minimum: int, name: str) -> None:
-    """Refuse images with a side below `minimum`."""
+    """Raise for images with a side below `minimum`."""
     if min(x.shape[-2:]) < minimum:
         msg = f"{name} needs images of at least {minimum} × {minimum} pixels, got {x.shape[-2]} × {x.shape[-1]}"
         raise ValueError(msg)
 
 
 def missing_weights(name: str, address: str, error: Exception) -> InversoError:
-    """Say which file to fetch where a download failed."""
+    """Make the error for a failed download, which says which file to download by hand."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     msg = f"the weights of {name} cannot be downloaded ({error}); fetch {address} and put the file into {folder}"
     return InversoError(msg)

@@ -45,7 +45,7 @@ _STEM = (
 
 
 def stored_inception() -> Path | None:
-    """Find the weights that torch-fidelity keeps in torch.hub's cache; nothing is downloaded."""
+    """Return the file with the weights that torch-fidelity keeps in torch.hub's cache, or None; without download."""
     path = _cache() / Path(INCEPTION_WEIGHTS).name
     return path if path.is_file() else None
 
@@ -53,8 +53,8 @@ def stored_inception() -> Path | None:
 def patch_features(images: Tensor, *, kind: PatchFeatures, weights: Path | None) -> Iterator[Tensor]:
     """Compute 64 features at every other pixel, image by image.
 
-    Three convolutions 3 × 3 with 32, 32 and 64 channels, the first one with stride 2, each followed by a ReLU: the
-    inception network up to its first pooling. A feature sees 11 × 11 pixels. Images are taken as they are, not resized.
+    Three 3 × 3 convolutions with 32, 32 and 64 channels, the first one with stride 2, each followed by a ReLU: the
+    inception network up to its first pooling. The receptive field is 11 × 11 pixels. Images are not resized.
 
     Args:
         images: `(n, 3, H, W)` in [0, 1], sides of at least 7.
@@ -111,7 +111,7 @@ def _inception_filters(path: Path | None) -> Sequence[tuple[Tensor, Tensor]]:
 
 
 def _folded(state: Mapping[str, Tensor], layer: _Layer) -> tuple[Tensor, Tensor]:
-    """Read a convolution and fold the batch norm behind it into its weights."""
+    """Read a convolution and fold the following batch norm into its weights."""
     weight, gain, shift, mean, variance = (
         state[f"{layer.name}.{part}"].double()
         for part in ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")

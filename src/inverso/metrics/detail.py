@@ -1,4 +1,4 @@
-"""How much of a photo's fine detail an image has."""
+"""Sharpness: how much of a photo's fine detail an image has."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ _LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
 def sharpness(x: Tensor, reference: Tensor) -> Tensor:
-    """Compute how much of the reference's fine detail each image has, `<H x, H r> / <H r, H r>`.
+    """Compute the share of the reference's fine detail in each image, `<H x, H r> / <H r, H r>`.
 
-    H takes the brightness and its discrete Laplacian (four neighbors minus four times the pixel). The answer is 1 for
-    the reference itself, the contrast that is left for a faded one, and less the more it is blurred. Noise, scratches
-    and detail that is made up count for nothing on average: unlike most measures of sharpness this one cannot be had by
-    them.
+    H is the discrete Laplacian (four neighbors minus four times the pixel) of the brightness. The value is 1 for the
+    reference itself, c if its contrast is reduced by a factor c, and the smaller the more it is blurred. Noise,
+    scratches and invented detail are uncorrelated with the reference and do not increase the value on average.
 
     Args:
         x: Images `(n, C, H, W)` or one image `(C, H, W)`, sides of at least 3, C of 1 or 3; clamped to [0, 1].
-        reference: The photos they should be, of the same shape; clamped to [0, 1].
+        reference: Reference photos of the same shape; clamped to [0, 1].
 
     Returns:
-        Tensor `(n,)`; NaN where the reference has no detail at all.
+        Tensor `(n,)`; NaN if the reference is flat.
 
     Raises:
-        ValueError: Shapes differ, are no images of one or three channels or too small, or values are not finite.
-        TypeError: An argument is no floating-point tensor.
+        ValueError: Shapes differ, channels are neither one nor three, images are too small, or values are not finite.
+        TypeError: An argument is not a floating-point tensor.
 
     Example:
         >>> import torch
@@ -49,7 +48,7 @@ def sharpness(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def fine_detail(x: Tensor) -> Tensor:
-    """Give the discrete Laplacian of the brightness of images `(n, 1 or 3, H, W)`, without its margin of one pixel."""
+    """Compute the discrete Laplacian of the brightness of images `(n, 1 or 3, H, W)`, without the border pixels."""
     gray = to_gray(x) if x.shape[1] > 1 else x
     kernel = torch.tensor(_LAPLACIAN, dtype=x.dtype, device=x.device)[None, None]
     return F.conv2d(gray, kernel)

@@ -1,4 +1,4 @@
-"""How close two images look to a network: LPIPS."""
+"""LPIPS, a perceptual distance of images."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def lpips(x: Tensor, reference: Tensor, *, net: Trunk = "alex", pretrained: bool
 
     Args:
         x: Images `(n, C, H, W)` or one image `(C, H, W)`, gray or color; clamped to [0, 1].
-        reference: What they should be, of the same shape; clamped to [0, 1].
+        reference: References of the same shape; clamped to [0, 1].
         net: Network whose features are compared: `"alex"` (the usual one), `"vgg"` or `"squeeze"`.
-        pretrained: Without it the features are those of a random network: good for tests only.
+        pretrained: If False, the network has random weights, for tests only.
 
     Returns:
         Tensor `(n,)`, 0 for equal images, larger for less similar ones.
 
     Raises:
         ValueError: Shapes differ or are too small for the network, values are not finite, or `net` is unknown.
-        TypeError: An argument is no floating-point tensor.
-        InversoError: The package lpips is missing, or the network's weights are neither stored nor to be had.
+        TypeError: An argument is not a floating-point tensor.
+        InversoError: The package lpips is missing, or the network's weights are neither stored nor downloadable.
     """
     if net not in TRUNKS:
         msg = f"net must be one of {', '.join(TRUNKS)}, got {net!r}"
@@ -62,10 +62,10 @@ def lpips(x: Tensor, reference: Tensor, *, net: Trunk = "alex", pretrained: bool
 def lpips_network(
     net: str, device: torch.device, dtype: torch.dtype, *, pretrained: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Load a network of LPIPS once, as a function of two batches in [0, 1]; gradients reach the images.
+    """Load a network of LPIPS once, as a differentiable function of two batches in [0, 1].
 
     Raises:
-        InversoError: The weights are neither stored nor to be had.
+        InversoError: The weights are neither stored nor downloadable.
     """
     from lpips import LPIPS  # noqa: PLC0415 - slow to import
 

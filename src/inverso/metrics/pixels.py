@@ -1,4 +1,4 @@
-"""How close two images are, pixel by pixel and window by window: PSNR and SSIM."""
+"""PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def psnr(x: Tensor, reference: Tensor) -> Tensor:
 
     Args:
         x: Images `(n, C, H, W)` or one image `(C, H, W)`; clamped to [0, 1].
-        reference: What they should be, of the same shape; clamped to [0, 1].
+        reference: References of the same shape; clamped to [0, 1].
 
     Returns:
         Tensor `(n,)` in dB, infinite for equal images.
 
     Raises:
-        ValueError: Shapes differ, are no images, or values are not finite.
-        TypeError: An argument is no floating-point tensor.
+        ValueError: Shapes differ or are not those of images, or values are not finite.
+        TypeError: An argument is not a floating-point tensor.
 
     Example:
         >>> import torch
@@ -35,19 +35,19 @@ def psnr(x: Tensor, reference: Tensor) -> Tensor:
 def ssim(x: Tensor, reference: Tensor) -> Tensor:
     """Compute the structural similarity of each image (Wang et al. 2004, doi:10.1109/TIP.2003.819861).
 
-    The window is the paper's, 11 × 11 Gaussian with standard deviation 1.5; the mean is taken where it fits into the
-    image, and over channels.
+    The window is that of the paper, an 11 × 11 Gaussian of standard deviation 1.5. The mean is over all positions at
+    which the window fits into the image, and over channels.
 
     Args:
         x: Images `(n, C, H, W)` or one image `(C, H, W)`, sides of at least 11; clamped to [0, 1].
-        reference: What they should be, of the same shape; clamped to [0, 1].
+        reference: References of the same shape; clamped to [0, 1].
 
     Returns:
         Tensor `(n,)`, 1 for equal images.
 
     Raises:
         ValueError: Shapes differ or are too small, or values are not finite.
-        TypeError: An argument is no floating-point tensor.
+        TypeError: An argument is not a floating-point tensor.
 
     Example:
         >>> import torch

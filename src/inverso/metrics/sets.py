@@ -1,4 +1,4 @@
-"""How close two sets of images are: FID and KID."""
+"""FID and KID, distances between two sets of images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def fid(
 ) -> float:
     """Compute the Fréchet inception distance between two sets of images (Heusel et al. 2017, arXiv:1706.08500).
 
-    It is biased upwards for small sets: compare values of equal set sizes only, and prefer `kid` below some thousands.
+    It is biased upwards for small sets: compare values of equal set sizes only, and prefer `kid` for fewer than a few
+    thousand images.
 
     Args:
         images: `(n, 3, H, W)`, at least two; clamped to [0, 1] and rounded to 8 bits.
@@ -32,10 +33,10 @@ def fid(
         The distance, 0 (up to rounding) for equal sets.
 
     Raises:
-        ValueError: An argument is no batch of color images, or values are not finite.
-        TypeError: An argument is no floating-point tensor.
-        FileNotFoundError: `weights` is no file.
-        InversoError: The package torch-fidelity is missing, or the weights are neither stored nor to be had.
+        ValueError: An argument is not a batch of color images, or values are not finite.
+        TypeError: An argument is not a floating-point tensor.
+        FileNotFoundError: The file `weights` does not exist.
+        InversoError: The package torch-fidelity is missing, or the weights are neither stored nor downloadable.
     """
     first, second = _as_set(images, "images"), _as_set(references, "references")
     return _fidelity(first, second, metric="fid", weights=weights, extractor=extractor)["frechet_inception_distance"]
@@ -51,23 +52,23 @@ def kid(
 ) -> float:
     """Compute the kernel inception distance between two sets of images (Bińkowski et al. 2018, arXiv:1801.01401).
 
-    It is unbiased, and so may fall below 0: the mean over 100 random subsets of up to 1000 images.
+    The mean over 100 random subsets of up to 1000 images. It is unbiased, so it can be below 0.
 
     Args:
         images: `(n, 3, H, W)`, at least two; clamped to [0, 1] and rounded to 8 bits.
         references: `(m, 3, H, W)`, at least two; sizes may differ from those of `images`.
         weights: File with the inception network's weights; downloaded once by default.
         extractor: Name of another feature extractor, registered with torch-fidelity.
-        seed: Of the subsets, at least 0.
+        seed: Seed of the subsets, at least 0.
 
     Returns:
         The distance.
 
     Raises:
-        ValueError: An argument is no batch of color images, or values are not finite.
-        TypeError: An argument is no floating-point tensor.
-        FileNotFoundError: `weights` is no file.
-        InversoError: The package torch-fidelity is missing, or the weights are neither stored nor to be had.
+        ValueError: An argument is not a batch of color images, or values are not finite.
+        TypeError: An argument is not a floating-point tensor.
+        FileNotFoundError: The file `weights` does not exist.
+        InversoError: The package torch-fidelity is missing, or the weights are neither stored nor downloadable.
     """
     check_count(seed, name="seed", minimum=0)
     first, second = _as_set(images, "images"), _as_set(references, "references")
@@ -76,7 +77,7 @@ def kid(
 
 
 class _Pictures(torch.utils.data.Dataset[Tensor]):
-    """Images as the bytes that torch-fidelity reads."""
+    """Images as 8-bit tensors, a data set for torch-fidelity."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()

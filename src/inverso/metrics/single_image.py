@@ -1,4 +1,4 @@
-"""How good samples of one photo are: near to its patches (single-image FID), and different from each other."""
+"""Metrics of samples of one photo: distance to the photo's patches (single-image FID) and diversity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SMALLEST = 16
 
 @dataclass(frozen=True)
 class SingleImageFID:
-    """Single-image FID of each sample, and what it was measured with.
+    """Single-image FID of each sample, and the features it was computed with.
 
     Args:
         distances: `(n,)`, one per sample, 0 for the photo itself.
@@ -48,23 +48,22 @@ def sifid(
 
     `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))`, with mean `m` and covariance `C` of 64 features over the
     positions of one image. The features are those of the inception network just before its first pooling, as in
-    SinGAN's published code, where torch-fidelity has stored its weights; otherwise those of the same three layers with
-    fixed random weights. These also tell textures and colors apart, but their values are of another scale: the result
-    says which they are, and nothing is downloaded.
+    SinGAN's published code, if torch-fidelity has stored its weights; otherwise those of the same three layers with
+    fixed random weights, whose values are on another scale: the result says which were used. Nothing is downloaded.
 
     Args:
         images: Samples `(n, C, H, W)` or one `(C, H, W)`, gray or color, sides of at least 16; clamped to [0, 1].
-        photo: What they are samples of, `(1, C, h, w)` or `(C, h, w)`, perhaps of another size; clamped to [0, 1].
-        features: `"inception"`, `"random"`, or `"auto"` for inception where its weights are stored.
-        weights: File with the inception network's weights; by default where torch-fidelity stores them.
+        photo: The photo `(1, C, h, w)` or `(C, h, w)`, which may have another size; clamped to [0, 1].
+        features: `"inception"`, `"random"`, or `"auto"`: inception if its weights are stored, else random.
+        weights: File with the inception network's weights; by default the one that torch-fidelity stores.
 
     Returns:
         The distance of every image, and the kind of features.
 
     Raises:
         ValueError: A shape is another, channels differ, values are not finite, or `features` is unknown.
-        TypeError: An argument is no floating-point tensor.
-        FileNotFoundError: `weights` is no file.
+        TypeError: An argument is not a floating-point tensor.
+        FileNotFoundError: The file `weights` does not exist.
         InversoError: Inception was asked for and its weights are missing or broken.
 
     Example:
@@ -95,18 +94,18 @@ def diversity(samples: Tensor, photo: Tensor) -> float:
     From Shaham et al. 2019, arXiv:1905.01164, table 1.
 
     `mean over pixels of std over samples / std over pixels of the photo`, of intensities (luminance). The standard
-    deviations are those of the values at hand, without a correction for small numbers.
+    deviations are the biased ones, with division by n.
 
     Args:
         samples: `(n, C, H, W)` with n >= 2, gray or color; clamped to [0, 1].
-        photo: What they are samples of, `(1, C, h, w)` or `(C, h, w)`; clamped to [0, 1].
+        photo: The photo `(1, C, h, w)` or `(C, h, w)`; clamped to [0, 1].
 
     Returns:
         The diversity: 0 for equal samples; SinGAN's paper reports about 0.5 from the coarsest scale on.
 
     Raises:
         ValueError: A shape is another, there is one sample only, the photo is flat, or values are not finite.
-        TypeError: An argument is no floating-point tensor.
+        TypeError: An argument is not a floating-point tensor.
 
     Example:
         >>> import torch
@@ -126,7 +125,7 @@ def diversity(samples: Tensor, photo: Tensor) -> float:
 
 
 def _as_samples(images: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
-    """Check samples and their photo, and bring both to batches in float32 or better."""
+    """Check samples and their photo, and convert both to batches in float32 or better."""
     checked = []
     for pictures, name in ((images, "images"), (photo, "photo")):
         check_image(pictures, name=name)
@@ -155,7 +154,7 @@ def _intensity(images: Tensor) -> Tensor:
 
 
 def _frechet(first: Tensor, second: Tensor) -> Tensor:
-    """Compute the squared Fréchet distance of the normal distributions that fit two clouds of points `(m, d)`."""
+    """Compute the squared Fréchet distance of the normal distributions fitted to two sets of points `(m, d)`."""
     means, covariances = (first.mean(0), second.mean(0)), (first.T.cov(), second.T.cov())
     values, vectors = torch.linalg.eigh(covariances[0])
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T

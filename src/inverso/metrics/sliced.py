@@ -1,4 +1,4 @@
-"""How close two sets of images are, without a network: the distance of their patches along random directions."""
+"""Sliced Wasserstein distance between two sets of images, without a network."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ def sliced_wasserstein(images: Tensor, references: Tensor, *, patches: int = 32,
 
     From Karras et al. 2018, arXiv:1710.10196, section 5.
 
-    Images become Laplacian pyramids down to 16 px; of each level, random patches 7 x 7 are taken and projected on 128
-    random directions. Along a direction, the distance of two sets is the mean distance of their sorted values; the
-    result is the mean over directions and levels. Coarse levels tell the shapes apart, fine ones the texture. Nothing
-    is downloaded. Patches are scaled by the mean and the standard deviation of each channel of the references, and not
-    of their own set as in the paper, so that wrong colors and weak contrast count.
+    From the Laplacian pyramids of the images, down to 16 px, random patches of 7 x 7 are taken at each level and
+    projected on 128 random directions. The distance of two sets along a direction is the mean distance of their sorted
+    values; the result is the mean over directions and levels. Coarse levels measure shapes, fine ones texture. Nothing
+    is downloaded. Patches are normalized by the mean and the standard deviation of each channel of the references, not
+    of their own set as in the paper, so that wrong colors and low contrast count.
 
-    Two halves of one set are not at distance 0, but at what chance makes of so many images: compare values of equal
-    set sizes only.
+    Two random halves of one set do not have the distance 0: compare values of equal set sizes only.
 
     Args:
         images: `(n, C, H, W)`, sides of at least 7; clamped to [0, 1].
-        references: As many images of the same shape.
-        patches: Patches per image and level.
-        seed: Of patches and directions.
+        references: The same number of images, of the same shape.
+        patches: Number of patches per image and level.
+        seed: Seed of patches and directions.
 
     Returns:
         The distance, 0 for equal sets, in standard deviations of the references.
