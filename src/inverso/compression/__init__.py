@@ -1,4 +1,4 @@
-"""Networks with small weights: 1 to 8 bits or float16, in memory and on disk."""
+"""Quantized networks: weights of 1 to 8 bits or float16, in memory and in files."""
 
 from inverso.compression.clipping import clip_model
 from inverso.compression.packing import load_quantized, save_quantized

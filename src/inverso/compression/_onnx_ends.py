@@ -1,4 +1,4 @@
-"""What exported networks take and give: names and free sizes of their inputs and outputs, and examples of both."""
+"""Inputs and outputs of exported networks: names, dynamic sizes, and examples."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Ends:
     Args:
         inputs: Names of the inputs.
         output: Name of the output.
-        sizes: For each input, the dimensions that are free, by their place.
+        sizes: For each input, the names of its dynamic dimensions by index.
         output_sizes: The same for the output.
-        example: Inputs that the network is traced on.
-        other: Inputs of another batch, and of another size where that is free, on which the file is checked.
+        example: Inputs with which the network is traced.
+        other: Inputs of another batch size, and of another image size if that is dynamic, to check the file.
     """
 
     inputs: tuple[str, ...]
@@ -36,16 +36,16 @@ class Ends:
 
 
 def ends_of(model: nn.Module, *, size: int, channels: int) -> Ends:
-    """Tell a restorer, a denoiser and a generator apart, and say what each takes and gives.
+    """Return the inputs and outputs of a restorer, a denoiser or a generator.
 
-    A network with a `latent_shape` is a generator, of `latent` to `image`. One with a `sigma_range` is a denoiser, of
-    `noisy` and `sigma`, a number for each image, to `denoised`. Any other one makes images of images, `degraded` to
+    A network with a `latent_shape` is a generator from `latent` to `image`. One with a `sigma_range` is a denoiser from
+    `noisy` and `sigma` (one number per image) to `denoised`. Any other one maps images to images, `degraded` to
     `restored`.
 
     Args:
         model: The network.
-        size: Side of the images it is traced on, where the network does not know a single one.
-        channels: Channels of the images, where the network does not tell.
+        size: Side of the images for tracing, if the network has no fixed size.
+        channels: Channels of the images, if the network does not define them.
 
     Example:
         >>> from inverso.compression._onnx_ends import ends_of

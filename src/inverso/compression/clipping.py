@@ -1,4 +1,4 @@
-"""Ranges that are worth their bits: a few outlying weights stretch the levels that all others have to share."""
+"""Clip weights before quantization, so that outliers do not widen the range of levels."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _SHARES = tuple(0.9**k for k in range(36))
 
 
 def clip_tensor(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tensor:
-    """Clamp a tensor to the range in which linear quantization loses least, in squared error.
+    """Clamp a tensor to the range for which linear quantization has the least squared error.
 
-    Of ranges shrunk around the mean, `mean + s (low - mean)` to `mean + s (high - mean)`, that s is taken whose
-    rounding is nearest to the tensor. Rounding the answer by `round_weights` is never worse than rounding the tensor.
+    The range is `mean + s (low - mean)` to `mean + s (high - mean)`, with the s that minimizes the squared rounding
+    error. Rounding the result with `round_weights` is never worse than rounding the tensor itself.
 
     Args:
         tensor: Real, finite, not empty.
         bits: 1 to 8; for 16 (float16) nothing is clipped.
-        axis: Dimension of the channels that get a range of their own; one for the whole tensor by default.
+        axis: Dimension of the channels with a range each; by default one range for the whole tensor.
 
     Returns:
         The clamped tensor, without gradient.
 
     Raises:
-        TypeError: The tensor is none or not floating-point, or `bits` is no integer.
-        ValueError: The tensor is empty or not finite, `bits` is out of range, or it has no such axis.
+        TypeError: The tensor is not a floating-point tensor, or `bits` is not an integer.
+        ValueError: The tensor is empty or not finite, `bits` is out of range, or the axis does not exist.
 
     Example:
         >>> import torch
@@ -63,19 +63,19 @@ def clip_tensor(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tensor
 def clip_model(
     model: nn.Module, *, bits: int, per_channel: bool = False, layers: Sequence[str] | None = None
 ) -> nn.Module:
-    """Copy a network with the weights that will be quantized clamped to the best range for so many bits.
+    """Copy a network with the weights to be quantized clamped to the best range for a number of bits.
 
     Args:
         model: The network.
         bits: 1 to 8; for 16 (float16) nothing is clipped.
-        per_channel: Give every output channel a range of its own.
-        layers: Only the weights whose names match one of these patterns; by default all.
+        per_channel: Whether every output channel has its own range.
+        layers: Patterns of the names of the weights to clip; by default all.
 
     Returns:
         The copy, ready for `round_model` or `save_quantized` with the same bits.
 
     Raises:
-        TypeError: `model` is no network, or `bits` no integer.
+        TypeError: `model` is not a network, or `bits` is not an integer.
         ValueError: The network has no weights to quantize, or they are not finite.
 
     Example:

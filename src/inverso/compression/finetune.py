@@ -1,4 +1,4 @@
-"""Networks of few bits: fine-tuned so that rounding costs less, and measured beside the network they came from."""
+"""Quantization-aware fine-tuning, and measuring quantized networks."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ def _pixel_error(restore: _Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Compute the mean squared error, `mean((G(y) - x)^2)`, of a batch of pairs (y, x).
 
     Args:
-        restore: The network, rounded.
-        batch: Degraded images and what they were.
+        restore: The network with rounded weights.
+        batch: Degraded and clean images.
     """
     degraded, clean = batch
     return F.mse_loss(restore(degraded), clean)
 
 
 def decibel_error(restore: _Restore, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Compute the mean logarithm of each image's squared error, PSNR but for sign and scale.
+    """Compute the mean logarithm of each image's squared error: the negative PSNR up to a factor.
 
-    It weighs images that are nearly right as much as hopeless ones, as the mean of a table in decibels does.
+    Easy and hard images have the same weight, as in a mean of PSNR values.
 
     Args:
-        restore: The network, rounded.
-        batch: Degraded images and what they were.
+        restore: The network with rounded weights.
+        batch: Degraded and clean images.
     """
     degraded, clean = batch
     return log_error(restore(degraded), clean)
 
 
 def check_precision(value: str, *, name: str = "precision") -> Precision:
-    """Refuse a precision that tuning does not know.
+    """Return the precision; raise if fine-tuning does not know it.
 
     Raises:
-        ValueError: It is unknown; the message lists those there are.
+        ValueError: The precision is unknown; the message lists the known ones.
     """
     for known in get_args(Precision):
         if value == known:
@@ -81,31 +81,32 @@ def fine_tune(
     precision: Precision = "32-true",
     progress: bool = True,
 ) -> nn.Module:
-    """Train a network whose weights are rounded at every step, and round it for good.
+    """Fine-tune a network with its weights rounded at every step, and return it with rounded weights.
 
-    Each step computes with rounded weights and takes the gradient as if they were not (straight-through estimator);
-    Adam's step size falls along half a cosine. Weights are clipped at first to the range in which rounding loses
-    least, and kept in it, so that the levels stay where they are useful.
+    Each step computes with rounded weights and uses the gradient of the rounding as 1 (straight-through estimator). The
+    step size of Adam follows half a cosine. Weights are first clipped to the range with the least rounding error (see
+    `clip_tensor`), and stay in this range.
 
     Args:
-        model: The network; it is left as it is. It is tuned in evaluation mode, as it will be used.
-        batches: What the objective takes, one item per step; gone through anew when it ends, if it can be.
-        objective: Maps the network and a batch to the loss, a scalar. By default the mean squared error
-            of pairs of degraded and clean images.
+        model: The network, which is not changed. It is tuned in evaluation mode.
+        batches: Batches for the objective, one per step; iterated again when they end, if possible.
+        objective: Function from the network and a batch to the loss, a scalar. By default the mean squared error of
+            pairs of degraded and clean images.
         bits: 1 to 8.
-        steps: Optimizer steps.
-        per_channel: Give every output channel a range of its own.
-        layers: Round only the weights whose names match one of these patterns; by default all. All are trained.
-        lr: Adam's first step size.
-        precision: `"bf16-mixed"` computes in bfloat16 where that is safe, faster on processors that know it.
-        progress: Whether to show a bar.
+        steps: Number of optimizer steps.
+        per_channel: Whether every output channel has its own range.
+        layers: Patterns of the names of the weights to round; by default all. All weights are trained.
+        lr: Initial step size of Adam.
+        precision: `"bf16-mixed"` computes in bfloat16 where that is safe, which is faster on processors that support
+            it.
+        progress: Whether to show a progress bar.
 
     Returns:
-        A copy of the network, in evaluation mode, whose weights have at most `2^bits` values per range: give it to
-        `save_quantized` with the same bits.
+        A copy of the network, in evaluation mode, whose weights have at most `2^bits` values per range; save it with
+        `save_quantized` and the same bits.
 
     Raises:
-        TypeError: `model` is no network, or a number is of the wrong kind.
+        TypeError: `model` is not a network, or a number has the wrong type.
         ValueError: A number is out of range, the network has no weights to quantize, or the batches run out.
         InversoError: The loss is not finite.
 
@@ -160,14 +161,14 @@ def fine_tune(
 def corrupted_batches(
     photos: PhotoFolder, corruption: Degradation, *, batch: int = 16, seed: int = 0, device: str = "cpu"
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Draw pairs of degraded and clean images without end; the same seed draws the same.
+    """Yield pairs of degraded and clean images without end, determined by the seed.
 
     Args:
-        photos: The clean ones.
-        corruption: What befalls them.
+        photos: The clean photos.
+        corruption: The degradation.
         batch: Images per batch.
-        seed: Of the order, mirrorings and corruptions.
-        device: Where the pairs are put.
+        seed: Seed of order, mirroring and degradations.
+        device: Device of the pairs.
     """
     step = 0
     while True:
@@ -180,11 +181,11 @@ def corrupted_batches(
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a network restores.
+    """How well a network restores images.
 
     Args:
-        psnr: Mean PSNR in dB for every corruption.
-        examples: For every corruption one restored image `(1, C, H, W)`: of the k-th, that of photo k.
+        psnr: Mean PSNR in dB for every degradation.
+        examples: For every degradation one restored image `(1, C, H, W)`: for the k-th one, of photo k.
     """
 
     psnr: Mapping[str, float]
@@ -192,7 +193,7 @@ class Quality:
 
     @property
     def average(self) -> float:
-        """Mean over the corruptions."""
+        """Mean over the degradations."""
         return sum(self.psnr.values()) / len(self.psnr)
 
 
@@ -204,20 +205,20 @@ def measure(
     seed: int = 0,
     batch: int = 32,
 ) -> Quality:
-    """Restore photos from each of several corruptions, the same ones for every network.
+    """Measure the PSNR of a network on several degradations of photos, which are the same for every network.
 
     Args:
         restore: The network, or any other function of degraded images.
         photos: Clean images `(n, C, H, W)` in [0, 1], on the device of the network.
-        corruptions: What befalls them, by name.
-        seed: Of the corruptions; each has its own numbers.
-        batch: Images at once.
+        corruptions: Degradations by name.
+        seed: Seed of the degradations; each has its own random stream.
+        batch: Number of images at once.
 
     Returns:
         PSNR and examples.
 
     Raises:
-        ValueError: There are no corruptions, or the photos are no batch.
+        ValueError: There are no degradations, or the photos are not a batch.
     """
     if not corruptions:
         msg = "there is no corruption to measure"
@@ -246,7 +247,7 @@ def _endless(batches: Iterable[_Batch], steps: int) -> Iterator[_Batch]:
 
 
 def _ranges(model: nn.Module, *, per_channel: bool, layers: Sequence[str] | None) -> dict[str, _Range]:
-    """Note the smallest and largest value of every weight, or of each of its channels."""
+    """Return the smallest and the largest value of every weight, or of each of its channels."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     ranges = {}
     for name, axis in weight_axes(model, layers=layers).items():
@@ -257,7 +258,7 @@ def _ranges(model: nn.Module, *, per_channel: bool, layers: Sequence[str] | None
 
 
 def _hold(model: nn.Module, ranges: Mapping[str, _Range]) -> None:
-    """Put weights that have left their range back to its ends."""
+    """Clip weights that have left their range."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     with torch.no_grad():
         for name, (low, high) in ranges.items():

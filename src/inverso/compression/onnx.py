@@ -1,4 +1,4 @@
-"""Networks as ONNX files, which run without PyTorch: on phones, in browsers, in other languages.
+"""Export networks as ONNX files, which run without PyTorch: on phones, in browsers, in other languages.
 
 Needs the packages of `pip install 'inverso-imaging[export]'`.
 """
@@ -32,27 +32,27 @@ def to_onnx(model: nn.Module, path: str | Path, *, size: int = 64, channels: int
 
     | network | inputs | output |
     |---|---|---|
-    | restorer, or any from images to images | `degraded` `(n, C, H, W)` | `restored` |
+    | restorer, or another network from images to images | `degraded` `(n, C, H, W)` | `restored` |
     | denoiser | `noisy` `(n, C, H, W)`, `sigma` `(n,)` | `denoised` |
     | generator | `latent` `(n, ...)` | `image` |
 
-    The batch is free, and so are height and width but for networks that know one size. Before the file takes its place,
-    ONNX Runtime runs it on another batch and another size than it was traced on, and its answer is compared with that
-    of the network in exact arithmetic (float64).
+    The batch size is dynamic, and so are height and width except for networks of one fixed size. Before the file is
+    written, ONNX Runtime runs it on another batch size and image size than it was traced with, and the output is
+    compared with that of the network in float64.
 
     Args:
         model: The network; exported in evaluation mode and float32.
-        path: The file, replaced where it exists.
-        size: Side of the image it is traced on, one that the network takes. Generators, and denoisers of one size, have
-            their own.
-        channels: Channels of the images it takes, where the network does not tell.
+        path: The file, replaced if it exists.
+        size: Side of the image for tracing, which the network has to support. Generators, and denoisers of one size,
+            use their own.
+        channels: Channels of the input images, if the network does not define them.
 
     Raises:
-        TypeError: `model` is no network, or a number is no integer.
+        TypeError: `model` is not a network, or a number is not an integer.
         ValueError: A number is below 2 or, for channels, 1; or the network fails on images of that size.
         FileNotFoundError: The folder does not exist.
-        InversoError: A package is missing, the network cannot be exported for every size, or the file's answer differs
-            by more than 1e-4 and by more than four times what float32 costs the network itself.
+        InversoError: A package is missing, the network cannot be exported for every size, or the file's output differs
+            by more than 1e-4 and by more than four times the float32 error of the network itself.
 
     Example:
         >>> from inverso.compression.onnx import to_onnx
@@ -96,21 +96,21 @@ def to_onnx(model: nn.Module, path: str | Path, *, size: int = 64, channels: int
 
 
 def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = None) -> None:
-    """Turn an exported network into one of 8-bit integers, by ONNX Runtime's own quantizer.
+    """Convert an exported network to 8-bit integers, with ONNX Runtime's quantizer.
 
-    With images, the range of every layer's values is measured on them beforehand, and convolutions compute in
-    integers; without, weights alone are stored as such and values are quantized on the run, which is closer to the
-    network and slower.
+    With images, the range of every layer's activations is calibrated on them, and convolutions compute in integers;
+    without, weights are stored as integers and activations are quantized at run time, which is more accurate and
+    slower.
 
     Args:
-        path: What `to_onnx` wrote.
-        out: The file to write, replaced where it exists.
-        images: Some degraded images `(n, C, H, W)`, as the network will see them.
+        path: A file of `to_onnx`.
+        out: The file to write, replaced if it exists.
+        images: Some typical degraded images `(n, C, H, W)` for calibration.
 
     Raises:
-        FileNotFoundError: There is no such file, or no such folder to write to.
-        ValueError: The file is no ONNX network, or not one that takes such images.
-        TypeError: `images` is no floating-point tensor.
+        FileNotFoundError: The file, or the folder to write to, does not exist.
+        ValueError: The file is not an ONNX network, or not one for such images.
+        TypeError: `images` is not a floating-point tensor.
         InversoError: A package is missing.
 
     Example:
@@ -149,18 +149,18 @@ def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = 
 
 
 def run_onnx(path: str | Path, *inputs: Tensor) -> Tensor:
-    """Run an exported network on the CPU by ONNX Runtime.
+    """Run an exported network on the CPU with ONNX Runtime.
 
     Args:
-        path: What `to_onnx` or `quantize_onnx` wrote.
-        *inputs: What the network takes, in the order of the table there: degraded images, noisy images and their noise,
-            or latents.
+        path: A file of `to_onnx` or `quantize_onnx`.
+        *inputs: Inputs in the order of the table in `to_onnx`: degraded images, noisy images and their noise, or
+            latents.
 
     Returns:
-        Its answer, float32.
+        Its output, float32.
 
     Raises:
-        ValueError: The file is no such network, or does not take such inputs.
+        ValueError: The file is not such a network, or does not accept such inputs.
         InversoError: A package is missing.
     """
     runtime = _package("onnxruntime")
@@ -209,7 +209,7 @@ def _run_model(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _reference(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, float]:
-    """Give the exact answer of a network, and how far from it an exported one may be."""
+    """Return the output of a network in float64, and the error that is allowed for the exported one."""
     answer = _run_model(model, inputs)
     try:
         exact = _run_model(copy.deepcopy(model).double(), tuple(values.double() for values in inputs))
@@ -220,7 +220,7 @@ def _reference(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, fl
 
 
 def _write(network: Any, path: Path, ends: Ends) -> None:  # noqa: ANN401 - onnx.ModelProto
-    """Write the file without the traces of where it was made: source lines and paths of this machine."""
+    """Write the file without traces of the machine: source lines and paths."""
     graph = network.graph
     for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, network):
         del part.metadata_props[:]
@@ -233,7 +233,7 @@ def _write(network: Any, path: Path, ends: Ends) -> None:  # noqa: ANN401 - onnx
 
 
 def _reader(quantization: Any, images: Tensor) -> Any:  # noqa: ANN401 - a CalibrationDataReader
-    """Hand images to ONNX Runtime one by one."""
+    """Pass images to ONNX Runtime one by one."""
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -248,7 +248,7 @@ def _reader(quantization: Any, images: Tensor) -> Any:  # noqa: ANN401 - a Calib
 
 @contextmanager
 def _calm() -> Iterator[None]:
-    """Keep advice meant for the developers of exporters off the screen, and the root logger as it was."""
+    """Suppress messages for developers of exporters, and restore the root logger afterwards."""
     handler, root = logging.NullHandler(), logging.getLogger()
     root.addHandler(handler)
     try:

@@ -1,8 +1,8 @@
-"""Quantized networks as files: codes packed to exactly their bits, in safetensors.
+"""Files of quantized networks: codes packed to their number of bits, in safetensors.
 
 A weight `w` of n entries is stored as `w.codes`, `ceil(bits n / 8)` bytes, and `w.range`, its smallest and largest
-values. Code i takes the bits from `bits i` on, the lowest first, and bit j of the stream is bit `j mod 8` of byte
-`j div 8`. Everything else is stored as it is. The metadata says how to read this, and which network it belongs to.
+values. Code i has the bits from `bits i` on, the lowest first, and bit j of the stream is bit `j mod 8` of byte `j div
+8`. Other tensors are stored unchanged. The metadata contains the format and the class and settings of the network.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _HEADER = {"version": int, "bits": int, "per_channel": bool, "family": str, "con
 
 @dataclass(frozen=True)
 class QuantizedFile:
-    """What a packed file held.
+    """The content of a packed file.
 
     Args:
         state: Tensors by name, for `load_state_dict`; rounded weights and other floats as float32.
         bits: Bits per weight, 1 to 8, or 16 for float16.
-        per_channel: Whether every output channel has a range of its own.
+        per_channel: Whether every output channel has its own range.
         family: Name of the network's class.
-        config: Settings that build the network; empty if it has none.
+        config: Settings of the network; empty if it has none.
     """
 
     state: Mapping[str, Tensor]
@@ -64,22 +64,22 @@ def save_quantized(
     per_channel: bool = False,
     layers: Sequence[str] | None = None,
 ) -> int:
-    """Write a network with the weights of its convolutions and linear layers in so many bits each.
+    """Write a network with the weights of its convolutions and linear layers quantized to a number of bits.
 
-    Biases, normalization layers and buffers are kept as they are. The file appears whole or not at all.
+    Biases, normalization layers and buffers are not quantized. The file is written atomically.
 
     Args:
-        model: The network. What is called `config` on it, if anything, is written as JSON.
-        path: The file, `.safetensors`; replaced where it exists.
+        model: The network. Its attribute `config`, if there is one, is written as JSON.
+        path: The file, `.safetensors`; replaced if it exists.
         bits: 1 to 8 for linear quantization, 16 for float16.
-        per_channel: Give every output channel a range of its own, for 8 more bytes per channel.
-        layers: Only the weights whose names match one of these patterns, as in `"blocks.*"`; the others stay whole.
+        per_channel: Whether every output channel has its own range, for 8 more bytes per channel.
+        layers: Patterns of the names of the weights to quantize, as in `"blocks.*"`; by default all.
 
     Returns:
-        Bytes written.
+        Number of bytes written.
 
     Raises:
-        TypeError: `model` is no network, `bits` no integer, or `config` is not what JSON can hold.
+        TypeError: `model` is not a network, `bits` is not an integer, or `config` cannot be written as JSON.
         ValueError: The network has no such weights, they cannot be rounded, or the folder does not exist.
 
     Example:
@@ -124,18 +124,18 @@ def save_quantized(
 
 
 def read_quantized(path: str | Path) -> QuantizedFile:
-    """Read what `save_quantized` wrote.
+    """Read a file of `save_quantized`.
 
-    A file is data: nothing in it is executed, and no size in it is believed that its bytes do not confirm.
+    Nothing in the file is executed, and all sizes are checked against the bytes of the file.
 
     Args:
         path: The file.
 
     Returns:
-        The weights, as ordinary tensors, and what network they belong to.
+        The weights as ordinary tensors, with class and settings of their network.
 
     Raises:
-        ValueError: There is no such file, or it is damaged, cut short, of another kind or from a later version.
+        ValueError: The file does not exist, or is damaged, truncated, of another kind or from a later version.
     """
     contents = read_file(Path(path))
     if contents.metadata.get("format") != _FORMAT:
@@ -149,15 +149,15 @@ def read_quantized(path: str | Path) -> QuantizedFile:
 
 
 def load_quantized(path: str | Path, model: nn.Module) -> None:
-    """Put the weights of a packed file into a network.
+    """Load the weights of a packed file into a network.
 
     Args:
-        path: What `save_quantized` wrote.
+        path: A file of `save_quantized`.
         model: A network of the same class and settings; its weights are replaced.
 
     Raises:
-        ValueError: There is no such file, or it is none of these or damaged, or the network is another one.
-        TypeError: `model` is no network.
+        ValueError: The file does not exist or is damaged, or belongs to another network.
+        TypeError: `model` is not a network.
 
     Example:
         >>> import tempfile
@@ -190,14 +190,14 @@ def load_quantized(path: str | Path, model: nn.Module) -> None:
 
 
 def pack_codes(codes: Tensor, *, bits: int) -> Tensor:
-    """Write n codes of so many bits each into `ceil(bits n / 8)` bytes.
+    """Pack n codes into `ceil(bits n / 8)` bytes.
 
     Args:
         codes: uint8 of any shape, each below `2^bits`.
         bits: 1 to 8.
 
     Returns:
-        uint8, one dimension.
+        uint8 tensor of one dimension.
 
     Raises:
         ValueError: `bits` is out of range, or a code needs more.
@@ -220,7 +220,7 @@ def pack_codes(codes: Tensor, *, bits: int) -> Tensor:
 
 
 def _unpack_codes(packed: Tensor, count: int, *, bits: int) -> Tensor:
-    """Read what `pack_codes` wrote.
+    """Unpack the result of `pack_codes`.
 
     Args:
         packed: uint8, one dimension, `ceil(bits count / 8)` bytes.
@@ -243,7 +243,7 @@ def _unpack_codes(packed: Tensor, count: int, *, bits: int) -> Tensor:
 
 
 def _decode(header: Any, held: Mapping[str, Tensor]) -> QuantizedFile:  # noqa: ANN401 - whatever JSON held
-    """Turn codes into weights; any disagreement among the parts of the file is an error."""
+    """Reconstruct weights from codes; raise if the parts of the file are inconsistent."""
     if not isinstance(header, dict) or not header.keys() >= _HEADER.keys():
         msg = f"its metadata must name {', '.join(_HEADER)}"
         raise ValueError(msg)

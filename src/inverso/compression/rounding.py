@@ -1,11 +1,11 @@
-"""Weights rounded to few values: linear quantization between the smallest and the largest one.
+"""Linear quantization of weights between their smallest and largest value.
 
 With `b` bits there are `2^b` levels, evenly spaced, the outer two at the extremes:
 
     level_k = low + k (high - low) / (2^b - 1),   k = 0 ... 2^b - 1
 
-Every weight goes to the nearest. The extremes are levels, so that rounding twice is rounding once, and a file that
-keeps codes, `low` and `high` gives back the very bits.
+Every weight is rounded to the nearest level. The extremes are levels, so that rounding is idempotent, and codes with
+`low` and `high` reproduce the rounded weights bit by bit.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """A tensor as small integers.
+    """A tensor as integer codes with their range.
 
     Args:
-        codes: Which level each entry has, uint8, of the tensor's shape.
-        low: Value of level 0: a scalar, or one per channel, shaped to broadcast against the codes.
+        codes: Level of each entry, uint8, of the tensor's shape.
+        low: Value of level 0: a scalar, or one per channel, broadcastable against the codes.
         high: Value of the last level, of the same shape.
-        bits: Logarithm of the number of levels, 1 to 8.
+        bits: Number of bits, 1 to 8.
     """
 
     codes: Tensor
@@ -45,25 +45,25 @@ class QuantizedTensor:
 
     @property
     def step(self) -> Tensor:
-        """Distance between levels; no entry moves by more than half of it."""
+        """Distance between levels; the rounding error is at most half of it."""
         step: Tensor = self.high / (2**self.bits - 1) - self.low / (2**self.bits - 1)
         return step
 
 
 def quantize(tensor: Tensor, *, bits: int, axis: int | None = None) -> QuantizedTensor:
-    """Give every entry the code of the nearest level, `k = round((w - low) / (high - low) (2^b - 1))`.
+    """Compute the code of the nearest level of every entry, `k = round((w - low) / (high - low) (2^b - 1))`.
 
     Args:
         tensor: Real, finite, not empty.
-        bits: 1 to 8; 1 bit leaves the smallest and the largest value alone.
-        axis: Dimension of the channels that get extremes of their own; one range for the whole tensor by default.
+        bits: 1 to 8; with 1 bit the only levels are the smallest and the largest value.
+        axis: Dimension of the channels with a range each; by default one range for the whole tensor.
 
     Returns:
         Codes and range, on the tensor's device and in its precision.
 
     Raises:
-        TypeError: The tensor is none or not floating-point, or `bits` is no integer.
-        ValueError: The tensor is empty or has non-finite entries, `bits` is out of range, or it has no such axis.
+        TypeError: The tensor is not a floating-point tensor, or `bits` is not an integer.
+        ValueError: The tensor is empty or has non-finite entries, `bits` is out of range, or the axis does not exist.
 
     Source:
         Deng, Looi & Tsun, "Quantized GANs for mobile image reconstruction", section 5.1.
@@ -98,13 +98,13 @@ def quantize(tensor: Tensor, *, bits: int, axis: int | None = None) -> Quantized
 
 
 def dequantize(quantized: QuantizedTensor) -> Tensor:
-    """Give every code the value of its level, `low + k (high - low) / (2^b - 1)`.
+    """Compute the value of every code, `low + k (high - low) / (2^b - 1)`.
 
     Args:
-        quantized: What `quantize` gave.
+        quantized: Result of `quantize`.
 
     Returns:
-        Tensor of the codes' shape, in the precision of the range.
+        Tensor of the codes' shape, in the dtype of the range.
     """
     share = _wide(quantized.codes.to(quantized.low)) / (2**quantized.bits - 1)
     # In this form both extremes come out exactly.
@@ -114,20 +114,20 @@ def dequantize(quantized: QuantizedTensor) -> Tensor:
 
 
 def round_weights(tensor: Tensor, *, bits: int, axis: int | None = None) -> Tensor:
-    """Round a tensor to what so many bits can hold, passing gradients straight through.
+    """Round a tensor to a number of bits, with the straight-through gradient.
 
     Args:
         tensor: Real, finite, not empty.
         bits: 1 to 8 for linear quantization, 16 for float16.
-        axis: Dimension of the channels that get a range of their own; ignored for 16 bits.
+        axis: Dimension of the channels with a range each; ignored for 16 bits.
 
     Returns:
         The rounded values, of the tensor's shape and dtype; `d/dw` counts as 1 (straight-through estimator).
 
     Raises:
-        TypeError: The tensor is none or not floating-point, or `bits` is no integer.
+        TypeError: The tensor is not a floating-point tensor, or `bits` is not an integer.
         ValueError: The tensor is empty or has entries that are not finite or, for 16 bits, too large; `bits` is out of
-            range; or the tensor has no such axis.
+            range; or the axis does not exist.
 
     Source:
         Bengio, Léonard & Courville, "Estimating or propagating gradients through stochastic neurons" (2013),
@@ -152,19 +152,19 @@ def round_model(
 ) -> nn.Module:
     """Copy a network with the weights of its convolutions and linear layers rounded.
 
-    Biases and normalization layers weigh next to nothing and stay as they are.
+    Biases and normalization layers, which are small, are not rounded.
 
     Args:
         model: The network.
         bits: 1 to 8 for linear quantization, 16 for float16.
-        per_channel: Give every output channel a range of its own, instead of every weight tensor.
-        layers: Round only the weights whose names match one of these patterns, as in `"blocks.*"`; by default all.
+        per_channel: Whether every output channel has its own range, instead of every weight tensor.
+        layers: Patterns of the names of the weights to round, as in `"blocks.*"`; by default all.
 
     Returns:
         The copy, on the same device and in the same mode.
 
     Raises:
-        TypeError: `model` is no network, or `bits` no integer.
+        TypeError: `model` is not a network, or `bits` is not an integer.
         ValueError: The network has no such weights, or they cannot be rounded.
 
     Example:
@@ -186,16 +186,16 @@ def round_model(
 def round_parameters(
     model: nn.Module, *, bits: int, per_channel: bool = False, layers: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """Give the rounded weights by name, for `torch.func.functional_call`; gradients reach the model's own.
+    """Return the rounded weights by name, for `torch.func.functional_call`; gradients reach the model's own weights.
 
     Args:
         model: The network.
         bits: 1 to 8 for linear quantization, 16 for float16.
-        per_channel: Give every output channel a range of its own.
-        layers: Only the weights whose names match one of these patterns; by default all.
+        per_channel: Whether every output channel has its own range.
+        layers: Patterns of the names of the weights to round; by default all.
 
     Raises:
-        TypeError: `model` is no network, or `bits` no integer.
+        TypeError: `model` is not a network, or `bits` is not an integer.
         ValueError: The network has no such weights, or they cannot be rounded.
     """
     parameters = _parameters(model)
@@ -206,17 +206,17 @@ def round_parameters(
 
 
 def weight_axes(model: nn.Module, *, layers: Sequence[str] | None = None) -> dict[str, int]:
-    """List which parameters are quantized, the weights of convolutions and linear layers, and their output axis.
+    """Return the names of the quantized parameters (weights of convolutions and linear layers) and their output axis.
 
     Args:
         model: The network.
-        layers: Only those whose names match one of these patterns of shells, as in `"blocks.*"`; by default all.
+        layers: Shell patterns of names, as in `"blocks.*"`; by default all.
 
     Returns:
         Names as in `state_dict`, with the dimension of the output channels.
 
     Raises:
-        TypeError: `model` is no network, or `layers` no list of text.
+        TypeError: `model` is not a network, or `layers` is not a list of text.
         ValueError: It has no such weights, computes one of them from others, as weight normalization does, or a pattern
             matches none.
 
@@ -247,7 +247,7 @@ def weight_axes(model: nn.Module, *, layers: Sequence[str] | None = None) -> dic
 
 
 def _matching(axes: Mapping[str, int], layers: Sequence[str]) -> dict[str, int]:
-    """Keep the weights whose names match, and refuse a pattern that matches nothing."""
+    """Keep the weights whose names match; raise for a pattern that matches nothing."""
     if isinstance(layers, str) or not all(isinstance(pattern, str) for pattern in layers):
         msg = f"layers must be a list of names or patterns, as in ['blocks.*'], got {layers!r}"
         raise TypeError(msg)
@@ -260,7 +260,7 @@ def _matching(axes: Mapping[str, int], layers: Sequence[str]) -> dict[str, int]:
 
 
 def check_bits(bits: object) -> int:
-    """Refuse what is neither 1 to 8 nor 16."""
+    """Return the bits; raise unless they are 1 to 8 or 16."""
     if isinstance(bits, bool) or not isinstance(bits, int):
         msg = f"bits must be an integer from 1 to 8, or 16 for float16, got {bits!r} ({type(bits).__name__})"
         raise TypeError(msg)
@@ -271,7 +271,7 @@ def check_bits(bits: object) -> int:
 
 
 class _RoundStraightThrough(torch.autograd.Function):
-    """Rounding whose derivative counts as 1."""
+    """Rounding with derivative 1."""
 
     @staticmethod
     def forward(tensor: Tensor, bits: int, axis: int | None) -> Tensor:
@@ -285,7 +285,7 @@ class _RoundStraightThrough(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-        """Keep nothing."""
+        """Save nothing."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401, ARG004
@@ -301,7 +301,7 @@ def _named_rounding(name: str, tensor: Tensor, bits: int, axis: int | None) -> T
 
 
 def _parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:
-    """Look parameters up by every name they have, shared ones by all of theirs."""
+    """Return parameters by name, shared ones under all of their names."""
     return dict(model.named_parameters(remove_duplicate=False))
 
 
@@ -320,5 +320,5 @@ def _check_tensor(tensor: object, axis: int | None) -> None:
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Compute in float64, where there is one, so that rounding errors of float32 move no entry to another level."""
+    """Convert to float64 where available, so that rounding errors of float32 do not change codes."""
     return values if values.device.type == "mps" else values.double()

@@ -1,4 +1,4 @@
-"""Operators and networks of neighboring packages here, and ours there: SciPy, PyLops, deepinv, spandrel, the hub."""
+"""Conversion of operators and networks from and to SciPy, PyLops, deepinv, spandrel and the Hugging Face hub."""
 
 from inverso.interop.deepinv import from_denoiser, from_physics, to_denoiser, to_physics
 from inverso.interop.hub import push

@@ -1,4 +1,4 @@
-"""deepinv's calls, answered by our operators and denoisers. Nothing here imports deepinv."""
+"""The methods of deepinv's classes, implemented by our operators and denoisers. Nothing here imports deepinv."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from inverso.priors import Denoiser
 
 
 class OperatorCalls:
-    """The calls of a deepinv `LinearPhysics`. What they say about solvers and parameters is not needed here.
+    """The methods of a deepinv `LinearPhysics`; arguments about solvers and parameters are ignored.
 
     Attributes:
-        operator: Ours.
-        is_complex: Whether it measures complex numbers, which are pairs of real ones for deepinv.
+        operator: The operator of this library.
+        is_complex: Whether it measures complex numbers, which are passed to deepinv as pairs of real ones.
         img_size: `(C, H, W)` of the images.
     """
 
@@ -60,11 +60,11 @@ class OperatorCalls:
 
 
 class SpectralCalls(OperatorCalls):
-    """The calls of a `DecomposablePhysics` besides, `A = U diag(s) V^T`.
+    """The additional methods of a `DecomposablePhysics`, `A = U diag(s) V^T`.
 
     Attributes:
         spectrum: The basis V.
-        mask: The singular values, as deepinv calls them.
+        mask: The singular values, under deepinv's name.
     """
 
     spectrum: Spectrum
@@ -92,10 +92,10 @@ class SpectralCalls(OperatorCalls):
 
 
 class DenoiserCalls(nn.Module):
-    """The call of a deepinv denoiser.
+    """The method of a deepinv denoiser.
 
     Args:
-        denoiser: Ours.
+        denoiser: The denoiser of this library.
     """
 
     def __init__(self, denoiser: Denoiser) -> None:
@@ -103,7 +103,7 @@ class DenoiserCalls(nn.Module):
         self.denoiser = denoiser
 
     def forward(self, x: Tensor, sigma: float | Tensor, **_: Any) -> Tensor:  # noqa: ANN401 - what deepinv adds
-        """Denoise in the precision of the weights, and answer in that of the images."""
+        """Denoise in the precision of the weights, and return the result in that of the images."""
         own = next((value.dtype for value in self.denoiser.parameters()), x.dtype)
         level = sigma
         if isinstance(sigma, Tensor):

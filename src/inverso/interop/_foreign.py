@@ -1,4 +1,4 @@
-"""Operators that compute outside of PyTorch, as operators of this library."""
+"""Operators that compute outside of PyTorch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Product: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ForeignOperator(LinearOperator):
-    """An operator given by its products with columns of numbers, in NumPy. It can be differentiated.
+    """A differentiable operator given by products of a matrix with NumPy columns.
 
     Args:
-        name: What messages call it.
-        image_shape: `(C, H, W)`.
-        measurement_shape: Of one measurement.
-        product: Of the matrix with columns `(C H W, k)`.
-        adjoint_product: Of its conjugate transpose with columns `(m, k)`.
+        name: Name in messages.
+        image_shape: Shape `(C, H, W)` of the images.
+        measurement_shape: Shape of one measurement.
+        product: Function that multiplies columns `(C H W, k)` by the matrix.
+        adjoint_product: Function that multiplies columns `(m, k)` by its conjugate transpose.
         is_complex: Whether measurements are complex.
     """
 
@@ -81,7 +81,7 @@ class ForeignOperator(LinearOperator):
 def _multiply(
     product: Product, values: Tensor, before: tuple[int, ...], after: tuple[int, ...], *, to_complex: bool
 ) -> Tensor:
-    """Multiply tensors `(..., *before)`; of complex products with real images the real part counts."""
+    """Multiply tensors `(..., *before)`; of a complex product for real images the real part is taken."""
     leading = values.shape[: values.ndim - len(before)]
     columns = values.detach().resolve_conj().cpu().numpy().reshape(-1, math.prod(before)).T
     answer = torch.from_numpy(product(columns).T.copy()).to(values.device)
@@ -92,7 +92,7 @@ def _multiply(
 
 
 class _Product(torch.autograd.Function):
-    """A product whose derivative is the product with the adjoint, and the other way round."""
+    """Autograd function: a product whose derivative is the adjoint product, and vice versa."""
 
     @staticmethod
     def forward(values: Tensor, times: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]) -> Tensor:  # noqa: ARG004

@@ -1,4 +1,4 @@
-"""deepinv physics behind the calls of our operators."""
+"""deepinv physics as operators of this library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUTOFF = 1e-5
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PhysicsOperator(LinearOperator):
-    """A linear physics behind our calls."""
+    """A linear physics as an operator."""
 
     physics: Any
     image_shape: ImageShape
@@ -31,7 +31,7 @@ class PhysicsOperator(LinearOperator):
         return self.is_complex
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute what the physics measures of images `(..., C, H, W)`, without noise."""
+        """Compute the noiseless measurement of images `(..., C, H, W)`."""
         if tuple(x.shape[-3:]) != tuple(self.image_shape):
             msg = f"{self!r} measures images of shape {self.image_shape}, got {tuple(x.shape)}"
             raise ValueError(msg)
@@ -57,7 +57,7 @@ class PhysicsOperator(LinearOperator):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DecomposedOperator(PhysicsOperator):
-    """A decomposable physics behind our calls, with its exact plan."""
+    """A decomposable physics as an operator with an exact plan."""
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:  # noqa: ARG002 - the cutoff is deepinv's
         return PhysicsPlan.build(self.physics, image_shape, self.measurement_shape)
@@ -70,11 +70,10 @@ class PhysicsPlan(Plan):
     Args:
         physics: The decomposable physics.
         values: Its singular values, maybe complex; 0 where they are cut off.
-        image_shape: `(C, H, W)`.
-        measurement_shape: Of one measurement.
-        rank: Of the singular values that are kept; where V maps a real image to half of its Fourier plane, in
-            proportion.
-        condition: The largest over the smallest that is kept.
+        image_shape: Shape `(C, H, W)` of the images.
+        measurement_shape: Shape of one measurement.
+        rank: Number of singular values kept, scaled if V maps a real image to half of its Fourier plane.
+        condition: Largest over smallest kept singular value.
     """
 
     physics: Any
@@ -107,7 +106,7 @@ class PhysicsPlan(Plan):
         return self._back(y, self.values.conj().resolve_conj())
 
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Compute `V (conj(s) / (|s|^2 + ridge) U^T y)`, without those that are cut off."""
+        """Compute `V (conj(s) / (|s|^2 + ridge) U^T y)`, with 0 for singular values that are cut off."""
         squares = self.values.abs().square()
         leading = y.shape[: y.ndim - len(self.measurement_shape)]
         if isinstance(ridge, Tensor):
@@ -123,7 +122,7 @@ class PhysicsPlan(Plan):
 
 
 def black_image(physics: Any, image_shape: ImageShape) -> Tensor:  # noqa: ANN401 - deepinv has no types
-    """Give a black image where a physics has its tensors, and in their precision."""
+    """Make a black image on the device and in the precision of a physics."""
     held = [physics.mask] if isinstance(getattr(physics, "mask", None), Tensor) else list(physics.buffers())
     numbers = [t for t in held if t.is_floating_point() or t.is_complex()]
     like = max(numbers, key=lambda t: t.numel(), default=torch.empty(0))

@@ -1,4 +1,4 @@
-"""Operators whose Gram operator is diagonal in a real orthonormal basis, by their singular values."""
+"""Singular values of operators whose Gram operator is diagonal in a real orthonormal basis."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Spectrum:
 
     Args:
         values: The singular values s, `(1, C, H, W)`, or with a first dimension of images.
-        basis: What V is.
+        basis: The kind of V.
     """
 
     values: Tensor
@@ -61,7 +61,7 @@ class Spectrum:
 
     @classmethod
     def of(cls, A: LinearOperator, image_shape: ImageShape) -> Spectrum | None:
-        """Read the singular values off the plan of an operator; None where they are in no such basis."""
+        """Read the singular values from the plan of an operator; None if there is no such basis."""
         plan = A.plan(image_shape, torch.float32)
         if plan is None or plan.basis is None:
             return None
@@ -78,5 +78,5 @@ class Spectrum:
         return TRANSFORMS[self.basis][1](coefficients)
 
     def divide(self, x: Tensor) -> Tensor:
-        """Divide by the singular values, and give 0 where they are 0."""
+        """Divide by the singular values; 0 where they are 0."""
         return torch.where(self.values > 0, x / self.values.clamp_min(1e-30), 0.0)

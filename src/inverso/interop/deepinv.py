@@ -1,4 +1,4 @@
-"""Operators as deepinv physics and deepinv physics as operators, denoisers both ways. It comes with `interop`."""
+"""Convert operators from and to deepinv physics, and denoisers both ways. Needs the extra `interop`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from inverso.priors import Denoiser, WrappedDenoiser
 
 
 def to_physics(A: BoundOperator, *, noise: float = 0.0, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - deepinv has no types, and may be missing
-    """Give an operator as a deepinv `LinearPhysics`.
+    """Convert an operator to a deepinv `LinearPhysics`.
 
-    Its pseudo-inverse and its proximal operator are ours, `prox(z) = z + A^T (A A^T + I / gamma)^-1 (y - A z)`: where A
-    has an exact plan, deepinv's methods iterate nowhere. Operators that are diagonal in pixels, frequencies or cosines
-    become a `DecomposablePhysics` with their singular values, as its DDRM needs them. deepinv's data terms are made for
-    real measurements, so that complex ones are pairs of real numbers there, as `real_numbers` gives them.
+    Its pseudo-inverse and its proximal operator `prox(z) = z + A^T (A A^T + I / gamma)^-1 (y - A z)` are computed by
+    this library: exactly if A has an exact plan, without inner iterations. Operators that are diagonal in pixels,
+    frequencies or cosines become a `DecomposablePhysics` with their singular values, which DDRM needs. Complex
+    measurements become pairs of real numbers, as in `real_numbers`, since deepinv's data terms expect real ones.
 
     Args:
-        A: The operator at one image size, `A.at(image_shape)`; one with a mask per image is for as many images.
-        noise: Standard deviation of the Gaussian noise that calling the physics adds.
-        device: Where it computes.
+        A: The operator at one image size, `A.at(image_shape)`; with a mask per image it is for that number of images.
+        noise: Standard deviation of the Gaussian noise that the physics adds.
+        device: Device of the computation.
 
     Returns:
-        A `deepinv.physics.LinearPhysics`, in single precision; `.to(torch.float64)` changes that.
+        A `deepinv.physics.LinearPhysics` in single precision, or another after `.to(torch.float64)`.
 
     Raises:
         MissingPackageError: deepinv is not installed.
@@ -59,11 +59,11 @@ def to_physics(A: BoundOperator, *, noise: float = 0.0, device: torch.device | s
 
 
 def from_physics(physics: Any, image_shape: ImageShape) -> LinearOperator:  # noqa: ANN401 - see above
-    """Give a deepinv physics as an operator of this library.
+    """Convert a deepinv physics to an operator of this library.
 
-    A `DecomposablePhysics`, `A = U diag(s) V^T`, gets an exact plan: pseudo-inverses and ridges are formulas in its
-    singular values. Any other `LinearPhysics` keeps its own adjoint, and gets its pseudo-inverse from conjugate
-    gradients. Noise and sensor of the physics are left out.
+    A `DecomposablePhysics`, `A = U diag(s) V^T`, has an exact pseudo-inverse by its singular values. Any other
+    `LinearPhysics` keeps its own adjoint, and its pseudo-inverse is computed by conjugate gradients. Noise and sensor
+    model of the physics are ignored.
 
     Args:
         physics: A `deepinv.physics.LinearPhysics`. It should not be changed afterwards.
@@ -74,7 +74,7 @@ def from_physics(physics: Any, image_shape: ImageShape) -> LinearOperator:  # no
 
     Raises:
         MissingPackageError: deepinv is not installed.
-        TypeError: The physics is not linear, or its measurements are no tensors.
+        TypeError: The physics is not linear, or its measurements are not tensors.
     """
     theirs = need("deepinv.physics", what="from_physics")
     if not isinstance(physics, theirs.LinearPhysics):
@@ -89,13 +89,13 @@ def from_physics(physics: Any, image_shape: ImageShape) -> LinearOperator:  # no
 
 
 def to_denoiser(denoiser: Denoiser) -> nn.Module:
-    """Give a denoiser to deepinv's methods, which call it with noise levels of several shapes.
+    """Convert a denoiser to a module for deepinv's methods, which pass noise levels of several shapes.
 
-    Most of them take a `Denoiser` as it is. This one also takes noise of shape `(n, 1, 1, 1)` or `(1,)`, and computes
-    in the denoiser's precision.
+    Most of them accept a `Denoiser` directly. The module also accepts noise of shape `(n, 1, 1, 1)` or `(1,)`, and
+    computes in the denoiser's precision.
 
     Args:
-        denoiser: Ours.
+        denoiser: A denoiser of this library.
 
     Returns:
         A module with `forward(x, sigma)`.
@@ -109,12 +109,12 @@ def from_denoiser(
     channels: int = 3,
     sigma_range: tuple[float, float] = (0.0, 1.0),
 ) -> Denoiser:
-    """Take a deepinv denoiser, called as `model(x, sigma)` with images in [0, 1], for one of ours.
+    """Convert a deepinv denoiser, called as `model(x, sigma)` with images in [0, 1], to a `Denoiser`.
 
     Args:
         model: deepinv's model; call `.eval()` on it.
         channels: 1 or 3.
-        sigma_range: Noise that it was made for.
+        sigma_range: Range of noise levels it was trained for.
 
     Returns:
         The denoiser.

@@ -61,26 +61,26 @@ def push(
 ) -> str:
     """Publish a network on the Hugging Face hub: `model.safetensors` and its card as `README.md`, in one commit.
 
-    Who publishes is known from `hf auth login` or the variable `HF_TOKEN`.
+    Log in with `hf auth login` or set the variable `HF_TOKEN` first.
 
     Args:
-        network: One that `save_prior`, `save_encoder` or `save_restorer` writes.
-        repo_id: `owner/name`; the repository is made where there is none.
-        card: What is known about the network, `inverso.priors.Card`. Without one the README has what the network tells
-            of itself, and no license.
+        network: A network that `save_prior`, `save_encoder` or `save_restorer` can write.
+        repo_id: `owner/name`; the repository is created if it does not exist.
+        card: Description of the network, `inverso.priors.Card`. Without one the README has only what the network's
+            settings say, and no license.
         revision: The branch; by default main.
-        private: Whether a repository that is made can be seen by its owner alone.
-        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are.
-        message: Of the commit.
+        private: Whether a new repository is private.
+        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default unchanged.
+        message: Commit message.
 
     Returns:
-        The address that loads these very bits: `hf:owner/name@commit`.
+        The address of exactly this version, for `load`: `hf:owner/name@commit`.
 
     Raises:
         MissingPackageError: huggingface_hub is not installed.
-        TypeError: The network is of a family that has no file of its own.
-        ValueError: The card is about another family.
-        OSError: The hub refuses, or cannot be reached.
+        TypeError: The network is of a class without a file format.
+        ValueError: The card is about another class of networks.
+        OSError: The hub rejects the upload, or cannot be reached.
 
     Example:
         >>> from inverso.priors import DCGAN
@@ -115,12 +115,12 @@ def push(
 
 
 def readme(network: nn.Module, repo_id: str, *, card: Card | None = None) -> str:
-    """Write the README of a network's repository: its card, with what the hub wants to know as YAML.
+    """Write the README of a network's repository: its card, with metadata for the hub as YAML.
 
     Args:
         network: The network.
-        repo_id: `owner/name`, for the line that loads it.
-        card: What is known about it.
+        repo_id: `owner/name`, for the example that loads it.
+        card: Description of the network.
 
     Returns:
         The text, in Markdown.
@@ -174,7 +174,7 @@ def _kind(network: object) -> str:
 
 
 def _longer(card: Card) -> Traversable:
-    """Tell where the long card of a network that comes with inverso lies; short ones refer to it."""
+    """Return the file of the long card of a network that comes with inverso, to which short ones refer."""
     return files(_PACKAGES[card.kind]) / "weights" / f"{card.name}.md"
 
 

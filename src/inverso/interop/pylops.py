@@ -1,4 +1,4 @@
-"""Operators as `pylops.LinearOperator`, and PyLops' operators as ours. PyLops comes with the extra `interop`."""
+"""Convert operators from and to `pylops.LinearOperator`. Needs the extra `interop`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from inverso.operators.bound import BoundOperator
 
 
 def to_pylops(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - pylops may be missing
-    """Give an operator as a PyLops operator with `dims` `(C, H, W)`, to combine with PyLops' own and for its solvers.
+    """Convert an operator to a PyLops operator with `dims` `(C, H, W)`.
 
     Args:
         A: The operator at one image size, `A.at(image_shape)`, or the transpose of one.
-        dtype: In which the operator computes.
-        device: Where it computes.
+        dtype: Dtype of the computation.
+        device: Device of the computation.
 
     Returns:
-        A `pylops.LinearOperator`; complex measurements are pairs of real numbers, the last of its `dimsd`.
+        A `pylops.LinearOperator`; complex measurements are pairs of real numbers, in the last of its `dimsd`.
 
     Raises:
         MissingPackageError: PyLops is not installed.
@@ -39,7 +39,7 @@ def to_pylops(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: t
 
 
 def from_pylops(operator: Any, image_shape: ImageShape | None = None) -> LinearOperator:  # noqa: ANN401 - see above
-    """Give a PyLops operator as an operator of this library; measurements have the shape of its `dimsd`.
+    """Convert a PyLops operator to an operator of this library; measurements have the shape of its `dimsd`.
 
     Args:
         operator: A `pylops.LinearOperator`.
@@ -49,7 +49,8 @@ def from_pylops(operator: Any, image_shape: ImageShape | None = None) -> LinearO
         The operator.
 
     Raises:
-        ValueError: `dims` are no image, and no shape is given, or the shape holds another number of numbers.
+        ValueError: `dims` is not the shape of an image and no shape is given, or the shape has another number of
+            entries.
 
     Example:
         >>> import pylops, torch

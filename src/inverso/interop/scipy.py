@@ -1,4 +1,4 @@
-"""Operators as `scipy.sparse.linalg.LinearOperator`, and such as operators of this library."""
+"""Convert operators from and to `scipy.sparse.linalg.LinearOperator`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from inverso.operators.bound import BoundOperator
 
 
 def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - scipy has no types
-    """Give an operator as a SciPy `LinearOperator`, for SciPy's solvers and eigenvalues.
+    """Convert an operator to a SciPy `LinearOperator`, for SciPy's solvers and eigenvalues.
 
-    It maps the numbers of an image, `x.flatten()`, to those of its measurement. Complex measurements are pairs of real
-    numbers, `real_numbers(y).flatten()`: then its transpose is the adjoint.
+    It maps a flattened image, `x.flatten()`, to its flattened measurement. Complex measurements are pairs of real
+    numbers, `real_numbers(y).flatten()`, so that the transpose is the adjoint.
 
     Args:
-        A: The operator at one image size, `A.at(image_shape)`, or the transpose of one; of an operator with a mask per
+        A: The operator at one image size, `A.at(image_shape)`, or the transpose of one; for an operator with a mask per
             image that of one image, `A.for_image(k).at(image_shape)`.
-        dtype: In which the operator computes.
-        device: Where it computes.
+        dtype: Dtype of the computation.
+        device: Device of the computation.
 
     Returns:
-        A `scipy.sparse.linalg.LinearOperator` of shape (numbers of a measurement, C H W).
+        A `scipy.sparse.linalg.LinearOperator` of shape (m, C H W) with m numbers per measurement.
 
     Example:
         >>> import torch
@@ -59,22 +59,22 @@ def from_scipy(
     *,
     measurement_shape: tuple[int, ...] | None = None,
 ) -> LinearOperator:
-    """Give a matrix or a SciPy operator as an operator of this library.
+    """Convert a matrix or a SciPy operator to an operator of this library.
 
-    Its adjoint is the operator's own, its pseudo-inverse is computed by conjugate gradients. It can be differentiated,
-    and computes on the CPU wherever images lie.
+    Its adjoint is that of the SciPy operator, its pseudo-inverse is computed by conjugate gradients. It is
+    differentiable, and computes on the CPU for images on any device.
 
     Args:
-        matrix: A dense or sparse matrix or a `scipy.sparse.linalg.LinearOperator`, from the numbers of an image to
-            those of a measurement, real or complex.
+        matrix: A dense or sparse matrix or a `scipy.sparse.linalg.LinearOperator` from a flattened image to a flattened
+            measurement, real or complex.
         image_shape: `(C, H, W)`, whose product is the number of its columns.
-        measurement_shape: Of one measurement; by default `(rows,)`.
+        measurement_shape: Shape of one measurement; by default `(rows,)`.
 
     Returns:
         The operator.
 
     Raises:
-        ValueError: The numbers of rows or columns do not fit.
+        ValueError: The shapes do not fit the numbers of rows and columns.
 
     Example:
         >>> import numpy as np, torch

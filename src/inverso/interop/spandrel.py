@@ -1,4 +1,4 @@
-"""Denoisers of the architectures that the package spandrel knows. It comes with the extra `interop`."""
+"""Denoisers of the architectures that the package spandrel knows. Needs the extra `interop`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ def from_spandrel(
     sigma_range: tuple[float, float],
     error: Mapping[float, float] | Callable[[float], float] | None = None,
 ) -> Denoiser:
-    """Read a denoiser that finds out by itself how much noise there is: SCUNet, SwinIR, NAFNet, Restormer and others.
+    """Read a blind denoiser, which estimates the noise itself: SCUNet, SwinIR, NAFNet, Restormer and others.
 
-    `inverso.restorers.load(path)` gives the same network as a restorer. DRUNet, DnCNN and FFDNet, which are told the
-    noise, are read by `inverso.priors.load`.
+    `inverso.restorers.load(path)` reads the same network as a restorer. DRUNet, DnCNN and FFDNet, which have the noise
+    level as input, are read by `inverso.priors.load`.
 
     Args:
-        path: The checkpoint; nothing in it is run.
-        sigma_range: Least and greatest noise it was trained with, in the unit of images in [0, 1]; a network for noise
-            15 has `(15 / 255, 15 / 255)`.
-        error: Root mean square error of its answer by the noise, measured or a function.
+        path: The checkpoint; nothing in it is executed.
+        sigma_range: Smallest and largest noise level it was trained with, for images in [0, 1]; a network for noise 15
+            has `(15 / 255, 15 / 255)`.
+        error: Root mean square error of its output as a function of the noise level, or measured values.
 
     Returns:
-        The denoiser `D(x, sigma) = network(x)`, in evaluation mode. No gradient goes through it.
+        The denoiser `D(x, sigma) = network(x)`, in evaluation mode, without gradients.
 
     Raises:
         MissingPackageError: spandrel is not installed.
-        ValueError: The file cannot be read, spandrel knows no such network, or it changes the size of images or the
-            number of their channels.
+        ValueError: The file cannot be read, spandrel does not know the network, or it changes the size or the channels
+            of images.
     """
     restorer = load(path)
     if not isinstance(restorer, ForeignRestorer) or restorer.scale != 1 or restorer.channels not in {1, 3}:
@@ -46,7 +46,7 @@ def from_spandrel(
 
 
 class _Blind(nn.Module):
-    """A network that is not told the noise."""
+    """A denoiser without the noise level as input."""
 
     def __init__(self, restorer: ForeignRestorer) -> None:
         super().__init__()

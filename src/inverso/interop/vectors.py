@@ -1,4 +1,4 @@
-"""An operator at one image size as a real matrix between vectors, for packages that know no images."""
+"""An operator at one image size as a real matrix, for packages that work with vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def real_numbers(y: Tensor) -> Tensor:
-    """View complex measurements as pairs of real numbers, `(..., 2)`, and leave real ones as they are.
+    """View complex measurements as pairs of real numbers, `(..., 2)`; return real ones unchanged.
 
     Example:
         >>> import torch
@@ -29,7 +29,7 @@ def real_numbers(y: Tensor) -> Tensor:
 
 
 def complex_numbers(values: Tensor) -> Tensor:
-    """Turn pairs of real numbers `(..., 2)` back into complex measurements.
+    """Convert pairs of real numbers `(..., 2)` back to complex measurements.
 
     Example:
         >>> import torch
@@ -42,15 +42,15 @@ def complex_numbers(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RealMatrix:
-    """The products of an operator, and of its transpose, with columns of real numbers.
+    """Products of an operator, and of its transpose, with columns of real numbers.
 
-    An image `(C, H, W)` is a column of its numbers in that order, and so is a measurement; complex numbers are pairs of
-    real ones, so that the transpose is the adjoint here.
+    Images `(C, H, W)` and measurements are flattened to columns; complex numbers are pairs of real ones, so that the
+    transpose is the adjoint.
 
     Args:
         A: The operator at one image size.
-        dtype: In which it computes.
-        device: Where.
+        dtype: Dtype of the computation.
+        device: Device of the computation.
     """
 
     A: BoundOperator
@@ -59,12 +59,12 @@ class RealMatrix:
 
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of what comes out, in real numbers."""
+        """Shape of the output in real numbers."""
         return (*self.A.shape[0], 2) if self._complex_output else self.A.shape[0]
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of what goes in, in real numbers."""
+        """Shape of the input in real numbers."""
         return (*self.A.shape[1], 2) if self._complex_input else self.A.shape[1]
 
     @property

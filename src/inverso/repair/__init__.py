@@ -1,4 +1,4 @@
-"""Repair of a person's own photo, of any size: noise, damage, blur, cracks and fading."""
+"""Repair photos of any size: noise, damage, blur, cracks and fading."""
 
 from inverso.repair._faces import Faces
 from inverso.repair.repair import Progress, Repair, Repaired, repair

@@ -1,4 +1,4 @@
-"""Cracks, scratches and dust of a print, found by their shape or by a network that has learned what they look like."""
+"""Detect cracks, scratches and dust of a print, by their shape or with a trained network."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MOST = 0.15
 
 @dataclass(frozen=True)
 class Defects:
-    """What was found.
+    """Detected damage.
 
     Args:
         mask: `(1, 1, H, W)`, True where the photo is damaged.
-        share: Of the pixels.
-        lines: How many cracks and scratches.
-        specks: How many specks of dust.
+        share: Share of damaged pixels.
+        lines: Number of cracks and scratches.
+        specks: Number of specks of dust.
     """
 
     mask: Tensor
@@ -36,12 +36,12 @@ class Defects:
 
 
 def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5) -> Defects:
-    """Find what covers a photo by a network that was trained to tell it from what was photographed.
+    """Detect damage with a trained network.
 
     Args:
         image: `(1, C, H, W)` in [0, 1], in color or with one channel.
-        detector: The network, such as `inverso.restorers.load_detector` reads.
-        sure: Probability from which a pixel counts as damaged.
+        detector: The network, for example from `inverso.restorers.load_detector`.
+        sure: Probability above which a pixel counts as damaged.
 
     Example:
         >>> import torch
@@ -62,17 +62,17 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5
 
 
 def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -> Defects:
-    """Find thin bright or dark lines and small specks.
+    """Detect thin bright or dark lines and small specks by their shape.
 
-    A top-hat, what opening or closing by a small square takes away, shows all that is thinner than the square; of that,
-    pixels above the contrast and what hangs together with them at half of it. Kept are pieces that are long for their
-    thickness, and small round ones where all around is smooth: an eye or a button has edges beside it. It goes by shape
-    alone, so that a bright cord or a whisker looks like a scratch to it.
+    A top-hat transform (the difference to an opening or closing by a small square) shows everything thinner than the
+    square. Pixels above the contrast are taken, with connected pixels above half of it. Components are kept if they are
+    long for their thickness, or small and round in smooth surroundings, unlike an eye or a button. Only the shape is
+    used, so a bright cord or a whisker may be detected as a scratch.
 
     Args:
         image: `(1, C, H, W)` in [0, 1].
-        noise: Standard deviation of the photo's noise, which is not to be taken for dust.
-        contrast: How much brighter or darker than its surroundings a defect is at least.
+        noise: Standard deviation of the photo's noise, so that noise is not detected as dust.
+        contrast: Smallest difference in brightness between a defect and its surroundings.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Answers that are likely worse than the photo: counted, so that one line can say so."""
+"""Count answers that are likely worse than the photo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inverso.errors import WorseThanInputWarning
 
 @contextmanager
 def counted_doubts() -> Iterator[list[str]]:
-    """Collect what `WorseThanInputWarning` says inside; other warnings go where they would have gone."""
+    """Collect the messages of `WorseThanInputWarning` in a `with` block; other warnings are issued as usual."""
     doubts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", WorseThanInputWarning)

@@ -1,4 +1,4 @@
-"""Faces of a person's photo, restored by a prior of aligned faces."""
+"""Restore faces of a photo with a prior of aligned faces."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _LARGER = 2.0
 
 @dataclass(frozen=True)
 class Faces:
-    """What faces look like, and where they are.
+    """The prior for faces, and their poses.
 
     Args:
-        prior: Makes aligned faces, such as `inverso.priors.load("faces-64")`.
-        poses: About where faces lie in the photo, in its pixels; by default they are looked for.
+        prior: Prior of aligned faces, such as `inverso.priors.load("faces-64")`.
+        poses: Approximate poses of the faces, in pixels of the photo; by default they are detected.
     """
 
     prior: LatentPrior
@@ -38,14 +38,14 @@ class Faces:
 
 @dataclass(frozen=True)
 class FaceWork:
-    """A photo of which faces are restored.
+    """A photo whose faces are restored.
 
     Args:
-        pixels: As it was given, `(1, C, H, W)`.
-        damaged: Where it is damaged, `(1, 1, H, W)`; None for nowhere.
-        operator: Composes what happened to the photo with what happened to it last.
-        scale: By which the answer is larger.
-        noise: That of the measurement.
+        pixels: The given photo, `(1, C, H, W)`.
+        damaged: True where it is damaged, `(1, 1, H, W)`; None for no damage.
+        operator: Function that composes the blur and shrinking of the photo with a last operator.
+        scale: Factor by which the result is larger.
+        noise: Noise of the measurement.
         sharpens: Whether the photo is enlarged or a blur undone, so that all pixels change.
     """
 
@@ -57,10 +57,10 @@ class FaceWork:
     sharpens: bool
 
     def run(self, answer: Tensor, faces: Faces, said: list[str]) -> Tensor:
-        """Restore all faces of an answer to which something happened, and say what was done.
+        """Restore all damaged or blurred faces of a result, and append what was done to `said`.
 
         Raises:
-            NoFaceError: There is none.
+            NoFaceError: There is no face.
         """
         told = [replace(pose, **{k: self.scale * getattr(pose, k) for k in ("x", "y", "size")}) for pose in faces.poses]
         answer, refused, others = answer.clone(), [], 0
@@ -88,7 +88,7 @@ class FaceWork:
         return answer
 
     def _left(self, start: Pose, side: int) -> str:
-        """Say why a face is left as it is, if it is."""
+        """Return why a face is not restored, or an empty text."""
         if self.sharpens and start.size > _LARGER * side:
             return f"has {start.size:.0f} pixels and the prior's faces {side}: it was left to the photo's prior"
         if not self.sharpens and not self._touched(start):
@@ -103,7 +103,7 @@ class FaceWork:
         return bool((self.damaged & inside).any())
 
     def _restore(self, answer: Tensor, start: Pose, prior: LatentPrior) -> Pose:
-        """Restore one face in the answer, which is changed, and tell where it lay."""
+        """Restore one face in the result, which is changed in place, and return its pose."""
         step = 1 if self.sharpens else max(1, round(start.size / prior.image_shape[-1]))
         rows, columns = self._window(start, step)
         y = self.pixels[..., rows, columns]
@@ -126,7 +126,7 @@ class FaceWork:
     def _sharpen(
         self, y: Tensor, damaged: Tensor | None, photo: Tensor, prior: LatentPrior, start: Pose
     ) -> RestoredFace:
-        """Restore a face that was measured by more than a mask; what was measured is put back last."""
+        """Restore a face of a blurred or shrunk photo; the last step is a back-projection onto the measurement."""
         if damaged is None or not bool(damaged.any()):
             A = self.operator(Identity())
         else:
@@ -141,7 +141,7 @@ class FaceWork:
     def _fill(
         self, y: Tensor, damaged: Tensor, photo: Tensor, prior: LatentPrior, start: Pose, step: int
     ) -> tuple[Pose, Tensor]:
-        """Fill the damage of a face, whose place and looks are found where it is about as large as the prior's."""
+        """Fill the damage of a face; pose and latent are fitted at about the prior's resolution."""
         known = (~damaged).to(y)
         count = F.avg_pool2d(known, step)
         coarse = F.avg_pool2d(y * known, step) / count.clamp_min(1e-6)
@@ -157,7 +157,7 @@ class FaceWork:
         return pose, torch.where(damaged, new, photo)
 
     def _window(self, start: Pose, step: int) -> tuple[slice, slice]:
-        """Give the rows and columns of the photo around a face, of lengths that the step divides."""
+        """Return the rows and columns of the photo around a face, with lengths divisible by the step."""
         height, width = self.pixels.shape[-2:]
         slices = []
         for center, length in ((start.y, height), (start.x, width)):

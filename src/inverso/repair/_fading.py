@@ -1,4 +1,4 @@
-"""Faded prints: black that is gray by now, and white that is no longer white."""
+"""Detect and undo fading: black that has become gray, and white that is no longer white."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SAMPLES = 1 << 20
 
 @dataclass(frozen=True)
 class Fading:
-    """What was found and undone.
+    """The tonal range of a photo, and the map that restores it.
 
     Args:
         low: Darkest tone.
         high: Brightest tone.
-        gain: By which tones were spread; 1 where nothing was faded.
-        offset: Added after that.
+        gain: Factor of all values; 1 if the photo is not faded.
+        offset: Added after the multiplication.
     """
 
     low: float
@@ -34,12 +34,12 @@ class Fading:
     offset: float
 
     def undo(self, image: Tensor) -> Tensor:
-        """Spread the tones, `gain x + offset` in all channels alike: gray stays gray and sepia sepia."""
+        """Stretch the tones, `gain x + offset` in all channels alike: gray stays gray and sepia sepia."""
         return image if self.gain == 1 else (self.gain * image + self.offset).clamp(0, 1)
 
 
 def find_fading(image: Tensor) -> Fading:
-    """Tell how far a photo's tones reach, leaving out three in a thousand on both sides.
+    """Measure the tonal range of a photo, without the darkest and brightest 0.3 % of the pixels.
 
     Args:
         image: `(1, C, H, W)` in [0, 1].

@@ -1,4 +1,4 @@
-"""Holes filled smoothly from around them, as a start for better methods."""
+"""Smooth filling of holes from their surroundings, as a start for better methods."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from inverso.restorers.unet import spread
 
 
 def fill_in(image: Tensor, known: Tensor) -> Tensor:
-    """Fill unknown pixels by averages over growing neighborhoods.
+    """Fill unknown pixels with averages over growing neighborhoods.
 
     The pull-push of Gortler et al. 1996, doi:10.1145/237170.237200.
 
     Args:
         image: `(n, C, H, W)`.
-        known: `(n, 1, H, W)`, True where the image is right; those pixels stay as they are.
+        known: `(n, 1, H, W)`, True at intact pixels, which are not changed.
 
     Example:
         >>> import torch

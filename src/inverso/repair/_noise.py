@@ -1,4 +1,4 @@
-"""How noisy a photo is, told from the photo alone."""
+"""Estimate the noise of a photo from the photo alone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CLIPPED = 0.05
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """What the smoothest parts of a photo tell about its noise.
+    """Noise level of the smoothest parts of a photo.
 
     Args:
         level: Standard deviation, in the image's unit.
-        low: A tenth of the smooth parts tell less than this.
-        high: A tenth of the smooth parts tell more than this.
-        blocks: How many parts were looked at.
+        low: 10 % quantile of the levels of the smooth parts.
+        high: 90 % quantile of the levels of the smooth parts.
+        blocks: Number of parts that were evaluated.
     """
 
     level: float
@@ -37,23 +37,23 @@ class NoiseEstimate:
 
 
 def estimate_noise(image: Tensor) -> NoiseEstimate:
-    """Estimate the standard deviation of white noise in a photo, by the quietest of its parts.
+    """Estimate the standard deviation of white noise in a photo, from its smoothest parts.
 
-    In every block of 48 x 48 pixels the finest diagonal wavelets tell the noise, `d = median |w| / 0.6745` (Donoho and
-    Johnstone 1994, as in `skimage.restoration.estimate_sigma`); where there is texture they tell that as well. The
-    tenth of the blocks that is quietest is taken for smooth, blocks that are black or white are left out. White noise
-    is as strong in the horizontal and vertical wavelets, a: what those have more is texture, and half of it is taken
-    off, `level^2 = d^2 - (a^2 - d^2) / 2`; less from a = 1.3 d downwards, and nothing from 1.1 d.
+    In every block of 48 x 48 pixels the noise is estimated from the finest diagonal wavelet coefficients w, `d = median
+    |w| / 0.6745` (Donoho and Johnstone 1994, as in `skimage.restoration.estimate_sigma`), which contain texture too.
+    The 10 % of the blocks with the lowest d count as smooth; clipped blocks are ignored. White noise has the same level
+    a in the horizontal and vertical coefficients; an excess there is texture, and half of it is subtracted: `level^2 =
+    d^2 - (a^2 - d^2) / 2`, with less correction below a = 1.3 d, and none below 1.1 d.
 
     Args:
         image: `(1, C, H, W)` or `(C, H, W)` in [0, 1].
 
     Returns:
-        The estimate, averaged over the channels. Below about 0.004 it tells rounding and little else.
+        The estimate, averaged over the channels. Values below about 0.004 are mostly rounding to 8 bits.
 
     Raises:
         ValueError: The image has another shape or is not finite.
-        TypeError: It is no floating-point tensor.
+        TypeError: It is not a floating-point tensor.
 
     Example:
         >>> import torch
@@ -81,7 +81,7 @@ def estimate_noise(image: Tensor) -> NoiseEstimate:
 
 
 def _blocks(pixels: np.ndarray) -> list[np.ndarray]:
-    """Cut blocks out, evenly spread and no more than needed; the whole photo where all is clipped or it is small."""
+    """Cut out evenly spaced blocks, a limited number of them; the whole photo if all are clipped or it is small."""
     height, width = pixels.shape[-2:]
     corners = [
         (top, left) for top in range(0, height - _BLOCK + 1, _BLOCK) for left in range(0, width - _BLOCK + 1, _BLOCK)
@@ -93,7 +93,7 @@ def _blocks(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def _wavelets(block: np.ndarray) -> tuple[float, float]:
-    """Give the noise that the diagonal wavelets of a block tell, and that of the others."""
+    """Estimate the noise of a block from the diagonal wavelet coefficients, and from the others."""
     from pywt import dwt2  # noqa: PLC0415
 
     if min(block.shape[-2:]) < 4:
@@ -103,5 +103,5 @@ def _wavelets(block: np.ndarray) -> tuple[float, float]:
 
 
 def _deviation(coefficients: np.ndarray) -> float:
-    """Give the standard deviation of normal numbers by their median, averaged over channels."""
+    """Estimate the standard deviation of normal numbers from their median, averaged over channels."""
     return float(np.median(np.abs(coefficients), axis=(-2, -1)).mean() / 0.6745)

@@ -1,4 +1,4 @@
-"""One call for a person's own photo: find what is wrong with it, undo that, and leave alone what is right."""
+"""Repair a photo in one call: detect noise, damage and fading, undo them, and keep intact pixels."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ Progress = Callable[[float, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """What is to be done to a photo.
+    """Settings of a repair.
 
     Args:
-        scale: By which it is enlarged, 1 to 8.
-        blur: Standard deviation in pixels of the Gaussian blur that is undone; 0 for none.
-        noise: Standard deviation of the noise that is taken off, in the unit of [0, 1], or "auto": as found.
-        old: Whether cracks, scratches and dust are looked for and filled, and faded tones spread.
-        method: Of `inverso.solve`, of those that a denoiser is enough for.
-        side: Of the windows that large photos are worked on in, in pixels of the photo.
+        scale: Factor by which the photo is enlarged, 1 to 8.
+        blur: Standard deviation in pixels of the Gaussian blur to undo; 0 for none.
+        noise: Standard deviation of the noise to remove, for images in [0, 1], or "auto" to estimate it.
+        old: Whether to detect and fill cracks, scratches and dust, and to undo fading.
+        method: Method of `inverso.solve` that needs no prior but a denoiser.
+        side: Side in pixels of the windows in which large photos are processed.
 
     Raises:
         ValueError: A number is out of range.
@@ -81,11 +81,11 @@ class Repaired:
     """A repaired photo, and what was done to it.
 
     Args:
-        photo: The answer.
-        said: What was found and done, and how sure that is, a line each.
-        noise: Standard deviation of the noise that was reckoned with.
+        photo: The repaired photo.
+        said: Lines that say what was detected and done, and how certain that is.
+        noise: Standard deviation of the noise that was assumed.
         filled: Share of the pixels that were damaged and filled.
-        change: Root mean square difference to the input, in the unit of [0, 1]; None where the size is another.
+        change: Root mean square difference to the input, for values in [0, 1]; None if the size has changed.
     """
 
     photo: Photo
@@ -105,23 +105,24 @@ def repair(
     faces: Faces | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
-    """Repair a photo of any size: take off noise, fill damage, undo blur, enlarge.
+    """Repair a photo of any size: remove noise, fill damage, undo blur, enlarge.
 
-    Only what is found or told is undone. A photo without noise, and without anything told, comes back as it is; pixels
-    that are neither noisy nor damaged keep their values exactly. Large photos are worked on in windows that overlap.
+    Only detected defects and those given by the settings are changed. A photo without noise is returned unchanged if
+    the settings ask for nothing; without noise, undamaged pixels keep their exact values. Large photos are processed in
+    overlapping windows.
 
     Args:
-        photo: As `read_photo` gives it.
-        settings: What is to be done.
-        denoiser: What photos look like, such as `inverso.priors.load("photos")`.
-        mask: `(1, 1, H, W)`, True where the photo is damaged, as a painter marks it.
-        detector: What finds the damage of old photos, in the place of its shape alone.
-        faces: What aligned faces look like; faces that are damaged, blurred or small are then restored by it.
-        progress: Called with the number of windows done, a window in work counted by its share, and their total.
+        photo: The photo, from `read_photo`.
+        settings: What to repair.
+        denoiser: Denoiser for photos, such as `inverso.priors.load("photos")`.
+        mask: `(1, 1, H, W)`, True where the photo is damaged.
+        detector: Network that detects the damage of old photos; by default it is detected by its shape.
+        faces: Prior of aligned faces; damaged, blurred or small faces are then restored with it.
+        progress: Called with the number of windows done (fractional within a window) and their total.
 
     Raises:
         ValueError: The mask has another size than the photo, or marks all of it.
-        NoFaceError: Faces shall be restored, and there is none.
+        NoFaceError: Faces are to be restored, and there is none.
 
     Example:
         >>> import torch
@@ -186,7 +187,7 @@ def _checked(mask: Tensor | None, photo: Photo) -> Tensor | None:
 
 
 def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool]:
-    """Give the noise, and whether it is to be taken off."""
+    """Return the noise level, and whether to remove it."""
     if settings.noise != "auto":
         level = float(settings.noise)
         if level:
@@ -207,13 +208,13 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the pixels are worked on.
+    """The settings and the noise with which the windows are processed.
 
     Args:
-        settings: What is to be done.
-        denoiser: What photos look like.
-        removed: Noise that is taken off; 0 for none.
-        noise: Noise of the measurements, that of rounding or JPEG included.
+        settings: What to repair.
+        denoiser: Denoiser for photos.
+        removed: Noise to remove; 0 for none.
+        noise: Noise of the measurements, including rounding or JPEG.
     """
 
     settings: Repair
@@ -230,7 +231,7 @@ class _Plan:
         return max(self.noise, _LEAST_FLOOR) if self.sharpens else self.removed
 
     def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
-        """Work on all windows that have something to be done."""
+        """Process all windows in which something has to be done."""
         scale = self.settings.scale
         if not self.sharpens and not self.removed and damaged is None:
             return pixels
@@ -260,7 +261,7 @@ class _Plan:
         return answer.clamp(0, 1)
 
     def _windows(self, height: int, width: int, damaged: Tensor | None) -> list[Tile]:
-        """Choose windows: larger ones around large holes, and where only damage is filled, those that have some."""
+        """Choose windows: larger ones around large holes; only windows with damage if only that is to be filled."""
         only_fills = damaged is not None and not self.sharpens and not self.removed
         # A filled scratch depends on what is beside it, and not on all that an undone blur does.
         margin, side = (_NEAR_MARGIN, _NEAR_SIDE) if only_fills else (_MARGIN, self.settings.side)
@@ -272,7 +273,7 @@ class _Plan:
         return [tile for tile in every if bool(damaged[..., tile.top : tile.bottom, tile.left : tile.right].any())]
 
     def solve(self, y: Tensor, damaged: Tensor | None, report: Report) -> Tensor:
-        """Work on one window; `report` as `inverso.solve` takes it as `progress`."""
+        """Process one window; `report` is as `progress` of `inverso.solve`."""
         marked = damaged is not None and bool(damaged.any())
         if not marked and not self.sharpens:
             with torch.no_grad():
@@ -297,7 +298,7 @@ class _Plan:
         return torch.where(damaged, image, y)
 
     def start(self, y: Tensor, damaged: Tensor | None, noise: float) -> Tensor:
-        """Give what one does without a denoiser: damage filled from around it, blur and shrinking undone roughly."""
+        """Return a start without the denoiser: damage filled smoothly, blur and shrinking inverted roughly."""
         filled = y if damaged is None else fill_in(y, ~damaged)
         if not self.sharpens:
             return filled
@@ -305,20 +306,20 @@ class _Plan:
 
     @property
     def reach(self) -> int:
-        """Pixels that the blur reaches."""
+        """Radius of the blur in pixels."""
         return max(1, round(3 * self.settings.blur)) if self.settings.blur else 0
 
     @property
     def margin(self) -> int:
-        """Pixels that the scene is followed beyond the frame; not where the photo is enlarged, which would be slow."""
+        """Width in pixels of the scene beyond the frame; 0 if the photo is enlarged, since that would be slow."""
         return self.reach if self.settings.scale == 1 else 0
 
     def operator(self, outermost: LinearOperator, *, beyond: bool = False) -> LinearOperator:
-        """Compose what happened to the photo: it was blurred, shrunk, and damaged last.
+        """Compose the degradations of the photo: blur, then shrinking, then damage.
 
         Args:
-            outermost: What happened last.
-            beyond: Whether the image is larger than the photo by the margin, as the scene is that was blurred.
+            outermost: The last operator.
+            beyond: Whether the image is larger than the photo by the margin, as for a scene that was blurred.
         """
         settings = self.settings
         A: LinearOperator | None = None
@@ -351,7 +352,7 @@ class _Plan:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
 
     def _try(self, pixels: Tensor, damaged: Tensor, windows: list[Tile], report: Report) -> float | None:
-        """Fill an intact place of the same shape, and tell how far that is off: the damage moved within one window."""
+        """Fill an intact place of the same shape, and return the error: the damage is shifted within one window."""
         if self.sharpens or self.removed or not windows:
             return None
         fullest = max(windows, key=lambda tile: float(tile.look(damaged).float().mean()))
@@ -365,7 +366,7 @@ class _Plan:
 
 
 def _within(progress: Progress | None, done: int, total: int) -> Report:
-    """Make windows done, and steps done of the one in work, into one number."""
+    """Make the report function of one window, which adds its share to the windows done."""
     if progress is None:
         return silent
     progress(done, total)
@@ -377,7 +378,7 @@ def _within(progress: Progress | None, done: int, total: int) -> Report:
 
 
 def _deepest(damaged: Tensor) -> float:
-    """Give the distance from the innermost damaged pixel to the next intact one."""
+    """Return the largest distance of a damaged pixel to the nearest intact one."""
     from scipy.ndimage import distance_transform_cdt  # noqa: PLC0415
 
     return float(distance_transform_cdt(damaged[0, 0].cpu().numpy()).max())

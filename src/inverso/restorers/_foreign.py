@@ -1,4 +1,4 @@
-"""Restoration networks of others, through the package spandrel, which knows some forty architectures."""
+"""Restoration networks of other projects, by the package spandrel, which knows about forty architectures."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from inverso.restorers.base import Restorer
 
 
 class ForeignRestorer(Restorer):
-    """A network that spandrel knows, as a restorer.
+    """A network built by spandrel, as a restorer.
 
-    Sizes that the network cannot take are enlarged inside. Answers are clamped to [0, 1], as these networks are made
-    to be used, and no gradient goes through.
+    Sizes that the network does not support are padded. Outputs are clamped to [0, 1], as these networks expect, and no
+    gradient is computed.
 
     Args:
         descriptor: The network, an `ImageModelDescriptor` of spandrel.
 
     Attributes:
-        architecture: What spandrel calls the architecture: `"SwinIR"`.
-        purpose: What spandrel says it is for: `"Restoration"`, `"SR"` or `"FaceSR"`.
-        channels: Of the images that go in.
-        scale: How many times as large the answer is.
-        multiple: What height and width have to be divisible by inside.
+        architecture: Name of the architecture in spandrel, such as `"SwinIR"`.
+        purpose: Purpose according to spandrel: `"Restoration"`, `"SR"` or `"FaceSR"`.
+        channels: Channels of the input.
+        scale: Factor by which the output is larger.
+        multiple: Number by which height and width have to be divisible internally.
     """
 
     _descriptor: Any
@@ -55,7 +55,7 @@ class ForeignRestorer(Restorer):
             Restored images `(n, C, scale H, scale W)` in [0, 1], in the type of `y`.
 
         Raises:
-            ValueError: y has another number of dimensions or channels, or another kind of numbers.
+            ValueError: y has another number of dimensions or channels, or another dtype.
         """
         if y.ndim != 4 or not y.is_floating_point() or y.shape[1] != self.channels or not y.numel():
             msg = (
@@ -77,14 +77,14 @@ def build_foreign(data: Mapping[str, Any]) -> ForeignRestorer:
     """Build the network of a state dict of any architecture that spandrel knows.
 
     Args:
-        data: What the file holds; the state dict may lie deeper, and averaged weights are taken first.
+        data: The content of the file; the state dict may be nested, and averaged weights are preferred.
 
     Returns:
         The restorer, in evaluation mode.
 
     Raises:
         MissingPackageError: spandrel is not installed.
-        ValueError: spandrel knows no such network, or it is none from one image to another.
+        ValueError: spandrel does not know the network, or it does not map one image to another.
     """
     spandrel = need("spandrel", what="a restorer of another project")
     for entries in layers_of(data):
@@ -101,7 +101,7 @@ def build_foreign(data: Mapping[str, Any]) -> ForeignRestorer:
             msg = f"spandrel cannot build its network: {str(error).strip()[:200]}"
             raise ValueError(msg) from error
         if not isinstance(descriptor, spandrel.ImageModelDescriptor):
-            msg = f"its {descriptor.architecture.id} wants a mask beside the image, which a restorer does not"
+            msg = f"its {descriptor.architecture.id} needs a mask beside the image, and a restorer gets none"
             raise ValueError(msg)
         return ForeignRestorer(descriptor).eval()
     names = ", ".join(str(name)[:40] for name in list(data)[:4]) or "nothing"

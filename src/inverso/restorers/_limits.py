@@ -1,4 +1,4 @@
-"""What restorers were trained for, and what becomes of photos of another size."""
+"""Apply restorers to photos of other sizes than they were trained for."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _BYTES_PER_PIXEL = 1100
 
 @dataclass(frozen=True)
 class Restored:
-    """An answer, and what a person should know about it.
+    """A restored image, and a note for the user.
 
     Args:
         image: `(n, C, H, W)`.
-        note: A line; empty if the restorer simply worked.
+        note: A line; empty if there is nothing to say.
     """
 
     image: Tensor
@@ -39,23 +39,23 @@ class Restored:
 
 
 def restore(network: nn.Module, y: Tensor) -> Restored:
-    """Let a restorer work on photos of any size, within what it was trained for.
+    """Apply a restorer to photos of any size.
 
-    Photos about as large as those that it was trained on go through it as they are, and one that hardly changes
-    anywhere by much is taken for a clean one and left. Others are shrunk or enlarged to
-    that size, and only what it finds damaged there is put into them: with the change `d = max_c |x - y|` of a pixel,
+    Photos of about the size that it was trained on are restored directly; one of which hardly any pixel changes much
+    counts as clean and is returned unchanged. Others are resized to that size, and only damaged pixels are taken from
+    the restoration x: with the change `d = max_c |x - y|` of a pixel,
 
         answer = y + w (x - y),   w = clamp((d - 0.05) / 0.1, 0, 1)
 
-    widened by two pixels, so that what is right keeps its own resolution; a photo that changes hardly anywhere by much
-    is taken for a clean one and left. A restorer of any size that looks at nearby pixels only is run window by window.
+    with w dilated by two pixels, so that intact pixels keep their resolution. A restorer for any size with a small
+    receptive field is run window by window.
 
     Args:
-        network: A `Restorer`, or any network from images to images, which is called as it is.
+        network: A `Restorer`, or any network from images to images, which is called directly.
         y: `(n, C, H, W)`.
 
     Raises:
-        InversoError: The photos need more memory than there is.
+        InversoError: The photos need more memory than is free.
     """
     if not isinstance(network, Restorer):
         return Restored(network(y))
@@ -71,7 +71,7 @@ def restore(network: nn.Module, y: Tensor) -> Restored:
 
 
 def _unless_clean(network: Restorer, y: Tensor) -> Restored:
-    """Restore photos of the trained size, but for those of which hardly anything changes plainly."""
+    """Restore photos of the trained size, except those of which hardly any pixel changes much."""
     image = network(y)
     change = (image - y).abs().amax(dim=1, keepdim=True)
     damaged = _ramp(change, *PLAIN).mean(dim=(1, 2, 3)) >= network.least_damage
@@ -111,7 +111,7 @@ def _ramp(values: Tensor, low: float, high: float) -> Tensor:
 
 
 def _check_memory(y: Tensor) -> None:
-    """Refuse what would take more memory than there is, before the system ends the process."""
+    """Raise if the memory does not suffice, before the system kills the process."""
     if y.device.type != "cpu":
         return
     needed, free = y.shape[0] * y.shape[-2] * y.shape[-1] * _BYTES_PER_PIXEL, free_memory()

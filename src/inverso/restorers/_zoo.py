@@ -1,4 +1,4 @@
-"""Restorers by name: those that come with inverso, and files of your own."""
+"""Restorers by name: those that come with inverso, and your own files."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ CARDS = (
 
 
 class RestorerZoo(Zoo[Restorer]):
-    """Restorers that know what they were trained on."""
+    """Restorers, with the size of the photos they were trained on."""
 
     def load_card(self, card: Card, *, progress: bool = True) -> Restorer:
-        """Load the network that a card is about, and tell it the size of its photos."""
+        """Load the network of a card, and set the size of its training photos."""
         restorer = super().load_card(card, progress=progress)
         restorer.trained_size = None if card.image_shape is None else card.image_shape[-1]
         return restorer

@@ -1,4 +1,4 @@
-"""What every restorer shares: a network from degraded images to clean ones, and the settings that rebuild it."""
+"""The base class of restorers, and what they share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CHANNELS = 3
 
 
 class Restorer(nn.Module):
-    """Base of networks that map a degraded image, and nothing else, to a clean one in one pass.
+    """Base of networks that map a degraded image to a clean one in one pass, without further input.
 
-    A subclass fills `config` with the arguments of its constructor and writes `restore`.
+    A subclass sets `config` to the arguments of its constructor and defines `restore`.
     """
 
     multiple = 1
@@ -50,8 +50,7 @@ class Restorer(nn.Module):
             Restored images of the same shape, nominally in [0, 1].
 
         Raises:
-            ValueError: y has another number of dimensions or channels, another kind of numbers, or is smaller than
-                `smallest`.
+            ValueError: y has another number of dimensions or channels, another dtype, or is smaller than `smallest`.
         """
         height, width = y.shape[-2:]
         if y.ndim != 4 or not y.is_floating_point() or y.shape[1] != CHANNELS or min(height, width) < self.smallest:
@@ -61,7 +60,7 @@ class Restorer(nn.Module):
         return self.restore(padded)[..., :height, :width]
 
     def restore(self, y: Tensor) -> Tensor:
-        """Restore images whose sides `multiple` divides."""
+        """Restore images whose sides are divisible by `multiple`."""
         raise NotImplementedError
 
     def _refuse(self, y: Tensor) -> NoReturn:
@@ -73,7 +72,7 @@ class Restorer(nn.Module):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Count the learned parameters of a network.
+    """Count the trainable parameters of a network.
 
     Example:
         >>> from torch import nn
@@ -85,7 +84,7 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def check_share(value: object, *, name: str) -> float:
-    """Refuse what does not lie in [0, 1)."""
+    """Return the number; raise unless it lies in [0, 1)."""
     number = check_number(value, name=name, expected="a number in [0, 1)")
     if not 0 <= number < 1:
         msg = f"{name} must lie in [0, 1), got {value}"
@@ -94,7 +93,7 @@ def check_share(value: object, *, name: str) -> float:
 
 
 def initialize(network: nn.Module, seed: int) -> None:
-    """Draw fresh weights for ReLU networks, and zero offsets; the global random state is left alone.
+    """Draw initial weights for ReLU networks, with zero biases, without changing the global random state.
 
     From He et al. 2015, arXiv:1502.01852.
     """

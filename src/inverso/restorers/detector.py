@@ -1,4 +1,4 @@
-"""Where a photograph is damaged: a network that tells scratches, cracks, dust and stains from what was photographed."""
+"""A network that detects scratches, cracks, dust and stains on a photo."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _KIND = "detector"
 
 
 class DamageDetector(nn.Module):
-    """Say for every pixel of a photo how likely something covers it that was not photographed.
+    """Estimate for every pixel of a photo the probability that damage covers it.
 
     A U-Net on cells of 2 x 2 pixels, at half, a quarter and an eighth of the resolution; its finest features and the
-    photo itself decide about the single pixels. It is fully convolutional: photos of any size are padded by their
-    border to a multiple of 8, and what it says about a pixel depends on the 80 pixels around it.
+    photo itself give the logit of each pixel. It is fully convolutional: photos of any size are padded by their border
+    to a multiple of 8, and the receptive field has a radius of 80 pixels.
 
     Args:
         widths: Channels at half, a quarter and an eighth of the resolution.
-        blocks: Residual blocks at each of them on the way down; there is one at each on the way up.
-        seed: Of the first weights.
+        blocks: Residual blocks at each resolution of the encoder; the decoder has one each.
+        seed: Seed of the initial weights.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: There are not three widths, or one is below 1.
 
     Example:
@@ -79,7 +79,7 @@ class DamageDetector(nn.Module):
         """Map photos `(n, 3, H, W)`, or gray ones `(n, 1, H, W)`, in [0, 1] to logits `(n, 1, H, W)`.
 
         Raises:
-            ValueError: The images have another shape or kind of numbers.
+            ValueError: The images have another shape or dtype.
         """
         if images.ndim != 4 or not images.is_floating_point() or images.shape[1] not in {1, CHANNELS}:
             msg = (
@@ -101,11 +101,11 @@ class DamageDetector(nn.Module):
 
     @torch.no_grad()
     def probability(self, images: Tensor, *, tile: int = 768) -> Tensor:
-        """Compute the probability that each pixel is covered, piece by piece: memory does not grow with the photo.
+        """Compute the probability that each pixel is covered, tile by tile, in bounded memory.
 
         Args:
             images: Photos `(n, 3, H, W)` or `(n, 1, H, W)` in [0, 1] of any size.
-            tile: Side of what is looked at, in pixels; more than 160.
+            tile: Side of a tile with its margin, in pixels; more than 160.
 
         Returns:
             `(n, 1, H, W)` in [0, 1].
@@ -117,15 +117,15 @@ _FAMILIES = {DamageDetector.__name__: DamageDetector}
 
 
 def save_detector(detector: DamageDetector, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write a detector to a safetensors file that `load_detector` reads; `dtype` is as of `save_restorer`."""
+    """Write a detector to a safetensors file for `load_detector`; `dtype` is as for `save_restorer`."""
     save_network(detector, path, kind=_KIND, families=_FAMILIES, dtype=dtype)
 
 
 def load_detector(path: str | Path) -> DamageDetector:
-    """Read what `save_detector` wrote; nothing in the file is executed.
+    """Read a file of `save_detector`; nothing in the file is executed.
 
     Raises:
-        ValueError: The file cannot be read, or holds no detector.
+        ValueError: The file cannot be read, or does not contain a detector.
     """
     contents = read_file(Path(path))
     try:

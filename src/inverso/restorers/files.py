@@ -1,4 +1,4 @@
-"""Restorers as files: safetensors, with the family and its settings as metadata, in floats or packed bits."""
+"""Files of restorers: safetensors, with class and settings as metadata, in floats or packed bits."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | 
 
     Args:
         restorer: A `UNetRestorer`, `MobileRestorer`, `XGANRestorer`, `RepairRestorer` or `SlidesRestorer`.
-        path: The file, replaced where it exists; its folder must exist. It appears whole or not at all.
-        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are. Offsets
-            keep their type. Restorers are read back as float32.
+        path: The file, replaced if it exists; its folder must exist. It is written atomically.
+        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default unchanged. Biases keep
+            their type. Restorers are read back as float32.
 
     Raises:
-        TypeError: The restorer is of none of these families.
-        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+        TypeError: The restorer is not of one of these classes.
+        ValueError: The folder does not exist, the dtype is not supported, or a weight is too large for it.
 
     Example:
         >>> import tempfile
@@ -51,10 +51,10 @@ def save_restorer(restorer: Restorer, path: str | Path, *, dtype: torch.dtype | 
 
 
 def read_restorer(path: str | Path) -> Restorer:
-    """Read what `save_restorer` or `inverso.compression.save_quantized` wrote, or the network of another project.
+    """Read a file of `save_restorer` or `inverso.compression.save_quantized`, or a network of another project.
 
-    Nothing in the file is executed. Networks of other projects need the package spandrel, which tells them by their
-    names and shapes.
+    Nothing in the file is executed. Networks of other projects need the package spandrel, which recognizes them by the
+    names and shapes of their weights.
 
     Args:
         path: The file.
@@ -63,7 +63,7 @@ def read_restorer(path: str | Path) -> Restorer:
         The restorer on the CPU, in float32 and in evaluation mode.
 
     Raises:
-        ValueError: The file cannot be read, or holds no restorer. The message names the file.
+        ValueError: The file cannot be read, or does not contain a restorer. The message names the file.
     """
     from inverso.compression.packing import read_quantized  # noqa: PLC0415 - `import inverso` stays light
 

@@ -1,4 +1,4 @@
-"""The generators of the two papers: down, residual blocks, up."""
+"""The generators of two papers: downsampling, residual blocks, upsampling."""
 
 from __future__ import annotations
 
@@ -31,22 +31,23 @@ class MobileRestorer(Restorer):
     """The generator of "Quantized GANs for mobile image reconstruction", with its 4,366,595 parameters.
 
     Two 5 × 5 convolutions of stride 2, residual blocks, two transposed convolutions; instance norm (Ulyanov et al.
-    2016, arXiv:1607.08022, without affine parameters) and ReLU between them, a sigmoid at last.
+    2016, arXiv:1607.08022, without affine parameters) and ReLU between them, and a sigmoid at the end.
 
     Args:
-        width: Channels on half resolution; four times as many on a quarter.
-        blocks: Residual blocks.
-        upsampling: `"transposed"` convolutions, or `"resize"`: nearest neighbors and a convolution, against
-            checkerboards (Odena et al. 2016, doi:10.23915/distill.00003). The authors tried both and saw no difference.
-        dilation: Of the convolutions in residual blocks; 1 for none (Yu & Koltun 2016, arXiv:1511.07122).
-        seed: Of the initial weights.
+        width: Channels at half resolution; four times as many at a quarter.
+        blocks: Number of residual blocks.
+        upsampling: `"transposed"` convolutions, or `"resize"`: nearest neighbors and a convolution, which avoids
+            checkerboard artifacts (Odena et al. 2016, doi:10.23915/distill.00003). The authors tried both and saw no
+            difference.
+        dilation: Dilation of the convolutions in residual blocks; 1 for none (Yu & Koltun 2016, arXiv:1511.07122).
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: A number is no positive integer, or the upsampling is unknown.
+        ValueError: A number is not a positive integer, or the upsampling is unknown.
 
     Source:
-        Deng, Looi & Tsun, section 3 and figures 1, 3, 4. The text has activations of 8 × 8; two strides of 2 leave
-        16 × 16. The printed count of parameters decides for three blocks and a last kernel of 3 × 3.
+        Deng, Looi & Tsun, section 3 and figures 1, 3, 4. The text has activations of 8 × 8, but two strides of 2 give
+        16 × 16. Three blocks and a last kernel of 3 × 3 follow from the printed number of parameters.
 
     Example:
         >>> from inverso.restorers import MobileRestorer
@@ -132,18 +133,19 @@ class _XGANBlock(nn.Module):
 class XGANRestorer(Restorer):
     """The generator of X-GANs: three strided convolutions, nine residual blocks with dropout, and back up.
 
-    A 7 × 7 convolution enters and another leaves, as in the network of Johnson et al. 2016 (arXiv:1603.08155) that the
-    paper builds on; batch norm and leaky ReLU between all, a hyperbolic tangent at last, moved to [0, 1].
+    The first and the last layer are 7 × 7 convolutions, as in the network of Johnson et al. 2016 (arXiv:1603.08155)
+    that the paper builds on; batch norm and leaky ReLU in between, and a hyperbolic tangent at the end, scaled to [0,
+    1].
 
     Args:
-        width: Channels on full resolution, doubled by each strided convolution.
-        downsamplings: Strided convolutions.
-        blocks: Residual blocks.
-        dropout: Probability that an activation in a residual block is dropped while training.
-        seed: Of the initial weights.
+        width: Channels at full resolution, doubled by each strided convolution.
+        downsamplings: Number of strided convolutions.
+        blocks: Number of residual blocks.
+        dropout: Dropout probability in residual blocks during training.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: A number is no positive integer, or `dropout` lies outside [0, 1).
+        ValueError: A number is not a positive integer, or `dropout` lies outside [0, 1).
 
     Source:
         Liu et al. 2018, arXiv:1808.04432, "X-GANs: Image reconstruction made easy for extreme cases", section 3.3.

@@ -1,4 +1,4 @@
-"""A restorer of old photos: it takes the aging off the colors first, and then mends what is covered."""
+"""A restorer of old photos: it corrects the colors first, and then fills covered pixels."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _CELL = 8
 class _ColorCorrection(nn.Module):
     """Undo toning and fading: a 3 × 4 affine map of colors per cell of 8 × 8 pixels, interpolated between them.
 
-    Aging changes colors by a map that hardly differs from pixel to pixel. A map per cell can undo that, colors a face
-    differently from what is behind it, and cannot blur anything.
+    Aging changes colors by a map that varies slowly over the picture. A map per cell can undo it, can treat a face
+    differently from its background, and cannot blur anything.
 
     Args:
-        width: Channels on an eighth of the resolution.
+        width: Channels at an eighth of the resolution.
     """
 
     def __init__(self, width: int) -> None:
@@ -53,23 +53,23 @@ class _ColorCorrection(nn.Module):
 
 
 class RepairRestorer(Restorer):
-    """Repair old photos: correct the colors, guess what is covered, keep what is not.
+    """Repair old photos: correct the colors, estimate covered pixels, keep the others.
 
-    A map of colors per cell turns the old photo y into c, which a `UNetRestorer` would call a photo
-    with some wrong pixels, and what follows is what that does: a U-Net draws a guess g and the probability m that a
-    pixel is not covered, `f = g + spread(c - g, m)`, a few convolutions correct f by r and m to m', and the answer is
-    `m' (c + r) + (1 - m') (f + r)`. The correction r reaches all pixels, since no faded color is ever quite right.
+    A color map per cell turns the old photo y into c. The rest works as in `UNetRestorer`: a U-Net computes a guess g
+    and the probability m that a pixel is not covered, `f = g + spread(c - g, m)`, a few convolutions correct f by r and
+    m to m', and the result is `m' (c + r) + (1 - m') (f + r)`. The correction r is added to all pixels, since corrected
+    colors have small errors everywhere.
 
     Args:
-        width: Channels on half resolution.
-        middle: Channels on a quarter of the resolution.
-        deep: Channels on an eighth of the resolution.
-        refine: Channels of the correction, on half resolution.
-        tones: Channels of what corrects the colors, on an eighth of the resolution.
-        seed: Of the initial weights.
+        width: Channels at half resolution.
+        middle: Channels at a quarter of the resolution.
+        deep: Channels at an eighth of the resolution.
+        refine: Channels of the correction, at half resolution.
+        tones: Channels of the color correction, at an eighth of the resolution.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: A width is no positive integer, or `deep` or `tones` is not divisible by 4.
+        ValueError: A width is not a positive integer, or `deep` or `tones` is not divisible by 4.
 
     Example:
         >>> import torch
@@ -103,7 +103,7 @@ class RepairRestorer(Restorer):
         start_small(self, self.colors.leave, self.trunk.leave, self.leave)
 
     def explain(self, y: Tensor) -> Restoration:
-        """Repair photos whose sides are multiples of 8, and tell how; the logits say what is not covered."""
+        """Repair photos whose sides are multiples of 8; return all results, with logits of uncovered pixels."""
         corrected = self.colors(y)
         # Scratches and dust are mostly bare paper: a ramp below white tells it from light colors.
         white = (8 * y.amin(dim=1, keepdim=True) - 7).clamp_min(0)
@@ -123,5 +123,5 @@ class RepairRestorer(Restorer):
 
 
 def _on_cells(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Let a network work on cells of 2 × 2 pixels as channels."""
+    """Apply a network to cells of 2 × 2 pixels as channels."""
     return F.pixel_shuffle(network(F.pixel_unshuffle(x, 2)), 2).to(x.dtype)

@@ -1,4 +1,4 @@
-"""The repair network of "Image repair using deep convolutional generative adversarial networks", as printed."""
+"""The repair network of "Image repair using deep convolutional generative adversarial networks"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Pool = Literal["max", "average"]
 
 
 def check_channels(value: object) -> int:
-    """Refuse other channels than one (gray) or three (color)."""
+    """Return the number of channels; raise unless it is one (gray) or three (color)."""
     if check_count(value, name="channels") not in {1, CHANNELS}:
         msg = f"channels must be 1 for gray or 3 for color, got {value}"
         raise ValueError(msg)
@@ -23,23 +23,23 @@ def check_channels(value: object) -> int:
 
 
 class SlidesRestorer(Restorer):
-    """The generator of the slides: five transposed convolutions and two max-pools, from gray to gray.
+    """The generator of the slides: five transposed convolutions and two max-pools, for gray images.
 
-    It enlarges the picture four times, pools it back, and takes the maximum over every 4 × 4 neighborhood before the
-    last layer. There is no shortcut from input to output, and an output pixel sees 15 × 15 input pixels: enough to copy
-    a picture less sharply, too little to know a face, how far a print has faded, or what a stain covers.
+    It enlarges the picture four times and pools it back, with the maximum over every 4 × 4 neighborhood before the last
+    layer. There is no skip connection, and the receptive field is 15 × 15 pixels: enough to copy a picture with some
+    blur, too small to estimate how much a print has faded or what a stain covers.
 
     Args:
         width: Channels of the first layer, halved by each of the next three.
-        channels: 1 for gray as printed (a color picture is turned to gray, and the answer is gray in three channels),
-            3 for color.
-        pool: `"max"` as printed, or `"average"`, which the docs study.
-        shortcut: Add the input to the output, which the docs study.
-        seed: Of the initial weights.
+        channels: 1 for gray as in the slides (a color picture is converted to gray, and the output is gray in three
+            channels), 3 for color.
+        pool: `"max"` as in the slides, or `"average"`, for comparison.
+        shortcut: Whether to add the input to the output, for comparison.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: A number is no positive integer, the width is not divisible by 8, channels are neither 1 nor 3, or
-            the pooling is unknown.
+        ValueError: A number is not a positive integer, the width is not divisible by 8, channels are neither 1 nor 3,
+            or the pooling is unknown.
 
     Source:
         Trpceski & Gleason 2025, the table "Generator" with its 693,696 parameters.

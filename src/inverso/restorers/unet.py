@@ -1,4 +1,4 @@
-"""A restorer that first finds out which pixels are right, and then keeps them."""
+"""A restorer that detects intact pixels and keeps them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from inverso.restorers.base import CHANNELS, Restorer, initialize
 
 
 class Restoration(NamedTuple):
-    """What `UNetRestorer.explain` tells.
+    """The result of `UNetRestorer.explain` with its intermediate images.
 
     Args:
-        image: The answer `(n, 3, H, W)`.
-        guess: The first guess `(n, 3, H, W)`, drawn by the trunk without copying a single pixel.
-        first: `(n, 1, H, W)`; their sigmoid is the trunk's probability that a pixel of the input is right.
-        logits: The same after the correction, which has compared input and guess; these decide what is kept.
+        image: The restored image `(n, 3, H, W)`.
+        guess: The trunk's first guess `(n, 3, H, W)`, before any pixel is copied.
+        first: Logits `(n, 1, H, W)` of the trunk that a pixel of the input is intact.
+        logits: Logits after the correction, which compares input and guess; these decide what is kept.
     """
 
     image: Tensor
@@ -30,7 +30,7 @@ class Restoration(NamedTuple):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut, `x + W2 relu(W1 relu(x))`."""
+    """Two 3 × 3 convolutions with a skip connection, `x + W2 relu(W1 relu(x))`."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Let every place look at all others (Vaswani et al. 2017, arXiv:1706.03762), beside a shortcut.
+    """Self-attention over all positions (Vaswani et al. 2017, arXiv:1706.03762), with a skip connection.
 
-    It carries what is seen at one edge of a missing block to the other. Positions come from two channels that hold
-    row and column in [-1, 1], so that the network knows where in a face it is at any size of image.
+    It carries information from one edge of a missing block to the other. Positions are encoded by two channels with row
+    and column in [-1, 1], independent of the size of the image.
     """
 
     def __init__(self, width: int, *, heads: int = 4) -> None:
@@ -71,7 +71,7 @@ class Attention(nn.Module):
 
 
 def _coordinates(x: Tensor) -> Tensor:
-    """Give row and column of every place in [-1, 1], `(n, 2, H, W)`."""
+    """Return row and column of every position in [-1, 1], `(n, 2, H, W)`."""
     n, _, height, width = x.shape
     rows = (torch.arange(height, dtype=x.dtype, device=x.device) * 2 + 1) / height - 1
     columns = (torch.arange(width, dtype=x.dtype, device=x.device) * 2 + 1) / width - 1
@@ -80,7 +80,7 @@ def _coordinates(x: Tensor) -> Tensor:
 
 
 def start_small(network: nn.Module, *heads: nn.Conv2d) -> None:
-    """Let all that stands beside a shortcut, and the heads, begin near zero, so that a fresh network changes little."""
+    """Scale the weights of residual branches and heads towards zero, so that an untrained network changes little."""
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, ResidualBlock):
@@ -92,7 +92,7 @@ def start_small(network: nn.Module, *heads: nn.Conv2d) -> None:
 
 
 def residual_blocks(width: int, count: int) -> nn.Sequential:
-    """Line up blocks of one width."""
+    """Make a sequence of residual blocks of one width."""
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
@@ -122,23 +122,23 @@ class Trunk(nn.Module):
 
 
 class UNetRestorer(Restorer):
-    """Restore by guessing, finding the pixels that are right, and interpolating what the guess missed between them.
+    """Restore by a first guess, detection of intact pixels, and interpolation of the guess's error between them.
 
-    A U-Net draws a first guess g and, for each pixel, the probability m that the input y shows it as it was. The
-    error y - g of the right pixels is spread to the others by normalized averages over growing neighborhoods,
-    `f = g + spread(y - g, m)`. A few convolutions, which see all of this, correct f by r and m to m', and what is right
-    is kept: `m' y + (1 - m') (f + r)`, the mean of the clean pixel if m' and f + r are what they are trained to be. All
-    convolutions work on 2 × 2 cells of pixels as channels, at a quarter of the cost.
+    A U-Net computes a first guess g and, for each pixel, the probability m that the input y is intact there. The error
+    y - g of intact pixels is spread to the others by normalized averages over growing neighborhoods, f = g + spread(y -
+    g, m). A few convolutions on all of these correct f by r and m to m', and intact pixels are kept: the result is `m'
+    y + (1 - m') (f + r)`, the posterior mean of the clean pixel if m' and f + r are exact. All convolutions work on 2 ×
+    2 cells of pixels as channels, at a quarter of the cost.
 
     Args:
-        width: Channels on half resolution.
-        middle: Channels on a quarter of the resolution.
-        deep: Channels on an eighth of the resolution.
-        refine: Channels of the correction, on half resolution.
-        seed: Of the initial weights.
+        width: Channels at half resolution.
+        middle: Channels at a quarter of the resolution.
+        deep: Channels at an eighth of the resolution.
+        refine: Channels of the correction, at half resolution.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: A width is no positive integer, or `deep` is not divisible by 4.
+        ValueError: A width is not a positive integer, or `deep` is not divisible by 4.
 
     Example:
         >>> import torch
@@ -168,7 +168,7 @@ class UNetRestorer(Restorer):
         start_small(self, self.trunk.leave, self.leave)
 
     def explain(self, y: Tensor) -> Restoration:
-        """Restore images whose sides are multiples of 8, and tell how."""
+        """Restore images whose sides are multiples of 8, and return all intermediate results."""
         # White is what covers photos most often: a ramp below it tells white from light.
         white = (8 * y.amin(dim=1, keepdim=True) - 7).clamp_min(0)
         drawn = F.pixel_shuffle(self.trunk(F.pixel_unshuffle(torch.cat([2 * y - 1, white], dim=1), 2)), 2).to(y.dtype)
