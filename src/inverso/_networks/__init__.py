@@ -1,1 +1,1 @@
-"""Networks as files: written whole, read without running anything in them, downloaded and checked."""
+"""Files of networks: written atomically, read without executing anything, downloaded and verified."""

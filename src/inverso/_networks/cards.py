@@ -1,4 +1,4 @@
-"""What is known about a network that can be loaded by name."""
+"""Cards: descriptions of networks that can be loaded by name."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ Kind: TypeAlias = Literal["prior", "denoiser", "encoder", "restorer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What is known about a network that can be loaded by name.
+    """Description of a network that can be loaded by name.
 
     Args:
-        name: What `load` takes.
-        kind: What it is for.
-        family: Its class.
+        name: Name for `load`.
+        kind: Purpose of the network.
+        family: Name of its class.
         image_shape: Shape `(C, H, W)` of the images it was trained on; None for images of any size.
         license: Terms of the weights.
-        data: What it was trained on.
-        recipe: How it was trained.
-        quality: How good it is.
-        bias: What it does badly, and for whom.
+        data: Training data.
+        recipe: Training method.
+        quality: Measured quality.
+        bias: Known weaknesses and biases.
         seed: The seed of its training; None if unknown.
-        latent_dim: Length of the latent that it draws from or guesses; None where there is none.
-        parameters: How many numbers it has learned; None if not counted.
-        damage: What it was trained to undo.
-        url: Where its weights are downloaded from; None if they come with inverso.
-        hash: What the hash of the file starts with; None if upstream publishes none.
-        file: What to call the file where its address ends in a name that many have; None for that name.
-        note: What else to know before using it.
-        encoder: The encoder that guesses its latents, if there is one: a name or file.
-        denoiser: The denoiser that knows the same images, if there is one: a name or file.
+        latent_dim: Length of its latents; None if it has none.
+        parameters: Number of parameters; None if not counted.
+        damage: Degradations it was trained for.
+        url: Address of its weights; None if they come with inverso.
+        hash: Prefix of the file's hash; None if upstream publishes none.
+        file: Name of the downloaded file if the last part of the address is too common; None for that part.
+        note: Further notes for users.
+        encoder: Name or file of an encoder for its latents, if there is one.
+        denoiser: Name or file of a denoiser for the same images, if there is one.
     """
 
     name: str

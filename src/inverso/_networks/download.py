@@ -1,4 +1,4 @@
-"""Fetch a file once: with a progress bar, checked by its hash, and put in place only when complete."""
+"""Download a file once: with a progress bar, verified by its hash, and moved into place when complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT = 30.0
 
 
 def cache_folder() -> Path:
-    """Tell where downloads go: the folder that torch.hub keeps checkpoints in."""
+    """Return the folder of downloads: that of torch.hub's checkpoints."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
@@ -38,11 +38,10 @@ def fetch(
 
     Args:
         url: Address of the file: https, http or file.
-        digest: What its hash must start with, as "sha256:6196db68" or, with the hash that git gives a file,
-            "git-blob-sha1:754ddb07be65". Without it, the hash seen at the first download is recorded beside the file,
-            and later uses are checked against that.
+        digest: Prefix of its hash, as "sha256:6196db68" or, with git's hash of a file, "git-blob-sha1:754ddb07be65".
+            Without it, the hash of the first download is stored beside the file, and later uses are compared with that.
         folder: The cache, `cache_folder()` by default.
-        name: What to call the file there; by default as its address does.
+        name: Name of the file there; by default the last part of its address.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -50,8 +49,8 @@ def fetch(
 
     Raises:
         ValueError: The address or the digest is malformed.
-        InversoError: The file cannot be downloaded, arrives cut short or with another hash, or the one in the cache
-            has another hash. A failed download leaves nothing behind.
+        InversoError: The download fails, is incomplete or has another hash, or the file in the cache has another hash.
+            A failed download leaves no file.
     """
     name = name or Path(unquote(urlsplit(url).path)).name
     if urlsplit(url).scheme not in ("https", "http", "file") or not name:
@@ -121,7 +120,7 @@ def _check_cached(target: Path, digest: str | None) -> None:
 
 
 def _write(target: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write a file under another name and move it to its place when it is complete."""
+    """Write a file under a temporary name and move it into place when it is complete."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as stream:

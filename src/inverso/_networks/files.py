@@ -1,4 +1,4 @@
-"""Files of tensors: written atomically, and read without running anything that is in them."""
+"""Files of tensors: written atomically, and read without executing anything in them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STORED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file held.
+    """The content of a file.
 
     Args:
-        data: Tensors by name, or what else `torch.save` was given.
-        metadata: Text that a safetensors file carries beside its tensors.
+        data: Tensors by name, or another object given to `torch.save`.
+        metadata: Text metadata of a safetensors file.
     """
 
     data: Mapping[str, Any]
@@ -42,20 +42,20 @@ class Contents:
 
 
 def read_file(path: Path, *, classes: Sequence[type] = ()) -> Contents:
-    """Read a safetensors file or one that `torch.save` wrote, in either of its formats.
+    """Read a safetensors file or a file of `torch.save`, in either of its formats.
 
-    Nothing in the file is executed: tensors, numbers, text and containers of them are read, and any other object makes
-    the file refused.
+    Nothing in the file is executed: tensors, numbers, text and containers of them are read, and a file with any other
+    object is rejected.
 
     Args:
         path: The file.
-        classes: Stand-ins for further classes, whose instances are let in as attributes without code.
+        classes: Stand-ins for further allowed classes, whose instances are read as attributes without code.
 
     Returns:
-        What it held, on the CPU.
+        Its content, on the CPU.
 
     Raises:
-        ValueError: There is no such file, or it is no checkpoint, damaged, or holds other objects.
+        ValueError: The file does not exist, is not a checkpoint, is damaged, or has other objects.
     """
     if not path.is_file():
         msg = f"{path} is not a file; a checkpoint (.pth, .pt, .safetensors) was expected"
@@ -68,10 +68,10 @@ def read_file(path: Path, *, classes: Sequence[type] = ()) -> Contents:
 
 @contextmanager
 def embedded(package: str, name: str) -> Iterator[Path]:
-    """Give the file of weights that come with a package of inverso, in its folder `weights`.
+    """Yield the file of weights that come with a package of inverso, in its folder `weights`.
 
     Raises:
-        InversoError: It is missing from the installation.
+        InversoError: The file is missing from the installation.
     """
     resource = files(package) / "weights" / f"{name}.safetensors"
     if not resource.is_file():
@@ -82,10 +82,10 @@ def embedded(package: str, name: str) -> Iterator[Path]:
 
 
 def refuse_text(path: Path) -> None:
-    """Refuse what servers hand out in place of a checkpoint: nothing, a web page, or text.
+    """Raise if a file is empty, a web page or text, which servers return in place of a checkpoint.
 
     Raises:
-        ValueError: The file starts like one of these.
+        ValueError: The file is one of these.
     """
     with path.open("rb") as stream:
         start = stream.read(1024)
@@ -101,11 +101,11 @@ def refuse_text(path: Path) -> None:
 
 
 def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Take the entries for a state dict, floating-point ones as float32.
+    """Check the entries for a state dict and convert floating-point ones to float32.
 
     Raises:
-        ValueError: An entry is no plain tensor, or not finite, or the entries are views that take much more memory
-            than the numbers that are there.
+        ValueError: An entry is not a plain tensor, or not finite, or the entries are expanded views that need much more
+            memory than the stored numbers.
     """
     _refuse_swelling(data)
     state = {}
@@ -123,7 +123,7 @@ def tensors(data: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _refuse_swelling(data: Mapping[str, Any]) -> None:
-    """Refuse tensors that repeat a few numbers, or each other's, until they fill the memory."""
+    """Raise for tensors that are expanded views of a few numbers, or of each other, and would fill the memory."""
     views = [value for value in data.values() if isinstance(value, Tensor) and value.layout == torch.strided]
     views = [value for value in views if value.device.type == "cpu"]
     stored = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in views}
@@ -134,12 +134,12 @@ def _refuse_swelling(data: Mapping[str, Any]) -> None:
 
 
 def adopt(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give a network the weights of a state dict, as copies, in the dtype and on the device they have there.
+    """Copy the weights of a state dict into a network, in the dtype and on the device of the state dict.
 
     Args:
         network: The network, which may have been made without memory, on the device "meta".
-        state: One tensor for each parameter and buffer. The step counters of batch norms may be missing, as they are
-            from files older than PyTorch 0.4.1.
+        state: One tensor for each parameter and buffer. The step counters of batch norms may be missing, as in files
+            older than PyTorch 0.4.1.
 
     Raises:
         ValueError: Names or shapes do not fit; the message lists the first that do not.
@@ -167,17 +167,17 @@ def adopt(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 def write_network(
     state: Mapping[str, Tensor], path: str | Path, *, metadata: dict[str, str], dtype: torch.dtype | None
 ) -> None:
-    """Write a network's tensors as safetensors; the file appears whole or not at all.
+    """Write a network's tensors as safetensors, atomically.
 
     Args:
         state: Tensors by name.
-        path: The file, replaced where it exists; its folder must exist.
-        metadata: Text to carry along.
-        dtype: Stored type of matrices and kernels, one of `STORED_DTYPES`, or None to keep theirs. Offsets and
-            statistics weigh nothing and keep their type.
+        path: The file, replaced if it exists; its folder must exist.
+        metadata: Text metadata.
+        dtype: Stored type of matrices and kernels, one of `STORED_DTYPES`, or None to keep theirs. Biases and
+            statistics, which are small, keep their type.
 
     Raises:
-        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+        ValueError: The folder does not exist, the dtype is not supported, or a weight is too large for it.
     """
     path = Path(path)
     if dtype is not None and dtype not in STORED_DTYPES:
@@ -233,7 +233,7 @@ def _read_torch(path: Path, classes: Sequence[type]) -> Mapping[str, Any]:
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse archives that grow when unpacked; those of torch are not compressed."""
+    """Raise for archives that grow when unpacked; those of torch are not compressed."""
     if not is_zipfile(path):
         return
     try:
@@ -248,7 +248,7 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _explain(path: Path, error: Exception) -> str:
-    """Say why torch refused; its own message goes on to advise an unsafe way."""
+    """Describe why torch rejected the file, without its advice to load it in an unsafe way."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     if found or "nsupported" in str(error):
         what = found[1] if found else "an object"

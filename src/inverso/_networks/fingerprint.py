@@ -1,4 +1,4 @@
-"""What tells one network's weights from another's."""
+"""A hash that identifies the weights of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks from the Hugging Face hub: which files of a repository to fetch, and what to say where that fails."""
+"""Networks from the Hugging Face hub: which files of a repository to download, and messages for failures."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Address:
 
     Args:
         repository: `owner/name`.
-        revision: A branch, a tag or, to get the same bits for ever, a commit; None for the branch main.
-        file: The file in the repository; None to find the one that holds weights.
+        revision: A branch, a tag or, for a fixed version, a commit; None for the branch main.
+        file: The file in the repository; None for its only file of weights.
     """
 
     repository: str
@@ -50,10 +50,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read an address.
+        """Parse an address.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The text is not an address.
 
         Example:
             >>> Address.parse("hf:owner/name@v1/weights/net.pth")
@@ -67,7 +67,7 @@ class Address:
 
     @property
     def page(self) -> str:
-        """Where the file, or the repository, is seen in a browser."""
+        """The web page of the file or the repository."""
         site = f"https://huggingface.co/{self.repository}"
         if self.file is None:
             return f"{site}/tree/{self.revision or 'main'}"
@@ -75,18 +75,18 @@ class Address:
 
 
 def fetch_from_hub(text: str, *, progress: bool = True) -> Path:
-    """Get the files of a network from the hub's cache, or download them into it.
+    """Return the files of a network from the hub's cache, downloading them if necessary.
 
     Args:
-        text: The address, as `Address.parse` reads it.
-        progress: Whether to show bars.
+        text: The address, for `Address.parse`.
+        progress: Whether to show progress bars.
 
     Returns:
-        The file of weights, or the folder where diffusers' weights lie beside their settings.
+        The file of weights, or the folder of a diffusers model with weights and settings.
 
     Raises:
-        ValueError: The address is none, or there is no such repository, revision or file, or no file of weights, or
-            several.
+        ValueError: The text is not an address, or there is no such repository, revision or file, or no file of weights,
+            or several.
         MissingPackageError: huggingface_hub is not installed.
         InversoError: The hub cannot be reached, and the files are not in its cache.
     """
@@ -108,7 +108,7 @@ def fetch_from_hub(text: str, *, progress: bool = True) -> Path:
 
 
 def pick(files: Sequence[str], address: Address) -> tuple[str, ...]:
-    """Choose what to fetch of a repository: a file of weights, or what diffusers needs.
+    """Choose the files of a repository to download: a file of weights, or the files of a diffusers model.
 
     Raises:
         ValueError: There is no file of weights, or there are several.
@@ -149,7 +149,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _files(hub: Any, address: Address) -> list[str]:  # noqa: ANN401 - a module
-    """List a repository, or without a network what the cache has of it."""
+    """List a repository or, without a network, its files in the cache."""
     try:
         return sorted(hub.HfApi(library_name="inverso").list_repo_files(address.repository, revision=address.revision))
     except (hub.errors.RepositoryNotFoundError, hub.errors.RevisionNotFoundError):
@@ -179,7 +179,7 @@ def _cached(hub: Any, address: Address) -> list[str]:  # noqa: ANN401 - a module
 
 @contextmanager
 def _bars(hub: Any, *, shown: bool) -> Iterator[None]:  # noqa: ANN401 - a module
-    """Hide the hub's progress bars for a while."""
+    """Hide the hub's progress bars inside a `with` block."""
     if shown or hub.utils.are_progress_bars_disabled():
         yield
         return
@@ -192,7 +192,7 @@ def _bars(hub: Any, *, shown: bool) -> Iterator[None]:  # noqa: ANN401 - a modul
 
 @contextmanager
 def _explained(hub: Any, address: Address) -> Iterator[None]:  # noqa: ANN401 - a module
-    """Say in the user's words what the hub answers."""
+    """Turn the hub's errors into messages for users."""
     try:
         yield
     except (ValueError, InversoError):

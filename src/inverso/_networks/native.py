@@ -1,4 +1,4 @@
-"""inverso's own file of a network: safetensors, with the family and its settings as metadata."""
+"""inverso's own file format of networks: safetensors with class name and settings as metadata."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LARGEST_SETTING = 1 << 14
 def save_network(
     network: nn.Module, path: str | Path, *, kind: str, families: Mapping[str, type[N]], dtype: torch.dtype | None
 ) -> None:
-    """Write a network with its settings, `network.config`, to a safetensors file; it appears whole or not at all.
+    """Write a network with its settings, `network.config`, to a safetensors file, atomically.
 
     Args:
-        network: Of one of the families.
-        path: The file, replaced where it exists; its folder must exist.
-        kind: What the network is called in messages: "restorer".
-        families: The classes of networks that can be read back, by name.
+        network: A network of one of the classes.
+        path: The file, replaced if it exists; its folder must exist.
+        kind: Word for the network in messages, such as "restorer".
+        families: Classes of networks that can be read back, by name.
         dtype: Stored type of matrices and kernels; None to keep theirs.
 
     Raises:
-        TypeError: The network is of none of these families.
-        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+        TypeError: The network is of none of these classes.
+        ValueError: The folder does not exist, the dtype is not supported, or a weight is too large for it.
     """
     family = type(network).__name__
     if families.get(family) is not type(network):
@@ -51,19 +51,19 @@ def build_from(
     families: Mapping[str, type[N]],
     settings: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> N:
-    """Build the network that `save_network` wrote.
+    """Build the network of a file of `save_network`.
 
     Args:
-        contents: What the file holds.
-        kind: What the network is called in messages.
-        families: The classes that it may be of, by name.
-        settings: Turns what was stored as JSON into the arguments of the class.
+        contents: The content of the file.
+        kind: Word for the network in messages.
+        families: Allowed classes by name.
+        settings: Function from the settings as JSON values to the arguments of the class.
 
     Returns:
         The network on the CPU, in float32 and in evaluation mode.
 
     Raises:
-        ValueError: The metadata names no known family or no settings that fit the tensors.
+        ValueError: The metadata has no known class or no settings that fit the tensors.
     """
     family = contents.metadata.get("family")
     try:
@@ -83,10 +83,10 @@ def build_network(
     families: Mapping[str, type[N]],
     settings: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> N:
-    """Build a network of a family from its settings and tensors.
+    """Build a network from the name of its class, its settings and tensors.
 
     Raises:
-        ValueError: The family is unknown, or the settings do not fit the tensors.
+        ValueError: The class is unknown, or the settings do not fit the tensors.
     """
     if family is None or family not in families:
         held = f"a {family}" if family else "no named network"

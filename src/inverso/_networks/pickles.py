@@ -1,8 +1,8 @@
-"""Refuse pickles that are cheap to write and take for ever to read.
+"""Reject pickles that are small but take extremely long to read.
 
-The hash of a tuple is computed from those of its items, each time anew: with `a = (b, b)`, `b = (c, c)` and so on,
-sixty deep, a key of 250 bytes takes 2^60 steps. And nothing but the machine's stack limits how deep it goes. A pickle
-is looked at instruction by instruction, without making anything, and what its hashes would cost is added up.
+The hash of a tuple is computed recursively without caching: with `a = (b, b)`, `b = (c, c)` and so on, sixty levels
+deep, a key of 250 bytes takes 2^60 steps; the depth is limited only by the machine's stack. A pickle is therefore
+scanned instruction by instruction, without creating objects, and the cost of its hashes is added up.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LEGACY_PICKLES = 5
 
 
 class _Value(NamedTuple):
-    """What is known of a value: how many values its hash visits, and how deep they are nested."""
+    """Properties of a value on the stack: the number of values its hash visits, and their nesting depth."""
 
     cost: int = 1
     depth: int = 0
 
 
 def refuse_slow_pickles(path: Path) -> None:
-    """Refuse a file of `torch.save` whose pickles would take much longer to read than their length suggests.
+    """Raise for a file of `torch.save` whose pickles would take much longer to read than their length suggests.
 
     Args:
         path: The file, in either of torch's formats.
@@ -51,13 +51,13 @@ def refuse_slow_pickles(path: Path) -> None:
 
 
 def check_pickle(stream: BinaryIO) -> None:
-    r"""Add up what a pickle's hashes would cost, up to its end.
+    r"""Add up the cost of a pickle's hashes.
 
     Args:
-        stream: Stands where the pickle begins, and afterwards where it ends.
+        stream: Stream at the beginning of the pickle; afterwards it is at its end.
 
     Raises:
-        ValueError: They cost too much, or the pickle is damaged.
+        ValueError: The hashes cost too much, or the pickle is damaged.
 
     Example:
         >>> import io
@@ -91,7 +91,7 @@ def check_pickle(stream: BinaryIO) -> None:
 
 
 def _take(opcode: pickletools.OpcodeInfo, stack: list[_Value], marks: list[int]) -> list[_Value]:
-    """Take what an instruction consumes off the stack: so many values, or all since the last mark and some below."""
+    """Pop the arguments of an instruction: a fixed number of values, or all since the last mark and some below it."""
     before = opcode.stack_before
     items: list[_Value] = []
     if pickletools.markobject in before:

@@ -1,4 +1,4 @@
-"""State dicts inside of something: dictionaries of trainings, and names with what wrappers put before them."""
+"""Find state dicts inside the dictionaries of training checkpoints, and remove prefixes of wrappers from names."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ MAX_DEPTH = 4
 
 
 def layers_of(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give the dictionary of a file, and those inside of it that may be the state dict, averaged weights first.
+    """Yield the dictionary of a file, and nested ones that may be the state dict, averaged weights first.
 
-    Names lose what `DataParallel` and `torch.compile` put before them.
+    Prefixes of `DataParallel` and `torch.compile` are removed from names.
 
     Example:
         >>> import torch
@@ -54,7 +54,7 @@ def layers_of(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def plain_name(name: str) -> str:
-    """Take off what wrappers put before a name."""
+    """Remove prefixes of wrappers from a name."""
     while name.startswith(PREFIXES):
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)

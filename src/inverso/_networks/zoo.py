@@ -1,4 +1,4 @@
-"""Networks by name: those that come with inverso, published ones, and files of your own."""
+"""Networks by name: those that come with inverso, published ones, and your own files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Zoo(Generic[N]):
     """The networks of one kind, by name.
 
     Args:
-        kind: What they are called in messages: `"prior"`.
-        package: The package of inverso whose folder `weights` holds those that come with it.
-        cards: What is known about each.
-        read: Reads a network from a file.
+        kind: Word for them in messages, such as `"prior"`.
+        package: Package of inverso whose folder `weights` has those that come with it.
+        cards: The cards of the networks.
+        read: Function that reads a network from a file.
     """
 
     def __init__(self, kind: str, package: str, cards: tuple[Card, ...], read: Callable[[Path], N]) -> None:
@@ -37,10 +37,10 @@ class Zoo(Generic[N]):
         return self.cards
 
     def card(self, name: str) -> Card:
-        """Look the card of a network up.
+        """Return the card of a network.
 
         Raises:
-            ValueError: There is no such name; the message lists those there are.
+            ValueError: The name is unknown; the message lists the known ones.
         """
         for known in self.cards:
             if known.name == name:
@@ -57,27 +57,26 @@ class Zoo(Generic[N]):
     def load(self, name_or_path: str | Path, *, kind: type[Any] | None = None, progress: bool = True) -> nn.Module:
         """Load a network by its name, from a file, or from the Hugging Face hub.
 
-        Networks that come with inverso work offline. Others are downloaded once, to torch.hub's cache, and checked by
-        hash; those of the hub go to the hub's own cache. Nothing in a file is ever executed.
+        Networks that come with inverso work offline. Others are downloaded once, to torch.hub's cache, and verified by
+        their hash; those of the hub go to the hub's own cache. Nothing in a file is ever executed.
 
         Args:
             name_or_path: A name that `available` lists, the path of a file, or the address of a repository on the hub:
-                `hf:owner/name`, `hf:owner/name@revision` to get the same bits for ever, and one of them with `/file`
-                where it has several files of weights. A name wins over a file called the same; write `./name` for the
-                file.
-            kind: The class that has to come out; by default any of this zoo.
-            progress: Whether to show a bar while downloading.
+                `hf:owner/name`, `hf:owner/name@revision` for a fixed version, each followed by `/file` if there are
+                several files of weights. A name has priority over a file of the same name; write `./name` for the file.
+            kind: The expected class; by default any of this zoo.
+            progress: Whether to show a progress bar while downloading.
 
         Returns:
             The network on the CPU, in float32 and in evaluation mode.
 
         Raises:
-            TypeError: Neither text nor a path is given.
-            ValueError: No network, file or repository has this name, the file is no checkpoint of a known layout, or it
-                holds another class of networks.
+            TypeError: The argument is neither text nor a path.
+            ValueError: No network, file or repository has this name, the file is not a checkpoint of a known format, or
+                it has another class of network.
             MissingPackageError: The address is one of the hub, and the package huggingface_hub is not installed.
-            InversoError: The weights are missing from the installation, the download fails, or the file holds another
-                network than the card announces.
+            InversoError: The weights are missing from the installation, the download fails, or the network in the file
+                contradicts its card.
         """
         if not isinstance(name_or_path, str | Path):
             article = "an" if self.kind[0] in "aeiou" else "a"
@@ -102,10 +101,10 @@ class Zoo(Generic[N]):
         raise ValueError(msg)
 
     def load_card(self, card: Card, *, progress: bool = True) -> N:
-        """Load the network that a card is about.
+        """Load the network of a card.
 
         Raises:
-            InversoError: It cannot be had, or is another one than the card announces.
+            InversoError: The network is not available, or contradicts its card.
         """
         if card.url is None:
             with embedded(self.package, card.name) as path:
@@ -129,7 +128,7 @@ class Zoo(Generic[N]):
 
 
 def known_names(given: str, cards: Sequence[Card], *, kind: str) -> str:
-    """Write the end of a message about a name that does not exist: what may be meant, and what there is."""
+    """Write the end of a message about an unknown name: similar names, and all known ones."""
     names = list(dict.fromkeys(known.name for known in cards))
     close = difflib.get_close_matches(given, names, n=1)
     meant = f"did you mean {close[0]!r}? " if close else ""

@@ -1,4 +1,4 @@
-"""Images: files in and out, folders of photos, and figures."""
+"""Images: reading and writing files, folders of photos, tiles, and figures."""
 
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import (

@@ -1,7 +1,8 @@
-"""Color as it was seen: pixels in any color profile become sRGB, which all of inverso works in.
+"""Color management: convert pixels of any color profile to sRGB, in which all of inverso works.
 
-Eight bits go through LittleCMS, which knows every kind of profile. It takes no sixteen bits from Pillow, so that those
-go through the matrix and the curves of the profile here; all that cameras and raw converters write have them.
+8-bit pixels are converted by LittleCMS, which supports every kind of profile. Through Pillow it does not support 16
+bits; those are converted here by the matrix and the curves of the profile, which all profiles of cameras and raw
+converters have.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _SRGB_TO_XYZ = np.array(
 
 @dataclass(frozen=True)
 class Seen:
-    """Pixels in sRGB, and what had to be done.
+    """Pixels in sRGB, and a note on the conversion.
 
     Args:
         picture: The converted picture.
@@ -46,7 +47,7 @@ class Seen:
 
 
 def profile_name(profile: bytes) -> str:
-    """Give the description of an ICC profile, or "" where it cannot be read."""
+    """Return the description of an ICC profile, or "" if it cannot be read."""
     try:
         return str(ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))).strip()
     except (ImageCms.PyCMSError, OSError, ValueError):
@@ -54,15 +55,15 @@ def profile_name(profile: bytes) -> str:
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Tell whether a profile calls itself sRGB, as most do: converting it would only round."""
+    """Return whether a profile calls itself sRGB, as most do; a conversion would only add rounding."""
     return profile_name(profile).lower().startswith("srgb")
 
 
 def to_srgb(picture: Image.Image, profile: bytes) -> Seen:
     """Convert an 8-bit picture of mode `L`, `RGB`, `CMYK` or `LAB` from its profile to sRGB.
 
-    Gray stays gray, colors get the relative colorimetric intent with black point compensation. A profile that cannot be
-    used, or belongs to another mode, is left aside with a note.
+    Gray stays gray; colors are converted with relative colorimetric intent and black point compensation. A profile that
+    cannot be used, or belongs to another mode, is ignored with a note.
     """
     if is_srgb(profile):
         return Seen(picture)
@@ -86,7 +87,7 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Seen:
 
 
 def deep_to_srgb(pixels: Pixels, profile: bytes) -> tuple[Pixels, str]:
-    """Convert `(H, W, 1 or 3)` pixels in [0, 1] from a profile of matrix and curves to sRGB, in floating point.
+    """Convert `(H, W, 1 or 3)` pixels in [0, 1] from a matrix profile to sRGB, in floating point.
 
     `srgb = encode(M^-1 P curve(v))`, with the colorants of the profile as columns of P and those of sRGB as columns of
     M (ICC.1:2010, section F.3).
@@ -121,7 +122,7 @@ def _encode(linear: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _tags(profile: bytes) -> dict[str, bytes]:
-    """Read the table of tags of a profile; what is cut off is missing."""
+    """Read the table of tags of a profile; tags beyond a truncated end are missing."""
     if len(profile) < _HEADER + 4:
         return {}
     (count,) = struct.unpack(">I", profile[_HEADER : _HEADER + 4])
@@ -135,7 +136,7 @@ def _tags(profile: bytes) -> dict[str, bytes]:
 
 
 def _numbers(data: bytes) -> NDArray[np.float64]:
-    """Read fixed-point numbers of 16 and 16 bits."""
+    """Read fixed-point numbers with 16 integer and 16 fractional bits."""
     return np.frombuffer(data, ">i4").astype(np.float64) / 65536
 
 
@@ -162,7 +163,7 @@ def _curve(tag: bytes, values: Pixels) -> NDArray[np.floating]:
 
 
 def _parametric(kind: int, p: list[float]) -> list[float]:
-    """Write a parametric curve as `(a v + b)^g + e` from d on, and `c v + f` below it."""
+    """Return the parameters of a parametric curve: `(a v + b)^g + e` from d on, and `c v + f` below it."""
     if kind == 0:
         return [p[0], 1, 0, 0, -1, 0, 0]
     if kind in {1, 2}:

@@ -1,4 +1,4 @@
-"""Picture files as pixels: any mode, depth and profile that Pillow, tifffile or torchvision read."""
+"""Decode picture files of any mode, depth and profile that Pillow, tifffile or torchvision read."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ _guard = threading.Lock()
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a file holds.
+    """The content of a picture file.
 
     Args:
-        pixels: `(H, W, 1 or 3)` in sRGB, turned upright: uint8, or float32 in [0, 1] for deeper ones.
-        alpha: `(H, W)` of the same type, where something is transparent.
+        pixels: `(H, W, 1 or 3)` in sRGB, upright: uint8, or float32 in [0, 1] for more than 8 bits.
+        alpha: Opacity `(H, W)` of the same type; None if nothing is transparent.
         depth: Bits per channel in the file: 8, 16, or 32 for floating point.
-        noise: Standard deviation of what rounding, or JPEG, has left, in the unit of [0, 1].
+        noise: Standard deviation of the error of rounding or JPEG compression, for pixels in [0, 1].
         exif: Metadata without the orientation.
-        dpi: Dots per inch across and down.
-        notes: What was changed on reading, a line each.
+        dpi: Dots per inch, horizontal and vertical.
+        notes: Lines that say what was changed on reading.
     """
 
     pixels: NDArray[np.generic]
@@ -69,10 +69,10 @@ def decode(path: Path, *, large: bool = False) -> Decoded:
 
     Args:
         path: An existing file.
-        large: Whether more than `LARGEST` pixels are meant.
+        large: Whether to read pictures of more than `LARGEST` pixels.
 
     Raises:
-        ValueError: It holds no picture, a broken one, or a larger one than is meant.
+        ValueError: The file is not a picture, damaged, or larger than allowed.
     """
     with _readable(path), opened(path, large=large) as picture:
         # Decoding may fail, and may still change the header's claims, so that it comes first.
@@ -84,7 +84,7 @@ def decode(path: Path, *, large: bool = False) -> Decoded:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say in one way that a file cannot be read, whatever its reader raises."""
+    """Turn any error of a reader into a ValueError that names the file."""
     try:
         yield
     except (PermissionError, InversoError):
@@ -100,7 +100,7 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
     """Open a picture file without decoding it.
 
     Raises:
-        ValueError: It is larger than is meant, or needs a package that is not installed. (Of a file that holds no
+        ValueError: It is larger than allowed, or needs a package that is not installed. (For a file that is not a
             picture, Pillow's own errors.)
     """
     if is_heif(path):
@@ -123,10 +123,10 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Give width and height of a picture as it is seen, without decoding it.
+    """Return width and height of a picture in upright orientation, without decoding it.
 
     Raises:
-        ValueError: It holds no picture.
+        ValueError: The file is not a picture.
     """
     with _readable(path), opened(path, large=True) as picture:
         width, height = picture.size
@@ -134,27 +134,27 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def metadata_of(path: Path) -> tuple[bytes, tuple[float, float] | None]:
-    """Give the metadata of a picture without its orientation, and its dots per inch, without decoding it.
+    """Return the metadata of a picture without its orientation, and its dots per inch, without decoding it.
 
     Raises:
-        ValueError: It holds no picture.
+        ValueError: The file is not a picture.
     """
     with _readable(path), opened(path, large=True) as picture:
         return read_exif(picture), read_resolution(picture)
 
 
 def noise_of(path: Path) -> float:
-    """Give the standard deviation of what rounding, or JPEG, has left in a file, without converting its pixels.
+    """Return the standard deviation of the error of rounding, or of JPEG, in a file, without converting its pixels.
 
     Raises:
-        ValueError: It holds no picture.
+        ValueError: The file is not a picture.
     """
     with _readable(path), opened(path, large=True) as picture:
         return _noise(picture, depth=_depth(path, picture))
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line why a file could not be read."""
+    """Describe in one line why a file could not be read."""
     if isinstance(error, UnidentifiedImageError):
         return "its content is in no format that Pillow knows"
     return " ".join(str(error).split()) or type(error).__name__
@@ -209,12 +209,12 @@ def _shallow_pixels(
 
 
 def _still_valid(picture: Image.Image, profile: bytes | None) -> bytes | None:
-    """Keep a profile where Pillow's conversion to RGB is no more than another way to write the same numbers."""
+    """Return the profile if Pillow's conversion to RGB only changes the representation of colors, else None."""
     return profile if picture.mode in {"P", "1", "RGBX"} else None
 
 
 def _wide_pixels(picture: Image.Image) -> NDArray[np.float32]:
-    """Read gray of 16 or 32 bits or of floating point, `(H, W, 1 or 2)` in [0, 1]."""
+    """Read gray pixels of 16 or 32 bits or of floating point, `(H, W, 1 or 2)` in [0, 1]."""
     pixels = np.asarray(picture).astype(np.float32)
     if picture.mode == "F":
         if not bool(((pixels >= 0) & (pixels <= 1)).all()):
@@ -231,7 +231,7 @@ def _wide_pixels(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def _split(pixels: NDArray[np.uint16] | NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Part deep color from its last channel where that is transparency."""
+    """Split the last channel off if it is transparency."""
     scaled = (pixels / np.float32(DEEP) if pixels.dtype == np.uint16 else pixels).astype(np.float32)
     if pixels.shape[-1] in {1, 3}:
         return scaled, None
@@ -240,7 +240,7 @@ def _split(pixels: NDArray[np.uint16] | NDArray[np.float32]) -> tuple[NDArray[np
 
 
 def _deep_color(path: Path, picture: Image.Image) -> NDArray[np.uint16] | None:
-    """Read the 16-bit colors that Pillow would cut to 8 bits; None where there are none."""
+    """Read 16-bit colors, which Pillow would reduce to 8 bits; None for other files."""
     if _depth(path, picture) != 16 or picture.mode in _WIDE_MODES:
         return None
     pixels = _read_png(path) if picture.format == "PNG" else _read_tiff(path)
@@ -251,7 +251,7 @@ def _deep_color(path: Path, picture: Image.Image) -> NDArray[np.uint16] | None:
 
 
 def _depth(path: Path, picture: Image.Image) -> int:
-    """Tell the bits per channel of a file: 8, 16, or 32 for floating point."""
+    """Return the bits per channel of a file: 8, 16, or 32 for floating point."""
     if picture.mode == "F":
         return 32
     if picture.mode in _WIDE_MODES:

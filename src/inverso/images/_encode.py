@@ -1,4 +1,4 @@
-"""Pixels as picture files: 8 bits by Pillow, 16 bits of color by this file and tifffile."""
+"""Encode picture files: 8 bits with Pillow, 16 bits of color with this module and tifffile."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _INCHES_PER_METER = 39.3701
 
 
 def picture_format(path: Path) -> str:
-    """Tell the format that a picture's name asks for.
+    """Return the format that belongs to a file name's suffix.
 
     Raises:
-        ValueError: It names none that can be written.
+        ValueError: The suffix belongs to no format that can be written.
     """
     if path.suffix.lower() in SUFFIXES:
         register_heif(path)
@@ -57,12 +57,12 @@ def encode(
     """Write a picture file.
 
     Args:
-        pixels: `(H, W, C)`, uint8 or uint16; one or three channels, and transparency after them. uint16 only as PNG or
-            TIFF, transparency only in `ALPHA_FORMATS`.
+        pixels: `(H, W, C)`, uint8 or uint16; one or three channels, optionally followed by opacity. uint16 only as PNG
+            or TIFF, opacity only in `ALPHA_FORMATS`.
         path: Where to write.
         file_format: Pillow's name of the format.
-        exif: Metadata; left out of formats that have no place for them.
-        dpi: Dots per inch across and down.
+        exif: Metadata; omitted in formats that do not support them.
+        dpi: Dots per inch, horizontal and vertical.
     """
     if pixels.dtype == np.uint16:
         if file_format == "PNG":
@@ -82,12 +82,12 @@ def encode(
 
 
 def keeps_exif(file_format: str, *, depth: int) -> bool:
-    """Tell whether a format has a place for metadata; a deep TIFF has one for the camera's words alone."""
+    """Return whether a format supports metadata; a 16-bit TIFF only has text tags such as camera and author."""
     return file_format in _EXIF_FORMATS and (depth == 8 or file_format == "PNG")
 
 
 def _deep_png(pixels: NDArray[np.generic], exif: bytes, dpi: tuple[float, float] | None) -> bytes:
-    """Write 16 bits per channel as PNG (ISO/IEC 15948), each row as its difference to the one above."""
+    """Encode 16 bits per channel as PNG (ISO/IEC 15948), each row as its difference to the one above."""
     height, width, channels = pixels.shape
     rows = np.ascontiguousarray(pixels.astype(">u2")).view(np.uint8).reshape(height, -1)
     differences = rows.copy()

@@ -1,4 +1,4 @@
-"""Which formats photos come in, for programs that take files from strangers."""
+"""The formats that programs for files of strangers should read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SUFFIXES = {"AVIF": ".avif", "BMP": ".bmp", "HEIF": ".heic", "JPEG": ".jpg", "JP
 
 
 def only_photo_formats() -> None:
-    """Make this process read `PHOTO_FORMATS` alone.
+    """Restrict this process to reading `PHOTO_FORMATS`.
 
-    Pillow knows forty formats more. Some of them start other programs, as PostScript does, and few have been looked at
-    as often. A file in one of them is then in no format that is known, whatever it is called.
+    Pillow supports about forty more formats. Some start other programs, such as PostScript, and few are tested as well.
+    A file in one of them then counts as unreadable, whatever its name.
     """
     Image.init()
     for name in set(Image.OPEN) - PHOTO_FORMATS:

@@ -1,4 +1,4 @@
-"""From color to gray."""
+"""Conversion from color to gray."""
 
 from __future__ import annotations
 

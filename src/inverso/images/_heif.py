@@ -1,4 +1,4 @@
-"""HEIC and HEIF, the files of phones: read and written by pillow-heif, which the extra `heif` brings."""
+"""HEIC and HEIF, the formats of phones: read and written by pillow-heif, from the extra `heif`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif
 
 
 def is_heif(path: Path) -> bool:
-    """Tell by its first bytes whether an existing file is HEIC or HEIF, whatever it is called."""
+    """Return whether an existing file is HEIC or HEIF, by its first bytes."""
     with path.open("rb") as stream:
         head = stream.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in _BRANDS
 
 
 def register_heif(path: Path) -> None:
-    """Teach Pillow the format.
+    """Register the format with Pillow.
 
     Raises:
         MissingPackageError: The package is missing; the message says how to install it.

@@ -1,9 +1,9 @@
-"""How noisy a JPEG is, told from its own quantization tables.
+"""Estimate the error of a JPEG from its quantization tables.
 
-A JPEG stores the coefficients of a cosine transform of 8 x 8 blocks, each rounded to a multiple of its step q. Where
-the rounded values of a frequency are many different ones, the error is uniform, `q^2 / 12`. Where most are zero it is
-smaller: what was rounded to zero was small to begin with. Photos' coefficients follow Laplace's law closely (Lam &
-Goodman 2000), and the share of zeros tells its width, hence the error.
+A JPEG stores the coefficients of a cosine transform of 8 x 8 blocks, each rounded to a multiple of its step q. If the
+rounded values of a frequency vary widely, the error is uniform with variance `q^2 / 12`. If most are zero it is
+smaller, since those coefficients were small. Coefficients of photos closely follow a Laplace distribution (Lam &
+Goodman 2000), whose width, and so the error, is estimated from the share of zeros.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _TYPICAL_SLOPE = -0.5
 
 
 def jpeg_noise(picture: Image.Image) -> float:
-    """Estimate the standard deviation of the error that JPEG's rounding has left in a decoded picture.
+    """Estimate the standard deviation of the error of JPEG compression in a decoded picture.
 
-    The mean over the channels R, G and B and over all places, coefficients and the last rounding to 8 bits included. In
-    subsampled colors only what was stored is counted; their lost detail is known to nobody.
+    It is averaged over the channels R, G and B and over all pixels, and includes the final rounding to 8 bits. The
+    detail lost by subsampling of colors is not included, since it is unknown.
 
     Args:
-        picture: A JPEG as Pillow opens it, in `L` or `RGB`, not yet turned, cropped or resized.
+        picture: A JPEG opened by Pillow, in `L` or `RGB`, not yet rotated, cropped or resized.
 
     Returns:
-        The standard deviation in the unit of [0, 1].
+        The standard deviation for pixels in [0, 1].
 
     Raises:
         ValueError: The picture has no quantization tables, or another mode.
@@ -62,7 +62,7 @@ def jpeg_noise(picture: Image.Image) -> float:
 
 
 def _middle(picture: Image.Image) -> Image.Image:
-    """Cut the middle out along the grid of blocks, at whole multiples of 16 pixels, so that all blocks stay blocks."""
+    """Crop the center along the grid of blocks, at multiples of 16 pixels."""
     width, height = picture.size
     if width * height <= LARGEST:
         return picture
@@ -73,7 +73,7 @@ def _middle(picture: Image.Image) -> Image.Image:
 
 
 def _subsampling(picture: Image.Image) -> tuple[int, int]:
-    """Read across and down how many pixels share a color."""
+    """Return the color subsampling factors, horizontal and vertical."""
     layers = getattr(picture, "layer", None) or []
     if len(layers) < 2:
         return 1, 1
@@ -82,7 +82,7 @@ def _subsampling(picture: Image.Image) -> tuple[int, int]:
 
 
 def _plane_variance(plane: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
-    """Give the mean squared error per pixel of one channel, in squared gray levels."""
+    """Return the mean squared error per pixel of one channel, in squared gray levels."""
     from scipy.fft import dctn  # noqa: PLC0415
 
     height, width = plane.shape
@@ -94,11 +94,11 @@ def _plane_variance(plane: NDArray[np.float64], steps: NDArray[np.float64]) -> f
 
 
 def _scales(share: NDArray[np.float64], steps: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
-    """Estimate the mean size of the coefficients of every frequency from the share that was rounded to zero.
+    """Estimate the mean absolute coefficient of every frequency from the share that was rounded to zero.
 
-    Laplace's law with mean size s rounds `1 - exp(-q / 2s)` to zero. Frequencies of which hardly any coefficient is
-    left tell no more than that s is small. Photos lose detail steadily: for those, the logarithm of s goes on as the
-    straight line in the frequency that fits the others.
+    For a Laplace distribution with mean absolute value s a share of `1 - exp(-q / 2s)` is rounded to zero. For
+    frequencies with hardly any non-zero coefficient, log s is extrapolated by a line in the frequency that is fitted to
+    the others.
     """
     # Of n blocks that are all zero, the next one is zero with probability (n + 1/2) / (n + 1).
     counted = (share * blocks + 0.5) / (blocks + 1)
@@ -119,10 +119,10 @@ def _scales(share: NDArray[np.float64], steps: NDArray[np.float64], blocks: int)
 
 
 def _laplace_error(rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the squared error of rounding to whole numbers what follows Laplace's law with mean size 1 / rate.
+    """Compute the mean squared error of rounding Laplace variables of mean absolute value 1 / rate to integers.
 
-    What is rounded to zero has `E[x^2; 0] = 2 / a^2 - exp(-a / 2) (1/4 + 1/a + 2 / a^2)` for the rate a, all else about
-    1/12.
+    Values rounded to zero contribute `E[x^2; 0] = 2 / a^2 - exp(-a / 2) (1/4 + 1/a + 2 / a^2)` for the rate a, all
+    others about 1/12.
     """
     others = np.exp(-rate / 2)
     inner = 2 / rate**2 - others * (0.25 + 1 / rate + 2 / rate**2)

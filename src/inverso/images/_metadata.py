@@ -1,4 +1,4 @@
-"""What a photo's file says beside its pixels, and must not be lost: camera, date, place, author, resolution."""
+"""Metadata of photos, such as camera, date, place, author and resolution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_THE_FILE = frozenset({
 
 
 def read_exif(picture: Image.Image) -> bytes:
-    """Give the EXIF data of an opened picture without its orientation, which is applied to the pixels; b"" for none."""
+    """Return the EXIF data of a picture without its orientation, which is applied to the pixels; b"" for none."""
     try:
         exif = picture.getexif()
         exif.pop(ORIENTATION, None)
@@ -38,7 +38,7 @@ def read_exif(picture: Image.Image) -> bytes:
 
 
 def read_resolution(picture: Image.Image) -> tuple[float, float] | None:
-    """Give the dots per inch across and down, if the file says them."""
+    """Return the dots per inch, horizontal and vertical, if the file has them."""
     try:
         across, down = (float(value) for value in picture.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Photos of all sizes in memory, and the random patches drawn from them."""
+"""Photos of all sizes in memory, and random patches of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CHOOSING = 7
 
 @dataclass(frozen=True)
 class PhotoPatches:
-    """Photos at several scales as bytes `(3, H, W)`, and where they came from.
+    """Photos at several scales as bytes `(3, H, W)`, and their files.
 
     Args:
-        photos: For each scale the photos in one order, uint8.
+        photos: For each scale the photos in the same order, uint8.
         files: Their files, sorted by name.
     """
 
@@ -36,11 +36,11 @@ class PhotoPatches:
     ) -> PhotoPatches:
         """Read every picture below a folder at every scale; none may be smaller than `smallest` pixels at any.
 
-        Smaller copies are made by an antialiased filter (Lanczos). They are sharper than the photo at its own size, and
-        free of what its camera and compression did to it.
+        Smaller copies are made with an antialiased filter (Lanczos). They are sharper than the photo at its own size,
+        with less noise and compression artifacts.
 
         Raises:
-            ValueError: The folder holds no readable picture, or one that is too small.
+            ValueError: The folder has no readable picture, or one that is too small.
         """
         files = pictures_in(Path(folder), below=True)
         if not files:
@@ -77,9 +77,9 @@ class PhotoPatches:
     def batch(self, step: int, *, size: int, patch: int, turn: bool, seed: int) -> Tensor:
         """Return random square patches `(size, 3, patch, patch)` as floats in [0, 1].
 
-        A photo is drawn in proportion to the square root of its pixels, a scale and a place evenly. Half of the patches
-        are mirrored; if `turn`, they are turned by multiples of 90 degrees too. The batch is a function of seed and
-        step alone.
+        A photo is drawn with a probability proportional to the square root of its number of pixels, scale and position
+        uniformly. Half of the patches are mirrored; with `turn`, they are also rotated by multiples of 90 degrees. The
+        batch depends on seed and step only.
         """
         generator = step_generator(seed, step, stream=CHOOSING)
         weights = torch.tensor([float(photo[0].numel()) for photo in self.photos[0]]).sqrt()
@@ -100,7 +100,7 @@ class PhotoPatches:
 
 
 def middle(photo: Tensor, side: int) -> Tensor:
-    """Cut the middle out of a photo of bytes `(3, H, W)`: `(1, 3, h, w)` in [0, 1], sides at most `side`."""
+    """Crop the center of a photo of bytes `(3, H, W)`: `(1, 3, h, w)` in [0, 1], sides at most `side`."""
     height, width = (min(length, side) for length in photo.shape[1:])
     top, left = (photo.shape[1] - height) // 2, (photo.shape[2] - width) // 2
     return photo[None, :, top : top + height, left : left + width].float() / 255

@@ -1,4 +1,4 @@
-"""Small copies of photos, to look at."""
+"""Small previews of photos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inverso.images.photo import Photo, over_white, write_photo
 
 
 def preview_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Give width and height of a preview: those of the photo, or less, so that no side is longer than `side`.
+    """Return width and height of a preview: those of the photo, reduced so that no side is longer than `side`.
 
     Example:
         >>> preview_size((4000, 3000), 1600)
@@ -26,16 +26,16 @@ def preview_size(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def write_preview(photo: Photo, path: str | Path, *, size: tuple[int, int]) -> None:
-    """Write a photo at another size and 8 bits, laid over white, without its metadata.
+    """Write a photo at another size and 8 bits, blended over white, without its metadata.
 
     Args:
-        photo: What to show.
+        photo: The photo.
         path: A file name with the suffix of a picture format.
         size: Width and height.
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The suffix names no picture format.
+        ValueError: The suffix belongs to no picture format.
     """
     pixels = photo.pixels if photo.alpha is None else over_white(photo.pixels, photo.alpha)
     width, height = size

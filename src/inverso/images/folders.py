@@ -1,4 +1,4 @@
-"""Folders of photos as one block of bytes in memory, and the batches drawn from it."""
+"""Folders of photos as one block of bytes in memory, and random batches of it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from inverso.images.io import load_image
 def picture_suffixes() -> frozenset[str]:
     """List the suffixes of picture files.
 
-    HEIC counts without the package that reads it: what cannot be read is to be said, not skipped.
+    HEIC is included even if the package for it is missing, so that such files give an error and are not ignored.
     """
     return frozenset(Image.registered_extensions()) | HEIF_SUFFIXES
 
 
 def pictures_in(folder: Path, *, below: bool = False, also: frozenset[str] = frozenset()) -> list[Path]:
-    """List the picture files of a folder by name; hidden ones, such as the `._x.jpg` of other systems, are none.
+    """List the picture files of a folder by name, without hidden ones such as the `._x.jpg` of other systems.
 
     Args:
-        folder: Where to look.
-        below: Whether its subfolders count.
-        also: More suffixes to list.
+        folder: The folder.
+        below: Whether to include subfolders.
+        also: Further suffixes to list.
     """
     suffixes = picture_suffixes() | also
     found = folder.rglob("*") if below else folder.iterdir()
@@ -49,7 +49,7 @@ class PhotoFolder:
 
     Args:
         photos: The pictures, uint8.
-        files: Where each of them came from, sorted by name.
+        files: Their files, sorted by name.
     """
 
     photos: Tensor
@@ -57,10 +57,10 @@ class PhotoFolder:
 
     @classmethod
     def read(cls, folder: str | Path, *, size: int, progress: bool = True) -> PhotoFolder:
-        """Read every picture below a folder; one that cannot be read is skipped with a warning that names it.
+        """Read every picture below a folder; unreadable ones are skipped with a warning that names them.
 
         Raises:
-            ValueError: The folder does not exist or holds no readable picture.
+            ValueError: The folder does not exist or has no readable picture.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -100,7 +100,7 @@ class PhotoFolder:
     def batch(self, step: int, *, size: int, seed: int) -> Tensor:
         """Return the images of one training step as floats in [0, 1], half of them mirrored.
 
-        The batch is a function of seed and step alone, so that a resumed run sees what an unbroken one would have seen.
+        The batch depends on seed and step only, so that a resumed run gets the same batches as an uninterrupted one.
         """
         per_epoch = max(1, len(self) // size)
         epoch, position = divmod(step, per_epoch)
@@ -112,10 +112,10 @@ class PhotoFolder:
 
 
 def check_held_out(held_out: int, photos: int) -> None:
-    """Refuse to set all photos aside, or the only one.
+    """Raise unless at least one photo remains for training and one is held out.
 
     Raises:
-        ValueError: There is a single photo, or other than 1 to all but one of them would be set aside.
+        ValueError: There is a single photo, or `held_out` is not between 1 and the number of photos minus one.
     """
     if photos < 2:
         msg = f"the folder holds {photos} photo, and some are set aside for measuring: training needs two or more"

@@ -1,4 +1,4 @@
-"""Images and measurements in and out: any file Pillow reads becomes a float tensor in [0, 1]."""
+"""Read and write images and measurements: any file that Pillow reads becomes a float tensor in [0, 1]."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ _NPZ_KEY = "y"
 def load_image(path: str | Path, *, size: int | None = None, channels: int = 3, large: bool = False) -> Tensor:
     """Read a picture as a float tensor.
 
-    The camera's orientation is applied, colors are converted to sRGB from the profile in the file, transparency is
-    laid over white, 16 bits keep their depth, and of an animation the first frame is read. Color becomes gray by the
-    luminance of ITU-R 601. `read_photo` keeps what belongs to the photo beside its pixels.
+    The camera's orientation is applied, colors are converted to sRGB from the profile in the file, transparent pixels
+    are blended over white, 16 bits keep their depth, and of an animation the first frame is read. Color is converted to
+    gray by the luminance of ITU-R 601. `read_photo` also keeps metadata and transparency.
 
     Args:
         path: File of any format that Pillow reads; HEIC with the extra `heif`.
         size: Side in pixels; the picture's central square is resized to it (bicubic, antialiased).
         channels: 3 (gray is repeated) or 1.
-        large: Whether more than 100 megapixels are meant.
+        large: Whether to read pictures of more than 100 megapixels.
 
     Returns:
         Tensor `(1, channels, H, W)`, float32, in [0, 1].
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds no picture, a broken one or a larger one than is meant, `size` is not positive, or
-            `channels` is neither 1 nor 3.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a picture, damaged or larger than allowed, `size` is not positive, or `channels` is
+            neither 1 nor 3.
         TypeError: `size` is no integer.
 
     Example:
@@ -79,9 +79,9 @@ def load_image(path: str | Path, *, size: int | None = None, channels: int = 3, 
 
 
 def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -> None:
-    """Write one image, or a grid of several, in the format that the file name says.
+    """Write one image, or a grid of several, in the format of the file name's suffix.
 
-    Values are clamped to [0, 1] and rounded to 8 bits. The file appears whole or not at all.
+    Values are clamped to [0, 1] and rounded to 8 bits. The file is written atomically.
 
     Args:
         image: Tensor `(C, H, W)` or `(n, C, H, W)`, floating point, one or three channels.
@@ -90,8 +90,8 @@ def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The image has another shape or non-finite values, or the suffix names no picture format.
-        TypeError: The image is no floating-point tensor.
+        ValueError: The image has another shape or non-finite values, or the suffix belongs to no picture format.
+        TypeError: The image is not a floating-point tensor.
 
     Example:
         >>> from pathlib import Path
@@ -109,16 +109,16 @@ def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -
 
 
 def save_answer(image: Tensor, path: str | Path, *, source: str | Path) -> None:
-    """Write an answer as `save_image` does, with the metadata of the picture that it was made from.
+    """Write a reconstruction as `save_image` does, with the metadata of the picture it was computed from.
 
     Args:
-        image: `(n, C, H, W)`; several images are tiled, and have no metadata.
+        image: `(n, C, H, W)`; several images are tiled, without metadata.
         path: Where to write.
-        source: The picture or `.npz` that was reconstructed.
+        source: The file of the measurement: a picture or `.npz`.
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The suffix names no picture format, or the image has another shape or non-finite values.
+        ValueError: The suffix belongs to no picture format, or the image has another shape or non-finite values.
     """
     source = Path(source)
     if len(image) != 1 or source.suffix.lower() == ".npz":
@@ -129,7 +129,7 @@ def save_answer(image: Tensor, path: str | Path, *, source: str | Path) -> None:
 
 
 def save_measurement(y: Tensor, path: str | Path) -> None:
-    """Write a measurement: exactly as `.npz`, or as an 8-bit picture where it is one.
+    """Write a measurement: exactly as `.npz`, or as an 8-bit picture if it is one.
 
     Args:
         y: Real or complex tensor. For a picture: real, one image of one or three channels.
@@ -137,7 +137,7 @@ def save_measurement(y: Tensor, path: str | Path) -> None:
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The measurement is no picture and the file is not `.npz`, or it has non-finite values.
+        ValueError: The measurement is not a picture and the file is not `.npz`, or it has non-finite values.
         TypeError: The measurement is neither a floating-point nor a complex tensor.
 
     Example:
@@ -170,19 +170,19 @@ def _as_array(y: Tensor) -> NDArray[Any]:
 
 
 def load_measurement(path: str | Path, *, channels: int = 3, large: bool = False) -> Tensor:
-    """Read a measurement that `save_measurement` wrote, or any picture.
+    """Read a measurement written by `save_measurement`, or any picture.
 
     Args:
         path: `.npz` with one array, or a picture.
-        channels: Of a picture: 3 or 1. An array is returned as it was saved.
-        large: Whether pictures of more than 100 megapixels are meant.
+        channels: Channels of a picture: 3 or 1. An array is returned as it was saved.
+        large: Whether to read pictures of more than 100 megapixels.
 
     Returns:
         The array as a tensor of its own shape and dtype; a picture as `(1, channels, H, W)`, float32, in [0, 1].
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is broken, holds other arrays than `y`, or one that is neither floating-point nor complex.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is damaged, has other arrays than `y`, or one that is neither floating-point nor complex.
     """
     path = existing(path)
     if path.suffix.lower() != ".npz":
@@ -208,14 +208,14 @@ def load_measurement(path: str | Path, *, channels: int = 3, large: bool = False
 
 
 def quantization_noise(path: str | Path) -> float:
-    """Give the standard deviation of what rounding has left in a measurement's file.
+    """Return the standard deviation of the rounding error in a measurement's file.
 
-    Rounding to steps of `q` is an error of `q / sqrt(12)`: `1 / (255 sqrt(12))` for 8-bit pictures, 257 times less for
-    16-bit ones, none for `.npz` and floating-point pictures. A JPEG rounds the coefficients of a cosine transform,
-    which is far coarser: 0.003 to 0.05, told from its quantization tables and from what is left of its coefficients.
+    Rounding to steps of `q` has the error `q / sqrt(12)`: `1 / (255 sqrt(12))` for 8-bit pictures, 257 times less for
+    16-bit ones, none for `.npz` and floating-point pictures. The error of a JPEG, 0.003 to 0.05, is estimated from its
+    quantization tables and coefficients.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file is neither `.npz` nor a picture.
     """
     path = existing(path)
@@ -223,10 +223,10 @@ def quantization_noise(path: str | Path) -> float:
 
 
 def photo(name: str = "astronaut", *, size: int | None = 64) -> Tensor:
-    """Give a free photo that comes with scikit-image, without any download: a square of it, or all of it.
+    """Return a free photo from scikit-image, without any download: a square of it, or all of it.
 
-    For a square, of the astronaut (Eileen Collins; a NASA portrait, public domain) the face is cropped as aligned face
-    data sets frame it; of the others (CC0) the central square is taken.
+    A square of the astronaut (Eileen Collins; a NASA portrait, public domain) is the face, cropped as in data sets of
+    aligned faces; a square of the others (CC0) is the center.
 
     Args:
         name: `"astronaut"`, `"camera"`, `"cat"`, `"coffee"` or `"rocket"`.
@@ -236,8 +236,8 @@ def photo(name: str = "astronaut", *, size: int | None = 64) -> Tensor:
         Tensor `(1, 3, size, size)`, or `(1, 3, H, W)` for the whole photo, float32, in [0, 1].
 
     Raises:
-        ValueError: There is no photo of that name, or `size` is not positive.
-        TypeError: `size` is no integer.
+        ValueError: The name is unknown, or `size` is not positive.
+        TypeError: `size` is not an integer.
 
     Example:
         >>> photo("astronaut", size=64).shape, photo("cat", size=None).shape
@@ -265,7 +265,7 @@ def _over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_tensor(pixels: NDArray[Any], *, size: int | None, channels: int) -> Tensor:
-    """Bring `(H, W, 1 or 3)`, uint8 or float32, to a size and a number of channels."""
+    """Convert `(H, W, 1 or 3)`, uint8 or float32, to a size and a number of channels."""
     planes = [Image.fromarray(pixels)] if pixels.dtype == np.uint8 and pixels.shape[-1] == 3 else _planes(pixels)
     if size is not None:
         planes = [_square(plane).resize((size, size), Image.Resampling.BICUBIC) for plane in planes]
@@ -299,7 +299,7 @@ def _as_batch(image: Tensor) -> Tensor:
 
 
 def _tile(images: Tensor, columns: int) -> Tensor:
-    """Lay images row by row on a white sheet."""
+    """Arrange images row by row on a white background."""
     n, channels, height, width = images.shape
     columns = min(columns, n)
     rows = math.ceil(n / columns)

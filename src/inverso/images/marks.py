@@ -1,4 +1,4 @@
-"""Masks, blur kernels and records of frequencies that people keep in files."""
+"""Read masks, blur kernels and frequency masks from files."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _PAINTED = 0.25
 
 
 def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tensor:
-    """Read a mask as painters paint it: white is damaged, black or transparent is intact.
+    """Read a painted mask: white is damaged, black or transparent is intact.
 
     Args:
         path: A picture.
-        size: Width and height of the photo that it belongs to. It is never resized: thin scratches would be lost.
+        size: Width and height of the photo. The mask has to have the same size; resizing would lose thin scratches.
 
     Returns:
         `(1, 1, H, W)`, True where the photo is damaged.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It holds no picture, has another size, or marks nothing or everything.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is not a picture, has another size, or marks nothing or everything.
 
     Example:
         >>> from pathlib import Path
@@ -61,19 +61,19 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tenso
 
 
 def write_mask(painted: NDArray[np.uint8], path: str | Path, *, size: tuple[int, int]) -> bool:
-    """Write what was painted on a preview of a photo as a mask of the photo, which `read_mask` reads.
+    """Write a mask painted on a preview of a photo at the size of the photo, for `read_mask`.
 
     Args:
-        painted: `(h, w)`, how opaque the paint is, 0 to 255.
-        path: A file name with the suffix of a picture format that loses nothing, such as `.png`.
+        painted: Opacity of the paint `(h, w)`, 0 to 255.
+        path: A file name with the suffix of a lossless picture format, such as `.png`.
         size: Width and height of the photo.
 
     Returns:
-        Whether there was any paint; without, nothing is written.
+        Whether anything was painted; if not, nothing is written.
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The suffix names no picture format.
+        ValueError: The suffix belongs to no picture format.
 
     Example:
         >>> from pathlib import Path
@@ -96,14 +96,14 @@ def write_mask(painted: NDArray[np.uint8], path: str | Path, *, size: tuple[int,
 
 
 def read_kernel(path: str | Path) -> Tensor:
-    """Read a blur kernel: the picture of a point, or an array in an `.npy` file.
+    """Read a blur kernel from a picture of a point, or from an array in an `.npy` file.
 
     Returns:
         `(h, w)`, float64, scaled to the sum 1.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It holds no kernel: no numbers, another shape, or a sum that is not positive.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is not a kernel: not numbers, another shape, or a sum that is not positive.
     """
     if Path(path).suffix.lower() == ".npy":
         kernel = torch.from_numpy(_read_array(existing(path), "a blur kernel").astype(np.float64))
@@ -117,13 +117,13 @@ def read_kernel(path: str | Path) -> Tensor:
 
 
 def read_frequencies(path: str | Path) -> Tensor:
-    """Read which frequencies were recorded: a mask `(H, W)` in an `.npy` file, or a picture that is white there.
+    """Read a mask of frequencies `(H, W)` from an `.npy` file, or from a picture that is white at measured ones.
 
     Returns:
-        `(H, W)`, True where one was recorded.
+        `(H, W)`, True at measured frequencies.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: It holds no mask.
     """
     if Path(path).suffix.lower() == ".npy":

@@ -1,4 +1,4 @@
-"""A person's photo: its pixels, and all that must come out again as it went in."""
+"""Photos with their metadata, transparency and bit depth."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from inverso.images._gray import to_gray
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo as it was seen: upright, in sRGB.
+    """A photo: upright, in sRGB, with metadata.
 
     Args:
         pixels: `(1, C, H, W)` in [0, 1], float32; one channel for gray, three for color.
-        alpha: How opaque, `(1, 1, H, W)` in [0, 1]; None where everything is.
+        alpha: Opacity `(1, 1, H, W)` in [0, 1]; None if everything is opaque.
         depth: Bits per channel to write: 8 or 16.
-        noise: Standard deviation of what rounding, or JPEG, has left in the pixels, in the unit of [0, 1].
+        noise: Standard deviation of the error of rounding or JPEG compression, for pixels in [0, 1].
         exif: Metadata without the orientation, which has been applied.
-        dpi: Dots per inch across and down.
-        notes: What was changed on reading, a line each.
+        dpi: Dots per inch, horizontal and vertical.
+        notes: Lines that say what was changed on reading.
 
     Example:
         >>> import torch
@@ -57,19 +57,19 @@ class Photo:
         return self.pixels.shape[1] == 1
 
     def color(self) -> Tensor:
-        """Give three channels, those of gray repeated."""
+        """Return the pixels with three channels; gray is repeated."""
         return self.pixels.expand(-1, 3, -1, -1)
 
     def with_pixels(self, pixels: Tensor, *, colored: bool = False) -> Photo:
-        """Put other pixels in the place of these; all that belongs to the photo stays.
+        """Return a copy with other pixels; everything else is kept.
 
         Args:
-            pixels: `(1, 1 or 3, H, W)`, of any size; transparency is resized to it.
-            colored: Whether gray may become color; otherwise it stays gray.
+            pixels: `(1, 1 or 3, H, W)`, of any size; opacity is resized to it.
+            colored: Whether a gray photo may become colored.
 
         Raises:
             ValueError: The pixels have another shape or are not finite.
-            TypeError: They are no floating-point tensor.
+            TypeError: They are not a floating-point tensor.
         """
         check_finite(check_image(pixels, name="pixels"), name="pixels")
         if pixels.ndim != 4 or len(pixels) != 1 or pixels.shape[1] not in {1, 3}:
@@ -87,24 +87,24 @@ class Photo:
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Turn `(n, 3, H, W)` into gray; gray stays as it is."""
+    """Convert `(n, 3, H, W)` to gray; return gray images unchanged."""
     return image if image.shape[1] == 1 else to_gray(image)
 
 
 def read_photo(path: str | Path, *, large: bool = False) -> Photo:
-    """Read a photo with all that belongs to it.
+    """Read a photo with metadata and transparency.
 
     The camera's orientation is applied, and colors are converted to sRGB from the profile in the file (Adobe RGB,
-    Display P3, ProPhoto, CMYK, ...), by LittleCMS with relative colorimetric intent. Gray stays gray, 16 bits stay 16,
-    transparency is kept. Of an animation or a file of several pages the first is read.
+    Display P3, ProPhoto, CMYK, ...), with relative colorimetric intent. Gray stays gray, 16 bits stay 16, and
+    transparency is kept. Of an animation or a file with several pages the first is read.
 
     Args:
         path: File of any format that Pillow reads; HEIC with the extra `heif`.
-        large: Whether more than 100 megapixels are meant.
+        large: Whether to read pictures of more than 100 megapixels.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds no picture, a broken one, or a larger one than is meant, or is a folder.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is a folder, not a picture, damaged, or larger than allowed.
 
     Example:
         >>> from pathlib import Path
@@ -130,20 +130,20 @@ def read_photo(path: str | Path, *, large: bool = False) -> Photo:
 
 
 def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
-    """Write a photo with all that belongs to it, in the format that the file name says.
+    """Write a photo with metadata and transparency, in the format of the file name's suffix.
 
-    Values are clamped to [0, 1] and rounded to the photo's depth. The file appears whole or not at all.
+    Values are clamped to [0, 1] and rounded to the photo's depth. The file is written atomically.
 
     Args:
-        photo: What to write.
-        path: Where to: `.png`, `.tif`, `.jpg`, `.webp`, `.avif`, `.heic`, ...
+        photo: The photo.
+        path: Where to write: `.png`, `.tif`, `.jpg`, `.webp`, `.avif`, `.heic`, ...
 
     Returns:
-        What the format has no place for, a line each: sixteen bits, transparency, metadata.
+        Lines that say what the format could not store: sixteen bits, transparency, metadata.
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The suffix names no picture format.
+        ValueError: The suffix belongs to no picture format.
     """
     path = Path(path)
     file_format = picture_format(path)
@@ -167,15 +167,15 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
 
 
 def over_white(pixels: Tensor, alpha: Tensor) -> Tensor:
-    """Lay pixels over white, `alpha x + 1 - alpha`."""
+    """Blend pixels over white, `alpha x + 1 - alpha`."""
     return alpha * pixels + (1 - alpha)
 
 
 def existing(path: str | Path) -> Path:
-    """Check that there is a file.
+    """Return the path; raise unless it is an existing file.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: The file does not exist.
         ValueError: It is a folder.
     """
     path = Path(path)

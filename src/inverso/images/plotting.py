@@ -1,6 +1,6 @@
-"""Figures: images side by side, and how the losses fell.
+"""Figures: images side by side, and loss curves.
 
-Figures are made without pyplot, so that nothing is opened, kept or changed globally; `figure.savefig(path)` writes one.
+Figures are made without pyplot, so that there is no global state; `figure.savefig(path)` writes one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CAPTION_HEIGHT = 0.26
 
 
 class _LossRecord(Protocol):
-    """What `loss_curves` reads of one stage."""
+    """The attributes of a stage record that `loss_curves` uses."""
 
     @property
     def name(self) -> str:
@@ -36,23 +36,23 @@ class _LossRecord(Protocol):
 def grid(
     images: Mapping[str, Tensor], *, captions: Mapping[str, str | Sequence[str]] | None = None, cell: float = 1.7
 ) -> Figure:
-    """Show images in a table: one column per title, one row per image of the batch.
+    """Plot images in a table: one column per title, one row per image of the batch.
 
-    Pixels stay sharp squares, values are clamped to [0, 1], and sizes may differ from column to column: a measurement
+    Pixels are drawn as sharp squares, values are clamped to [0, 1], and sizes may differ between columns: a measurement
     of 16 pixels is drawn as large as its reconstruction.
 
     Args:
         images: Title -> `(n, C, H, W)` or `(C, H, W)` with one or three channels, the same n in every column.
-        captions: Title -> what stands below that column's images: one text for a single row, or one per row.
+        captions: Title -> captions below that column's images: one text for a single row, or one per row.
         cell: Width of a column in inches.
 
     Returns:
         The figure; `figure.savefig("grid.png")` writes it.
 
     Raises:
-        ValueError: Nothing to show, an image of another shape or with non-finite values, columns of different length,
-            or captions that fit no column.
-        TypeError: An image is no floating-point tensor.
+        ValueError: There is no image, an image has another shape or non-finite values, columns have different lengths,
+            or captions belong to no column.
+        TypeError: An image is not a floating-point tensor.
 
     Example:
         >>> import torch
@@ -84,11 +84,11 @@ def grid(
 
 
 def loss_curves(records: Iterable[_LossRecord]) -> Figure:
-    """Draw how the loss of every image fell, stage after stage, on a logarithmic axis.
+    """Plot the loss of every image over all stages, on a logarithmic axis.
 
     Args:
-        records: Stages with `.name` and `.losses` `(steps, n)`, as `Reconstruction.stages` has them; those without
-            steps are left out.
+        records: Stages with `.name` and `.losses` `(steps, n)`, such as `Reconstruction.stages`; those without steps
+            are omitted.
 
     Returns:
         The figure; `figure.savefig("losses.png")` writes it.

@@ -1,4 +1,4 @@
-"""Images of any size in tiles of one size, for work that needs memory and looks no further than a margin."""
+"""Process images of any size in tiles, for work with a bounded receptive field."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ GRID = 16
 
 @dataclass(frozen=True)
 class Tile:
-    """A piece of an image, and what is looked at to work on it.
+    """A piece of an image, and the window around it that is processed.
 
     Args:
         top: First row of the piece.
         left: First column of the piece.
         bottom: Row after the last one.
         right: Column after the last one.
-        window: First row, first column, row after the last and column after the last of what is looked at.
+        window: First row, first column, row after the last and column after the last of the window.
     """
 
     top: int
@@ -35,7 +35,7 @@ class Tile:
     window: tuple[int, int, int, int]
 
     def look(self, image: Tensor) -> Tensor:
-        """Cut the window out of `(..., H, W)`."""
+        """Crop the window of `(..., H, W)`."""
         top, left, bottom, right = self.window
         return image[..., top:bottom, left:right]
 
@@ -43,20 +43,20 @@ class Tile:
 def tiles(
     height: int, width: int, *, side: int, margin: int, multiple: int = 1, same_size: bool = False
 ) -> Iterator[Tile]:
-    """Cut an image into tiles that meet and windows that overlap.
+    """Split an image into adjacent tiles with overlapping windows.
 
     Args:
-        height: Of the image.
-        width: Of the image.
-        side: Of a window; an image that is no larger is one tile.
-        margin: Pixels around a tile that are looked at, where there are any.
-        multiple: What the corners of windows are multiples of.
-        same_size: Whether every window of a larger image has `side` pixels, and none is cut short by the border; the
-            last ones do not start at multiples then.
+        height: Height of the image.
+        width: Width of the image.
+        side: Side of a window; an image that is not larger is one tile.
+        margin: Width of the margin around a tile, within the image.
+        multiple: Number that divides the coordinates of the windows' corners.
+        same_size: Whether every window of a larger image has `side` pixels, even at the border; the last ones then do
+            not start at multiples.
 
     Raises:
-        ValueError: A number is not positive, or twice the margin leaves nothing of a window.
-        TypeError: A number is no integer.
+        ValueError: A number is not positive, or a window is not larger than twice the margin.
+        TypeError: A number is not an integer.
 
     Example:
         >>> [(tile.left, tile.right, tile.window[1::2]) for tile in tiles(8, 20, side=12, margin=2)]
@@ -101,28 +101,28 @@ def in_tiles(
     same_size: bool = False,
     progress: bool = False,
 ) -> Tensor:
-    """Work on images tile by tile, in the memory of one window.
+    """Apply a function to images tile by tile, in the memory of one window.
 
-    Where the answer at a pixel depends on no pixel further away than the margin, it is that of the whole image.
+    If an output pixel depends on no input pixel further away than the margin, the result is that of the whole image.
 
     Args:
-        work: Maps a window `(1, C, h, w)`, and what `conditions` hold for that image, to `(1, C', s h, s w)` with a
-            whole number s, 1 but for work that enlarges.
+        work: Function from a window `(1, C, h, w)`, and the entries of `conditions` for that image, to `(1, C', s h, s
+            w)` with an integer factor s.
         images: `(n, C, H, W)`.
-        conditions: What else the work is given, one entry for each image.
-        side: Of a window.
-        margin: How far the work looks.
-        multiple: What the corners of windows are multiples of: the coarsest grid that the work has.
+        conditions: Further arguments of the function, one entry for each image.
+        side: Side of a window.
+        margin: Radius of the receptive field.
+        multiple: Number that divides the coordinates of the windows' corners: the coarsest grid of the network.
         same_size: Whether every window of a larger image has `side` pixels.
-        progress: Whether to show a bar.
+        progress: Whether to show a progress bar.
 
     Returns:
         `(n, C', s H, s W)`.
 
     Raises:
-        TypeError: The images are no float tensor, or a size is no integer.
-        ValueError: The images have another shape, a size does not go with the others, or the answers have other sizes
-            than the windows.
+        TypeError: The images are not a float tensor, or a size is not an integer.
+        ValueError: The images have another shape, the sizes do not fit together, or an output has another size than its
+            window.
 
     Example:
         >>> import torch
@@ -162,22 +162,22 @@ def in_tiles(
 
 
 class Tiled(nn.Module):
-    """Let a network work on large images piece by piece: `restored = Tiled(restorer)(photo)`.
+    """Apply a network to large images tile by tile: `restored = Tiled(restorer)(photo)`.
 
-    Where an output pixel depends on no input pixel further away than `overlap`, the answer is that of the whole image;
-    where it does, seams may be seen, and fade with larger overlaps. For denoisers there is
+    If an output pixel depends on no input pixel further away than `overlap`, the result is that of the whole image;
+    otherwise there may be seams, which fade with larger overlaps. For denoisers there is
     `inverso.priors.denoisers.TiledDenoiser`.
 
     Args:
-        network: Maps images `(n, C, H, W)` to images of the same size, or a whole number of times as large.
-        tile: Height and width of a piece. It bounds the memory.
-        overlap: Pixels on each side of a piece that are computed and not used, rounded up to the network's `multiple`,
-            or to 16 where it tells none.
-        progress: Whether to show a bar.
+        network: Network from images `(n, C, H, W)` to images of the same size, or larger by an integer factor.
+        tile: Height and width of a window, which bounds the memory.
+        overlap: Pixels on each side of a window that are computed and not used, rounded up to a multiple of the
+            network's `multiple`, or of 16 if it has none.
+        progress: Whether to show a progress bar.
 
     Raises:
-        TypeError: The network is no module, or a size no integer.
-        ValueError: The pieces are not larger than twice the overlap.
+        TypeError: The network is not a module, or a size is not an integer.
+        ValueError: The tile is not larger than twice the overlap.
 
     Example:
         >>> import torch
@@ -201,7 +201,7 @@ class Tiled(nn.Module):
         def __call__(self, images: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images `(n, C, H, W)` piece by piece."""
+        """Map images `(n, C, H, W)` tile by tile."""
         return in_tiles(
             self.network,
             images,
@@ -212,12 +212,12 @@ class Tiled(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Describe the pieces in the module's printout."""
+        """Describe the tiles in the module's printout."""
         return f"tile={self.tile}, overlap={self.overlap}"
 
 
 def check_tiles(tile: int, overlap: int) -> None:
-    """Refuse pieces that are not larger than twice the overlap.
+    """Raise unless the tile is larger than twice the overlap.
 
     Raises:
         TypeError: A size is no integer.
