@@ -1,6 +1,6 @@
 """Training of priors, encoders and restorers: `fit(recipe, data, out=...)`.
 
-One device needs nothing but PyTorch; several need the extra `train`, for Lightning Fabric.
+Training on one device needs PyTorch only; several devices need the extra `train` (Lightning Fabric).
 """
 
 from collections.abc import Mapping

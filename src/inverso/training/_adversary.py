@@ -1,4 +1,4 @@
-"""The discriminator's side of a restorer's training."""
+"""The adversarial part of a restorer's training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTESTS: Mapping[str, tuple[Discriminating, Generating]] = {
 
 
 class Adversary:
-    """A discriminator, its optimizer, and what it asks of the restorer; both become parts of the training."""
+    """A discriminator with its optimizer and its losses for the restorer; both are added to the training."""
 
     def __init__(self, recipe: RestorerRecipe, training: Training) -> None:
         self.recipe, self.devices = recipe, training.devices
@@ -38,7 +38,7 @@ class Adversary:
         self.discriminating, self.generating = CONTESTS[recipe.contest]
 
     def train(self, photos: Tensor, restored: Tensor, y: Tensor, *, rate: float) -> Tensor:
-        """Learn to tell photos from restored images; the loss."""
+        """Take a discriminator step on photos and restored images; return the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         seen = zip(self.judge(photos, y), self.judge(restored.detach(), y), strict=True)
@@ -49,7 +49,7 @@ class Adversary:
         return loss.detach()
 
     def ask(self, photos: Tensor, restored: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Compute what the restorer should lower: the adversarial loss and the features' distance."""
+        """Compute the adversarial loss and the feature matching loss of the restorer."""
         # Past Fabric's wrapper: no gradient of the judge is wanted, so that there is none to exchange among devices.
         judge = inner(self.judge).requires_grad_(requires_grad=False)
         with self.devices.autocast():
@@ -69,5 +69,5 @@ class Adversary:
 
 
 def _cast(seen: Features, like: Tensor) -> Features:
-    """Leave mixed precision: sums over whole layers need more digits."""
+    """Convert features to full precision, since sums over whole layers need it."""
     return tuple(tuple(layer.to(like.dtype) for layer in scale) for scale in seen)

@@ -1,4 +1,4 @@
-"""Changes of photos that show a network more of them than there are."""
+"""Data augmentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def random_shift(images: Tensor, pixels: int, *, generator: torch.Generator) -> Tensor:
-    """Move each image by up to `pixels` in both directions, repeating its border; differentiable."""
+    """Shift each image by up to `pixels` in both directions, repeating its border; differentiable."""
     if pixels == 0:
         return images
     n, _, height, width = images.shape

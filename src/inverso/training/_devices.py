@@ -1,4 +1,4 @@
-"""Where a training computes: on one device by plain PyTorch, on several by Lightning Fabric."""
+"""Devices of a training: one with plain PyTorch, several with Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
 class Devices(Protocol):
-    """What a training asks of the devices it runs on; `lightning_fabric.Fabric` has all of it."""
+    """The methods that a training uses of its devices, a part of those of `lightning_fabric.Fabric`."""
 
     @property
     def device(self) -> torch.device:
@@ -27,7 +27,7 @@ class Devices(Protocol):
 
     @property
     def global_rank(self) -> int:
-        """Number of this process, from 0."""
+        """Index of this process, from 0."""
 
     @property
     def is_global_zero(self) -> bool:
@@ -43,7 +43,7 @@ class Devices(Protocol):
         """Compute gradients."""
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
-        """Compute in the precision of the run what is called past the wrapper."""
+        """Use the precision of the run for calls that do not go through the wrapper."""
 
     def clip_gradients(
         self,
@@ -110,11 +110,11 @@ class OneDevice:
         return nn.utils.clip_grad_norm_(module.parameters(), max_norm, error_if_nonfinite=error_if_nonfinite)
 
     def barrier(self) -> None:
-        """There is nobody to wait for."""
+        """Do nothing, as there is one process only."""
 
 
 class Wrapped(nn.Module):
-    """A network that computes in the precision of its run and answers in float32; `module` is the network itself."""
+    """A network that computes in the precision of its run and returns float32; `module` is the network itself."""
 
     def __init__(self, module: nn.Module, place: OneDevice) -> None:
         super().__init__()
@@ -126,15 +126,15 @@ class Wrapped(nn.Module):
         return self._call(self.module, *arguments, **options)
 
     def mark_forward_method(self, method: str) -> None:
-        """Let a method of the network be called on the wrapper; it runs as it is, in the precision around it."""
+        """Allow a method of the network to be called on the wrapper, in the surrounding precision."""
         setattr(self, method, getattr(self.module, method))
 
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401
-        """Give the network's weights, under its own names."""
+        """Return the network's weights under its own names."""
         return cast("dict[str, Any]", self.module.state_dict(*arguments, **options))
 
     def load_state_dict(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
-        """Take them back."""
+        """Load the network's weights."""
         return self.module.load_state_dict(*arguments, **options)
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
@@ -150,13 +150,13 @@ def open_devices(*, devices: int = 1, precision: str = "32-true", device: str = 
     """Start the processes of a training.
 
     Args:
-        devices: How many GPUs, or processes on the CPU. One needs nothing but PyTorch.
+        devices: Number of GPUs, or of processes on the CPU. One needs PyTorch only.
         precision: `"32-true"` or `"bf16-mixed"`.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
 
     Raises:
         ValueError: A name is unknown.
-        InversoError: Several devices are asked for, and the package that runs them is missing.
+        InversoError: Several devices are requested, and the package for them is missing.
     """
     for value, known, name in ((precision, PRECISIONS, "precision"), (device, ACCELERATORS, "device")):
         if value not in known:
@@ -173,7 +173,7 @@ def open_devices(*, devices: int = 1, precision: str = "32-true", device: str = 
 def inner(network: nn.Module) -> nn.Module:
     """Return the network inside the wrapper of its device.
 
-    What is called past the wrapper leaves no gradients to exchange among devices, and runs in full precision.
+    Calls of it do not exchange gradients between devices, and run in full precision.
     """
     return cast("nn.Module", network.module)
 
@@ -185,7 +185,7 @@ def _find_accelerator() -> str:
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:  # noqa: ANN401
-    """Give every floating-point tensor of a value, which may be nested, another type."""
+    """Convert every floating-point tensor of a nested value to another dtype."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Measurements of many kinds, drawn at random: what an encoder learns to read."""
+"""Random measurements of many kinds, for the training of an encoder."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ half the side down to four pixels, or a 32nd of the side, and blurs."""
 
 @dataclass(frozen=True)
 class Measured:
-    """Some photos of a batch, measured in one way.
+    """Some photos of a batch, measured by one operator.
 
     Args:
-        rows: Which they are.
-        y: What was measured of them.
-        A: By what.
+        rows: Their indices in the batch.
+        y: Their measurements.
+        A: The operator.
     """
 
     rows: slice
@@ -58,15 +58,15 @@ class Measured:
 
 
 def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -> list[Measured]:
-    """Measure a batch of photos, every kind a part of it; a random half of the parts is noisy.
+    """Measure a batch of photos, a part of it by every kind of operator; a random half of the parts has noise.
 
     Args:
         photos: `(n, C, H, W)`.
         noise: Largest standard deviation of the noise.
-        generator: Draws operators, masks and noise.
+        generator: Random generator of operators, masks and noise.
 
     Returns:
-        The parts; together they have every photo once.
+        The parts, which together contain every photo once.
     """
     parts = []
     for k, draw in enumerate(KINDS.values()):

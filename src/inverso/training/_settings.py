@@ -1,4 +1,4 @@
-"""Settings of a recipe as text, read by the type of each: what `inverso train --set name=value` takes."""
+"""Parse settings of a recipe from text, by their types, for `inverso train --set name=value`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 def with_settings(recipe: Settings, assignments: Sequence[str]) -> Settings:
     """Change a recipe, or any frozen dataclass, by assignments `name=value`.
 
-    Numbers, words and truth values are written as they are; the items of a tuple are joined by commas, pairs and the
-    settings of an inner dataclass by colons, and an inner setting can be named by a dot: `betas=0.5,0.9`,
-    `corruptions=white-noise:2,white-box`, `weights=pixel:1,mask:0.1` and `weights.mask=0.1`. The second item of a pair
-    may be left out where it is a number, and is 1 then.
+    The items of a tuple are joined by commas, pairs and the settings of a nested dataclass by colons; a nested setting
+    can be addressed with a dot: `betas=0.5,0.9`, `corruptions=white-noise:2,white-box`, `weights=pixel:1,mask:0.1` and
+    `weights.mask=0.1`. The second item of a pair may be omitted if it is a number, and is then 1.
 
     Args:
         recipe: The dataclass.
-        assignments: What to change, one after the other.
+        assignments: Assignments, applied in order.
 
     Returns:
         A changed copy.
 
     Raises:
-        ValueError: There is no such setting (the message lists those there are), or the text is no value of its type.
+        ValueError: The setting is unknown (the message lists the known ones), or the text is not a value of its type.
 
     Example:
         >>> from dataclasses import dataclass
@@ -54,7 +53,7 @@ def describe_settings(recipe: object) -> list[tuple[str, str, str]]:
     """List name, type and value of every setting of a dataclass, all as text.
 
     Raises:
-        TypeError: It is no dataclass.
+        TypeError: It is not a dataclass.
     """
     kinds = _kinds(recipe)
     return [(name, _spell(kind), str(getattr(recipe, name))) for name, kind in kinds.items()]
@@ -80,7 +79,7 @@ def _kinds(settings: object) -> dict[str, Any]:
 
 
 def _read(text: str, kind: Any, *, name: str, before: object = None) -> Any:  # noqa: ANN401 - any setting
-    """Read one value of a type."""
+    """Parse one value of a type."""
     if get_origin(kind) in {Union, types.UnionType}:
         return _read_first(text, get_args(kind), name=name)
     if get_origin(kind) is tuple:
@@ -104,7 +103,7 @@ def _read(text: str, kind: Any, *, name: str, before: object = None) -> Any:  # 
 
 
 def _read_first(text: str, kinds: Sequence[Any], *, name: str) -> Any:  # noqa: ANN401
-    """Read a value of the first type that takes it; text takes anything, so that it comes last."""
+    """Parse a value by the first of several types that accepts it, text last."""
     ordered = sorted(kinds, key=lambda kind: (kind is str, kind is not types.NoneType))
     for kind in ordered:
         with suppress(ValueError):
@@ -134,7 +133,7 @@ def _read_pair(text: str, kinds: Sequence[Any], *, name: str) -> tuple[Any, ...]
 
 
 def _spell(kind: Any) -> str:  # noqa: ANN401
-    """Write a type as a person would."""
+    """Describe a type in words."""
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))
     if get_origin(kind) in {Union, types.UnionType}:

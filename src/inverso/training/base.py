@@ -1,4 +1,4 @@
-"""What every training shares: a recipe that says what is learned, and the parts and random numbers of its steps."""
+"""Base classes of recipes, which contain the settings, and of trainings, which contain networks and steps."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ _RANK_STRIDE = 7919
 
 @dataclass(frozen=True)
 class Run:
-    """How a training is carried out; what is learned, its recipe says.
+    """How a training is run: length, checkpoints, devices. What is trained is decided by the recipe.
 
     Args:
-        steps: Optimizer steps in all (of a SinGAN: nothing, its recipe counts); by default what suits the recipe.
+        steps: Total number of optimizer steps (ignored for a SinGAN, whose recipe decides); by default that of the
+            recipe.
         checkpoint_every: Steps between checkpoints.
-        evaluate_every: Steps between measurements on photos set aside.
+        evaluate_every: Steps between evaluations on held-out photos.
         log_every: Steps between rows of `losses.csv`.
-        resume: Go on from the checkpoint in the folder, if there is one.
-        progress: Show a bar.
-        devices: GPUs, or processes on the CPU, each with a batch of its own.
-        precision: `"32-true"` or `"bf16-mixed"`, which is faster on processors that compute in bfloat16.
-        device: Their kind: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
-        report: Called with every row of `losses.csv`, those that an earlier run wrote included.
+        resume: Continue from the checkpoint in the folder, if there is one.
+        progress: Whether to show a progress bar.
+        devices: Number of GPUs, or of processes on the CPU, each with its own batch.
+        precision: `"32-true"` or `"bf16-mixed"`, which is faster on processors with bfloat16.
+        device: Kind of device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
+        report: Called with every row of `losses.csv`, including those of an earlier run.
 
     Raises:
         ValueError: A number is below 1.
@@ -67,24 +68,24 @@ class Run:
 
 
 class _HasState(Protocol):
-    """A network, an optimizer, or anything else that a checkpoint keeps."""
+    """A network, an optimizer, or another object that is stored in checkpoints."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give everything that changes in training."""
+        """Return everything that changes in training."""
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Take it back."""
+        """Restore the state."""
 
 
 class Training(ABC):
-    """Networks under training and the step that trains them; `inverso.training.fit` does the rest.
+    """Networks in training and their training step; `inverso.training.fit` runs it.
 
-    A subclass builds its networks in its constructor, by `add` and `add_average`, and writes `step`, `evaluate` and
-    `export`.
+    A subclass registers its networks in its constructor with `add` and `add_average`, and defines `step`, `evaluate`
+    and `export`.
 
     Args:
-        devices: Where it computes.
-        seed: Of everything random.
+        devices: Devices of the computation.
+        seed: Seed of all random numbers.
     """
 
     own_bar: ClassVar[bool] = False
@@ -101,49 +102,49 @@ class Training(ABC):
     def add(
         self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer, *, optimizer_name: str | None = None
     ) -> tuple[Any, torch.optim.Optimizer]:
-        """Set a network and its optimizer up on the device; checkpoints keep both."""
+        """Set up a network and its optimizer on the device, and register both for checkpoints."""
         wrapped, its_optimizer = self.devices.setup(network, optimizer)
         self.parts |= {name: wrapped, optimizer_name or f"{name}_optimizer": its_optimizer}
         return wrapped, its_optimizer
 
     def add_average(self, network: _Network) -> _Network:
-        """Make the copy of a network that `update_average` moves; checkpoints keep it."""
+        """Make a copy of a network for `update_average`, and register it for checkpoints."""
         average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
         self.devices.to_device(average)
         self.parts["average"] = average
         return average
 
     def random(self, step: int, stream: int) -> torch.Generator:
-        """Give the generator of one step and purpose, on the CPU; every process has its own."""
+        """Return the random generator of one step and purpose, on the CPU; every process has its own."""
         return step_generator(self.seed, step, stream=stream)
 
     @abstractmethod
     def step(self, step: int) -> Mapping[str, float]:
-        """Do optimizer step number `step` (from 0) and report losses."""
+        """Do optimizer step number `step` (from 0) and return losses."""
 
     @abstractmethod
     def evaluate(self, step: int, folder: Path) -> Mapping[str, float]:
-        """Measure and leave pictures in the folder; the entry `score` decides what is best (higher is better)."""
+        """Return measures and write pictures to the folder; weights with the highest `score` are the best."""
 
     @abstractmethod
     def export(self, path: Path) -> None:
-        """Write the weights a user would load."""
+        """Write the weights that a user loads."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resumed run needs; random numbers need no state, since each step has its own generator."""
+        """Return the state for a checkpoint; random numbers need none, since each step has its own generator."""
         return {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it back."""
+        """Restore the state."""
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 
 
 class Recipe(ABC, Generic[_Data, _Made]):
-    """What is learned and how: a frozen dataclass whose fields decide the weights, saved beside them as JSON.
+    """Settings of a training: a frozen dataclass of everything that decides the weights, saved beside them as JSON.
 
-    A subclass says how data are read, what trains on them and how the result is loaded; then
-    `inverso.training.fit(recipe, data, out=...)` and `inverso train KIND` work.
+    A subclass defines `read`, `training` and `load`, for `inverso.training.fit(recipe, data, out=...)` and `inverso
+    train KIND`.
     """
 
     kind: ClassVar[str]
@@ -160,7 +161,7 @@ class Recipe(ABC, Generic[_Data, _Made]):
 
     @abstractmethod
     def read(self, data: Any, *, progress: bool) -> _Data:  # noqa: ANN401 - what a kind of training learns from
-        """Read what is learned from."""
+        """Read the training data."""
 
     @abstractmethod
     def training(self, data: _Data, devices: Devices) -> Training:
@@ -168,19 +169,19 @@ class Recipe(ABC, Generic[_Data, _Made]):
 
     @abstractmethod
     def load(self, folder: Path) -> _Made:
-        """Load what a finished run left in its folder."""
+        """Load the result from the folder of a finished run."""
 
     def settle(self: _Own, steps: int) -> _Own:  # noqa: ARG002 - recipes whose step size falls to the end look at it
-        """Fill in what depends on the length of the run."""
+        """Return the recipe with settings filled in that depend on the length of the run."""
         return self
 
     def pace(self, run: Run, data: _Data) -> Run:  # noqa: ARG002 - a recipe may count its steps by the data
-        """Say how many steps there are and how often they are saved, logged and measured."""
+        """Return the run with the number of steps, and the intervals of checkpoints, logs and evaluations."""
         return run if run.steps is not None else replace(run, steps=self.usual_steps)
 
 
 class PhotoRecipe(Recipe[PhotoFolder, _Made]):
-    """A recipe that learns from a folder of photos, cropped square and resized to `size`."""
+    """A recipe that trains on a folder of photos, cropped square and resized to `size`."""
 
     size: int
 
@@ -188,19 +189,19 @@ class PhotoRecipe(Recipe[PhotoFolder, _Made]):
         """Read every picture below the folder.
 
         Raises:
-            ValueError: It does not exist or holds no readable picture.
+            ValueError: It does not exist or has no readable picture.
         """
         return PhotoFolder.read(data, size=self.size, progress=progress)
 
 
 def check_anneal(value: int | None) -> None:
-    """Refuse what is no number of steps over which a step size falls; None is the whole run."""
+    """Raise unless it is a number of steps, or None for the whole run."""
     if value is not None:
         check_count(value, name="anneal", minimum=0)
 
 
 def _rank_seed(seed: int, rank: int) -> int:
-    """Give the seed of one process of a run, so that each draws other batches and numbers; process 0 keeps the run's.
+    """Return the seed of one process of a run, so that each draws other numbers; process 0 has the run's seed.
 
     Example:
         >>> from inverso.training.base import _rank_seed
@@ -212,7 +213,7 @@ def _rank_seed(seed: int, rank: int) -> int:
 
 @torch.no_grad()
 def update_average(average: nn.Module, source: nn.Module, *, decay: float, step: int) -> None:
-    """Move averaged weights and batch-norm statistics towards the trained ones, at first faster than later."""
+    """Update averaged weights and batch-norm statistics, with a decay that is lower at the beginning."""
     kept = min(decay, (1 + step) / (10 + step))
     trained = source.state_dict()
     for name, value in average.state_dict().items():
@@ -223,7 +224,7 @@ def update_average(average: nn.Module, source: nn.Module, *, decay: float, step:
 
 
 def recipe_json(recipe: object) -> dict[str, Any]:
-    """Write a recipe as plain JSON values; a network among its settings becomes the name of its class."""
+    """Convert a recipe to plain JSON values; a network among its settings becomes the name of its class."""
     if not is_dataclass(recipe) or isinstance(recipe, type):
         msg = f"a recipe is a dataclass, got {recipe!r}"
         raise TypeError(msg)

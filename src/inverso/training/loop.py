@@ -1,4 +1,4 @@
-"""From a recipe and data to trained weights, in a folder that a killed run goes on from."""
+"""The training loop: checkpoints, logs, evaluation and resuming."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 
 def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None, run: Run | None = None) -> _Made:  # noqa: ANN401
-    """Train what a recipe describes.
+    """Train the network that a recipe describes.
 
     Args:
-        recipe: What is learned and how: `DCGANRecipe`, `StyleGAN2Recipe`, `EncoderRecipe`, `RestorerRecipe`,
-            `DetectorRecipe` or `SinGANRecipe`.
-        data: A folder of photos, searched with its subfolders; for a SinGAN one photo, as a file or a tensor
-            `(1, C, H, W)` in [0, 1].
+        recipe: Kind of network with all settings: `DCGANRecipe`, `StyleGAN2Recipe`, `EncoderRecipe`, `DenoiserRecipe`,
+            `RestorerRecipe`, `DetectorRecipe` or `SinGANRecipe`.
+        data: A folder of photos with its subfolders; for a SinGAN one photo, as a file or a tensor `(1, C, H, W)` in
+            [0, 1].
         out: Folder for `recipe.json`, `checkpoint.pt` (the whole state), `losses.csv`, `measures.csv` and pictures of
-            what the networks do with photos set aside, `best.safetensors` (highest score of `measures.csv` so far) and
-            `last.safetensors`. By default nothing is kept but the answer.
-        run: How long, how often to save, log and measure, whether to resume, and on which devices.
+            results on held-out photos, `best.safetensors` (highest score of `measures.csv` so far) and
+            `last.safetensors`. By default no files are kept.
+        run: Length of the training, intervals of checkpoints, logs and evaluations, resuming, and devices.
 
     Returns:
-        The trained network, in evaluation mode: a prior, an encoder or a restorer. The best so far, where a run
-        measures quality.
+        The trained network, in evaluation mode: a prior, an encoder, a restorer or a detector. The best one, if the run
+        evaluates quality.
 
     Raises:
         ValueError: The data cannot be used, a setting lies outside its range, or `resume` is set without `out`.
-        InversoError: `out` holds a run and `resume` is false, or a run with another recipe; a loss turned non-finite;
-            or the disk is full. The last checkpoint is kept.
+        InversoError: `out` has a run and `resume` is false, or a run with another recipe; a loss turned non-finite; or
+            the disk is full. The last checkpoint is kept.
 
     Example:
         >>> from inverso.images.io import photo
@@ -72,11 +72,11 @@ def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None,
 
 
 def _train(training: Training, folder: Path, run: Run) -> None:
-    """Do the steps of a training, from its checkpoint on if there is one, and write what `fit` promises.
+    """Run the steps of a training, from its checkpoint if there is one, and write the files of `fit`.
 
     Raises:
-        InversoError: A loss turned non-finite (the last checkpoint is kept), or the folder holds a run and
-            `run.resume` is false.
+        InversoError: A loss turned non-finite (the last checkpoint is kept), or the folder has a run and `run.resume`
+            is false.
     """
     devices, checkpoint, steps = training.devices, folder / _CHECKPOINT, run.steps
     if steps is None:
@@ -115,7 +115,7 @@ def _train(training: Training, folder: Path, run: Run) -> None:
 
 
 def _begin(training: Training, folder: Path, run: Run) -> tuple[int, float]:
-    """Take the checkpoint back if there is one, and give the step to go on from and the best score so far."""
+    """Load the checkpoint if there is one, and return the step to continue from and the best score so far."""
     checkpoint = folder / _CHECKPOINT
     if not checkpoint.exists():
         return 0, float("-inf")
@@ -130,7 +130,7 @@ def _begin(training: Training, folder: Path, run: Run) -> tuple[int, float]:
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
-    """Read `losses.csv` or `measures.csv`; a file that does not exist has no rows."""
+    """Read `losses.csv` or `measures.csv`; return no rows if the file does not exist."""
     if not path.exists():
         return []
     with path.open(newline="") as stream:
@@ -147,7 +147,7 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
 
 
 def _check_run(recipe: object, folder: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds a run, unless it is resumed with the recipe that it was begun with."""
+    """Raise if the folder has a run, unless it is resumed with the same recipe."""
     path = folder / _RECIPE
     if not path.exists():
         return
@@ -166,7 +166,7 @@ def _refuse_begun(folder: Path, *, resume: bool) -> None:
 
 
 def _keep_recipe(recipe: object, folder: Path, devices: Devices) -> None:
-    """Write the recipe down beside the weights; of several processes one does, when all have checked the folder."""
+    """Write the recipe beside the weights, by one process after all have checked the folder."""
     devices.barrier()
     if not devices.is_global_zero:
         return
@@ -203,7 +203,7 @@ def _append_row(devices: Devices, path: Path, row: Mapping[str, float]) -> None:
 
 
 def _drop_rows_after(path: Path, step: int) -> None:
-    """Forget what a killed run logged after its last checkpoint: the resumed run logs it again."""
+    """Delete log rows after the last checkpoint of a killed run, which the resumed run logs again."""
     if not path.exists():
         return
     header, *rows = path.read_text().splitlines()

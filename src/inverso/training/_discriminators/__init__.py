@@ -1,4 +1,4 @@
-"""Discriminators: networks that tell real photos from made ones while a generator or a restorer is trained."""
+"""Discriminators, which distinguish real photos from generated ones during training."""
 
 from inverso.training._discriminators.patch import MultiscaleDiscriminator, PatchDiscriminator, PlainDiscriminator
 from inverso.training._discriminators.slides import SlidesDiscriminator

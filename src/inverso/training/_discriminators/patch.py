@@ -1,4 +1,4 @@
-"""Discriminators: what tells restored photos from real ones while a restorer is trained."""
+"""Discriminators for the training of restorers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Features = tuple[tuple[Tensor, ...], ...]
 
 
 class PlainDiscriminator(nn.Module):
-    """The discriminator of "Quantized GANs for mobile image reconstruction", which sees the image alone.
+    """The discriminator of "Quantized GANs for mobile image reconstruction", without the input as condition.
 
     Three times: 5 × 5 convolution, max pooling, ReLU, dropout. Then two linear layers.
 
     Args:
         size: Side of the images, a multiple of 8.
         widths: Channels of the convolutions.
-        hidden: Length of what lies between the linear layers; the paper does not say.
-        dropout: Probability that an activation is dropped.
-        seed: Of the initial weights.
+        hidden: Features between the linear layers; not given in the paper.
+        dropout: Dropout probability.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: The size is no multiple of 8, or `dropout` lies outside [0, 1).
+        ValueError: The size is not a multiple of 8, or `dropout` lies outside [0, 1).
 
     Source:
         Deng, Looi & Tsun, section 3 and figure 2. The sigmoid is part of the loss.
@@ -70,7 +70,7 @@ class PlainDiscriminator(nn.Module):
         initialize(self, seed)
 
     def forward(self, images: Tensor, condition: Tensor) -> Features:  # noqa: ARG002 - it judges without looking
-        """Judge images `(n, 3, size, size)` in [0, 1]; what they were restored from is not looked at."""
+        """Return the features and logits of images `(n, 3, size, size)` in [0, 1]; the condition is ignored."""
         x, seen = images, []
         for convolution in self.convolutions:
             x = convolution(x)
@@ -81,14 +81,14 @@ class PlainDiscriminator(nn.Module):
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Judge every patch of an image by itself: five 4 × 4 convolutions, three of them strided.
+    """Classify every patch of an image separately, by five 4 × 4 convolutions, three of them strided.
 
     From Isola et al. 2017, arXiv:1611.07004.
 
     Args:
-        channels: Of image and condition together.
+        channels: Channels of image and condition together.
         width: Channels of the first layer, doubled by each later one up to 512.
-        strided: Layers of stride 2.
+        strided: Number of layers of stride 2.
     """
 
     def __init__(self, channels: int, *, width: int = 64, strided: int = 3) -> None:
@@ -102,7 +102,7 @@ class PatchDiscriminator(nn.Sequential):
         super().__init__(*layers)
 
     def look(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Give what every layer sees."""
+        """Return the features of every layer."""
         seen = []
         for layer in self:
             x = layer(x)
@@ -111,16 +111,16 @@ class PatchDiscriminator(nn.Sequential):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """Patch discriminators on several resolutions, shown the degraded image beside the restored one.
+    """Patch discriminators at several resolutions, conditioned on the degraded image.
 
     Args:
-        scales: Discriminators; the k-th (from 0) sees images halved k times.
+        scales: Number of discriminators; the k-th (from 0) gets images halved k times.
         width: Channels of their first layers.
-        strided: Layers of stride 2 in each.
-        seed: Of the initial weights.
+        strided: Number of layers of stride 2 in each.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: A number is no positive integer.
+        ValueError: A number is not a positive integer.
 
     Source:
         Liu et al. 2018, arXiv:1808.04432, section 3.4, after pix2pixHD (Wang et al. 2018, arXiv:1711.11585, section
@@ -145,7 +145,7 @@ class MultiscaleDiscriminator(nn.Module):
         initialize(self, seed)
 
     def forward(self, images: Tensor, condition: Tensor) -> Features:
-        """Judge images `(n, 3, H, W)` in [0, 1] that were restored from `condition`, of the same shape and range."""
+        """Return features and logits of images `(n, 3, H, W)` in [0, 1], restored from `condition` of that shape."""
         x = 2 * torch.cat([condition, images], dim=1) - 1
         seen = []
         for k, scale in enumerate(self.scales):

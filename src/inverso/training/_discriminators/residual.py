@@ -1,4 +1,4 @@
-"""The discriminator of StyleGAN2: residual blocks with equalized weights."""
+"""The discriminator of StyleGAN2: residual blocks with equalized learning rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUP = 4
 class EqualizedConv(nn.Module):
     """Convolve with `c W`, `c = 1 / sqrt(fan-in)` and W stored with unit variance; with `halve`, smooth first.
 
-    Halving takes every other pixel of what the filter [1, 3, 3, 1] / 8 along both axes leaves.
+    Halving filters by [1, 3, 3, 1] / 8 along both axes and takes every other pixel.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class EqualizedConv(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Halve the sides twice over: through two convolutions, and past them; the sum keeps the variance."""
+    """Halve the sides, by two convolutions and by a skip connection; the sum keeps the variance."""
 
     def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -68,13 +68,13 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Judge images through residual blocks down to 4 px, and how varied the batch is.
+    """Classify images by residual blocks down to 4 px, with the minibatch standard deviation as a feature.
 
     From Karras et al. 2020, arXiv:1912.04958, figure 7.
 
     Args:
-        widths: Channels at 4 px, 8 px, ..., at least two, as those of the generator.
-        generator: What fresh weights are drawn from.
+        widths: Channels at 4 px, 8 px, ..., at least two, as in the generator.
+        generator: Random generator of the initial weights.
         channels: Channels of the images.
     """
 

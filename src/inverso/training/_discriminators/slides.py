@@ -1,4 +1,4 @@
-"""The discriminator of "Image repair using deep convolutional generative adversarial networks", as printed."""
+"""The discriminator of "Image repair using deep convolutional generative adversarial networks"."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class SlidesDiscriminator(nn.Module):
     """The discriminator of the slides: a classifier of gray pictures into two classes, damaged or not.
 
     Args:
-        size: Side of the images, a multiple of 64; the printed 256 has a max-pool of 4, and others have one of
-            `size / 64`, so that the linear layers stay as they are.
-        channels: 1 for gray as printed, 3 for color.
-        seed: Of the initial weights.
+        size: Side of the images, a multiple of 64; the max-pool is `size / 64`, which is 4 for 256 as in the slides, so
+            that the linear layers do not depend on the size.
+        channels: 1 for gray as in the slides, 3 for color.
+        seed: Seed of the initial weights.
 
     Raises:
-        ValueError: The size is no multiple of 64, or channels are neither 1 nor 3.
+        ValueError: The size is not a multiple of 64, or channels are neither 1 nor 3.
 
     Source:
         Trpceski & Gleason 2025, the table "Discriminator" with its 1,851,426 parameters.
@@ -66,11 +66,11 @@ class SlidesDiscriminator(nn.Module):
         return seen, self.main[-1](seen)
 
     def classify(self, images: Tensor) -> Tensor:
-        """Give the probabilities `(n, 2)` of being restored, and of being a photo (the printed softmax)."""
+        """Return the probabilities `(n, 2)` of restored and of photo (the softmax of the slides)."""
         return F.softmax(self._look(images)[1], dim=1)
 
     def forward(self, images: Tensor, condition: Tensor) -> Features:  # noqa: ARG002 - it judges without looking
-        """Judge images `(n, 3, size, size)` in [0, 1] by log-odds; what they were restored from is not looked at."""
+        """Return the log-odds of images `(n, 3, size, size)` in [0, 1]; the condition is ignored."""
         seen, answers = self._look(images)
         return ((seen, answers[:, 1:] - answers[:, :1]),)
 

@@ -1,4 +1,4 @@
-"""The strided trunk that looks at images while a prior is trained: as discriminator, and as encoder."""
+"""The strided convolutional network that is used as discriminator and as encoder of priors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class MinibatchDeviation(nn.Module):
 
     From Karras et al. 2018, arXiv:1710.10196, section 3.
 
-    It shows the discriminator how varied a batch is, which punishes a generator that repeats itself.
+    With it the discriminator detects batches of low diversity, which prevents mode collapse.
     """
 
     def __init__(self, group: int = 8) -> None:
@@ -29,14 +29,14 @@ class MinibatchDeviation(nn.Module):
 
 
 class Critic(nn.Module):
-    """Look at images through 4x4 stride-2 convolutions, the mirror of a DCGAN, and answer with `outputs` numbers each.
+    """Map images to `outputs` numbers by 4x4 convolutions of stride 2, the mirror image of a DCGAN.
 
     Args:
         size: Side of the images, 4 times a power of two.
         width: Channels of the first layer, doubled by each later one.
-        outputs: Numbers per image: 1 for a discriminator, twice the latent's length for an encoder.
-        normalize: Batch norm after every layer but the first (an encoder's), or none (R1 wants none).
-        minibatch_deviation: Show the last layer how varied the batch is.
+        outputs: Outputs per image: 1 for a discriminator, twice the latent's length for an encoder.
+        normalize: Whether every layer but the first has a batch norm (for an encoder; not with the R1 penalty).
+        minibatch_deviation: Whether the last layer gets the minibatch standard deviation.
     """
 
     def __init__(

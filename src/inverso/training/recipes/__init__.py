@@ -1,1 +1,1 @@
-"""One training recipe a file: what is learned, from what, by which losses."""
+"""Training recipes, one per file."""

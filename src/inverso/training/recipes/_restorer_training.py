@@ -42,7 +42,7 @@ SHOWN = 8
 
 
 class RestorerTraining(Training):
-    """One restorer, its adversary if the recipe has one, and the step that trains them."""
+    """A restorer, its discriminator if the recipe has one, and their training step."""
 
     def __init__(self, photos: PhotoFolder, recipe: RestorerRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
@@ -81,7 +81,7 @@ class RestorerTraining(Training):
         return {**others, **{name: float(loss.detach()) for name, loss in losses.items()}}
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw photos, spoil them, and say which pixels are left."""
+        """Draw photos, degrade them, and return them with the mask of known pixels."""
         photos = self.photos.batch(step, size=self.recipe.batch, seed=self.seed)
         spoilt = self.recipe.mixture(step)(photos, seed=self.random(step, CORRUPTION))
         target, y, known = (
@@ -93,7 +93,7 @@ class RestorerTraining(Training):
     def _losses(
         self, target: Tensor, y: Tensor, known: Tensor, step: int
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Compute what the restorer should lower, and what is worth watching."""
+        """Compute the losses of the restorer, and values for the log."""
         recipe, weights = self.recipe, self.recipe.weights
         losses: dict[str, Tensor] = {}
         if self.explains:
@@ -123,7 +123,7 @@ class RestorerTraining(Training):
         return losses, others
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
-        """Restore held-out photos from every corruption, and draw what went in, what came out, and the photos."""
+        """Restore held-out photos from every degradation, and draw input, output and photos."""
         photos = self.held_out.photos.float() / 255
         measures: dict[str, float] = {}
         rows = []

@@ -1,4 +1,4 @@
-"""Training of one scale of SinGAN: a generator of details against a critic of patches."""
+"""Training of one scale of SinGAN: a generator of details and a critic of patches."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _DRAWN_AT_ONCE = 16
 
 
 class ScaleTraining:
-    """One scale (or the last few together), its critic, and the step that trains them.
+    """One scale (or the last few together), its critic, and their training step.
 
-    The prior's lower scales are frozen. Its batch norms follow the batch at first; when the step size drops they are
-    frozen too, so that what is finished is what was trained. Statistics of a single image are rough, and a scale that
-    was only ever seen with those of its batch would give the photo back less well without.
+    The prior's lower scales are frozen. Batch norms use the statistics of the batch at first; when the step size drops,
+    their running statistics are frozen and used, as they are after training. Statistics of a single image are noisy,
+    and a scale trained only with those of its batch would reconstruct the photo less accurately.
 
     Args:
-        prior: Its scale `scale` is trained, in place, and the `recipe.concurrent - 1` below it.
-        critic: Trained with it.
+        prior: The prior, of which scale `scale` and the `recipe.concurrent - 1` below it are trained in place.
+        critic: The critic.
         scale: Index of the scale.
-        steps: How many there will be.
-        recipe: What decides the result.
-        generator: Of all random numbers.
+        steps: Number of steps.
+        recipe: The settings.
+        generator: Generator of all random numbers.
         devices: Device and precision.
     """
 
@@ -67,7 +67,7 @@ class ScaleTraining:
         self.images_below = self._draw_below()
 
     def step(self, iteration: int) -> Mapping[str, float]:
-        """Do one iteration, counted from 0: some steps of the critic, then some of the generator."""
+        """Do one iteration, counted from 0: some critic steps, then some generator steps."""
         if iteration == self.drop:
             for optimizer in (self.optimizer, self.critic_optimizer):
                 for group in optimizer.param_groups:
@@ -98,7 +98,7 @@ class ScaleTraining:
         return loss.detach()
 
     def _train_generator(self, noises: list[Tensor], below: Tensor | None) -> Tensor:
-        """Lower the critic's loss of a random image and the error of the photo, both made in one pass."""
+        """Take a generator step on the critic's loss of a random image and the reconstruction error, in one pass."""
         both = [torch.cat(pair) for pair in zip(noises, self.fixed[self.first :], strict=True)]
         start = None if below is None or self.below is None else torch.cat([below, self.below])
         with self.devices.autocast():
@@ -111,14 +111,14 @@ class ScaleTraining:
         return error.detach()
 
     def _set_amplitude(self) -> None:
-        """Let the noise be as strong as what the scale has to add to the photo, times `recipe.noise`."""
+        """Set the noise amplitude to the error of the upsampled reconstruction below, times `recipe.noise`."""
         below = self._upsampled(self.fixed[:-1], self.scale)
         if below is not None:
             rmse = (self.real - below).square().mean().sqrt()
             self.prior.noise_amplitudes[self.scale] = self.recipe.noise * rmse
 
     def _upsampled(self, noises: list[Tensor], scale: int) -> Tensor | None:
-        """Run the scales below one on noise maps and bring the image to its size; nothing is below scale 0."""
+        """Run the scales below one on noise maps and upsample the image; None for scale 0."""
         return resize(self.prior.run_scales(noises), self.prior.sizes[scale]) if noises else None
 
     def _draw_noises(self) -> list[Tensor]:
@@ -128,7 +128,7 @@ class ScaleTraining:
         return torch.randn(shape, generator=self.generator, device="cpu").to(self.real.device)
 
     def _draw_below(self) -> Iterator[Tensor | None]:
-        """Draw images of the frozen scales, several at a time, since small images are mostly overhead."""
+        """Yield images of the frozen scales, computed several at a time to reduce overhead."""
         while True:
             noises = [self._draw(torch.Size([_DRAWN_AT_ONCE, *map_.shape[1:]])) for map_ in self.fixed[: self.first]]
             with torch.no_grad(), self.devices.autocast():

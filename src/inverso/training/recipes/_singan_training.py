@@ -1,4 +1,4 @@
-"""Fitting of SinGAN to a single photo: scale after scale, each saved as soon as it is done."""
+"""Training of SinGAN on a single photo: scale by scale, each saved when it is done."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _LOOK_EVERY = 50
 
 
 class SinGANTraining(Training):
-    """A pyramid of generators under training, of which every step fits one scale.
+    """A pyramid of generators in training; each step trains one scale.
 
-    Scales that are done do not change any more, so that a checkpoint after each holds all there is to resume.
+    Finished scales do not change any more, so that a checkpoint after each is enough to resume.
 
     Args:
         photo: `(1, C, H, W)` in [0, 1].
@@ -60,7 +60,7 @@ class SinGANTraining(Training):
         self.done = 0
 
     def step(self, step: int) -> dict[str, float]:
-        """Fit one scale, the coarsest being 0, and tell its size, seconds, noise and quality."""
+        """Train one scale, the coarsest being 0, and return its size, seconds, noise and quality."""
         began = time.monotonic()
         count = len(self.prior.sizes)
         steps = self.recipe.steps_at(step, count)
@@ -91,7 +91,7 @@ class SinGANTraining(Training):
         return {**sizes, "seconds": seconds, "amplitude": amplitude, "psnr": quality}
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:  # noqa: ARG002 - samples are drawn on request
-        """Compare the photo made from the fixed noise with the photo; the latest scale counts as the best."""
+        """Compare the reconstruction from the fixed noise with the photo; the latest scale counts as the best."""
         return {"score": float(step), "psnr": self._quality(step - 1)}
 
     def export(self, path: Path) -> None:
@@ -99,15 +99,15 @@ class SinGANTraining(Training):
         save_prior(self.prior, path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the prior, and the critic of the last finished scale."""
+        """Return the prior, and the critic of the last finished scale."""
         critic = None if self.critic is None else self.critic.state_dict()
         return {"prior": self.prior.state_dict(), "critic": critic, "done": self.done}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take them back.
+        """Restore prior and critic.
 
         Raises:
-            InversoError: They belong to another photo.
+            InversoError: The state belongs to another photo.
         """
         kept = state["prior"]["photo"]
         if kept.shape != self.prior.photo.shape or not torch.equal(kept, self.prior.photo):
@@ -124,7 +124,7 @@ class SinGANTraining(Training):
         return PatchCritic(self.prior.image_shape[0], width, generator=generator, batch_norm=self.recipe.batch_norm)
 
     def _start(self, scale: int) -> PatchCritic:
-        """Give the critic a scale starts with, and let generator and critic go on from the scale below if they can."""
+        """Return the initial critic of a scale; both networks start from the scale below if possible."""
         fits = scale > 0 and self.recipe.width_at(scale) == self.recipe.width_at(scale - 1)
         if not (fits and self.recipe.copy_weights) or self.critic is None:
             return self._build_critic(scale)

@@ -32,22 +32,22 @@ SHOWN = 48
 
 
 class MixedStyles(nn.Module):
-    """The generator as it is trained: styles of two latents, fresh noise, images in [-1, 1]."""
+    """The generator in training: styles of two latents, random noise, images in [-1, 1]."""
 
     def __init__(self, prior: StyleGAN2) -> None:
         super().__init__()
         self.prior = prior
 
     def forward(self, z: Tensor, crossover: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Make images of pairs of latents.
+        """Generate images from pairs of latents.
 
         Args:
             z: Latents `(2, n, z_dim)`.
-            crossover: The first row that takes the style of the second latent, `(n,)`.
-            generator: What the noise is drawn from.
+            crossover: Index of the first row with the style of the second latent, `(n,)`.
+            generator: Random generator of the noise.
 
         Returns:
-            Images `(n, 3, size, size)`, and the styles `(n, num_ws, w_dim)` that they were made from.
+            Images `(n, 3, size, size)` and their styles `(n, num_ws, w_dim)`.
         """
         first, second = self.prior.map(z.flatten(0, 1)).unflatten(0, (2, -1)).unsqueeze(2)
         early = torch.arange(self.prior.num_ws, device=z.device) < crossover[:, None]
@@ -56,7 +56,7 @@ class MixedStyles(nn.Module):
 
 
 class StyleGAN2Training(Training):
-    """A generator and its discriminator, and the step that trains the two."""
+    """A generator and its discriminator, and their training step."""
 
     def __init__(self, photos: PhotoFolder, recipe: StyleGAN2Recipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
@@ -75,12 +75,12 @@ class StyleGAN2Training(Training):
         return self.add(name, module, optimizer)
 
     def _random_there(self, step: int, stream: int) -> torch.Generator:
-        """Give a generator on the device: noise for all layers would take long to bring there."""
+        """Return a random generator on the device, since noise for all layers is slow to transfer."""
         seed = self.random(step, stream).initial_seed()
         return torch.Generator(self.devices.device).manual_seed(seed)
 
     def _latents(self, step: int, n: int, stream: int) -> tuple[Tensor, Tensor]:
-        """Draw pairs of latents, and the rows at which the second of each takes over."""
+        """Draw pairs of latents, and the rows at which the second latent of each takes over."""
         generator, rows = self.random(step, stream), self.average.num_ws
         z = torch.randn(2, n, self.recipe.latent_dim, generator=generator)
         crossover = torch.randint(1, rows, (n,), generator=generator)
@@ -135,7 +135,7 @@ class StyleGAN2Training(Training):
         return loss.detach()
 
     def _path_penalty(self, step: int) -> Tensor:
-        """Penalize path lengths of half a batch, in full precision, and move their mean."""
+        """Penalize path lengths of half a batch, in full precision, and update their mean."""
         z, crossover = self._latents(step, max(1, self.recipe.batch // 2), PATH_LATENTS)
         images, styles = inner(self.generator)(z, crossover, self._random_there(step, PATH_NOISE))
         directions = torch.randn(images.shape, generator=self.random(step, DIRECTIONS)).to(images)
@@ -173,10 +173,10 @@ class StyleGAN2Training(Training):
         save_prior(self.average, path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the state of the parts, and the running means."""
+        """Return the state of the parts, and the running means."""
         return {**super().state_dict(), "mean_length": self.mean_length, "penalties": dict(self.penalties)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take them back."""
+        """Restore the state."""
         super().load_state_dict(state)
         self.mean_length, self.penalties = state["mean_length"], state["penalties"]

@@ -1,9 +1,9 @@
-"""Training of a generative prior on a folder of photos.
+"""Training of a DCGAN prior on a folder of photos, with a discriminator and an encoder.
 
-The recipe joins two ways to learn a generator. An adversary makes its samples look like photos; an encoder asks that
-every photo has a latent that gives it back (Kingma & Welling 2014, arXiv:1312.6114, Larsen et al. 2016,
-arXiv:1512.09300). Inverse problems need both: a purely adversarial generator makes sharp faces, but not the face in
-front of the camera, and what it cannot represent no solver can recover.
+The recipe combines an adversarial loss, for realistic samples, with a variational autoencoder, so that every photo has
+a latent that reconstructs it (Kingma & Welling 2014, arXiv:1312.6114, Larsen et al. 2016, arXiv:1512.09300). Inverse
+problems need both: a purely adversarial generator makes sharp faces but cannot represent every given face, and no
+solver can recover an image that the generator cannot represent.
 """
 
 from __future__ import annotations
@@ -41,25 +41,26 @@ _LATENTS, _NOISE, _SHIFT_REAL, _SHIFT_FAKE = range(2, 6)
 
 @dataclass(frozen=True)
 class DCGANRecipe(PhotoRecipe[DCGAN]):
-    """A DCGAN with an adversary and an encoder.
+    """A DCGAN trained with a discriminator and an encoder.
 
-    The best weights are those whose CSGM search reconstructs photos set aside with the highest PSNR.
+    The best weights are those with the highest PSNR of CSGM reconstructions of held-out photos.
 
     Args:
         size: Side of the images, 4 times a power of two.
         latent_dim: Length of the latent.
-        width: Channels of the generator before its last layer, and of the first layers that judge it.
+        width: Channels of the generator before its last layer, and of the first layers of discriminator and encoder.
         batch: Photos per step, and generated images per step.
-        lr: Adam's step size for generator, encoder and discriminator.
-        betas: Adam's moments.
-        adversarial: Strength of the adversary: norm of its gradient on the images over that of the reconstruction.
+        lr: Step size of Adam for generator, encoder and discriminator.
+        betas: Adam's decay rates.
+        adversarial: Strength of the adversarial loss: norm of its gradient on the images over that of the
+            reconstruction.
         kl: Weight of the latent's Kullback-Leibler divergence from N(0, I); 1 is the variational bound.
         r1: Weight of the R1 penalty.
         r1_every: Steps between penalties (lazy regularization, Karras et al. 2020, arXiv:1912.04958).
-        shift: Largest random shift of what the discriminator sees, in pixels.
+        shift: Largest random shift of the discriminator's input, in pixels.
         ema: Decay of the averaged weights.
-        held_out: Photos set aside for measuring.
-        seed: Of weights, batches and latents.
+        held_out: Number of held-out photos.
+        seed: Seed of weights, batches and latents.
     """
 
     kind: ClassVar[str] = "dcgan"
@@ -95,7 +96,7 @@ class DCGANRecipe(PhotoRecipe[DCGAN]):
         check_seed(self.seed)
 
     def training(self, data: PhotoFolder, devices: Devices) -> _DCGANTraining:
-        """Build generator, adversary and encoder."""
+        """Build generator, discriminator and encoder."""
         return _DCGANTraining(data, self, devices)
 
     def load(self, folder: Path) -> DCGAN:
@@ -104,7 +105,7 @@ class DCGANRecipe(PhotoRecipe[DCGAN]):
 
 
 class _DCGANTraining(Training):
-    """One generator, its adversary and its encoder, and the step that trains the three."""
+    """A generator, its discriminator and its encoder, and their training step."""
 
     def __init__(self, photos: PhotoFolder, recipe: DCGANRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)

@@ -1,4 +1,4 @@
-"""Training of a denoiser, which knows photos at every noise level, on a folder of photos of any size."""
+"""Training of a denoiser for all noise levels, on a folder of photos of any size."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ _MEASURED = (0.002, 0.004, 0.008, 15 / 255, 25 / 255, 50 / 255, 0.4, 0.8, 2.0)
 
 @dataclass(frozen=True)
 class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
-    """A denoiser of photos of any size, which learns from random patches at all noise levels.
+    """A denoiser for photos of any size, trained on random patches at all noise levels.
 
-    The best weights are those of the highest PSNR over noises of 15, 25 and 50 of 255 on photos set aside.
+    The best weights are those with the highest mean PSNR for noise of 15, 25 and 50 of 255 on held-out photos.
 
     Args:
         widths: Channels at half, a quarter and an eighth of the resolution.
         blocks: Residual blocks, see `PhotoDenoiser`.
         patch: Side of the patches, a multiple of 8.
         batch: Patches per step.
-        scales: Sizes at which every photo is seen.
+        scales: Factors by which photos are resized.
         size: Side of the square to which photos are cropped and resized first, for a denoiser of images of that one
-            size; None: photos as they are, for one of any size.
-        turn: Whether patches are turned by multiples of 90 degrees; faces are not.
-        gray: Share of patches that are made gray.
+            size; None for photos at their own size.
+        turn: Whether patches are rotated by multiples of 90 degrees; not for faces.
+        gray: Share of patches that are converted to gray.
         smallest: Smallest noise, in the image's unit.
         largest: Largest noise.
-        usual: `(low, high)` of the noise that three of four patches get; the others get any.
-        lr: Step size of Adam; it rises over `warmup` steps, and falls straight to zero over the last `cooldown` of
+        usual: Range `(low, high)` of the noise of three of four patches; the others have any noise.
+        lr: Step size of Adam; it rises over `warmup` steps, and falls linearly to zero over the last `cooldown` of
             `steps`.
         warmup: Steps of the rise.
-        steps: Optimizer steps in all.
+        steps: Total number of optimizer steps.
         cooldown: Steps of the fall.
         ema: Decay of the averaged weights.
-        held_out: Photos set aside for measuring.
-        seed: Of weights, patches and noise.
+        held_out: Number of held-out photos.
+        seed: Seed of weights, patches and noise.
     """
 
     kind: ClassVar[str] = "denoiser"
@@ -113,7 +113,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         return _DenoiserTraining(data, self, devices)
 
     def pace(self, run: Run, data: PhotoPatches) -> Run:  # noqa: ARG002 - the recipe knows its steps
-        """Do the recipe's steps, unless the run is stopped before."""
+        """Return the run with the recipe's steps, or fewer if it is limited."""
         return replace(run, steps=self.steps if run.steps is None else run.steps)
 
     def load(self, folder: Path) -> PhotoDenoiser:
@@ -122,7 +122,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
 
     @classmethod
     def faces(cls) -> DenoiserRecipe:
-        """Give the settings of `faces-64-denoiser`: whole aligned faces of 64 pixels, most weights at 8 x 8 places."""
+        """Return the settings of `faces-64-denoiser`: aligned faces of 64 pixels, most weights at 8 x 8 positions."""
         return cls(
             widths=(48, 96, 256),
             blocks=(1, 1, 3, 1, 1),
@@ -136,13 +136,13 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         )
 
     def lr_at(self, step: int) -> float:
-        """Give the step size of a step, counted from 0."""
+        """Return the step size of a step, counted from 0."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
         fall = min(1.0, (self.steps - step) / self.cooldown) if self.cooldown else 1.0
         return self.lr * rise * fall
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw noise levels `(count,)`: evenly in their logarithm, three of four from the usual range."""
+        """Draw noise levels `(count,)`: uniform in their logarithm, three of four from the usual range."""
         share, place = torch.rand(2, count, generator=generator)
         low = torch.where(share < _USUAL, math.log(self.usual[0]), math.log(self.smallest))
         high = torch.where(share < _USUAL, math.log(self.usual[1]), math.log(self.largest))
@@ -155,8 +155,8 @@ DenoiserRecipe.presets = MappingProxyType({"faces": DenoiserRecipe.faces})
 class _DenoiserTraining(Training):
     """A denoiser and the step that trains it.
 
-    The loss is the mean over patches of `log mse(sigma)`: a decibel is worth the same at every noise. The mean squared
-    error at each noise, whose inverse is the weight, is a running one over logarithmic bins.
+    The loss is the mean over patches of `mse / mse(sigma)`, whose gradient is that of `log mse(sigma)`: a decibel has
+    the same weight at every noise level. `mse(sigma)` is a running mean over logarithmic bins of sigma.
     """
 
     def __init__(self, photos: PhotoPatches, recipe: DenoiserRecipe, devices: Devices) -> None:
@@ -197,7 +197,7 @@ class _DenoiserTraining(Training):
         return {"loss": float(loss.detach()), "left_of_noise_db": 10 * math.log10(float(relative.log().mean().exp()))}
 
     def _usual_error(self, sigma: Tensor, errors: Tensor) -> Tensor:
-        """Update the running mean squared errors and give that of each noise level, `(n,)`."""
+        """Update the running mean squared errors and return that of each noise level, `(n,)`."""
         low, high = math.log(self.recipe.smallest), math.log(self.recipe.largest)
         places = ((sigma.log() - low) / (high - low) * _BINS).long().clamp(0, _BINS - 1)
         for place, error in zip(places.tolist(), errors, strict=True):
@@ -207,7 +207,7 @@ class _DenoiserTraining(Training):
 
     @torch.no_grad()
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
-        """Denoise photos set aside at several noise levels, and draw one of them."""
+        """Denoise held-out photos at several noise levels, and draw one of them."""
         crops = [middle(photos[0], _CROP) for photos in zip(*self.held_out.photos, strict=True)]
         rms, rows = [], []
         for level in _MEASURED:
@@ -236,11 +236,11 @@ class _DenoiserTraining(Training):
         save_prior(self.average, path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the state of the parts, and the running errors."""
+        """Return the state of the parts, and the running errors."""
         return {**super().state_dict(), "errors": self.errors}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take them back."""
+        """Restore the state."""
         known = self.average.state_dict().keys()
         # The first runs kept the measured errors as a buffer of the network.
         networks = {

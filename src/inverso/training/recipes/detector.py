@@ -1,4 +1,4 @@
-"""Training of a detector of damage on free photos, which are made old in every size and strength."""
+"""Training of a damage detector on photos that are aged artificially."""
 
 from __future__ import annotations
 
@@ -46,36 +46,36 @@ _CROP = 256
 
 @dataclass(frozen=True)
 class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
-    """A detector of what lies over old photos: scratches, cracks, folds, dust, stains and torn edges.
+    """A detector of damage on old photos: scratches, cracks, folds, dust, stains and torn edges.
 
-    Patches of photos are made old with damage of all sizes, from hairs of a pixel to stains that fill them; what the
-    network shall find is where the covered print differs visibly from the same print without covers. Some patches have
-    no damage, some are gray; all go through a scan that blurs, adds noise and saves as JPEG. The best weights are those
-    of the highest F1 on photos set aside; `measures.csv` has precision, recall and F1 over mixed damage and over thin
-    scratches alone, and the share of pixels of whole photos that raise a false alarm. A sheet of a run has rows of an
-    old photo, what was found, and what is there.
+    Patches of photos are aged with damage of all sizes, from lines of one pixel to stains that fill them; the target is
+    where the damaged print differs visibly from the same print without covering damage. Some patches have no damage,
+    some are gray; all are blurred, get noise and some are compressed as JPEG, as by a scan. The best weights are those
+    with the highest F1 on held-out photos; `measures.csv` has precision, recall and F1 for mixed damage and for thin
+    scratches, and the share of false alarms on undamaged photos. Sheets of a run show an aged photo, the detected and
+    the true damage.
 
     Args:
         widths: Channels of the network, see `DamageDetector`.
-        blocks: Its residual blocks.
+        blocks: Number of its residual blocks.
         patch: Side of the patches, a multiple of 8.
         batch: Patches per step.
-        groups: Parts of a batch, each with damage of another size.
-        units: Smallest and largest side of the photo that a patch may be a piece of, in pixels, drawn evenly in its
-            logarithm; it decides how large damage is.
-        scales: Sizes at which every photo is seen.
+        groups: Number of parts of a batch, each with damage of another size.
+        units: Smallest and largest side of the photo to which a patch belongs, in pixels, drawn uniformly in its
+            logarithm; the size of damage is proportional to it.
+        scales: Factors by which photos are resized.
         whole: Share of patches without damage.
-        gray: Share of patches that are made gray.
-        caution: Weight of pixels that are whole over those that are damaged: more for fewer false alarms.
+        gray: Share of patches that are converted to gray.
+        caution: Weight of undamaged pixels relative to damaged ones: larger for fewer false alarms.
         lr: Step size of Adam; it rises over `warmup` steps and falls along half a cosine to zero at `anneal`.
         warmup: Steps of the rise.
-        anneal: Steps until the end of the fall; 0 for none, None for the steps of the run.
+        anneal: Step at the end of the fall; 0 for no fall, None for the last step of the run.
         ema: Decay of the averaged weights.
-        held_out: Photos set aside for measuring.
-        seed: Of weights, patches and damage.
+        held_out: Number of held-out photos.
+        seed: Seed of weights, patches and damage.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range.
     """
 
@@ -122,7 +122,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         check_seed(self.seed)
 
     def settle(self, steps: int) -> DetectorRecipe:
-        """Let the step size fall to the end of the run."""
+        """Set the end of the fall of the step size to the end of the run."""
         return replace(self, anneal=steps) if self.anneal is None else self
 
     def read(self, data: str | Path, *, progress: bool) -> PhotoPatches:
@@ -138,7 +138,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         return load_detector(folder / BEST)
 
     def lr_at(self, step: int) -> float:
-        """Give the step size of a step, counted from 0."""
+        """Return the step size of a step, counted from 0."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
         fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.anneal)) if self.anneal else 1.0
         return self.lr * rise * fall
@@ -179,7 +179,7 @@ class _DetectorTraining(Training):
 
     @torch.no_grad()
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
-        """Look for damage in photos set aside, and for false alarms in the same photos as they are."""
+        """Detect damage on held-out photos, and count false alarms on the same photos without damage."""
         measures: dict[str, float] = {}
         for name, degradation in (("mixed", _MIXED), ("thin", _THIN)):
             masks, changes, rows = [], [], []
@@ -205,15 +205,15 @@ class _DetectorTraining(Training):
 
 
 def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Make patches old, each group with damage of another size, some without any and some gray.
+    """Age patches, each group with damage of another size, some without damage and some gray.
 
     Args:
         x: Patches `(n, 3, H, W)` in [0, 1].
-        recipe: Sizes and shares.
-        generator: Of all random numbers.
+        recipe: The settings.
+        generator: Generator of all random numbers.
 
     Returns:
-        The old patches, and by how much their covers have changed each pixel, `(n, 1, H, W)`.
+        The aged patches, and the change of each pixel by covering damage, `(n, 1, H, W)`.
     """
     low, high = (math.log(unit) for unit in recipe.units)
     gray, whole = torch.rand(2, len(x), generator=generator)
@@ -229,7 +229,7 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
 
 
 def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
-    """Blur every image a little, add noise of up to 0.03, and save half of them as JPEG."""
+    """Blur every image a little, add noise of up to 0.03, and compress half of them as JPEG."""
     blur, level, saved = torch.rand(3, len(y), generator=generator)[..., None, None, None]
     weights = torch.tensor([1.0, 2.0, 1.0]) / 4
     kernel = (weights[:, None] * weights).expand(y.shape[1], 1, 3, 3)
@@ -240,12 +240,12 @@ def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _detection_loss(logits: Tensor, change: Tensor, *, caution: float) -> Tensor:
-    """Compute the cross-entropy over pixels that are clearly damaged or clearly whole; the latter count `caution`.
+    """Compute the cross-entropy over clearly damaged and clearly undamaged pixels, these weighted by `caution`.
 
     Args:
         logits: `(n, 1, H, W)`.
-        change: By how much covers have changed each pixel.
-        caution: Weight of whole pixels.
+        change: Change of each pixel by covering damage.
+        caution: Weight of undamaged pixels.
     """
     damaged, whole = (change > _SEEN).to(logits), (change < _UNSEEN).to(logits)
     each = F.binary_cross_entropy_with_logits(logits, damaged, reduction="none")
@@ -254,7 +254,7 @@ def _detection_loss(logits: Tensor, change: Tensor, *, caution: float) -> Tensor
 
 
 def _found(mask: Tensor, change: Tensor) -> dict[str, float]:
-    """Compute precision, recall and F1 of what was found, over pixels that are clearly damaged or clearly whole.
+    """Compute precision, recall and F1 of a detection, over pixels that are clearly damaged or clearly undamaged.
 
     Example:
         >>> import torch
@@ -274,7 +274,7 @@ def _found(mask: Tensor, change: Tensor) -> dict[str, float]:
 def _damage(
     x: Tensor, degradation: OldPhoto, seeds: tuple[int, ...], *, spared: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Make photos old, and say by how much what lies over them has changed each pixel of the print."""
+    """Age photos, and return them with the change of each pixel of the print by covering damage."""
     bare = degradation.print_alone()(x, seed=seeds).y
     y = degradation(x, seed=seeds).y
     if spared is not None:

@@ -1,4 +1,4 @@
-"""Training of an encoder, which guesses latents of one prior, on a folder of photos."""
+"""Training of an encoder that estimates latents of a prior, on a folder of photos."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _MEASURING, _VALIDATION = 2, 3
 
 @dataclass(frozen=True)
 class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
-    """An encoder of a prior, which guesses from a measurement the latent that a search begins with.
+    """An encoder that estimates the latent of a prior from a measurement, as a start for CSGM.
 
-    Photos are measured in many ways (`inverso.training._measurements.KINDS`), and the prior's image of the latent that
-    the encoder guesses shall be near the photo. The prior does not change. The best weights are those of the highest
-    PSNR on photos set aside; a sheet of a run has a row for every kind of measurement: what is left, the prior's image,
-    the photo.
+    Photos are measured in many ways (`inverso.training._measurements.KINDS`); the loss compares the photo with the
+    prior's image of the estimated latent. The prior does not change. The best weights are those with the highest PSNR
+    on held-out photos; sheets of a run have a row for every kind of measurement: the encoder's input, the prior's
+    image, the photo.
 
     Args:
         prior: The prior, or its name or file.
@@ -47,13 +47,13 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         batch: Photos per step, divided among the kinds of measurement.
         lr: Step size of Adam; it rises over `warmup` steps and falls along half a cosine to zero at `anneal`.
         warmup: Steps of the rise.
-        anneal: Steps until the end of the fall; 0 for none, None for the steps of the run.
+        anneal: Step at the end of the fall; 0 for no fall, None for the last step of the run.
         noise: Largest standard deviation of the noise, for half of the measurements.
-        held_out: Photos set aside for measuring.
-        seed: Of weights, batches and measurements.
+        held_out: Number of held-out photos.
+        seed: Seed of weights, batches and measurements.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range.
 
     Example:
@@ -90,14 +90,14 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         check_seed(self.seed)
 
     def settle(self, steps: int) -> EncoderRecipe:
-        """Let the step size fall to the end of the run."""
+        """Set the end of the fall of the step size to the end of the run."""
         return replace(self, anneal=steps) if self.anneal is None else self
 
     def load_prior(self) -> LatentPrior:
         """Load the prior.
 
         Raises:
-            ValueError: There is no such prior, its images are not square or not in color, or its latents have several
+            ValueError: The prior does not exist, its images are not square or not in color, or its latents have several
                 dimensions.
         """
         prior = load_prior(self.prior, kind=LatentPrior) if isinstance(self.prior, str) else self.prior
@@ -115,7 +115,7 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         return PhotoFolder.read(data, size=self.load_prior().image_shape[-1], progress=progress)
 
     def training(self, data: PhotoFolder, devices: Devices) -> _EncoderTraining:
-        """Put a fresh encoder in front of the prior."""
+        """Build an untrained encoder for the prior."""
         return _EncoderTraining(data, self, devices)
 
     def load(self, folder: Path) -> LatentEncoder:
@@ -123,14 +123,14 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         return load(folder / BEST)
 
     def lr_at(self, step: int) -> float:
-        """Give the step size of a step, counted from 0."""
+        """Return the step size of a step, counted from 0."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
         fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.anneal)) if self.anneal else 1.0
         return self.lr * rise * fall
 
 
 class _EncoderTraining(Training):
-    """An encoder in front of a frozen prior, and the step that trains it."""
+    """An encoder with a frozen prior, and its training step."""
 
     def __init__(self, photos: PhotoFolder, recipe: EncoderRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
@@ -165,7 +165,7 @@ class _EncoderTraining(Training):
         return cast("Tensor", self.encoder(torch.cat([what_is_left(part.y, part.A, shape) for part in parts])))
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
-        """Guess the latents of photos set aside, and draw some of each kind."""
+        """Estimate the latents of held-out photos, and draw some of each kind of measurement."""
         photos = (self.held_out.photos.float() / 255).to(self.devices.device)
         parts = measure_batch(photos, noise=0.0, generator=step_generator(0, 0, stream=_VALIDATION))
         with torch.no_grad():
@@ -187,10 +187,10 @@ class _EncoderTraining(Training):
         save_encoder(cast("LatentEncoder", inner(self.encoder)), path)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a checkpoint back.
+        """Restore the state.
 
         Raises:
-            InversoError: It belongs to another prior.
+            InversoError: The state belongs to another prior.
         """
         own = cast("LatentEncoder", inner(self.encoder)).thumbnail
         if bool((state["encoder"]["thumbnail"].to(own) - own).abs().max() > ALIKE):

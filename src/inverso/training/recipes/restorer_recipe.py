@@ -1,4 +1,4 @@
-"""What decides the training of a restorer: network, corruptions, losses and steps; and the papers' choices."""
+"""Recipes for restorers: network, degradations, losses and steps, with those of papers as presets."""
 
 from __future__ import annotations
 
@@ -76,18 +76,18 @@ _FEWEST_PHOTOS = 4
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each loss counts; what weighs 0 is not computed.
+    """Weights of the losses; losses of weight 0 are not computed.
 
     Args:
-        pixel: Distance from the photo.
-        guess: The same of the first guess of a `UNetRestorer` or `RepairRestorer`, as log error.
-        mask: Cross-entropy of the mask that such a network guesses.
-        detail: Distance from the photo's fine detail.
-        points: Distance from the known pixels of the input.
-        adversarial: Fooling the discriminator.
-        features: Matching what the discriminator's layers see.
-        perceptual: Matching what the layers of a network trained on ImageNet see.
-        binarizing: Drawing the weights of convolutions to -1 and 1, and keeping them between.
+        pixel: Pixel loss against the photo.
+        guess: Log error of the first guess of a `UNetRestorer` or `RepairRestorer`.
+        mask: Cross-entropy of the mask of such a network.
+        detail: Error of fine detail, `inverso.losses.detail_error`.
+        points: Error at the known pixels of the input.
+        adversarial: Adversarial loss.
+        features: Feature matching in the discriminator's layers.
+        perceptual: Distance in features of a network trained on ImageNet.
+        binarizing: Loss that drives weights of convolutions to -1 and 1; they are clipped to this range.
     """
 
     pixel: float = 1.0
@@ -112,39 +112,40 @@ class Weights:
 
 @dataclass(frozen=True)
 class RestorerRecipe(PhotoRecipe[Restorer]):
-    """A network that restores damaged photos in one pass, not knowing which pixels are wrong.
+    """A network that restores damaged photos in one pass, without knowing which pixels are damaged.
 
-    The best weights are those of the highest mean PSNR over white noise, RGB noise and the central white block, or
-    over old photos where they are all that is trained on; `measures.csv` has PSNR and SSIM for every corruption. A
-    sheet of a run has rows of damaged and restored photos, at last the photos.
+    The best weights are those with the highest mean PSNR over white noise, RGB noise and the central white block, or
+    over old photos if there are no other degradations; `measures.csv` has PSNR and SSIM for every degradation. Sheets
+    of a run show damaged and restored photos, and the originals in the last row.
 
     The default trains inverso's own network, `RestorerRecipe.repair()` the one for old photos;
-    `RestorerRecipe.mobile()`, `RestorerRecipe.x_gans()` and `RestorerRecipe.slides()` are the papers'.
+    `RestorerRecipe.mobile()`, `RestorerRecipe.x_gans()` and `RestorerRecipe.slides()` are those of papers.
 
     Args:
         size: Side of the images.
         network: `"unet"`, `"mobile"`, `"x-gan"`, `"repair"` or `"slides"`.
-        options: Settings of the network by name, where they differ from its defaults.
-        corruptions: Names from `inverso.degradations.mixtures.NAMES` and how often each is drawn.
-        keep: Share of pixels that the noises keep, at first and at last.
-        keep_steps: Steps over which it falls.
+        options: Settings of the network by name, if they differ from its defaults.
+        corruptions: Names from `inverso.degradations.mixtures.NAMES` with relative frequencies.
+        keep: Share of pixels that the noise degradations keep, at the beginning and at the end.
+        keep_steps: Number of steps over which it falls.
         batch: Photos per step.
-        lr: Adam's largest step size, of restorer and discriminator.
-        betas: Adam's moments.
-        warmup: Steps over which the step size grows from zero.
-        anneal: Step at which it has fallen to a hundredth, along a cosine; 0 keeps it, None is the end of the run.
-        clip: Largest norm of the restorer's gradient; 0 for any.
-        weights: How much each loss counts.
-        pixel: `"log"` error, or `"l2"` or `"l1"`, summed over an image.
-        point_norm: Of the loss on known pixels, `"l2"` or `"l1"`.
-        judge: The discriminator: `"plain"`, `"multiscale"` patches that see the input, or `"slides"`.
+        lr: Largest step size of Adam, for restorer and discriminator.
+        betas: Adam's decay rates.
+        warmup: Steps over which the step size rises from zero.
+        anneal: Step at which it has fallen to a hundredth, along a cosine; 0 for no fall, None for the last step of the
+            run.
+        clip: Largest norm of the restorer's gradient; 0 for no limit.
+        weights: Weights of the losses.
+        pixel: Pixel loss: `"log"` error, or `"l2"` or `"l1"`, summed over an image.
+        point_norm: Norm of the loss at known pixels, `"l2"` or `"l1"`.
+        judge: The discriminator: `"plain"`, `"multiscale"` patches with the input as condition, or `"slides"`.
         contest: The adversarial loss: `"bce"`, its `"minimax"` form, or `"lsgan"`.
-        against: Train against the `"sum"` of several discriminators or the `"best"` of them.
-        reduction: Of differences between features: `"sum"` or `"mean"`.
+        against: Use the `"sum"` of the losses against several discriminators, or the `"best"` (largest) one.
+        reduction: Reduction of feature differences: `"sum"` or `"mean"`.
         backbone: Network of the perceptual loss.
         ema: Decay of the averaged weights.
-        held_out: Photos set aside for measuring.
-        seed: Of weights, batches and corruptions.
+        held_out: Number of held-out photos.
+        seed: Seed of weights, batches and degradations.
 
     Raises:
         ValueError: A setting lies outside its range, or a name is unknown.
@@ -184,9 +185,9 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
 
     @classmethod
     def mobile(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
-        """Give the recipe of "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, sections 3 to 5).
+        """Return the recipe of "Quantized GANs for mobile image reconstruction" (Deng, Looi & Tsun, sections 3 to 5).
 
-        Batch, step size and averaging are not in the paper.
+        Batch size, step size and averaging are not given in the paper.
         """
         weights = Weights(pixel=1e-3, adversarial=1.0, features=1e-5, perceptual=1e-5)
         paper = cls(
@@ -205,9 +206,10 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
 
     @classmethod
     def x_gans(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
-        """Give the recipe of X-GANs (Liu et al. 2018, arXiv:1808.04432, sections 3 and 4).
+        """Return the recipe of X-GANs (Liu et al. 2018, arXiv:1808.04432, sections 3 and 4).
 
-        The weights are not in the paper: those of features and perception are pix2pixHD's, that of the points is ours.
+        The loss weights are not given in the paper: those of features and perceptual loss are from pix2pixHD, that of
+        points is ours.
         """
         weights = Weights(pixel=0.0, points=10.0, adversarial=1.0, features=10.0, perceptual=10.0)
         paper = cls(
@@ -223,15 +225,15 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
 
     @classmethod
     def repair(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
-        """Give the recipe for old photos: inverso's own network for them, and `OldPhoto` as the only corruption."""
+        """Return the recipe for old photos: inverso's own network for them, with `OldPhoto` as the only degradation."""
         own = cls(network="repair", corruptions=((OLD_PHOTO, 1.0),), weights=Weights(guess=0.5, mask=0.5, detail=0.5))
         return cls(**{**_shallow(own), **changes})
 
     @classmethod
     def slides(cls, **changes: Any) -> RestorerRecipe:  # noqa: ANN401
-        """Give the recipe of "Image repair using deep convolutional GANs" (Trpceski & Gleason 2025).
+        """Return the recipe of "Image repair using deep convolutional GANs" (Trpceski & Gleason 2025).
 
-        The slides give both networks and no loss, step size or batch: those are ours.
+        The slides define both networks, but no loss, step size or batch size: those are ours.
         """
         paper = cls(
             network="slides",
@@ -276,7 +278,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
             raise ValueError(msg)
 
     def _check_old_photos(self) -> None:
-        """Refuse losses that take pixels of an old photo, which have faded, for those of the photo."""
+        """Raise for losses that compare with pixels of an old photo, whose colors have faded."""
         if OLD_PHOTO not in dict(self.corruptions):
             return
         if self.network == "unet" and self.weights.mask:
@@ -290,16 +292,16 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
             raise ValueError(msg)
 
     def settle(self, steps: int) -> RestorerRecipe:
-        """Let the step size fall to the end of the run."""
+        """Set the end of the fall of the step size to the end of the run."""
         return replace(self, anneal=steps) if self.anneal is None else self
 
     def read(self, data: str | Path, *, progress: bool) -> PhotoFolder:
-        """Read every picture below the folder, and leave out those that would have to be enlarged.
+        """Read every picture below the folder, without those that would have to be enlarged.
 
-        What they lack would be learned as what to restore.
+        The network would otherwise learn to reproduce their lack of detail.
 
         Raises:
-            ValueError: Fewer than four photos are left.
+            ValueError: Fewer than four photos are large enough.
         """
         photos = super().read(data, progress=progress)
         kept: list[int] = []
@@ -330,13 +332,13 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
         return load(folder / BEST)
 
     def mixture(self, step: int) -> Mixture:
-        """Give the corruptions of a step."""
+        """Return the degradations of a step."""
         keep = Curriculum(*self.keep, steps=self.keep_steps).keep(step)
         parts = tuple(named(name, keep=keep) for name, _ in self.corruptions)
         return Mixture(parts, weights=tuple(weight for _, weight in self.corruptions))
 
     def rate(self, step: int) -> float:
-        """Give the step size at a step."""
+        """Return the step size of a step."""
         grown = min(1.0, (step + 1) / max(1, self.warmup))
         if not self.anneal:
             return self.lr * grown
@@ -344,7 +346,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
         return self.lr * grown * (0.505 + 0.495 * math.cos(math.pi * done))
 
     def build(self) -> Restorer:
-        """Make the network with fresh weights."""
+        """Make the network with initial weights."""
         try:
             return _NETWORKS[self.network](**dict(self.options), seed=self.seed)
         except TypeError as error:
@@ -352,7 +354,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
             raise ValueError(msg) from error
 
     def build_judge(self) -> nn.Module:
-        """Make the discriminator with fresh weights."""
+        """Make the discriminator with initial weights."""
         if self.judge == "slides":
             channels = int(dict(self.options).get("channels", 1))
             return SlidesDiscriminator(size=self.size, channels=channels, seed=self.seed + 1)

@@ -1,4 +1,4 @@
-"""What decides how SinGAN is fitted to a photo."""
+"""The recipe for SinGAN, which is trained on a single photo."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ from inverso.training.recipes._singan_training import SinGANTraining
 
 @dataclass(frozen=True)
 class SinGANRecipe(Recipe[Tensor, SinGAN]):
-    """A SinGAN, a pyramid of generators fitted to a single photo (Rott Shaham et al. 2019, arXiv:1905.01164).
+    """A SinGAN, a pyramid of generators trained on a single photo (Rott Shaham et al. 2019, arXiv:1905.01164).
 
-    At every scale a generator learns to add details to upsampled images of the scales below, which are frozen, so that
-    a critic cannot tell 11x11 patches of its images from those of the photo (WGAN-GP), and so that a fixed noise gives
-    the photo back. A step of its run is a scale: checkpoints come after each, and `losses.csv` has for each its size,
-    seconds, amplitude of the noise and the PSNR of the photo made from the fixed noise. It runs on one device.
+    At every scale a generator learns to add details to upsampled images of the frozen scales below, such that a critic
+    cannot distinguish 11x11 patches of its images from those of the photo (WGAN-GP), and such that a fixed noise
+    reconstructs the photo. A step of the run is a scale: there is a checkpoint after each, and `losses.csv` has its
+    size, seconds, noise amplitude and the PSNR of the reconstruction from the fixed noise. It runs on one device.
 
-    The default fits a photo of 100 pixels in minutes on a processor: coarse scales, which decide what a sample shows
-    and cost little, get most of the steps. `SinGANRecipe.singan()` and `SinGANRecipe.dissertation()` are those of
-    the papers, with some ten times as many steps.
+    The default fits a photo of 100 pixels within minutes on a CPU: coarse scales, which decide the content of a sample
+    and are cheap, get most of the steps. `SinGANRecipe.singan()` and `SinGANRecipe.dissertation()` are those of the
+    papers, with about ten times as many steps.
 
     Args:
         min_size: Short side of the coarsest scale, in pixels.
-        max_size: Longest side that is learned; larger photos are shrunk to it.
-        scale_factor: Largest ratio of neighboring scales; smaller means fewer scales.
+        max_size: Longest side of the finest scale; larger photos are shrunk to it.
+        scale_factor: Ratio of a scale's size to that of the next finer one, at most; a smaller value gives fewer
+            scales.
         width: Channels between the layers.
         double_every: Scales after which the width doubles (SinGAN: 4); 0 keeps it, as the dissertation does.
-        max_width: Where doubling ends.
+        max_width: Largest width.
         batch_norm: Whether the networks have batch norms.
-        copy_weights: Whether a scale starts from the weights of the one below, where widths agree.
-        steps: Steps at the coarsest and at the finest scale; between them they are interpolated
-            geometrically.
-        critic_steps: Updates of the critic per step, each on a new image.
-        generator_steps: Updates of the generator per step, on the noise of the last of these.
-        lr: Adam's step size, of both networks.
-        betas: Adam's moments.
+        copy_weights: Whether a scale starts from the weights of the one below, if their widths agree.
+        steps: Steps at the coarsest and at the finest scale, with geometric interpolation in between.
+        critic_steps: Critic updates per step, each on a new image.
+        generator_steps: Generator updates per step, on the noise of the last critic update.
+        lr: Step size of Adam for both networks.
+        betas: Adam's decay rates.
         decay_at: Fraction of the steps after which the step size drops, and batch norms are frozen.
         decay: Factor by which it drops.
         penalty: Weight of the gradient penalty.
-        reconstruction: Weight of the squared error of the photo made from the fixed noise.
+        reconstruction: Weight of the squared error of the reconstruction from the fixed noise.
         noise: Noise amplitude of a scale over the RMSE of the upsampled reconstruction below.
         concurrent: Scales trained together, the finest and those below it, each with a tenth of the step size of
             the next (ConSinGAN, Hinz et al. 2021, arXiv:2003.11512); 1 trains one scale after the other.
-        seed: Of weights and noise.
+        seed: Seed of weights and noise.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range.
     """
 
@@ -118,19 +118,19 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
 
     @classmethod
     def singan(cls) -> SinGANRecipe:
-        """Give the settings of Rott Shaham et al. 2019, arXiv:1905.01164."""
+        """Return the settings of Rott Shaham et al. 2019, arXiv:1905.01164."""
         return cls(double_every=4, steps=(2000, 2000), critic_steps=3, generator_steps=3)
 
     @classmethod
     def dissertation(cls) -> SinGANRecipe:
-        """Give the settings of the dissertation of Huang: SinGAN's, with 32 channels at every scale."""
+        """Return the settings of the dissertation of Huang: SinGAN's, with 32 channels at every scale."""
         return cls(steps=(2000, 2000), critic_steps=3, generator_steps=3)
 
     def read(self, data: Tensor | str | Path, *, progress: bool) -> Tensor:  # noqa: ARG002 - one photo is read at once
         """Read the photo, or check a tensor `(1, C, H, W)` in [0, 1] of one channel or three.
 
         Raises:
-            TypeError: The tensor has no floating-point numbers.
+            TypeError: The tensor is not a floating-point tensor.
             ValueError: It has another shape or number of channels, values outside [0, 1], or is too small or too long
                 for the recipe.
         """
@@ -139,11 +139,11 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         return photo
 
     def training(self, data: Tensor, devices: Devices) -> SinGANTraining:
-        """Plan the scales, and draw fresh weights."""
+        """Plan the scales, and draw initial weights."""
         return SinGANTraining(data, self, devices)
 
     def pace(self, run: Run, data: Tensor) -> Run:
-        """Let every scale be a step, with a checkpoint and a row after each."""
+        """Return the run with one step per scale, and a checkpoint and a log row after each."""
         return replace(run, steps=len(self.plan(data).sizes), checkpoint_every=1, log_every=1)
 
     def load(self, folder: Path) -> SinGAN:
@@ -158,13 +158,13 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         )
 
     def width_at(self, scale: int) -> int:
-        """Compute the channels between the layers of a scale, the coarsest being 0."""
+        """Return the channels between the layers of a scale, the coarsest being 0."""
         if not self.double_every:
             return self.width
         return int(min(self.width * 2 ** (scale // self.double_every), max(self.width, self.max_width)))
 
     def steps_at(self, scale: int, count: int) -> int:
-        """Compute the steps of one of `count` scales."""
+        """Return the steps of one of `count` scales."""
         coarsest, finest = self.steps
         progress = scale / (count - 1) if count > 1 else 1.0
         between: float = coarsest ** (1 - progress) * finest**progress

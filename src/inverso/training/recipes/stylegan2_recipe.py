@@ -1,4 +1,4 @@
-"""What decides how a StyleGAN2 is trained."""
+"""The recipe for StyleGAN2."""
 
 from __future__ import annotations
 
@@ -24,39 +24,38 @@ _CRITIC = 6
 class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
     """A StyleGAN2.
 
-    Generator and residual discriminator play the non-saturating game with a lazy R1 penalty, the generator with style
-    mixing, fresh noise and a lazy path-length penalty (Karras et al. 2020, arXiv:1912.04958). What comes out are
-    averaged weights, with the mean of their styles in `mean_w`. The latest weights count as the best. A sheet of a run
-    shows samples, the first eight of them truncated with psi 0.5, and photos.
+    Training uses the non-saturating loss with a lazy R1 penalty and a residual discriminator, and for the generator
+    style mixing, random noise and a lazy path-length penalty (Karras et al. 2020, arXiv:1912.04958). The result has
+    averaged weights, and the mean style in `mean_w`. The latest weights count as the best. Sheets of a run show
+    samples, the first eight of them truncated with psi 0.5, and photos.
 
-    The default network makes images of 64 px with 4.4 million parameters, 8.8 MB in half precision: 256 channels up to
-    16 px, 128 at 32 px and 64 at 64 px. Its mapping network has two layers, as Karras et al. 2020 (ADA) take for sets
-    of some thousand photos, and the discriminator the same channels.
+    The default network generates images of 64 px with 4.4 million parameters, 8.8 MB in half precision: 256 channels up
+    to 16 px, 128 at 32 px and 64 at 64 px. Its mapping network has two layers, as in Karras et al. 2020 (ADA) for sets
+    of a few thousand photos; the discriminator has the same channels.
 
     Args:
         size: Side of the images, a power of two of at least 8.
         latent_dim: Length of latents and of styles.
-        mapping_layers: Layers of the mapping network.
-        channel_base: Sets the channels at each side, which are `min(channel_base / side, channel_max)`.
-        channel_max: Channels at most.
-        batch: Photos per step, and generated images per step; groups of four show the discriminator how varied they
-            are.
-        lr: Adam's step size for generator and discriminator; the mapping network's weights move at a hundredth.
-        betas: Adam's moments.
-        mixing: Share of images that take their finer layers from a second style (Karras et al. 2019, arXiv:1812.04948,
-            section 3.1).
+        mapping_layers: Number of layers of the mapping network.
+        channel_base: Decides the channels at each resolution: `min(channel_base / side, channel_max)`.
+        channel_max: Largest number of channels.
+        batch: Photos per step, and generated images per step; the minibatch standard deviation is over groups of four.
+        lr: Step size of Adam for generator and discriminator; a hundredth of it for the mapping network.
+        betas: Adam's decay rates.
+        mixing: Share of images with a second style in the finer layers (Karras et al. 2019, arXiv:1812.04948, section
+            3.1).
         r1: Weight gamma of the R1 penalty `gamma / 2 E |grad D|^2`, on images in [-1, 1].
-        r1_every: Steps between R1 penalties, which are weighted as many times.
+        r1_every: Steps between R1 penalties, whose weight is multiplied by this number.
         path_length: Weight of the path-length penalty, which makes images easier to invert; 0 for none.
-        path_every: Steps between these penalties, which are weighted as many times.
-        shift: Largest random shift of what the discriminator sees, in pixels: a little help for small sets.
+        path_every: Steps between these penalties, whose weight is multiplied by this number.
+        shift: Largest random shift of the discriminator's input, in pixels, an augmentation for small data sets.
         ema: Decay of the averaged weights.
         mean_decay: Decay of the mean style.
-        held_out: Photos set aside for measuring, a tenth of all at most.
-        seed: Of weights, batches, latents and noise.
+        held_out: Number of held-out photos, at most a tenth of all.
+        seed: Seed of weights, batches, latents and noise.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range.
     """
 
@@ -108,7 +107,7 @@ class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
         return cast("StyleGAN2", load(folder / LAST))
 
     def build_prior(self) -> StyleGAN2:
-        """Make the generator with fresh weights."""
+        """Make the generator with initial weights."""
         return StyleGAN2(
             self.size,
             z_dim=self.latent_dim,
@@ -120,6 +119,6 @@ class StyleGAN2Recipe(PhotoRecipe[StyleGAN2]):
         )
 
     def build_critic(self) -> ResidualCritic:
-        """Make the discriminator with fresh weights."""
+        """Make the discriminator with initial weights."""
         widths = check_widths(self.size, None, base=self.channel_base, limit=self.channel_max)
         return ResidualCritic(widths, step_generator(self.seed, 0, stream=_CRITIC))
