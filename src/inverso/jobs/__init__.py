@@ -1,4 +1,4 @@
-"""Many photos: one description of the work, and places to do it."""
+"""Jobs: process many photos, resumable, on one machine or a cluster."""
 
 from inverso.jobs.folder import Summary, run_folder
 from inverso.jobs.job import Job

@@ -1,4 +1,4 @@
-"""A desk that takes orders: each is carried out in a process of its own, can be watched, and can be cancelled."""
+"""A queue of orders, each carried out in its own process, with progress and cancellation."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Tell = Callable[[Mapping[str, Any]], None]
 
 
 class Order(Protocol):
-    """Something to do once: a frozen dataclass of names, paths and settings, which can be pickled."""
+    """A single task: a frozen dataclass of names, paths and settings, which can be pickled."""
 
     def carry_out(self, device: str, tell: Tell) -> Mapping[str, Any]:
-        """Do it.
+        """Do the task.
 
         Args:
-            device: Where to compute.
-            tell: Takes how far it is, as JSON holds it; whoever watches sees what was told last.
+            device: Device of the computation.
+            tell: Function for progress, called with a JSON-serializable mapping; watchers see the last one.
 
         Returns:
-            What was done, as JSON holds it.
+            The result as a JSON-serializable mapping.
         """
         ...
 
@@ -45,7 +45,7 @@ class CancelledOrderError(InversoError):
 
 
 class FullDeskError(InversoError):
-    """So many orders wait that no more are taken."""
+    """The queue is full."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class _Slip:
     """An order on its way to a worker.
 
     Args:
-        order: What to do.
-        board: File for what is told meanwhile.
+        order: The order.
+        board: File for its progress.
     """
 
     order: Order
@@ -63,10 +63,10 @@ class _Slip:
 
 @dataclass(frozen=True)
 class _Carrying:
-    """What a worker of a desk does."""
+    """The work of the desk's workers."""
 
     def open(self, device: str) -> Callable[[Sequence[_Slip]], list[Mapping[str, Any]]]:
-        """Make ready: of files, photos alone are read."""
+        """Prepare a worker; it may read no files but photos."""
         only_photo_formats()
         return partial(_carry_out, device=device)
 
@@ -90,7 +90,7 @@ _Worker: TypeAlias = "Supervisor[_Slip, Mapping[str, Any]]"
 
 
 class Running:
-    """An order that waits or is carried out. `Desk.start` makes it."""
+    """An order that is waiting or being carried out. Made by `Desk.start`."""
 
     def __init__(self, slip: _Slip, take: Callable[[], _Worker], give_back: Callable[[_Worker], None]) -> None:
         self._slip, self._take, self._give_back = slip, take, give_back
@@ -100,33 +100,33 @@ class Running:
         self._future: Future[Mapping[str, Any]] | None = None
 
     def begin(self, threads: ThreadPoolExecutor) -> None:
-        """Stand in line; the desk calls this."""
+        """Enter the queue; called by the desk."""
         self._future = threads.submit(self._carry_out)
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, well or badly."""
+        """Return whether it has ended, successfully or not."""
         return self._future is not None and self._future.done()
 
     def told(self) -> Mapping[str, Any]:
-        """Give what the order told last; nothing at the beginning."""
+        """Return the last progress of the order; empty at the beginning."""
         with suppress(OSError, ValueError):
             told: Mapping[str, Any] = json.loads(self._slip.board.read_text(encoding="utf-8"))
             return told
         return {}
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it has ended, at most so long, and tell whether it has."""
+        """Wait until it has ended, or for a time, and return whether it has."""
         if self._future is not None:
             wait_for([self._future], timeout=seconds)
         return self.done
 
     def result(self) -> Mapping[str, Any]:
-        """Wait for what was done.
+        """Wait for the result.
 
         Raises:
             CancelledOrderError: It was cancelled.
-            InversoError: It took more time or memory than it may.
+            InversoError: It exceeded its limit of time or memory.
             Exception: What the order itself raised.
         """
         try:
@@ -136,7 +136,7 @@ class Running:
             raise CancelledOrderError(msg) from error
 
     def cancel(self) -> None:
-        """Stop it at once, or take it back if it waits; an order that has ended stays as it is."""
+        """Stop it at once, or remove it from the queue; an order that has ended is not changed."""
         with self._lock:
             self._cancelled = True
             if self._worker is not None:
@@ -163,17 +163,17 @@ class Running:
 
 
 class Desk:
-    """Takes orders, and has them carried out by worker processes that may be killed: one per order, a few at a time.
+    """A queue of orders, carried out by worker processes that can be killed: one per order, a few at a time.
 
-    An order that crashes its process, or takes too long, costs that process and nothing else.
+    An order that crashes its process, or takes too long, does not affect others.
 
     Args:
-        folder: Where what orders tell is kept meanwhile.
-        at_once: Orders that are carried out at a time.
-        most: Orders that may be there, those that wait counted in.
-        seconds: Of time that one may take.
-        memory: Bytes of memory that one may take, on a CPU; None for no limit.
-        device: Where to compute.
+        folder: Folder for files with progress.
+        at_once: Number of orders carried out at a time.
+        most: Largest number of orders, including waiting ones.
+        seconds: Time limit of one order.
+        memory: Memory limit of one order in bytes, on a CPU; None for no limit.
+        device: Device of the computation.
         threads: Threads of one worker.
 
     Example:
@@ -207,14 +207,14 @@ class Desk:
         self._numbers = 0
 
     def prepare(self) -> None:
-        """Start a worker, so that the first order need not wait for it."""
+        """Start a worker in advance, so that the first order does not wait for it."""
         self._threads.submit(lambda: self._put_back(self._worker()))
 
     def start(self, order: Order) -> Running:
-        """Take an order.
+        """Add an order to the queue.
 
         Raises:
-            FullDeskError: Too many wait already.
+            FullDeskError: The queue is full.
         """
         with self._lock:
             self._there = [each for each in self._there if not each.done]
@@ -229,13 +229,13 @@ class Desk:
             return running
 
     def ahead_of(self, running: Running) -> int:
-        """Count the orders that come before one."""
+        """Return the number of orders before one."""
         with self._lock:
             there = [each for each in self._there if not each.done]
             return there.index(running) if running in there else 0
 
     def close(self) -> None:
-        """Stop all that is carried out, and end the workers."""
+        """Stop all orders, and end the workers."""
         with self._lock:
             there, self._there = self._there, []
         for each in there:

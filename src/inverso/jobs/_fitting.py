@@ -1,4 +1,4 @@
-"""Photos and what is to be done with them: sizes that fit, and what to do where they do not."""
+"""Fit photos to the sizes that operators and priors need."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from inverso.operators.spec import OperatorSpec
 
 @dataclass(frozen=True)
 class Fitted:
-    """A photo of a size that fits.
+    """A photo of a suitable size.
 
     Args:
         image: `(1, C, H, W)`.
-        notes: What was done to it, a line each.
+        notes: Lines that say what was done to it.
     """
 
     image: Tensor
@@ -26,11 +26,11 @@ class Fitted:
 
 
 def squared(size: tuple[int, int], side: int) -> tuple[str, ...]:
-    """Tell that of a photo the middle was cut out and resized; nothing where it had that size.
+    """Return a note that a photo was cropped and resized; none if it had that size.
 
     Args:
         size: Width and height of the photo.
-        side: Of the square that it has become.
+        side: Side of the resulting square.
 
     Example:
         >>> squared((640, 480), 64)
@@ -48,10 +48,10 @@ def squared(size: tuple[int, int], side: int) -> tuple[str, ...]:
 
 
 def fit(image: Tensor, spec: OperatorSpec, *, crop: bool, file: Path) -> Fitted:
-    """Cut a photo to a size that the operator's scale divides, if that is allowed.
+    """Crop a photo to a size that the operator's scale divides, if that is allowed.
 
     Raises:
-        ValueError: It is not allowed, or nothing would be left.
+        ValueError: Cropping is not allowed, or nothing would be left.
     """
     height, width = image.shape[-2:]
     rows, columns = (side // spec.multiple * spec.multiple for side in (height, width))
@@ -68,7 +68,7 @@ def fit(image: Tensor, spec: OperatorSpec, *, crop: bool, file: Path) -> Fitted:
 
 
 def check_size(y: Tensor, A: LinearOperator | None, made: ImageShape | None, *, file: Path) -> None:
-    """Refuse a picture that is no measurement of what the prior makes, and say what can be done.
+    """Raise if a picture is not a measurement of the prior's images; the message suggests alternatives.
 
     Raises:
         ValueError: It has another size.

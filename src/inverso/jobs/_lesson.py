@@ -1,4 +1,4 @@
-"""An order that shows how a reconstruction comes about: the photo, its measurement, and what each stage makes of it."""
+"""An order that shows the steps of a reconstruction: the photo, its measurement, and the result of each stage."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Lesson:
     """Measure a photo and reconstruct it stage by stage.
 
     Args:
-        job: Operator, prior, method and noise, as `inverso solve --simulate` takes them.
-        photo: Name of a free photo, or the file of one.
-        folder: Where to write the pictures.
-        size: Side of the free photos' central square, where the prior does not say.
+        job: Operator, prior, method and noise, as for `inverso solve --simulate`.
+        photo: Name of a free photo, or a file.
+        folder: Folder for the pictures.
+        size: Side of the free photos' central square, if the prior has no fixed size.
     """
 
     job: Job
@@ -40,17 +40,17 @@ class Lesson:
 
     @property
     def name(self) -> str:
-        """What the file of the photo is called."""
+        """File name of the photo."""
         return self.photo.name if isinstance(self.photo, Path) else f"{self.photo}.png"
 
     def carry_out(self, device: str, tell: Tell) -> Mapping[str, Any]:
-        """Do it, and tell after each stage which pictures there are.
+        """Do the task, and report the pictures after each stage.
 
         Returns:
-            The pictures: for each its file, its name, and its PSNR, seconds and note where it has some; and the method.
+            The pictures, each with file, name and, if there are any, PSNR, seconds and note; and the method.
 
         Raises:
-            ValueError: The operator, the prior or the method is unknown, or they do not go together.
+            ValueError: The operator, the prior or the method is unknown, or they do not fit together.
         """
         solving = self.job.open(device)
         measured = solving.measure(self._file(solving), seed=self.job.seed)
@@ -74,7 +74,7 @@ class Lesson:
         return {"pictures": pictures.told, "method": "+".join(record.name for record in found.stages)}
 
     def _file(self, solving: Solving) -> Path:
-        """Give the file of the photo; a free one is written."""
+        """Return the file of the photo; a free photo is written first."""
         if isinstance(self.photo, Path):
             return self.photo
         if self.photo not in PHOTOS:
@@ -87,14 +87,14 @@ class Lesson:
 
 
 class _Pictures:
-    """Pictures that were written, in their order."""
+    """The written pictures in order."""
 
     def __init__(self, folder: Path, measured: Measured) -> None:
         self.folder, self.measured = folder, measured
         self.told: list[dict[str, Any]] = []
 
     def add(self, name: str, image: Tensor | None, **also: object) -> None:
-        """Write one, and compare it with the photo where that makes sense."""
+        """Write a picture, and compare it with the photo if they have the same shape."""
         if image is None:
             return
         file = self.folder / f"{len(self.told)}.png"

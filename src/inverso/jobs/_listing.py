@@ -1,4 +1,4 @@
-"""Which photos a run is about: files, folders, patterns, tables of paths, here or behind a URL."""
+"""List the photos of a run: files, folders, patterns or tables of paths, local or behind a URL."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MAGIC = frozenset("*?[")
 
 
 class Photo(NamedTuple):
-    """A file to work on.
+    """A file to process.
 
     Args:
-        name: What its answer is called, below the folder of results and without the suffix.
+        name: Name of its result, relative to the folder of results and without the suffix.
         path: Path or URL.
-        stamp: Size and time as a listing gave them, of a file behind a URL.
+        stamp: Size and time from the listing, for a file behind a URL.
     """
 
     name: str
@@ -35,22 +35,22 @@ class Photo(NamedTuple):
 
 
 def list_photos(files: Files) -> list[Photo]:
-    """List the photos that are meant.
+    """List the photos of the given files, folders, patterns and tables.
 
-    Folders are searched with their subfolders, and answers are called as the photos are below the folder, or below
-    that part of a pattern that is no pattern. A table is a CSV file with a header or a Parquet file, with the column
-    `path` (relative paths start at the table) and maybe `name`.
+    Folders are searched with their subfolders. Results are named by the paths of the photos relative to the folder, or
+    to the fixed part of a pattern. A table is a CSV file with a header or a Parquet file, with the column `path`
+    (relative to the table) and optionally `name`.
 
     Args:
-        files: Path, URL as fsspec reads it (`s3://...`), folder, pattern (`photos/**/*.jpg`) or table, or several.
+        files: Path, URL for fsspec (`s3://...`), folder, pattern (`photos/**/*.jpg`) or table, or several of them.
 
     Returns:
         Pictures and measurements, those of one folder sorted.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A folder holds none, a pattern fits none, a table has no column of paths, or two answers would have
-            the same name.
+        FileNotFoundError: A file does not exist.
+        ValueError: A folder has no photos, a pattern matches none, a table has no column of paths, or two results would
+            have the same name.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -74,19 +74,19 @@ def list_photos(files: Files) -> list[Photo]:
 
 
 def is_file(given: str) -> bool:
-    """Tell a picture or measurement, there or missing, from what may stand for several."""
+    """Return whether the argument is a single picture or measurement, existing or not."""
     if given.lower().endswith(_TABLES) or is_url(given) or Path(given).is_dir():
         return False
     return Path(given).exists() or not _MAGIC & set(given)
 
 
 def is_url(path: str) -> bool:
-    """Tell a URL from a path."""
+    """Return whether the argument is a URL."""
     return "://" in path
 
 
 def stamp_of(photo: Photo) -> str | None:
-    """Ask for size and time of a file: the same stamp is taken for the same content; None if it is gone."""
+    """Return size and time of a file, by which changes are detected; None if it does not exist any more."""
     if photo.stamp is not None:
         return photo.stamp
     try:
@@ -100,7 +100,7 @@ def stamp_of(photo: Photo) -> str | None:
 
 
 def _stamp(info: dict[str, Any]) -> str:
-    """Read the stamp off what a file system says of a file; each has another name for its time."""
+    """Make the stamp from the information of a file system, whose names for the time differ."""
     keys = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
     marks = (str(info[key]) for key in keys if info.get(key) is not None)
     return f"{info.get('size')}-{next(marks, '')}"
@@ -144,7 +144,7 @@ def _fitting(pattern: str) -> Iterator[Photo]:
 
 
 def _fixed_part(pattern: str) -> str:
-    """Cut a pattern before its first part that is one."""
+    """Return the part of a pattern before its first wildcard."""
     parts = pattern.split("/")
     first = next(k for k, part in enumerate(parts) if _MAGIC & set(part))
     return "/".join(parts[:first]) + ("/" if first else "")

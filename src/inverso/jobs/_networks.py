@@ -1,4 +1,4 @@
-"""The networks that a job names."""
+"""The networks of a job."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from inverso.stages import Problem
 
 @dataclass(frozen=True)
 class Networks:
-    """What a job solves with.
+    """The networks of a job.
 
     Args:
-        prior: As `solve` takes it.
-        restorer: Likewise.
+        prior: Prior as for `solve`.
+        restorer: Restorer as for `solve`.
     """
 
     prior: AnyPrior | None
@@ -36,7 +36,7 @@ class Networks:
         return cls(_prior(prior), None if restorer is None else load_restorer(restorer))
 
     def by_name(self) -> dict[str, nn.Module]:
-        """List those there are, by what they are; the denoiser may be the one that the prior names."""
+        """Return the networks by their role; the denoiser may be the one that the prior names."""
         latent, denoiser = split_prior(self.prior)
         if denoiser is None and latent is not None:
             denoiser = own_denoiser(latent, torch.empty(0))
@@ -44,7 +44,7 @@ class Networks:
         return {name: part for name, part in parts.items() if part is not None}
 
     def to(self, device: str) -> Networks:
-        """Move them, once for all photos."""
+        """Move them to a device, once for all photos."""
         # The denoiser that a prior names is shared by all that ask for it, each in its place, and stays where it is.
         for network in (*split_prior(self.prior), self.restorer):
             if network is not None:
@@ -53,7 +53,7 @@ class Networks:
 
     @property
     def has(self) -> frozenset[Need]:
-        """What of that which stages may need is there."""
+        """The parts of a problem that they provide."""
         latent, denoiser = split_prior(self.prior)
         return Problem(torch.empty(0), None, latent, denoiser, self.restorer).has
 

@@ -1,4 +1,4 @@
-"""Orders about one photo: look at it, restore it, make one that shows what the restoring is for."""
+"""Orders about one photo: preview, restore, and make a damaged example."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Look:
     Args:
         source: File of a photo.
         preview: Where to write the copy.
-        pixels: How many a photo may have; it is not decoded if it has more.
+        pixels: Largest number of pixels; larger photos are not decoded.
     """
 
     source: Path
@@ -38,14 +38,14 @@ class Look:
     pixels: int
 
     def carry_out(self, device: str, tell: Tell) -> Mapping[str, Any]:  # noqa: ARG002 - decoding takes no network
-        """Look at it.
+        """Decode the photo and write its preview.
 
         Returns:
-            Width and height of the photo and of the preview, the suffix of files of the photo's kind, bits per channel,
-            and what was changed on reading.
+            Width and height of the photo and of the preview, the suffix of the photo's format, bits per channel, and
+            notes about changes on reading.
 
         Raises:
-            ValueError: It holds no photo, a broken one, or one with more pixels than it may have.
+            ValueError: The file is not a photo, is damaged, or has too many pixels.
         """
         suffix = self._header()
         seen = read_photo(self.source, large=True)
@@ -54,7 +54,7 @@ class Look:
         return {"size": seen.size, "shown": size, "suffix": suffix, "depth": seen.depth, "notes": seen.notes}
 
     def _header(self) -> str:
-        """Read the header alone, refuse what is too large, and give the suffix of such files."""
+        """Read the header only, raise for photos that are too large, and return the suffix of the format."""
         try:
             with opened(self.source, large=True) as picture:
                 (width, height), kind = picture.size, picture.format or ""
@@ -76,17 +76,17 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOne:
-    """Restore a photo, and write small copies to compare.
+    """Restore a photo, and write previews to compare.
 
     Args:
         source: File of a photo.
-        target: Where to write the answer, in the format that its suffix says.
-        before: Where to write a preview of the photo, as large as that of the answer.
-        after: Where to write a preview of the answer.
-        repair: What is to be done.
+        target: Where to write the result, in the format of its suffix.
+        before: Where to write a preview of the photo, as large as that of the result.
+        after: Where to write a preview of the result.
+        repair: Settings of the repair.
         prior: Name of a denoiser.
         mask: Picture as large as the photo, white where it is damaged.
-        pixels: How many the answer may have.
+        pixels: Largest number of pixels of the result.
     """
 
     source: Path
@@ -102,10 +102,10 @@ class RestoreOne:
         """Restore it.
 
         Returns:
-            What `restore_file` reports, and the size of the answer.
+            The report of `restore_file`, and the size of the result.
 
         Raises:
-            ValueError: The photo, the mask or the prior cannot be used, or the answer would be too large.
+            ValueError: The photo, the mask or the prior cannot be used, or the result would be too large.
         """
         with opened(self.source, large=True) as picture:
             width, height = picture.size
@@ -138,7 +138,7 @@ DAMAGES = ("noise", "blur", "small", "scratches")
 
 @dataclass(frozen=True, kw_only=True)
 class Spoil:
-    """Spoil a free photo in a way that shows what restoring is for.
+    """Degrade a free photo as an example for the restoration.
 
     Args:
         photo: Name of a free photo.
@@ -151,10 +151,10 @@ class Spoil:
     target: Path
 
     def carry_out(self, device: str, tell: Tell) -> Mapping[str, Any]:  # noqa: ARG002 - it takes a moment
-        """Spoil it.
+        """Degrade the photo.
 
         Raises:
-            ValueError: There is no such photo or damage.
+            ValueError: The photo or the damage is unknown.
         """
         from inverso.operators import Bicubic, GaussianBlur, Identity  # noqa: PLC0415
 

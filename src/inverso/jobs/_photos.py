@@ -1,4 +1,4 @@
-"""Photos in a worker: read, answered, written, recorded."""
+"""The work of a worker on photos: read, process, write, record."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 @dataclass(frozen=True)
 class PhotoWork:
-    """A job over photos, as executors take it.
+    """A job over photos as work for executors.
 
     Args:
-        job: What to do with each.
-        folder: Where answers go; absolute.
-        base: Where relative paths begin.
+        job: The job.
+        folder: Folder of results; absolute.
+        base: Folder of relative paths.
     """
 
     job: PhotoJob
@@ -46,7 +46,7 @@ class PhotoWork:
 
 @dataclass(frozen=True)
 class _Read:
-    """A photo that was read, or the reason why it was not."""
+    """A photo that was read, or the reason why it could not be."""
 
     photo: Photo
     stamp: str | None
@@ -62,7 +62,7 @@ class _Worker:
     versions: str
 
     def work(self, photos: Sequence[Photo]) -> list[Record]:
-        """Answer photos, those of one kind together, and give their records in the order of the photos."""
+        """Process photos, those of one kind together, and return their records in the order of the photos."""
         read = [self._read(photo) for photo in photos]
         groups: dict[Hashable, list[_Read]] = defaultdict(list)
         for number, each in enumerate(read):
@@ -126,7 +126,7 @@ class _Worker:
 
 
 def versions() -> str:
-    """Name the versions that answers are made with."""
+    """Return the versions of packages on which results depend."""
     import torch  # noqa: PLC0415
 
     import inverso  # noqa: PLC0415
@@ -135,7 +135,7 @@ def versions() -> str:
 
 
 def digest_of(path: str) -> str | None:
-    """Hash a file; None if it is gone."""
+    """Hash a file; None if it does not exist any more."""
     try:
         with _local(path, Path()) as file:
             return _digest(file)
@@ -153,7 +153,7 @@ def _digest(file: Path) -> str:
 
 @contextmanager
 def _local(path: str, base: Path) -> Iterator[Path]:
-    """Give a file on this machine; one behind a URL is fetched for the time being."""
+    """Yield a local file; one behind a URL is downloaded temporarily."""
     if not is_url(path):
         yield base / path
         return
@@ -170,10 +170,10 @@ def _lacks_memory(error: object) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Say why a photo failed, on one line.
+    """Describe in one line why a photo failed.
 
     Raises:
-        OSError: It is not the photo's fault, and the next one would fail alike.
+        OSError: The cause is not the photo, and the next one would fail as well.
     """
     if isinstance(error, OSError) and error.errno in _FATAL:
         raise error

@@ -1,4 +1,4 @@
-"""What results depend on: written beside them, and compared before a later run adds to them."""
+"""The settings on which results depend, stored beside them and compared before a later run continues."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ SHORT = 80
 
 
 def check_same(path: Path, settings: Mapping[str, Any], *, folder: Path) -> None:
-    """Refuse to go on with results that other settings have made.
+    """Raise if existing results were made with other settings.
 
     Args:
-        path: JSON file of the settings that made them; none if there are no results yet.
-        settings: Of now.
-        folder: Of the results.
+        path: JSON file of their settings; it does not exist if there are no results yet.
+        settings: The current settings.
+        folder: Folder of the results.
 
     Raises:
-        ValueError: They differ; the message says in what.
+        ValueError: The settings differ; the message says in which.
     """
     if not path.exists():
         return
@@ -37,7 +37,7 @@ def check_same(path: Path, settings: Mapping[str, Any], *, folder: Path) -> None
 
 
 def difference(there: object, now: object) -> str:
-    """Say in a few words how a setting differs from what it was."""
+    """Describe how a setting differs from its earlier value."""
     if isinstance(there, dict) and isinstance(now, dict):
         if len(there) != len(now):
             return f"{len(there)} there, {len(now)} now"
@@ -55,7 +55,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ValueError: The file holds none.
+        ValueError: The file is not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -69,6 +69,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all."""
+    """Write a JSON object, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Solve photos in a worker: read, batch, reconstruct."""
+"""The work of a worker for `Job`: read, batch and reconstruct photos."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _PHOTOS = "photos"
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement, and what is known of it.
+    """A measurement with its operator and noise.
 
     Args:
-        y: `(n, ...)`; n is 1 but in files of several.
+        y: Measurements `(n, ...)`; n is 1 except for files of several.
         A: The operator.
         noise: Standard deviation of its noise.
         x: The photo, if the measurement was simulated.
-        notes: What was done to the photo before it was measured, a line each.
+        notes: Lines that say what was done to the photo before measuring.
         source: The file.
     """
 
@@ -66,11 +66,11 @@ class Solving:
     """A job with its networks loaded.
 
     Args:
-        job: What to do.
-        networks: What to do it with, on the device.
-        spec: The operator, ready to be built for a size.
-        device: Where to compute.
-        photos: What whole photos look like, if faces are restored in them.
+        job: The job.
+        networks: Its networks, on the device.
+        spec: The parsed operator.
+        device: Device of the computation.
+        photos: Denoiser for whole photos, if faces are restored in them.
     """
 
     job: Job
@@ -81,7 +81,7 @@ class Solving:
 
     @classmethod
     def begin(cls, job: Job, networks: Networks, *, device: str) -> Solving:
-        """Read the operator."""
+        """Parse the operator."""
         spec = None if job.operator is None else parse_operator(job.operator)
         if not job.face:
             return cls(job, networks, spec, device)
@@ -127,14 +127,14 @@ class Solving:
         return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, (), file)
 
     def _shape_for(self, y: Tensor) -> ImageShape | None:
-        """Read the image's shape off a picture that an operator of one part measured; files are checked against it."""
+        """Return the image's shape for a measurement that is a picture, with which files of operators are checked."""
         if self.spec is None or len(self.spec.terms) > 1 or self.spec.multiple > 1 or y.ndim != 4:
             return None
         return (y.shape[1], y.shape[2], y.shape[3])
 
     @property
     def image_shape(self) -> ImageShape | None:
-        """Shape of the images, as far as prior or size tell."""
+        """Shape of the images, if prior or size determine it."""
         if self.networks.image_shape is not None and not self.job.face:
             return self.networks.image_shape
         return None if self.job.size is None else (3, self.job.size, self.job.size)
@@ -153,15 +153,15 @@ class Solving:
         return [self._answer(found, k, len(each.y), each) for k, each in zip(begins, measured, strict=True)]
 
     def _rounds_by_batch(self, y: Tensor) -> bool:
-        """Tell whether a network runs over whole batches of images, and whether such as this one ever share theirs."""
+        """Return whether a network runs over whole batches, so that rounding could depend on the batch."""
         shared = photos_together(y.shape[-1] * y.shape[-2], device=self.device, batch=None) > 1
         return shared and bool(self.networks.by_name().keys() & {"restorer", "denoiser"})
 
     def stage_by_stage(self, measured: Measured, *, progress: Report = silent) -> Iterator[Reconstruction]:
-        """Reconstruct, and give what there is after each stage of the method.
+        """Reconstruct, and yield the result after each stage of the method.
 
         Raises:
-            ValueError: `starts` is more than one, and averages belong to no stage.
+            ValueError: `starts` is more than one, for which there are no results of single stages.
         """
         if self.job.starts != 1:
             msg = f"stages are given one by one of a single start, and starts={self.job.starts}"
@@ -177,7 +177,7 @@ class Solving:
     def solve(
         self, measured: Measured, *, progress: bool | Report = False, method: Method | None = None
     ) -> Reconstruction:
-        """Reconstruct; by the job's method, if no other is given."""
+        """Reconstruct, with the job's method unless another is given."""
         latent, _ = split_prior(self.networks.prior)
         if self.photos is not None and latent is not None and measured.A is not None:
             answer, _ = solve_faces(
@@ -215,7 +215,7 @@ class Solving:
 
 
 def save_from(image: Tensor, source: Path | None, path: Path) -> None:
-    """Write an answer, with the metadata of its source if that is known."""
+    """Write a result, with the metadata of its source if that is known."""
     if source is None:
         save_image(image, path)
     else:
@@ -223,7 +223,7 @@ def save_from(image: Tensor, source: Path | None, path: Path) -> None:
 
 
 def stages_told(answer: Reconstruction) -> list[dict[str, Any]]:
-    """Tell what stages did, as JSON holds it; seconds are those of one image."""
+    """Return the records of stages as JSON values; seconds are per image."""
     return [
         {
             "name": record.name,
@@ -236,10 +236,10 @@ def stages_told(answer: Reconstruction) -> list[dict[str, Any]]:
 
 
 def finite(value: float | None) -> float | None:
-    """Give a number that JSON holds."""
+    """Return a finite number, or None, for JSON."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def _noise_seed(seed: int, name: str) -> int:
-    """Give a photo noise of its own that does not depend on its place among the others."""
+    """Return the seed of a photo's noise, which depends on its name and not on its position."""
     return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63

@@ -1,4 +1,4 @@
-"""A worker process under supervision: one that hangs or dies is replaced, and what it did is tried again."""
+"""Supervise a worker process: if it hangs or dies it is replaced, and its work is tried again."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _opened: list[Callable[[Sequence[Any]], Sequence[Any]]] = []
 
 @dataclass(frozen=True)
 class Limits:
-    """What one photo may take.
+    """Limits for one photo.
 
     Args:
-        seconds: Of time.
-        memory: Of memory, in bytes, beyond what the worker takes with its networks loaded; None for no limit.
+        seconds: Time limit.
+        memory: Memory limit in bytes, in addition to the worker with its networks; None for no limit.
         threads: Threads of one worker.
     """
 
@@ -57,17 +57,17 @@ class StoppedError(InversoError):
 
 
 class Supervisor(Generic[Item, Result]):
-    """One worker process, started when it is first needed and again whenever it was lost.
+    """One worker process, started on first use and again whenever it was lost.
 
-    A chunk over which the worker hangs or dies is taken apart, and an item that does so twice by itself is lost. Items
-    that shared a chunk with it are done as if nothing had been.
+    If the worker hangs or dies, the items of the chunk are tried one by one; an item with which this happens again
+    counts as lost. The other items of the chunk are not affected.
 
     Args:
-        work: What the worker does.
-        device: Where it computes.
-        limits: What an item may take.
-        folder: Where relative paths begin; the driver's, which is another than that of an actor.
-        attempts: How often an item is tried over which the worker hangs or dies.
+        work: The work.
+        device: Device of the computation.
+        limits: Limits for one item.
+        folder: Folder of relative paths: that of the driver, not of an actor.
+        attempts: Number of attempts for an item with which the worker hangs or dies.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Supervisor(Generic[Item, Result]):
         return self._stopped
 
     def fork(self) -> None:
-        """Begin the worker as a copy of this process, which spares it its imports; see `may_fork`."""
+        """Start the worker as a copy of this process, which saves its imports; see `may_fork`."""
         self._copy = self._new_pool(multiprocessing.get_context("fork"))
         with warnings.catch_warnings():
             # From 3.12 Python warns of threads, which are those that wait for workers begun before, and torch's.
@@ -103,7 +103,7 @@ class Supervisor(Generic[Item, Result]):
             self._copy.submit(os.getpid)
 
     def start(self) -> None:
-        """Start the worker before there is anything to do.
+        """Start the worker in advance.
 
         Raises:
             StoppedError: `stop` was called meanwhile.
@@ -112,7 +112,7 @@ class Supervisor(Generic[Item, Result]):
         self._started()
 
     def run(self, chunk: Sequence[Item]) -> Outcome[Item, Result]:
-        """Do the work for a chunk.
+        """Process a chunk.
 
         Returns:
             Every item with its result, or with `Lost`.
@@ -134,7 +134,7 @@ class Supervisor(Generic[Item, Result]):
         return [(chunk[0], Lost(reason))]
 
     def stop(self) -> None:
-        """Kill the worker, whatever it is doing; another thread may be waiting for it."""
+        """Kill the worker, even while another thread waits for it."""
         self._stopped = True
         self._kill()
 
@@ -162,7 +162,7 @@ class Supervisor(Generic[Item, Result]):
             return None, "its worker process died: out of memory, or a crash"
 
     def _started(self) -> ProcessPoolExecutor:
-        """Give the pool of the one worker, which has opened the work."""
+        """Return the pool of the one worker, which has opened the work."""
         for _ in range(STARTS):
             self._check_stopped()
             if self._pool is not None:
@@ -203,10 +203,10 @@ class Supervisor(Generic[Item, Result]):
 
 
 def may_fork() -> bool:
-    """Tell whether a copy of this process can work: none but its main thread runs, and there is no GPU in use.
+    """Return whether this process can be forked: it has no other threads and does not use a GPU.
 
-    A lock that another thread holds would stay locked in the copy for ever. torch's own threads are not missed, since a
-    copy computes with one; those of autograd are, which `_begin` finds out.
+    A lock held by another thread would stay locked in the copy. torch's own threads are not needed, since the copy
+    computes with one; threads of autograd are, which `_begin` checks.
     """
     import torch  # noqa: PLC0415
     from tqdm import TMonitor  # noqa: PLC0415
@@ -217,7 +217,7 @@ def may_fork() -> bool:
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """Choose how workers begin: as copies of a small process that has imported torch and holds no locks, no GPU."""
+    """Choose how workers start: as copies of a small process that has imported torch and has no locks and no GPU."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -245,7 +245,7 @@ def _begin(threads: int, memory: int | None, folder: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """End when the driver has died: nobody would hear of the results."""
+    """End this process when the driver has died."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for([parent.sentinel])

@@ -1,4 +1,4 @@
-"""Run a job over photos, so that it can be stopped at any moment, by anything, and gone on with."""
+"""Run a job over photos, such that it can be stopped at any moment and resumed."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFullError(InversoError):
-    """The disk is full; what was done is kept."""
+    """The disk is full; finished results are kept."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run has done.
+    """Counts of a run.
 
     Args:
-        folder: Of the results.
-        before: Photos that runs before this one had ended.
-        done: Photos that this run answered.
-        failed: Photos that are faulty, or whose answers are.
-        set_aside: Photos that took more time or memory than they may, or ended their process, twice.
+        folder: Folder of the results.
+        before: Photos finished by earlier runs.
+        done: Photos processed by this run.
+        failed: Photos that could not be processed.
+        set_aside: Photos that exceeded the limits of time or memory, or crashed their process, twice.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class Summary:
     set_aside: int
 
     def records(self) -> Iterator[Record]:
-        """Read what became of every photo, in the order in which they ended."""
+        """Yield the records of all photos, in the order in which they were finished."""
         return read_records(self.folder / _MANIFEST)
 
 
@@ -63,28 +63,28 @@ def run_folder(
     again: bool = False,
     progress: bool = True,
 ) -> Summary:
-    """Do a job for many photos; run again with the same settings, it goes on where it was stopped.
+    """Run a job for many photos; run again with the same settings, it continues where it was stopped.
 
-    Answers are pictures in `out`, called as the photos, beside `manifest.jsonl`: one record per photo, written as its
-    answer is. A photo that has changed is done again. One that cannot be answered does not stop the others: its record
-    says why. Where and how often the run was stopped, and who else was in a batch, changes no pixel.
+    Results are pictures in `out` with the names of the photos, beside `manifest.jsonl` with one record per photo,
+    written together with its result. A photo that has changed is processed again. A photo that fails does not stop the
+    others: its record has the reason. Interruptions and the composition of batches do not change any pixel.
 
     Args:
         files: A file, folder, pattern, URL or table of paths, or several; see `list_photos`.
-        job: What to do, such as `Job(...)`.
-        out: Folder of the results; made if it is not there.
-        executor: Where to do it: `Local()`, which is the default, or `Ray()`.
-        again: Try photos again that failed or were set aside.
-        progress: Show a progress bar on standard error.
+        job: The job, such as `Job(...)`.
+        out: Folder of the results; created if it does not exist.
+        executor: Where to run it: `Local()`, the default, or `Ray()`.
+        again: Whether to try photos again that failed or were set aside.
+        progress: Whether to show a progress bar on standard error.
 
     Returns:
-        How many photos were done, and how many could not be.
+        The numbers of processed and of failed photos.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: There are no photos, the job cannot work, the results in `out` are those of other settings, or
-            another run is at work there.
-        DiskFullError: The disk is full. What was done is kept.
+        FileNotFoundError: A file does not exist.
+        ValueError: There are no photos, the job cannot work, the results in `out` have other settings, or another run
+            is active there.
+        DiskFullError: The disk is full. Finished results are kept.
 
     Example:
         >>> from pathlib import Path
@@ -127,7 +127,7 @@ def _folder(out: str | Path) -> Path:
 
 
 def _without_answers(photos: list[Photo], manifest: Manifest, suffix: str) -> list[Photo]:
-    """Leave answers of earlier runs out, where the folder of results lies below that of the photos."""
+    """Remove results of earlier runs from the list, if the folder of results is inside that of the photos."""
     begin = f"{manifest.path.parent.absolute()}{os.sep}"
 
     def is_answer(photo: Photo) -> bool:
@@ -138,7 +138,7 @@ def _without_answers(photos: list[Photo], manifest: Manifest, suffix: str) -> li
 
 
 def _check_apart(photos: Sequence[Photo], folder: Path, suffix: str) -> None:
-    """Refuse to write an answer over its photo."""
+    """Raise if a result would overwrite its photo."""
     for photo in photos:
         target = folder / f"{photo.name}{suffix}"
         if not is_url(photo.path) and target.exists() and target.samefile(photo.path):
@@ -147,7 +147,7 @@ def _check_apart(photos: Sequence[Photo], folder: Path, suffix: str) -> None:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Remove what a kill has left of answers that were being written: nobody else is at work here."""
+    """Remove incomplete files of a killed run; no other run is active here."""
     for where, _, names in os.walk(folder):
         for name in names:
             if name.startswith(".") and name.endswith(".tmp"):
@@ -155,7 +155,7 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 def _ended(photo: Photo, manifest: Manifest, folder: Path, suffix: str, *, again: bool) -> bool:
-    """Tell whether nothing is left to do for a photo."""
+    """Return whether a photo is finished."""
     known = manifest.known.get(photo.name)
     if known is None:
         return False
@@ -175,7 +175,7 @@ class _Run:
     pixels: int | None
 
     def work_through(self, photos: Sequence[Photo], bar: tqdm[NoReturn]) -> dict[str, int]:
-        """Do what is left, and write every record as it comes."""
+        """Process the remaining photos, and write every record as it comes."""
         counts: dict[str, int] = defaultdict(int)
         if not photos:
             return counts
@@ -200,7 +200,7 @@ class _Run:
         return counts
 
     def _chunks(self, photos: Sequence[Photo]) -> Iterator[list[Photo]]:
-        """Put photos of one size together, as they are needed."""
+        """Yield chunks of photos of one size."""
         waiting: dict[int | None, list[Photo]] = defaultdict(list)
         for photo in photos:
             pixels = self.pixels or _pixels_of(photo)
@@ -211,7 +211,7 @@ class _Run:
 
 
 def _pixels_of(photo: Photo) -> int | None:
-    """Read a picture's size off its first bytes; None where that would take a download."""
+    """Read a picture's size from its header; None if that would need a download."""
     from PIL import Image  # noqa: PLC0415
 
     if is_url(photo.path):

@@ -1,4 +1,4 @@
-"""A description of the work: which operator, prior and method, by name."""
+"""The description of a job: operator, prior and method by name."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """`inverso.solve` for every photo of a folder, by names and numbers: it can be written down and sent anywhere.
+    """`inverso.solve` for every photo of a folder, described by names and numbers, so that it can be stored and sent.
 
     Args:
-        method: Names of stages joined by "+"; None for the best that is fast for prior and restorer, as in `solve`.
-        operator: How the photos were, or will be, measured, as text: `"bicubic:4"`, `"fft:0.3"`; not needed by "ff".
+        method: Names of stages joined by "+"; None for the best fast method for prior and restorer, as in `solve`.
+        operator: Operator as text: `"bicubic:4"`, `"fft:0.3"`; not needed by "ff".
         prior: Name or checkpoint of the prior, if a stage needs one; two of them for a generative prior and a denoiser.
         restorer: Name or checkpoint of the restorer, if a stage needs one.
-        noise: Standard deviation of the noise in the image's unit. Measurements that are 8-bit pictures have at least
-            that of their rounding.
-        seed: Of the starting latents and of simulated noise; every photo has noise of its own, by its name.
-        schedule: Of the method, "default" or "iagan".
-        starts: Over how many starts answers are averaged.
-        size: Without a prior: side of the central square that is cut out of photos; None leaves them as they are.
-        simulate: Whether the files are photos that have yet to be measured, so that answers can be scored.
-        crop: Whether photos may be cut to a size that the operator's scale divides.
-        large: Whether photos of more than 100 megapixels are meant.
-        face: Whether the prior's images are faces that lie anywhere in photos of any size.
-        face_at: Where, as `X,Y,SIDE` or `X,Y,SIDE,ANGLE` with ";" between faces; empty to look for them.
+        noise: Standard deviation of the noise in the image's unit. For measurements that are 8-bit pictures the noise
+            is at least that of their rounding.
+        seed: Seed of the starting latents and of simulated noise, which also depends on the photo's name.
+        schedule: Schedule of the method, "default" or "iagan".
+        starts: Number of starts over which results are averaged.
+        size: Without a prior: side of the central square that is cropped from photos; None keeps their size.
+        simulate: Whether the files are photos that are measured first, so that results can be scored.
+        crop: Whether photos may be cropped to a size that the operator's scale divides.
+        large: Whether to read photos of more than 100 megapixels.
+        face: Whether the prior's images are aligned faces, to be found in photos of any size.
+        face_at: Poses of faces as `X,Y,SIDE` or `X,Y,SIDE,ANGLE`, separated by ";"; empty to detect them.
 
     Example:
         >>> from inverso.jobs import Job
@@ -70,19 +70,19 @@ class Job:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the answers: of a format that loses nothing but depth."""
+        """Suffix of the results: of a lossless format."""
         return ".png"
 
     def to_json(self) -> str:
-        """Write the job down."""
+        """Convert the job to JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """Read a job that `to_json` wrote.
+        """Read a job from the JSON of `to_json`.
 
         Raises:
-            ValueError: The text is no JSON, or no job.
+            ValueError: The text is not JSON, or not a job.
         """
         try:
             content = json.loads(text)
@@ -99,7 +99,7 @@ class Job:
         return cls(**content)
 
     def describe(self) -> Described:
-        """Say what answers depend on: the settings, and the weights behind the names.
+        """Return everything on which results depend: the settings, and the weights of the networks.
 
         Raises:
             ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
@@ -115,7 +115,7 @@ class Job:
         return Described(settings, None if side is None else side * side)
 
     def open(self, device: str) -> Solving:
-        """Load the networks and make ready to solve."""
+        """Load the networks for solving."""
         from inverso.jobs._solving import Solving  # noqa: PLC0415
 
         return Solving.begin(self, self.load().to(device), device=device)

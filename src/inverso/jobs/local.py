@@ -1,4 +1,4 @@
-"""Work on this machine, in as many processes as it has cores."""
+"""Run work on this machine, in one process per core or GPU."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _SHARE_OF_MEMORY = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Local:
-    """Workers on this machine: a process per core, or per GPU, each with the networks loaded once.
+    """Workers on this machine: a process per core, or per GPU, each with its own copy of the networks.
 
-    A photo that takes more time or memory than it may, or that ends its process, is tried once more by itself and then
-    set aside; the others go on.
+    A photo that exceeds the limits of time or memory, or crashes its process, is tried once more separately and then
+    set aside; the others continue.
 
     Args:
-        processes: How many; by default one per core, or one per GPU. 0 works in the calling process: nothing to start,
-            and no limits.
-        threads: Per process; more than one pays for few, large photos only.
-        batch: Photos solved at once; by default up to 8 small ones on a CPU and 32 on a GPU, large ones alone.
-        time_limit: Seconds that one photo may take.
-        memory: Bytes that one photo may take on a CPU; by default its process's share of what is free.
-        device: "cpu", "cuda", ...; by default a GPU where there is one.
+        processes: Number of processes; by default one per core, or one per GPU. 0 uses the calling process, without
+            limits.
+        threads: Threads per process; more than one is useful for few, large photos only.
+        batch: Photos solved at once; by default up to 8 small ones on a CPU and 32 on a GPU, large ones one by one.
+        time_limit: Time limit in seconds for one photo.
+        memory: Memory limit in bytes for one photo on a CPU; by default its process's share of the free memory.
+        device: "cpu", "cuda", ...; by default a GPU if there is one.
 
     Example:
         >>> from inverso.jobs import Local
@@ -52,11 +52,11 @@ class Local:
         Limits(self.time_limit, self.memory, self.threads)
 
     def together(self, pixels: int | None) -> int:
-        """Tell how many photos of so many pixels make a chunk."""
+        """Return the number of photos per chunk for a size in pixels."""
         return photos_together(pixels, device=self._devices()[0], batch=self.batch)
 
     def run(self, work: Work[Item, Result], chunks: Iterable[Sequence[Item]]) -> Outcomes[Item, Result]:
-        """Do the work; every chunk's results come as it ends, in any order."""
+        """Process chunks; yield each chunk's results when it ends, in any order."""
         devices = self._devices()
         if self.processes == 0:
             do = work.open(devices[0])
@@ -88,7 +88,7 @@ class Local:
 
 
 def _run(supervisors: Sequence[Supervisor[Item, Result]], chunks: Iterable[Sequence[Item]]) -> Outcomes[Item, Result]:
-    """Keep every worker busy, with one chunk more for each in hand."""
+    """Keep every worker busy, with one more chunk queued for each."""
     idle: SimpleQueue[Supervisor[Item, Result]] = SimpleQueue()
     for supervisor in supervisors:
         idle.put(supervisor)

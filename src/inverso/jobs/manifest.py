@@ -1,4 +1,4 @@
-"""What became of every photo: one line of JSON each, on the disk before the next is begun."""
+"""The manifest: one JSON line per photo, on disk before the next photo begins."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one photo.
+    """The result of one photo.
 
     Args:
-        name: Of its answer, below the folder of results and without the suffix.
-        path: Where the photo is.
-        status: "done"; "failed", if it or its answer is faulty; "set aside", if it took more time or memory than it
-            may, or ended its process.
+        name: Name of the result, relative to the folder of results and without the suffix.
+        path: Path of the photo.
+        status: "done"; "failed", if it could not be processed; "set aside", if it exceeded the limits of time or
+            memory, or crashed its process.
         digest: Hash of the file; None if it was not read.
-        stamp: Size and time of the file, which tell without reading that it has not changed.
-        seconds: That its answer took; of a batch its share.
-        psnr: In dB, where the original is known.
-        reason: Of a failure.
-        details: What else the job says of it, such as its residual.
-        versions: Of the packages that made the answer.
+        stamp: Size and time of the file, by which changes are detected without reading it.
+        seconds: Seconds for its result; its share of a batch.
+        psnr: PSNR in dB, if the original is known.
+        reason: Reason of a failure.
+        details: Further values of the job, such as the residual.
+        versions: Versions of the packages that were used.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Record:
 
 
 class _Known(NamedTuple):
-    """What a later run needs to know of a photo."""
+    """The part of a record that later runs need."""
 
     status: _Status
     digest: str | None
@@ -57,13 +57,13 @@ class _Known(NamedTuple):
 
 
 class Manifest:
-    """A file of records that is added to, and survives a kill at any moment.
+    """A file of records that is appended to, and stays valid if a run is killed.
 
-    Of a photo that was done twice, since it changed, the last record counts.
+    If a photo was processed twice because it changed, the last record counts.
 
     Args:
         path: The file.
-        known: What is in it, by name.
+        known: Its records by name.
     """
 
     def __init__(self, path: Path, known: dict[str, _Known]) -> None:
@@ -72,7 +72,7 @@ class Manifest:
 
     @classmethod
     def open(cls, path: Path) -> Manifest:
-        """Read what is there; a line that a kill has left unfinished is dropped.
+        """Read existing records; an incomplete last line is dropped.
 
         Raises:
             ValueError: A line is no record.
@@ -84,10 +84,10 @@ class Manifest:
         return cls(path, dict(found))
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add records, and wait until they are on the disk.
+        """Append records, and wait until they are on disk.
 
         Raises:
-            OSError: The disk is full, or gone; the file is as it was.
+            OSError: The disk is full or unavailable; the file is unchanged.
         """
         data = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records).encode()
         before = self.path.stat().st_size if self.path.exists() else 0
@@ -103,7 +103,7 @@ class Manifest:
         self.known.update((r.name, _Known(r.status, r.digest, r.stamp)) for r in records)
 
     def tidy(self) -> None:
-        """Leave one record of every photo, the last: there are several of those that changed or were tried again."""
+        """Keep only the last record of every photo."""
         last = {record.name: number for number, record in enumerate(read_records(self.path))}
         kept = set(last.values())
         with self.path.open("rb") as stream:
@@ -115,7 +115,7 @@ class Manifest:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Read a manifest, also while it is being written.
+    """Read a manifest, even while it is being written.
 
     Raises:
         ValueError: A line is no record.
@@ -135,10 +135,10 @@ def read_records(path: Path) -> Iterator[Record]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep every other run out of a folder; the system lifts the lock when this process ends, however it ends.
+    """Lock a folder against other runs; the system releases the lock when this process ends.
 
     Raises:
-        ValueError: Another run is at work there.
+        ValueError: Another run is active there.
     """
     lock = FileLock(folder / _LOCK, timeout=0)
     try:
@@ -153,7 +153,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def _end_of_last_line(path: Path) -> int:
-    """Find where the last whole line ends, from the end."""
+    """Return the position of the end of the last complete line."""
     if not path.exists():
         return 0
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""What a job over a folder of photos has to say: what it depends on, and how one photo becomes an answer."""
+"""The interface of jobs over photos: what they depend on, and how they process one photo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Described:
-    """A job in the words of the driver, which runs no networks.
+    """The description of a job, made without running its networks.
 
     Args:
-        settings: All that answers depend on, as JSON holds it: a run goes on only with the same ones.
-        pixels: Of every photo, if the job knows; None if photos keep their sizes.
+        settings: Everything on which results depend, as JSON values: a run continues only with the same ones.
+        pixels: Number of pixels of every photo, if the job determines it; None if photos keep their sizes.
     """
 
     settings: Mapping[str, Any]
@@ -26,8 +26,8 @@ class Input:
     """A photo that was read.
 
     Args:
-        value: Whatever the job makes answers from.
-        key: Inputs of equal keys may be answered together; None for one that is answered by itself.
+        value: The job's representation of the photo.
+        key: Inputs of equal keys may be processed together; None for one that is processed separately.
     """
 
     value: Any
@@ -36,12 +36,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a job made of a photo.
+    """The result of a photo.
 
     Args:
-        save: Writes it to the path that it is given, whole or not at all.
-        psnr: In dB, where the original is known.
-        details: What else the manifest shall say of it: anything that JSON holds.
+        save: Function that writes it to a path, atomically.
+        psnr: PSNR in dB, if the original is known.
+        details: Further values for the manifest, as JSON values.
     """
 
     save: Callable[[Path], None]
@@ -53,24 +53,24 @@ class Opened(Protocol):
     """A job in a worker, with its networks loaded."""
 
     def read(self, file: Path, name: str) -> Input:
-        """Read a photo; whatever it raises is the reason why the photo failed."""
+        """Read a photo; an exception is the reason why the photo failed."""
         ...
 
     def answer(self, inputs: Sequence[Input]) -> Sequence[Answer]:
-        """Answer inputs of one key; if it raises, each is tried by itself, and what it then raises is the reason."""
+        """Process inputs of one key; if that raises, each is tried separately, and its exception is the reason."""
         ...
 
 
 class PhotoJob(Protocol):
-    """Something to do with every photo of a folder: a frozen dataclass of names and numbers, which can be pickled."""
+    """A job over photos: a frozen dataclass of names and numbers, which can be pickled."""
 
     @property
     def suffix(self) -> str:
-        """Suffix of the answers, such as `.png`."""
+        """Suffix of the results, such as `.png`."""
         ...
 
     def describe(self) -> Described:
-        """Say what the job depends on, and refuse settings that cannot work, before anything is done."""
+        """Describe what results depend on, and raise for settings that cannot work, before anything runs."""
         ...
 
     def open(self, device: str) -> Opened:

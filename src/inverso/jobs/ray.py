@@ -1,4 +1,4 @@
-"""Work on a Ray cluster, or on this machine as one: Ray Data with a pool of actors."""
+"""Run work on a Ray cluster, or on this machine as one: Ray Data with a pool of actors."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _OBJECT_STORE = 256 * 2**20
 class Ray:
     """Workers of a Ray cluster: actors that load the networks once, each supervising a process that does the work.
 
-    A photo that takes more time or memory than it may, or that ends its process, is tried once more by itself and then
-    set aside. An actor or a machine that dies is replaced, and what it was doing is done elsewhere. Photos, answers and
-    networks named by path must be where every machine sees them: on a shared disk, or (photos) behind a URL.
+    A photo that exceeds the limits of time or memory, or crashes its process, is tried once more separately and then
+    set aside. An actor or a machine that dies is replaced, and its work is done elsewhere. Photos, results and networks
+    given by path must be accessible from every machine: on a shared disk, or (photos) behind a URL.
 
     Args:
-        address: Of a cluster, as `ray.init` takes it: "auto", "ray://host:10001"; None for the cluster that is
-            connected already, or named by RAY_ADDRESS, or else for this machine alone.
-        num_gpus: Per actor: 1, several, or a fraction where several actors share a GPU; 0 works on CPUs.
-        num_cpus: Per actor, and threads of its worker.
-        actors: How many at most; by default as many as the cluster has room for.
-        batch: Photos solved at once; by default up to 8 small ones on a CPU and 32 on a GPU, large ones alone.
-        time_limit: Seconds that one photo may take.
-        memory: Bytes that one photo may take on a CPU; by default without limit.
+        address: Address of a cluster for `ray.init`: "auto", "ray://host:10001"; None for the cluster that is connected
+            already, or named by RAY_ADDRESS, or else for this machine.
+        num_gpus: GPUs per actor: 1, several, or a fraction to share a GPU; 0 for CPUs.
+        num_cpus: CPUs per actor, and threads of its worker.
+        actors: Largest number of actors; by default as many as the cluster has room for.
+        batch: Photos solved at once; by default up to 8 small ones on a CPU and 32 on a GPU, large ones one by one.
+        time_limit: Time limit in seconds for one photo.
+        memory: Memory limit in bytes for one photo on a CPU; by default none.
     """
 
     address: str | None = None
@@ -60,15 +60,15 @@ class Ray:
         self._limits()
 
     def together(self, pixels: int | None) -> int:
-        """Tell how many photos of so many pixels make a chunk."""
+        """Return the number of photos per chunk for a size in pixels."""
         return photos_together(pixels, device=self._device, batch=self.batch)
 
     def run(self, work: Work[Item, Result], chunks: Iterable[Sequence[Item]]) -> Outcomes[Item, Result]:
-        """Do the work; every chunk's results come as it ends, in any order.
+        """Process chunks; yield each chunk's results when it ends, in any order.
 
         Raises:
             MissingPackageError: The package ray is missing.
-            InversoError: The cluster has no room for one actor, or is lost.
+            InversoError: The cluster has no room for one actor, or the connection is lost.
         """
         ray = need("ray", what="Ray()")
         ours = not ray.is_initialized()
@@ -152,13 +152,13 @@ class Ray:
 
 @dataclass(frozen=True)
 class _Parcel:
-    """Something that Ray Data shall carry as it is, and not take apart into columns."""
+    """A wrapper for objects that Ray Data must not split into columns."""
 
     content: Any
 
 
 class _Actor(Generic[Item, Result]):
-    """A member of the pool: it stays light and answers Ray, while its worker process computes."""
+    """A member of the pool: it answers Ray, while its worker process computes."""
 
     def __init__(self, work: Work[Item, Result], device: str, limits: Limits, folder: Path) -> None:
         self._supervisor = Supervisor(work, device=device, limits=limits, folder=folder)

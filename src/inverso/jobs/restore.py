@@ -1,4 +1,4 @@
-"""Repair of every photo of a folder, for which nobody has to know an operator."""
+"""The job that repairs every photo of a folder, without an operator."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from inverso.restorers import DamageDetector, load_detector
 
 @dataclass(frozen=True, kw_only=True)
 class Restore:
-    """`inverso.repair.repair` for every photo of a folder; answers keep size, depth and metadata, as PNG.
+    """`inverso.repair.repair` for every photo of a folder; results keep size, depth and metadata, as PNG.
 
     Args:
-        repair: What is to be done.
+        repair: Settings of the repair.
         prior: Name or checkpoint of a denoiser.
-        large: Whether photos of more than 100 megapixels are meant.
-        detector: File of a `DamageDetector`, which finds the damage of old photos; None goes by its shape.
-        faces: Name or checkpoint of a prior of aligned faces, which restores the faces in photos; None for no faces.
+        large: Whether to read photos of more than 100 megapixels.
+        detector: File of a `DamageDetector` for old photos; None to detect damage by its shape.
+        faces: Name or checkpoint of a prior of aligned faces, to restore faces; None to leave faces to the denoiser.
 
     Example:
         >>> from inverso.jobs.restore import Restore
@@ -45,14 +45,14 @@ class Restore:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the answers: of a format that keeps sixteen bits, transparency and metadata."""
+        """Suffix of the results: of a format that keeps sixteen bits, transparency and metadata."""
         return ".png"
 
     def describe(self) -> Described:
-        """Say what answers depend on: the settings, and the weights of the denoiser.
+        """Return everything on which results depend: the settings, and the weights of the networks.
 
         Raises:
-            ValueError: There is no denoiser of that name.
+            ValueError: The denoiser is unknown.
         """
         weights = {"weights of the prior": fingerprint(load_denoiser(self.prior))}
         if self.detector is not None:
@@ -73,10 +73,10 @@ class _Restoring:
     """The job with its networks loaded.
 
     Args:
-        job: What to do.
-        denoiser: On the device.
-        detector: Likewise, if there is one.
-        faces: Likewise.
+        job: The job.
+        denoiser: The denoiser, on the device.
+        detector: The detector, if there is one.
+        faces: The prior of faces, if there is one.
     """
 
     job: Restore
@@ -85,7 +85,7 @@ class _Restoring:
     faces: Faces | None = None
 
     def read(self, file: Path, name: str) -> Input:  # noqa: ARG002 - a repair draws nothing
-        """Read a photo with all that belongs to it; each is repaired by itself."""
+        """Read a photo with its metadata; each is repaired separately."""
         return Input(read_photo(file, large=self.job.large))
 
     def answer(self, inputs: Sequence[Input]) -> list[Answer]:
@@ -113,22 +113,22 @@ def restore_file(
     """Repair one photo from file to file, and report what was done.
 
     Args:
-        source: Photo of any kind.
-        target: Where to write the answer, in the format that its suffix says.
-        settings: What is to be done.
-        denoiser: What photos look like.
+        source: File of the photo.
+        target: Where to write the result, in the format of its suffix.
+        settings: Settings of the repair.
+        denoiser: Denoiser for photos.
         mask: Picture as large as the photo, white where it is damaged.
-        detector: What finds the damage of old photos.
-        faces: What restores faces.
-        large: Whether more than 100 megapixels are meant.
-        progress: As `inverso.repair.repair` takes it.
+        detector: Network that detects the damage of old photos.
+        faces: Prior and poses for faces.
+        large: Whether to read photos of more than 100 megapixels.
+        progress: Progress function as for `inverso.repair.repair`.
 
     Returns:
-        Where the photo came from and went, what was said, a line each, and the numbers of `Repaired`.
+        The paths of photo and result, the lines that say what was done, and the numbers of `Repaired`.
 
     Raises:
-        FileNotFoundError: There is no such file, or no folder to write to.
-        ValueError: A file holds no picture, a larger one than is meant, or a mask of another size.
+        FileNotFoundError: A file, or the folder to write to, does not exist.
+        ValueError: A file is not a picture, is larger than allowed, or is a mask of another size.
     """
     photo = read_photo(source, large=large)
     marked = None if mask is None else read_mask(mask, size=photo.size)
@@ -148,12 +148,12 @@ def load_faces(name: str, places: Sequence[str] = (), *, device: str = "cpu") ->
     """Load a prior of aligned faces by its name or from a file.
 
     Args:
-        name: Of the prior.
-        places: Of faces in the photo, `X,Y,SIDE` each; by default they are looked for.
-        device: Where it shall be.
+        name: Name or file of the prior.
+        places: Poses of faces in the photo, `X,Y,SIDE` each; by default they are detected.
+        device: Device of the prior.
 
     Raises:
-        ValueError: There is none of that name, it is another kind of prior, or a place is none.
+        ValueError: The name is unknown, it is another kind of prior, or a pose cannot be read.
     """
     prior = priors.load(name)
     if not isinstance(prior, LatentPrior):
@@ -166,7 +166,7 @@ def load_denoiser(name: str) -> Denoiser:
     """Load a denoiser by its name or from a file.
 
     Raises:
-        ValueError: There is none of that name, or it is another kind of prior.
+        ValueError: The name is unknown, or it is another kind of prior.
     """
     prior = priors.load(name)
     if not isinstance(prior, Denoiser):

@@ -1,4 +1,4 @@
-"""What an executor runs: some work, over chunks of items."""
+"""The interface between executors and work: chunks of items in, results out."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _BATCHED_PIXELS = {"cpu": 2**16, "cuda": 2**22}
 
 
 class Work(Protocol[_Item_contra, _Result_co]):
-    """Something to do with every item: settings and names only, so that it can be sent to another process."""
+    """Work on items: settings and names only, so that it can be sent to another process."""
 
     def open(self, device: str) -> Callable[[Sequence[_Item_contra]], Sequence[_Result_co]]:
         """Load what the work needs, once per worker.
 
         Args:
-            device: Where to compute.
+            device: Device of the computation.
 
         Returns:
-            A function from a chunk of items to one result for each, in their order. What it raises ends the run.
+            A function from a chunk of items to one result for each, in order. An exception ends the run.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What is known of an item whose worker hung or died over it twice.
+    """An item with which its worker hung or died twice.
 
     Args:
-        reason: In the user's words.
+        reason: The reason, for the user.
     """
 
     reason: str
@@ -46,14 +46,14 @@ Outcomes: TypeAlias = "Generator[Outcome[Item, Result], None, None]"
 
 
 class Executor(Protocol):
-    """A place where work is done: `Local` or `Ray`."""
+    """A place where work is run: `Local` or `Ray`."""
 
     def together(self, pixels: int | None) -> int:
-        """Tell how many photos of so many pixels make a chunk; None for photos whose size nobody knows yet."""
+        """Return the number of photos per chunk for a size in pixels, None for unknown sizes."""
         ...
 
     def run(self, work: Work[Item, Result], chunks: Iterable[Sequence[Item]]) -> Outcomes[Item, Result]:
-        """Do the work; every chunk's results come as it ends, in any order; chunks are taken as they are needed.
+        """Process chunks, which are taken as needed; yield each chunk's results when it ends, in any order.
 
         Closing the iterator, or an exception in it, stops the workers at once.
         """
@@ -61,12 +61,12 @@ class Executor(Protocol):
 
 
 def photos_together(pixels: int | None, *, device: str, batch: int | None) -> int:
-    """Choose how many photos are solved at once: several where they are small, large ones alone.
+    """Choose how many photos are solved at once: several small ones, or a single large one.
 
     Args:
-        pixels: Of one photo; None if unknown.
-        device: Where they are solved.
-        batch: What the user wants.
+        pixels: Pixels of one photo; None if unknown.
+        device: Device of the computation.
+        batch: The user's choice, if any.
 
     Example:
         >>> [photos_together(side * side, device="cpu", batch=None) for side in (64, 128, 256)]
