@@ -1,4 +1,4 @@
-"""A page that restores photos in its visitor's browser: a folder of files for any web server, nothing is uploaded."""
+"""A page that restores photos in its visitor's browser: static files for any web server, without uploads."""
 
 from inverso.browser._page import Page, write_page
 from inverso.browser._runtime import RUNTIME_VERSION, find_runtime

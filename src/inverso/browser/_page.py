@@ -1,4 +1,4 @@
-"""Write the folder: the page, the network with packed weights, and the runtime."""
+"""Write the files: the page, the network with packed weights, and the runtime."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _CHECKED_SIDE, _EXAMPLE_NOISE = 48, 0.1
 
 @dataclass(frozen=True)
 class Page:
-    """What was written.
+    """The written files.
 
     Args:
-        folder: Where.
-        sent: Bytes of the page and the network, which every visitor fetches.
-        runtime: Bytes of ONNX Runtime Web that a visitor without WebGPU fetches besides.
-        difference: Largest difference between the network's answer and that of the packed one, on a known example.
+        folder: Their folder.
+        sent: Bytes of the page and the network, which every visitor downloads.
+        runtime: Bytes of ONNX Runtime Web that a visitor without WebGPU downloads in addition.
+        difference: Largest difference between the outputs of the network and of the packed one, on a known example.
     """
 
     folder: Path
@@ -60,27 +60,27 @@ def write_page(
     runtime: str | Path | None = None,
     webgpu: bool = True,
 ) -> Page:
-    """Write a folder of files that any web server can hand out, and that restores photos in the visitor's browser.
+    """Write a folder of static files that restores photos in the visitor's browser.
 
-    A denoiser removes noise and fills what is painted, a restorer restores, a generator draws. The page computes with
-    ONNX Runtime Web, from packed weights; it sends nothing anywhere, asks no other machine for anything, and works
-    offline after the first visit. The folder is written anew file by file; other files in it are left.
+    With a denoiser the page removes noise and fills painted areas, with a restorer it restores, with a generator it
+    draws samples. It computes with ONNX Runtime Web from packed weights, makes no requests to other servers, and works
+    offline after the first visit. Existing files of the page are replaced, other files in the folder are kept.
 
     Args:
         network: A denoiser of color or gray photos of any size, a restorer, or a generator.
-        folder: Where to write; made where it does not exist.
-        name: What the page calls the network.
-        bits: Per weight: 8 for answers that hardly differ, 6 or 4 for smaller files, 16 or 32 for exact ones.
-        card: What is known about the network, to be shown.
-        runtime: Folder of the npm package `onnxruntime-web`; by default `find_runtime` looks for it.
-        webgpu: Whether browsers with WebGPU get the runtime for it too, 27 MB more on the server.
+        folder: Folder to write to; created if it does not exist.
+        name: Name of the network on the page.
+        bits: Bits per weight: 8 for almost equal outputs, 6 or 4 for smaller files, 16 or 32 for exact ones.
+        card: Card of the network, to be shown.
+        runtime: Folder of the npm package `onnxruntime-web`; by default that of `find_runtime`.
+        webgpu: Whether to include the runtime for browsers with WebGPU, 27 MB more on the server.
 
     Returns:
-        Where it is, and how large.
+        The folder, and the sizes of its files.
 
     Raises:
-        TypeError: The network is none of these, or `bits` no integer.
-        ValueError: The network cannot be shown, or the bits are others.
+        TypeError: The network is none of these, or `bits` is not an integer.
+        ValueError: The page does not support the network, or the number of bits.
         InversoError: A package or the runtime is missing, or the network cannot be exported.
 
     Example:
@@ -138,7 +138,7 @@ def _kind(network: nn.Module) -> str:
 
 
 def _facts(network: nn.Module) -> dict[str, Any]:
-    """Tell the page what the network takes."""
+    """Return the properties of the network that the page needs."""
     if isinstance(network, LatentPrior):
         return {"inputs": ["latent"], "output": "image", "latent": list(network.latent_shape), "size": None}
     multiple = int(getattr(network, "multiple", _MULTIPLE))
@@ -151,7 +151,7 @@ def _facts(network: nn.Module) -> dict[str, Any]:
 
 
 def _shown(card: Card | None) -> dict[str, str]:
-    """Choose what visitors are told."""
+    """Choose the entries of the card that visitors see."""
     if card is None:
         return {}
     rows = {"License": card.license, "Learned from": card.data, "Undoes": card.damage, "Weak at": card.bias}
@@ -159,7 +159,7 @@ def _shown(card: Card | None) -> dict[str, str]:
 
 
 def _example(network: nn.Module, packed: PackedNetwork, folder: Path) -> tuple[bytes, list[list[int]], float]:
-    """Give inputs and the answer that the page must find as well, and how far that is from the network's own."""
+    """Return example inputs with the expected output, for a self-test of the page, and its error from packing."""
     inputs: tuple[Tensor, ...]
     if isinstance(network, LatentPrior):
         inputs = (network.sample_latent(1, seed=0).float(),)
@@ -186,7 +186,7 @@ def _static_files() -> dict[str, bytes]:
 
 
 def _example_input(network: nn.Module) -> Tensor:
-    """Spoil the example, or a piece of it, as the network expects it: by noise, or by a white box."""
+    """Degrade the example, or a crop of it, as the network expects it: by noise, or by a white box."""
     image = _photo(network)
     if getattr(network, "trained_size", None) is None:
         image = image[..., 60 : 60 + _CHECKED_SIDE, 120 : 120 + _CHECKED_SIDE].clone()
@@ -199,13 +199,13 @@ def _example_input(network: nn.Module) -> Tensor:
 
 
 def _photo(network: nn.Module) -> Tensor:
-    """Give a free photo that suits the network: a face for one that knows a single size, a cat for others."""
+    """Return a free photo that suits the network: a face for one of a fixed size, a cat for others."""
     size = getattr(network, "trained_size", None)
     return photo("cat", size=None) if size is None else photo("astronaut", size=size)
 
 
 def _example_picture(network: nn.Module) -> dict[str, bytes]:
-    """Make the file behind "Try an example"."""
+    """Make the file for "Try an example"."""
     if isinstance(network, LatentPrior):
         return {}
     from io import BytesIO  # noqa: PLC0415
@@ -219,7 +219,7 @@ def _example_picture(network: nn.Module) -> dict[str, bytes]:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes], runtime: Mapping[str, Path]) -> None:
-    """Write all files beside their places first, and move them there when every one is complete."""
+    """Write all files under temporary names first, and move them into place when all are complete."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".new-") as name:
         fresh = Path(name)

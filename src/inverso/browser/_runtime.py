@@ -1,4 +1,4 @@
-"""ONNX Runtime Web, which runs networks in browsers: where its files are on this machine, or how to get them."""
+"""Find or download ONNX Runtime Web, which runs networks in browsers."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _TIMEOUT = 600
 
 
 def find_runtime(folder: str | Path | None = None, *, fetch: bool = True) -> Path:
-    """Find the files of ONNX Runtime Web, which are not part of inverso.
+    """Return the folder with the files of ONNX Runtime Web, which are not part of inverso.
 
-    They are looked for in `node_modules/onnxruntime-web` here and in the folders above, and in the cache beside
-    torch.hub's checkpoints. Where they are in neither, `npm pack` downloads the package once, 33 MB, into that cache.
+    They are searched in `node_modules/onnxruntime-web` of the current folder and its parents, and in the cache beside
+    torch.hub's checkpoints. Otherwise `npm pack` downloads the package once, 33 MB, into that cache.
 
     Args:
-        folder: The package as npm installs it, or its folder `dist`; nothing else is looked at then.
-        fetch: Whether npm may be asked.
+        folder: The installed npm package, or its folder `dist`; nothing else is searched then.
+        fetch: Whether npm may download it.
 
     Returns:
-        The folder that holds the files.
+        The folder with the files.
 
     Raises:
-        InversoError: The files are in none of these places, and npm is missing or cannot get them; the message says
-            what to fetch and where to put it.
+        InversoError: The files are in none of these places, and npm is missing or fails; the message says what to
+            download and where to put it.
     """
     if folder is not None:
         given = Path(folder).expanduser()
@@ -61,7 +61,7 @@ def find_runtime(folder: str | Path | None = None, *, fetch: bool = True) -> Pat
 
 
 def runtime_version(folder: Path) -> str:
-    """Tell the version of the package that a folder of files belongs to, or "unknown"."""
+    """Return the version of the package that a folder of files belongs to, or "unknown"."""
     for place in (folder / "package.json", folder.parent / "package.json"):
         if place.is_file():
             facts = json.loads(place.read_text())
@@ -83,7 +83,7 @@ def _advice(reason: str) -> str:
 
 
 def _fetch(cache: Path) -> None:
-    """Let npm download the package, which it checks by its hash, and keep the files that a page needs."""
+    """Download the package with npm, which verifies its hash, and keep the files that a page needs."""
     npm = shutil.which("npm")
     if npm is None:
         raise InversoError(_advice("there is no npm to fetch it"))

@@ -1,8 +1,8 @@
-"""Weights of an ONNX file as they travel to a browser: packed apart from the graph, and unpacked on arrival.
+"""Packed weights of an ONNX file for browsers, separate from the graph.
 
-The graph names its weights as external data: `weights.bin` holds, for the browser, a plain array of float32. What is
-sent instead are codes of 1 to 8 bits in groups of 64 weights (of 32 up to 4 bits), each with the two ends of its range
-in half precision, or all weights as float16 or float32.
+The graph refers to its weights as external data: `weights.bin`, an array of float32. The page downloads codes of 1 to 8
+bits in groups of 64 weights (32 for up to 4 bits), each with the ends of its range in half precision, or all weights as
+float16 or float32, and unpacks them to that array.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _FINE, _GROUP, _SMALL_GROUP = 4, 64, 32
 
 @dataclass(frozen=True)
 class PackedNetwork:
-    """A network in the parts that travel.
+    """A network as graph and packed weights.
 
     Args:
         graph: The ONNX file without its large weights.
-        packed: The weights as they are sent.
-        layout: Where each is in `packed`, and where in the array of floats that is made of them; JSON can hold it.
-        floats: That array, as a browser makes it.
+        packed: The packed weights.
+        layout: Positions of each weight in `packed` and in the unpacked array, as JSON values.
+        floats: The array that the browser unpacks.
     """
 
     graph: bytes
@@ -45,15 +45,15 @@ class PackedNetwork:
 
 
 def pack_onnx(path: Path, *, bits: int) -> PackedNetwork:
-    """Take the weights out of an ONNX file and pack them.
+    """Remove the weights from an ONNX file and pack them.
 
     Args:
-        path: What `to_onnx` wrote.
-        bits: Per weight: 1 to 8, 16 for float16, 32 for float32.
+        path: A file of `to_onnx`.
+        bits: Bits per weight: 1 to 8, 16 for float16, 32 for float32.
 
     Raises:
-        ValueError: The bits are others, or a weight is too large for float16.
-        TypeError: `bits` is no integer.
+        ValueError: The number of bits is not supported, or a weight is too large for float16.
+        TypeError: `bits` is not an integer.
         InversoError: A package is missing.
     """
     if bits != FLOAT32_BITS:
@@ -83,7 +83,7 @@ def pack_onnx(path: Path, *, bits: int) -> PackedNetwork:
 
 
 def _pack(values: Tensor, *, bits: int, group: int, start: int) -> tuple[dict[str, int], bytes, Tensor]:
-    """Give where the parts of one weight are, their bytes, and the weight as it will be unpacked."""
+    """Return the positions of the parts of one weight, their bytes, and the unpacked weight."""
     if bits == FLOAT32_BITS:
         return {"codes": start}, _aligned(values.numpy().tobytes()), values
     if bits == FLOAT16_BITS:
@@ -103,7 +103,7 @@ def _pack(values: Tensor, *, bits: int, group: int, start: int) -> tuple[dict[st
 
 
 def _aligned(content: bytes) -> bytes:
-    """Fill up to a multiple of four bytes, where an array of floats may begin."""
+    """Pad to a multiple of four bytes, as arrays of floats need."""
     return content + bytes(-len(content) % 4)
 
 

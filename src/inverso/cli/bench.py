@@ -81,12 +81,12 @@ def bench(  # noqa: PLR0913 - one argument per option
     ] = None,
     tuning: Annotated[
         Path | None,
-        typer.Option("--tuning", help="Folder whose last photos choose settings; --data by default.", metavar="DIR"),
+        typer.Option("--tuning", help="Folder of photos for tuning; --data by default.", metavar="DIR"),
     ] = None,
     seed: RandomSeed = 0,
     batch: Annotated[int, typer.Option("--batch", help="Photos at once.")] = 5,
     pictures: Annotated[int, typer.Option("--pictures", help="Photos per case that are shown in picture grids.")] = 4,
-    fast: Annotated[bool, typer.Option("--fast", help="Rehearse it with a handful of steps.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Rehearse with a few steps only.")] = False,
     device: Device = None,
     on: Annotated[
         str | None,
@@ -100,7 +100,7 @@ def bench(  # noqa: PLR0913 - one argument per option
         bool, typer.Option("--list", help="List the experiments of FILE.py, or inverso's own.")
     ] = False,
 ) -> None:
-    """Run an experiment over your photos, yours or one of the papers'; the same command goes on where it stopped."""
+    """Run an experiment over your photos, your own or one of the papers'; repeat the command to resume it."""
     from inverso.experiments import Experiment, Options, find, run, write_report  # noqa: PLC0415
     from inverso.experiments.groups import read_groups  # noqa: PLC0415
 
@@ -150,7 +150,7 @@ def bench(  # noqa: PLR0913 - one argument per option
 
 
 def _refuse(ctx: typer.Context, options: list[str], experiment: str) -> None:
-    """Refuse options that were given and mean nothing to the experiment."""
+    """Raise for options that were given and do not apply to the experiment."""
     # By its name, since Typer and Click each have a class of sources.
     given = [name for name in options if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if given:
@@ -166,7 +166,7 @@ def _names(data: Path, n: int) -> list[str]:
 
 
 def _read_restorers(given: list[str]) -> dict[str, str]:
-    """Read `LABEL=FILE`; a name alone is its own label."""
+    """Parse `LABEL=FILE`; a name alone is its own label."""
     restorers: dict[str, str] = {}
     for text in given:
         label, equals, where = text.partition("=")

@@ -27,9 +27,11 @@ def degrade(  # noqa: PLR0913 - one argument per option
     operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
     damage: Annotated[
         str | None,
-        typer.Option("--damage", help="What happens to it: old-photo:severe, jpeg, rgb-noise, ...", metavar="NAME"),
+        typer.Option("--damage", help="Degradation: old-photo:severe, jpeg, rgb-noise, ...", metavar="NAME"),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Picture, or .npz where y is none.", metavar="PATH")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Picture, or .npz if y is not a picture.", metavar="PATH")
+    ],
     noise: Noise = 0.0,
     seed: RandomSeed = 0,
     size: Size = None,
@@ -37,10 +39,10 @@ def degrade(  # noqa: PLR0913 - one argument per option
     large: Large = False,
     gray: Annotated[bool, typer.Option("--gray", help="Measure one gray channel.")] = False,
     known: Annotated[
-        Path | None, typer.Option("--known", help="Picture of what --damage does not cover, in white.", metavar="PATH")
+        Path | None, typer.Option("--known", help="Mask to write: white where --damage covers nothing.", metavar="PATH")
     ] = None,
 ) -> None:
-    """Measure a photo: blur it, shrink it, hide parts of it, add noise; or let time damage it."""
+    """Measure a photo: blur it, shrink it, hide parts of it, add noise; or age it."""
     from inverso.images._decode import size_of  # noqa: PLC0415
     from inverso.images.io import load_image, save_measurement  # noqa: PLC0415
     from inverso.jobs._fitting import fit, squared  # noqa: PLC0415

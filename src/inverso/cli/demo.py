@@ -1,4 +1,4 @@
-"""`inverso demo`: one photo, one measurement, every method."""
+"""`inverso demo`: reconstruct one measurement of a photo with every method."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FORMATS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".pdf": "pdf", ".svg":
 
 @dataclass(frozen=True)
 class _Score:
-    """How good one method was."""
+    """The scores of one method."""
 
     psnr: float
     ssim: float
@@ -76,7 +76,7 @@ def demo(
 
 
 def _whole(output: Path, *, seed: int, device: str | None) -> None:
-    """Fill in the missing points of a whole photo, at its own size."""
+    """Fill in the missing pixels of a whole photo, at its own size."""
     from inverso.images import photo  # noqa: PLC0415
     from inverso.operators import RandomMask  # noqa: PLC0415
     from inverso.priors import Denoiser, load  # noqa: PLC0415
@@ -115,7 +115,7 @@ def _read_photo(name: str, prior: LatentPrior) -> Tensor:
 def _reconstruct(
     y: Tensor, A: LinearOperator, prior: LatentPrior, *, noise: float, seed: int
 ) -> dict[str, Reconstruction]:
-    """Run every method, last the default of the prior; one whose first stages have run goes on from there."""
+    """Run every method, the prior's default last; a method whose first stages have run continues from there."""
     from inverso.methods import best_for, stages_of  # noqa: PLC0415
     from inverso.problem import Problem  # noqa: PLC0415
     from inverso.solver import solve  # noqa: PLC0415
@@ -150,7 +150,7 @@ def _print(scores: dict[str, _Score]) -> None:
 
 
 def _draw(x: Tensor, answers: dict[str, tuple[Reconstruction, _Score]], output: Path) -> None:
-    """Draw the photo, its measurement as a person sees it, and the answer of each method."""
+    """Plot the photo, its measurement as a picture, and the result of each method."""
     from inverso._files import replacing  # noqa: PLC0415
     from inverso.images.plotting import grid  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`inverso export`: a network as ONNX, for machines without PyTorch."""
+"""`inverso export`: write a network as ONNX, for machines without PyTorch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def export(  # noqa: PLR0913 - two kinds of output
     int8: Annotated[bool, typer.Option("--int8", help="Compute in 8-bit integers.")] = False,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Photos that show --int8 the range of values: faster.", metavar="DIR"),
+        typer.Option("--data", help="Photos to calibrate --int8, which is faster then.", metavar="DIR"),
     ] = None,
     n: Annotated[int, typer.Option("--n", help="Photos taken from --data.")] = 32,
     size: Annotated[int, typer.Option("--size", help="Side of these photos in pixels.", metavar="PIXELS")] = 64,
@@ -55,8 +55,8 @@ def export(  # noqa: PLR0913 - two kinds of output
 ) -> None:
     """Write a network as an ONNX file, or as a page that runs it in its visitor's browser and uploads nothing.
 
-    The file takes any batch, and any size of image where the network does. The page needs ONNX Runtime Web: it is taken
-    from node_modules where it is installed there, and otherwise fetched once by npm.
+    The file takes any batch size, and any image size if the network does. The page needs ONNX Runtime Web, which is
+    taken from node_modules if it is installed there, and otherwise downloaded once by npm.
     """
     from inverso.cli.networks import load_network  # noqa: PLC0415
     from inverso.compression.onnx import quantize_onnx, to_onnx  # noqa: PLC0415
@@ -110,7 +110,7 @@ def _write_page(model: str, network: nn.Module, folder: Path, *, bits: int, runt
 
 
 def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
-    """Spoil photos in the ways that the paper's restorer was made for."""
+    """Degrade photos as in the training of the paper's restorer."""
     from inverso._random import step_generator  # noqa: PLC0415
     from inverso.degradations import Mixture, named  # noqa: PLC0415
     from inverso.images.folders import PhotoFolder  # noqa: PLC0415

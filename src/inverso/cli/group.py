@@ -1,4 +1,4 @@
-"""How commands end: bad input is one line on stderr and exit code 2, Ctrl-C exit code 130, never a traceback."""
+"""Errors of commands: bad input is one line on stderr with exit code 2, Ctrl-C exit code 130, without a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OneLineErrors(TyperGroup):
         windows_expand_args: bool = True,  # noqa: FBT001, FBT002
         **extra: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Run a command line; a wrong option is one line, too."""
+        """Run a command line; a wrong option is also reported in one line."""
         options = {"complete_var": complete_var, "windows_expand_args": windows_expand_args, **extra}
         if not standalone_mode:
             return super().main(args, prog_name, standalone_mode=False, **options)
@@ -58,7 +58,7 @@ class OneLineErrors(TyperGroup):
 
 
 def _usage_message(error: Exception) -> str | None:
-    """Read the message of a wrong command line: empty if the help was shown, None for any other error."""
+    """Return the message of a wrong command line: empty if the help was shown, None for any other error."""
     # Typer has carried its own copy of Click's exceptions since 0.20, so that their class has two homes.
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Where the answer to a file goes."""
+"""Output paths of commands."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def output_of(file: Path, output: Path) -> Path:
-    """Choose where the answer to a file goes.
+    """Choose the output path for a file.
 
     Args:
         file: The input.
-        output: What was asked for: a picture, or a folder for one called as the input.
+        output: The requested output: a picture, or a folder for a picture with the name of the input.
 
     Raises:
         FileNotFoundError: The folder to write into does not exist.
-        ValueError: The input would be overwritten, or the output is no picture.
+        ValueError: The input would be overwritten, or the output is not a picture.
     """
     from inverso.images._encode import picture_format  # noqa: PLC0415
 

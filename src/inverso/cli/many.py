@@ -1,4 +1,4 @@
-"""Options and words of commands that do a job for many photos."""
+"""Shared options and messages of commands that process many photos."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ Gpus: TypeAlias = Annotated[
     float | None, typer.Option("--gpus", help="On Ray: GPUs per worker, such as 1 or 0.5.", metavar="N")
 ]
 TimeLimit: TypeAlias = Annotated[
-    float, typer.Option("--time-limit", help="Many photos: seconds that one may take.", metavar="SECONDS")
+    float, typer.Option("--time-limit", help="Many photos: time limit of one photo.", metavar="SECONDS")
 ]
-Again: TypeAlias = Annotated[
-    bool, typer.Option("--again", help="Many photos: try those again that failed or were set aside.")
-]
+Again: TypeAlias = Annotated[bool, typer.Option("--again", help="Many photos: try failed ones again.")]
 HOUR = 3600.0
 
 
 def are_many(inputs: Sequence[str]) -> bool:
-    """Tell whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
+    """Return whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
     from inverso.jobs._listing import is_file  # noqa: PLC0415
 
     return len(inputs) > 1 or not is_file(inputs[0])
@@ -46,17 +44,17 @@ def are_many(inputs: Sequence[str]) -> bool:
 def pick_executor(
     on: str, *, workers: int | None, time_limit: float, device: str | None, gpus: float | None = None
 ) -> Executor:
-    """Choose where a job is done.
+    """Choose where a job runs.
 
     Args:
         on: "local", "ray" or "ray:ADDRESS".
-        workers: How many processes; None for one per core or GPU.
-        time_limit: Seconds that one photo may take.
-        device: Of local workers.
-        gpus: Per worker on Ray.
+        workers: Number of processes; None for one per core or GPU.
+        time_limit: Time limit in seconds for one photo.
+        device: Device of local workers.
+        gpus: GPUs per worker on Ray.
 
     Raises:
-        ValueError: There is no such place, or an option that it does not have.
+        ValueError: The place is unknown, or an option does not apply to it.
         InversoError: The package ray is missing.
     """
     from inverso.jobs import Local, Ray  # noqa: PLC0415
@@ -79,11 +77,11 @@ def pick_executor(
 def run_many(
     inputs: Sequence[str], job: PhotoJob, output: Path | None, executor: Executor, *, again: bool, progress: bool
 ) -> Summary:
-    """Do a job for many photos, and say on stderr which of them failed.
+    """Run a job for many photos, and report failed ones on stderr.
 
     Raises:
-        ValueError: There is no folder to write to.
-        FileNotFoundError: The one above it does not exist.
+        ValueError: No output folder is given.
+        FileNotFoundError: Its parent folder does not exist.
     """
     from inverso.jobs import run_folder  # noqa: PLC0415
 
@@ -105,7 +103,7 @@ def run_many(
 
 
 def show_many(summary: Summary, *, as_json: bool) -> None:
-    """Show what became of many photos, and end with the exit code of bad input if one failed, now or before."""
+    """Print the summary of many photos, and exit with the code of bad input if any has failed."""
     if as_json:
         typer.echo(json.dumps({"images": _report(summary)}, indent=2))
     else:
@@ -115,7 +113,7 @@ def show_many(summary: Summary, *, as_json: bool) -> None:
 
 
 def _print(summary: Summary) -> None:
-    """Show what was done: photo by photo if they are few, and in total."""
+    """Print the results: photo by photo if they are few, and in total."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -132,12 +130,12 @@ def _print(summary: Summary) -> None:
 
 
 def _answer_path(summary: Summary, record: Record) -> str:
-    """Say where an answer is."""
+    """Return the path of a result."""
     return str(summary.folder / f"{record.name}.png")
 
 
 def _report(summary: Summary) -> list[dict[str, Any]]:
-    """Tell what became of every photo, as JSON holds it, by name."""
+    """Return the results of all photos by name, as JSON values."""
     return [
         {
             "input": record.path,

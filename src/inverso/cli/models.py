@@ -1,4 +1,4 @@
-"""`inverso models`: what networks can be loaded by name, and what is known about each."""
+"""`inverso models`: list the networks that can be loaded by name, and show their cards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def models(
     *,
     as_json: AsJSON = False,
 ) -> None:
-    """List the networks that can be loaded by name, or show what is known about one."""
+    """List the networks that can be loaded by name, or show the card of one."""
     if kind is not None and name is None and kind not in _KINDS:
         kind, name = None, kind
     cards = [asdict(card) for card in _chosen(kind, name)]

@@ -1,4 +1,4 @@
-"""Networks that a command takes by name or file, whatever their kind."""
+"""Load networks of any kind by name or file, for commands."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def load_network(name: str, kind: str | None) -> nn.Module:
     """Load a restorer, a denoiser or a generator.
 
     Args:
-        name: Of one that `inverso models` lists, or a file. A restorer wins over a prior of the same name.
+        name: A name that `inverso models` lists, or a file. A restorer has priority over a prior of the same name.
         kind: "restorer" or "prior", for a name that both have.
 
     Raises:
-        ValueError: The kind is unknown, nothing has that name, or the file holds neither.
+        ValueError: The kind or the name is unknown, or the file contains neither.
     """
     from inverso._networks.hub import PREFIX  # noqa: PLC0415
     from inverso._networks.zoo import known_names  # noqa: PLC0415
@@ -55,7 +55,7 @@ def load_network(name: str, kind: str | None) -> nn.Module:
 
 
 def find_card(name: str, network: nn.Module) -> Card | None:
-    """Give the card of a network that was loaded by name, or None for one from a file."""
+    """Return the card of a network that was loaded by name, or None for one from a file."""
     from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
     from inverso.restorers import Restorer  # noqa: PLC0415
     from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415

@@ -11,20 +11,20 @@ from inverso.operators.spec import operator_examples
 OPERATOR_HELP = "How y is measured, such as fft:0.3; A@B applies B first."
 
 Noise: TypeAlias = Annotated[
-    float, typer.Option("--noise", help="Standard deviation of the noise, of 1 for white.", metavar="SIGMA")
+    float, typer.Option("--noise", help="Standard deviation of the noise; white is 1.", metavar="SIGMA")
 ]
-RandomSeed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+RandomSeed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
 Size: TypeAlias = Annotated[
-    int | None, typer.Option("--size", help="Crop photos to their central square of so many pixels.", metavar="PIXELS")
+    int | None, typer.Option("--size", help="Crop photos to a central square of this side.", metavar="PIXELS")
 ]
 Prior: TypeAlias = Annotated[
     str,
     typer.Option("--prior", help="Name from `inverso models`, a checkpoint file, or hf:OWNER/NAME.", metavar="NAME"),
 ]
 Device: TypeAlias = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda, ...; a GPU by default where there is one.")
+    str | None, typer.Option("--device", help="cpu, cuda, ...; by default a GPU if there is one.")
 ]
-Crop: TypeAlias = Annotated[bool, typer.Option("--crop", help="Cut photos to sides that the operator's scale divides.")]
+Crop: TypeAlias = Annotated[bool, typer.Option("--crop", help="Crop photos to multiples of the operator's scale.")]
 Large: TypeAlias = Annotated[bool, typer.Option("--large", help="Read more than 100 megapixels.")]
 AsJSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else, on stdout.")]
 
@@ -37,7 +37,7 @@ FaceAt: TypeAlias = Annotated[
 
 
 def examples(*lines: str, operators: bool = False) -> str:
-    """Write the examples below a command's help, one per line, and what operators there are."""
+    """Write the examples for a command's help, one per line, and the known operators."""
     known = (f"Operators: {'; '.join(operator_examples())}.",) if operators else ()
     return "\n\n".join(("Examples:", *lines, *known))
 
@@ -46,7 +46,7 @@ def pick_device(device: str | None) -> str:
     """Check the name of a device, or choose one.
 
     Raises:
-        ValueError: The device is unknown or not there.
+        ValueError: The device is unknown or not available.
     """
     import torch  # noqa: PLC0415
 

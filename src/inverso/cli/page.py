@@ -1,4 +1,4 @@
-"""`inverso app`: a page on this machine to restore a photo."""
+"""`inverso app`: serve a local web page to restore photos."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def app(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port, or the next that is free; 0 for any.")] = 7860,
     device: Device = None,
-    megapixels: Annotated[float, typer.Option("--megapixels", help="That a photo, or an answer, may have.")] = 50.0,
-    megabytes: Annotated[float, typer.Option("--megabytes", help="That a file may have.")] = 100.0,
+    megapixels: Annotated[float, typer.Option("--megapixels", help="Largest size of a photo or a result.")] = 50.0,
+    megabytes: Annotated[float, typer.Option("--megabytes", help="Largest size of a file.")] = 100.0,
     time_limit: Annotated[
-        float, typer.Option("--time-limit", help="Seconds that one photo may take.", metavar="SECONDS")
+        float, typer.Option("--time-limit", help="Time limit of one photo.", metavar="SECONDS")
     ] = 1800.0,
     at_once: Annotated[int, typer.Option("--at-once", help="Photos worked on at a time; others wait.")] = 1,
     open_browser: Annotated[bool, typer.Option("--open", help="Also open the page in a browser.")] = False,

@@ -1,4 +1,4 @@
-"""`inverso quantize`: a restorer in fewer and fewer bits, what each costs, and the files."""
+"""`inverso quantize`: quantize a restorer to several bit widths, and compare quality and size."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _PAPER_THREE = "white-noise,rgb-noise,white-box"
 
 @dataclass(frozen=True)
 class _Plan:
-    """How every bit width is treated.
+    """Settings for all bit widths.
 
     Args:
-        per_channel: Whether every output channel has a range of its own.
+        per_channel: Whether every output channel has its own range.
         layers: Patterns of the names of weights that are rounded; None for all.
-        clip: Whether outlying weights are clamped first.
+        clip: Whether outliers are clamped first.
         steps: Steps of fine-tuning, 0 for none.
-        lr: Its first step size.
+        lr: Initial step size of fine-tuning.
         batch: Photos per step.
-        training: Photos to tune on, if there are steps.
-        seed: Of everything random.
-        device: Where to compute.
-        precision: Of the tuning.
-        progress: Whether to show bars.
+        training: Photos for fine-tuning, if there are steps.
+        seed: Seed of all random numbers.
+        device: Device of the computation.
+        precision: Precision of fine-tuning.
+        progress: Whether to show progress bars.
     """
 
     per_channel: bool
@@ -62,7 +62,7 @@ class _Plan:
     progress: bool
 
     def prepare(self, model: nn.Module, bits: int, corruptions: Mapping[str, Degradation]) -> nn.Module:
-        """Give the network that is to be rounded."""
+        """Return the network to be rounded: the network itself, clipped or fine-tuned."""
         from inverso.compression import clip_model  # noqa: PLC0415
         from inverso.compression.finetune import corrupted_batches, decibel_error, fine_tune  # noqa: PLC0415
         from inverso.compression.rounding import FLOAT16_BITS  # noqa: PLC0415
@@ -107,7 +107,7 @@ class _Row:
     path: Path | None = None
 
     def record(self) -> dict[str, Any]:
-        """Give its numbers."""
+        """Return its numbers."""
         values = {"average": self.quality.average, **self.quality.psnr}
         rounded = {name: round(value, 3) for name, value in values.items()}
         return {"weights": self.name, "bits": self.bits, "bytes": self.size, **rounded}
@@ -136,15 +136,15 @@ def quantize(  # noqa: PLR0913 - one argument per option
         Path | None,
         typer.Option("--train", help="Photos to tune on; else those of --data that are not measured.", metavar="DIR"),
     ] = None,
-    lr: Annotated[float, typer.Option("--lr", help="First step size of the tuning.")] = 1e-3,
+    lr: Annotated[float, typer.Option("--lr", help="Initial step size of the tuning.")] = 1e-3,
     batch: Annotated[int, typer.Option("--batch", help="Photos per step of the tuning.")] = 16,
     precision: Annotated[
-        str, typer.Option("--precision", help="Of the tuning: 32-true or bf16-mixed, faster on some processors.")
+        str, typer.Option("--precision", help="Precision of the tuning: 32-true, or bf16-mixed.")
     ] = "32-true",
     n: Annotated[int, typer.Option("--n", help="Photos to measure, evenly spaced over the folder.")] = 100,
     size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.", metavar="PIXELS")] = 64,
     corruptions: Annotated[
-        str, typer.Option("--corruptions", help="What is done to the photos.", metavar="NAME,NAME,...")
+        str, typer.Option("--corruptions", help="Degradations of the photos.", metavar="NAME,NAME,...")
     ] = _PAPER_THREE,
     keep: Annotated[float, typer.Option("--keep", help="Share of pixels that white-noise and rgb-noise keep.")] = 0.4,
     seed: RandomSeed = 0,
@@ -152,7 +152,7 @@ def quantize(  # noqa: PLR0913 - one argument per option
     as_json: AsJSON = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Write a restorer in fewer bits, and show what that costs in PSNR and saves in bytes."""
+    """Write a restorer in fewer bits, and show the loss of PSNR and the size of the files."""
     from inverso._checks import check_count  # noqa: PLC0415
     from inverso.compression.finetune import check_precision  # noqa: PLC0415
     from inverso.degradations import named  # noqa: PLC0415
@@ -204,7 +204,7 @@ def _rows(
     out: Path,
     stem: str,
 ) -> Iterator[_Row]:
-    """Measure the input, the network as it is, and each file that is written."""
+    """Measure the input, the network itself, and each file that is written."""
     from inverso.compression import load_quantized, save_quantized  # noqa: PLC0415
     from inverso.compression.finetune import measure  # noqa: PLC0415
 
@@ -234,7 +234,7 @@ def _read_bits(text: str) -> list[int]:
 
 
 def _read_layers(text: str | None, model: nn.Module) -> tuple[str, ...] | None:
-    """Read patterns of names, and refuse one that matches no weight before anything is measured."""
+    """Parse patterns of names, and raise for one that matches no weight before anything is measured."""
     from inverso.compression.rounding import weight_axes  # noqa: PLC0415
 
     if text is None:
@@ -247,7 +247,7 @@ def _read_layers(text: str | None, model: nn.Module) -> tuple[str, ...] | None:
 def _read_photos(
     data: Path, train: Path | None, *, size: int, n: int, tune: bool, progress: bool
 ) -> tuple[PhotoFolder, PhotoFolder | None]:
-    """Give the photos to measure on and, if something is tuned, others to tune on."""
+    """Return the photos to measure on and, for fine-tuning, others to train on."""
     from inverso.images.folders import PhotoFolder  # noqa: PLC0415
 
     photos = PhotoFolder.read(data, size=size, progress=progress)
@@ -272,7 +272,7 @@ def _write_csv(rows: Sequence[_Row], path: Path) -> None:
 
 
 def _draw(rows: Sequence[_Row], photos: Tensor, path: Path) -> None:
-    """Draw one photo per corruption: the original, the input, and what every network makes of it."""
+    """Plot one photo per degradation: the original, the input, and the output of every network."""
     import torch  # noqa: PLC0415
 
     from inverso._files import replacing  # noqa: PLC0415

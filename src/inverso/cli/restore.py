@@ -1,4 +1,4 @@
-"""`inverso restore`: repair a photo, for those who know no operators."""
+"""`inverso restore`: repair a photo, without an operator."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ def restore(  # noqa: PLR0913 - one argument per option
         Path | None,
         typer.Option("--mask", help="Picture as large as the photo, white where it is damaged.", metavar="PICTURE"),
     ] = None,
-    scale: Annotated[int, typer.Option("--scale", help="Enlarge so many times, 1 to 8.", metavar="TIMES")] = 1,
+    scale: Annotated[int, typer.Option("--scale", help="Factor of enlargement, 1 to 8.", metavar="TIMES")] = 1,
     blur: Annotated[
-        float, typer.Option("--blur", help="Undo a Gaussian blur of so many pixels.", metavar="SIGMA")
+        float, typer.Option("--blur", help="Undo a Gaussian blur of this sigma, in pixels.", metavar="SIGMA")
     ] = 0.0,
     noise: Annotated[
-        str, typer.Option("--noise", help="auto, or the noise to take off, of 1 for white.", metavar="LEVEL")
+        str, typer.Option("--noise", help="auto, or the noise to remove; white is 1.", metavar="LEVEL")
     ] = "auto",
     old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo fading.")] = False,
     detector: Annotated[
         Path | None,
-        typer.Option("--detector", help="File of a network that finds what --old fills.", metavar="FILE"),
+        typer.Option("--detector", help="File of a network that detects damage, for --old.", metavar="FILE"),
     ] = None,
     face: Face = False,
     face_at: FaceAt = None,
@@ -70,7 +70,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         str, typer.Option("--prior", help="A denoiser: its name, or a checkpoint file.", metavar="NAME")
     ] = "photos",
     face_prior: Annotated[
-        str, typer.Option("--face-prior", help="A prior that makes aligned faces, of --face.", metavar="NAME")
+        str, typer.Option("--face-prior", help="Prior of aligned faces, for --face.", metavar="NAME")
     ] = "faces-64",
     large: Large = False,
     device: Device = None,
@@ -81,7 +81,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     time_limit: TimeLimit = HOUR,
     again: Again = False,
 ) -> None:
-    """Repair a photo: take off noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
+    """Repair a photo: remove noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
     from inverso.jobs.restore import Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415
 
@@ -137,7 +137,7 @@ def _restore_one(
     device: str | None,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Restore one file, with a bar that shows how far it is."""
+    """Restore one file, with a progress bar."""
     from inverso.jobs.restore import load_denoiser, load_faces, restore_file  # noqa: PLC0415
     from inverso.restorers import load_detector  # noqa: PLC0415
 

@@ -37,7 +37,7 @@ def fit(  # noqa: PLR0913 - one argument per option
         Path, typer.Option("--output", "-o", help=f"File to write; it ends in {_SUFFIX}.", metavar="FILE")
     ],
     max_size: Annotated[
-        int | None, typer.Option("--max-size", help="Longest side that is learned; larger photos are shrunk to it.")
+        int | None, typer.Option("--max-size", help="Longest side; larger photos are shrunk to it.")
     ] = None,
     min_size: Annotated[int | None, typer.Option("--min-size", help="Short side of the coarsest scale.")] = None,
     scale_factor: Annotated[
@@ -49,10 +49,10 @@ def fit(  # noqa: PLR0913 - one argument per option
     ] = None,
     steps: Annotated[
         str | None,
-        typer.Option("--steps", help="Per scale; as 1000,500 at the coarsest and at the finest.", metavar="N"),
+        typer.Option("--steps", help="Steps per scale; 1000,500: at the coarsest, finest.", metavar="N"),
     ] = None,
     reconstruction: Annotated[
-        float | None, typer.Option("--reconstruction", help="Weight of giving the photo back; 100 to super-resolve.")
+        float | None, typer.Option("--reconstruction", help="Weight of the reconstruction; 100 to super-resolve.")
     ] = None,
     batch_norm: Annotated[
         bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Networks with batch norm.")
@@ -68,11 +68,11 @@ def fit(  # noqa: PLR0913 - one argument per option
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on after the last scale that a stopped fit finished.")
+        bool, typer.Option("--resume/--no-resume", help="Continue after the last finished scale.")
     ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Fit a prior to one photo; the same command goes on where it was stopped."""
+    """Fit a prior to one photo; repeat the command to resume it."""
     from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.priors import save_prior  # noqa: PLC0415
     from inverso.training import Run, SinGANRecipe, read_rows  # noqa: PLC0415
@@ -113,7 +113,7 @@ app.command(epilog=single_uses.ANIMATE_EPILOG)(single_uses.animate)
 
 
 def _check_output(output: Path) -> None:
-    """Find out before the minutes of work whether the answer can be written."""
+    """Raise if the output cannot be written, before the minutes of work."""
     if output.suffix != _SUFFIX:
         msg = f"{output} must end in {_SUFFIX}"
         raise ValueError(msg)
@@ -135,12 +135,12 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 def _without_gray_in_color(photo: Tensor) -> Tensor:
-    """Take a photo without any color as a gray one, which is learned faster."""
+    """Convert a photo without any color to one gray channel, which trains faster."""
     return photo[:, :1] if bool((photo == photo[:, :1]).all()) else photo
 
 
 def _clear(folder: Path) -> None:
-    """Remove what the fit wrote to be resumed from, and nothing else."""
+    """Remove the files for resuming a fit, and nothing else."""
     for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):

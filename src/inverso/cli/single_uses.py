@@ -1,4 +1,4 @@
-"""What `inverso single` does with a fitted prior: one command per use."""
+"""Commands of `inverso single` that use a fitted prior."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ANIMATE_EPILOG = examples("inverso single animate photo.safetensors --frames 60 
 # Sides rounded to whole pixels can make two pictures of one shape differ by so much.
 _SHAPE_TOLERANCE = 0.02
 
-_Model = Annotated[Path, typer.Argument(help="What `inverso single fit` wrote.", metavar="MODEL")]
+_Model = Annotated[Path, typer.Argument(help="File written by `inverso single fit`.", metavar="MODEL")]
 _Mask = Annotated[Path, typer.Argument(help="Picture, white where it was changed and black elsewhere.", metavar="MASK")]
 _Output = Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")]
 _StartScale = Annotated[
     int | None,
-    typer.Option("--start-scale", help="First scale that is drawn anew; 1 changes most, -1 least.", metavar="K"),
+    typer.Option("--start-scale", help="First random scale; 1 changes most, -1 least.", metavar="K"),
 ]
 _Dilate = Annotated[int | None, typer.Option("--dilate", help="Pixels by which the mask grows.", metavar="PIXELS")]
 _Blend = Annotated[
@@ -60,7 +60,7 @@ def sample(
     columns: Annotated[int | None, typer.Option("--columns", help="Samples per row of the sheet.")] = None,
     seed: RandomSeed = 0,
 ) -> None:
-    """Draw random images that are put together as the photo is."""
+    """Draw random images with the structure and textures of the photo."""
     from inverso.images.io import save_image  # noqa: PLC0415
 
     sides = None if size is None else _sides(size)
@@ -83,7 +83,7 @@ def reconstruct(
     output: _Output,
     scale: Annotated[int, typer.Option("--scale", help="Scale to stop at, 0 being the coarsest.")] = -1,
 ) -> None:
-    """Make the photo from the fixed noise that was tied to it, and report the PSNR."""
+    """Reconstruct the photo from its fixed noise, and report the PSNR."""
     import torch  # noqa: PLC0415
 
     from inverso.images.io import save_image  # noqa: PLC0415
@@ -125,7 +125,7 @@ def edit(
     blend: _Blend = None,
     seed: RandomSeed = 0,
 ) -> None:
-    """Mend a photo whose parts were removed, moved, stretched or covered."""
+    """Make an edited photo, with parts removed, moved, stretched or covered, look natural."""
     prior = _load(model)
     draw = partial(prior.edit, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
     _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
@@ -158,7 +158,7 @@ def super_resolve(
     ] = 2,
     seed: RandomSeed = 0,
 ) -> None:
-    """Enlarge the photo, with details as its own patches have them."""
+    """Enlarge the photo, with details like those of its own patches."""
     from inverso.images.io import load_image  # noqa: PLC0415
 
     prior = _load(model)
@@ -179,7 +179,7 @@ def animate(
     fps: Annotated[float, typer.Option("--fps", help="Frames a second.")] = 10.0,
     seed: RandomSeed = 0,
 ) -> None:
-    """Set the photo in motion."""
+    """Animate the photo."""
     from inverso.priors.singan import save_animation  # noqa: PLC0415
 
     prior = _load(model)
@@ -217,7 +217,7 @@ def _sides(text: str) -> tuple[int, int]:
 
 
 def _read(path: Path, prior: SinGAN, *, channels: int | None = None) -> Tensor:
-    """Read a picture of the photo; one of the same shape and another size is resized, which is said."""
+    """Read a picture of the photo; one of another size and the same shape is resized, with a note."""
     from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.priors.singan._resize import resize  # noqa: PLC0415
 

@@ -80,7 +80,7 @@ def solve(  # noqa: PLR0913 - one argument per option
     ] = None,
     noise: Noise = 0.0,
     schedule: Annotated[str, typer.Option("--schedule", help="default (fast) or iagan.", metavar="NAME")] = "default",
-    starts: Annotated[int, typer.Option("--starts", help="Average the answers from so many starts.", min=1)] = 1,
+    starts: Annotated[int, typer.Option("--starts", help="Average the results of this number of starts.", min=1)] = 1,
     seed: RandomSeed = 0,
     size: Size = None,
     mask: Annotated[
@@ -98,7 +98,7 @@ def solve(  # noqa: PLR0913 - one argument per option
     time_limit: TimeLimit = HOUR,
     again: Again = False,
 ) -> None:
-    """Reconstruct photos from their measurements; of many, the same command goes on where it was stopped."""
+    """Reconstruct photos from their measurements; with many, repeat the command to resume it."""
     from inverso.jobs import Job  # noqa: PLC0415
 
     many = are_many(inputs)
@@ -138,7 +138,7 @@ def solve(  # noqa: PLR0913 - one argument per option
 
 
 def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: bool) -> dict[str, Any]:
-    """Reconstruct one file and report: paths, stages, residual and, of a photo, the PSNR."""
+    """Reconstruct one file and report paths, stages, residual and, for a photo, the PSNR."""
     from inverso.images.io import save_answer  # noqa: PLC0415
     from inverso.jobs._solving import finite, stages_told  # noqa: PLC0415
     from inverso.metrics import psnr  # noqa: PLC0415
@@ -169,7 +169,7 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
 
 
 def _needed_prior(names: str, method: str | None, schedule: str) -> str | tuple[str, str] | None:
-    """Read the prior's name, or two names with a comma, if a stage of the method needs it or it chooses the method."""
+    """Return the prior's name, or two names, if a stage of the method needs it or it chooses the method."""
     from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.problem import Need  # noqa: PLC0415
     from inverso.stages.base import needs_of  # noqa: PLC0415

@@ -41,7 +41,7 @@ def train(  # noqa: PLR0913 - one argument per option
         typer.Option("--set", help="A setting of the recipe, as batch=8; can be repeated.", metavar="NAME=VALUE"),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimizer steps in all.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in the folder.")] = False,
     devices: Annotated[int, typer.Option("--devices", help="Number of GPUs, or of processes on the CPU.")] = 1,
     precision: Annotated[str, typer.Option("--precision", help="32-true or bf16-mixed.", metavar="NAME")] = "32-true",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,

@@ -1,4 +1,4 @@
-"""Messages of the library in the words of the command line: its options, and not the arguments of functions."""
+"""Translate messages of the library to the command line: options in place of arguments of functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RULES = (
 
 
 def in_options(message: str) -> str:
-    """Put a message into the command line's words.
+    """Replace arguments of functions in a message by options.
 
     Example:
         >>> in_options("stage 'csgm' needs the operator that measured y, as A=")

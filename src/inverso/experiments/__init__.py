@@ -1,4 +1,4 @@
-"""Experiments that anyone can write and repeat: operators x noise x methods x metrics over a folder of photos."""
+"""Experiments: tables of operators x noise x methods x metrics over a folder of photos."""
 
 from inverso.experiments.files import find
 from inverso.experiments.groups import Groups

@@ -1,4 +1,4 @@
-"""An experiment with its photos and networks loaded: what one process needs to measure photos."""
+"""An experiment with its photos and networks loaded, as one process needs it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Measured(NamedTuple):
     """One photo to measure in one case.
 
     Args:
-        case: Number of the case.
-        photo: Number of the photo.
-        tuned: Of the methods that are tuned, which candidate was chosen.
+        case: Index of the case.
+        photo: Index of the photo.
+        tuned: Index of the chosen candidate of every tuned method.
     """
 
     case: int
@@ -50,13 +50,13 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Bench:
-    """What an experiment works with, none of which changes. As `Work` of an executor it is done in this process.
+    """The immutable inputs of an experiment. As `Work` of an executor it runs in this process.
 
     Args:
-        experiment: As it is run: with the metrics there are, and a column per restorer.
-        options: How it is run.
-        photos: What is measured.
-        networks: With what.
+        experiment: The experiment with its available metrics, and a column per restorer.
+        options: Options of the run.
+        photos: The photos.
+        networks: The networks.
         out: Folder of the results.
     """
 
@@ -68,10 +68,10 @@ class Bench:
 
     @classmethod
     def load(cls, experiment: Experiment, data: str | Path, out: Path, options: Options) -> Bench:
-        """Load photos and networks, and leave out what cannot be run here.
+        """Load photos and networks, and leave out methods that cannot run here.
 
         Raises:
-            ValueError: The folder of photos holds too few, or a restorer is missing.
+            ValueError: The folder has too few photos, or a restorer is missing.
             InversoError: Packages or weights are missing for all methods.
         """
         restorers = load_restorers(experiment, options.restorers)
@@ -96,11 +96,11 @@ class Bench:
         return cls(experiment, options, photos, networks, out)
 
     def open(self, device: str) -> Callable[[Sequence[Measured]], list[list[Row]]]:  # noqa: ARG002 - that of the options
-        """Give `measure`."""
+        """Return `measure`."""
         return self.measure
 
     def measure(self, items: Sequence[Measured]) -> list[list[Row]]:
-        """Measure and reconstruct photos of one case and shape together, and give the rows of each."""
+        """Measure and reconstruct photos of one case and shape together, and return the rows of each."""
         case = self.experiment.cases[items[0].case]
         tuned = {name: self._candidates(name)[index] for name, index in items[0].tuned}
         indices = [item.photo for item in items]
@@ -133,7 +133,7 @@ class Bench:
         return entry.candidates if isinstance(entry, Tuned) else ()
 
     def _score(self, answer: Reconstruction, x: Tensor) -> dict[str, list[float]]:
-        """Measure an answer: name of the metric -> one value per photo."""
+        """Compute the metrics of a reconstruction: name of the metric -> one value per photo."""
         metrics = [as_metric(metric) for metric in self.experiment.metrics]
         return {metric.name: metric.measure(answer, x).tolist() for metric in metrics}
 
@@ -143,7 +143,7 @@ class Bench:
     def _solve_all(
         self, y: Tensor, A: LinearOperator, noise: float, tuned: Mapping[str, Stage]
     ) -> Iterator[tuple[str, Reconstruction]]:
-        """Run every method; one whose first stages have run goes on from there."""
+        """Run every method; a method whose first stages have run continues from there."""
         done: list[tuple[nn.Module | None, AnyPrior | None, tuple[Stage, ...], Reconstruction]] = []
         for name, entry in self.experiment.methods.items():
             stages = (tuned[name],) if name in tuned else stages_in(entry)
@@ -191,7 +191,7 @@ class Bench:
         }
 
     def tune(self, case: Case) -> tuple[tuple[str, int], ...]:
-        """Choose settings on the photos that are not measured, or look up what a run before this one has chosen."""
+        """Choose settings on photos that are not measured, or look up what an earlier run has chosen."""
         path = self.out / "tuning.json"
         chosen = read_json(path) if path.exists() else {}
         known = chosen.setdefault(case.title, {})

@@ -1,4 +1,4 @@
-"""What numbers depend on beside the experiment: machine, versions, weights."""
+"""What results depend on besides the experiment: machine, versions, weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PACKAGES = (
 
 
 def describe_run(command: str, device: str) -> dict[str, Any]:
-    """Describe this run: when, by which command, on what."""
+    """Describe this run: time, command, device."""
     packages = {name: known for name in PACKAGES if (known := _version(name)) is not None}
     accelerator = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     return {
@@ -51,7 +51,7 @@ def describe_run(command: str, device: str) -> dict[str, Any]:
 
 
 def source_digest() -> str:
-    """Hash the code of the package: versions tell releases apart, and this what lies between them."""
+    """Hash the code of the package, which may differ between copies of one version."""
     folder = Path(inverso.__file__).parent
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
@@ -61,13 +61,13 @@ def source_digest() -> str:
 
 
 def own_code(parts: Iterable[object]) -> dict[str, dict[str, str]]:
-    """Hash the files outside the package that parts of an experiment were written in: file name -> hash."""
+    """Hash the files outside the package that define parts of an experiment: file name -> hash."""
     files = sorted(own_files(parts).values())
     return {"own code": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in files}}
 
 
 def own_files(parts: Iterable[object]) -> dict[str, Path]:
-    """List the files outside the package that parts of an experiment were written in: module -> file."""
+    """List the files outside the package that define parts of an experiment: module -> file."""
     modules = {getattr(part if callable(part) else type(part), "__module__", "") or "" for part in parts}
     paths = {name: getattr(sys.modules.get(name), "__file__", None) for name in sorted(modules)}
     return {
@@ -83,7 +83,7 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> str:
-    """Name the processor; Linux tells it in a file, other systems by themselves."""
+    """Return the name of the processor."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""How photos are measured: each with a mask and a noise of its own."""
+"""Measure photos, each with its own mask and noise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 1 / (255 * math.sqrt(12))
 
 
 def measure(case: Case, x: Tensor, seeds: Sequence[int]) -> tuple[LinearOperator, Tensor, float]:
-    """Measure every photo with a mask and a noise of its own: the operator, y, and the level of the noise."""
+    """Measure every photo with its own mask and noise; return the operator, y, and the noise level."""
     A = case.operator_for(x, seeds)
     y = torch.cat(
         [

@@ -1,4 +1,4 @@
-"""The networks of an experiment: those that the user names, those that its methods bring, those that are missing."""
+"""The networks of an experiment: those given by the user, those of its methods, and checks for missing ones."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Networks:
     """The networks that methods run with.
 
     Args:
-        prior: Of the table; None where no method needs one.
-        own: Priors that take its place in a method, by the method's name.
-        restorers: By the name that they were given.
+        prior: The prior of the table; None if no method needs one.
+        own: Priors of single methods that replace it, by the method's name.
+        restorers: Restorers by their given names.
     """
 
     prior: AnyPrior | None
@@ -40,11 +40,11 @@ class Networks:
     restorers: Mapping[str, nn.Module]
 
     def prior_of(self, method: str) -> AnyPrior | None:
-        """Give the prior that a method runs with."""
+        """Return the prior of a method."""
         return self.own.get(method, self.prior)
 
     def restorer_of(self, entry: Entry) -> nn.Module | None:
-        """Give the restorer that a method runs with."""
+        """Return the restorer of a method."""
         name = entry.restorer if isinstance(entry, Using) else None
         return None if name is None else self.restorers[name]
 
@@ -53,8 +53,8 @@ def load_restorers(experiment: Experiment, names: Mapping[str, str]) -> dict[str
     """Load the restorers that an experiment needs.
 
     Args:
-        experiment: What is to be run.
-        names: What a restorer is called in the table -> its name or checkpoint.
+        experiment: The experiment.
+        names: Name of a restorer in the table -> its name or checkpoint.
 
     Raises:
         ValueError: The experiment needs one and none is given, or needs none.
@@ -74,7 +74,7 @@ def load_restorers(experiment: Experiment, names: Mapping[str, str]) -> dict[str
 
 
 def load_own_priors(experiment: Experiment) -> dict[str, AnyPrior]:
-    """Load the priors that methods bring along."""
+    """Load the priors of single methods."""
     given = {name: entry.prior for name, entry in experiment.methods.items() if isinstance(entry, Using)}
     return {name: _loaded(prior) for name, prior in given.items() if prior is not None}
 
@@ -87,16 +87,17 @@ def _loaded(prior: str | tuple[str, str] | AnyPrior) -> AnyPrior:
 
 
 def image_shape_of_prior(prior: AnyPrior | None) -> ImageShape | None:
-    """Give the shape of the only images that a prior knows; None if there is no prior, or it takes any size."""
+    """Return the fixed image shape of a prior; None if there is no prior, or it supports any size."""
     first = prior[0] if isinstance(prior, tuple) else prior
     return None if first is None else first.image_shape
 
 
 def photo_shape(size: Size, prior: AnyPrior | None) -> PhotoShape:
-    """Say what becomes of photos, for a table and its prior.
+    """Return how photos are cropped or resized, for a table and its prior.
 
     Raises:
-        ValueError: They take the size of the prior, and there is no prior, or it has no size or makes no squares.
+        ValueError: Photos are resized to the prior's size, and there is no prior, or it has no fixed size or is not
+            square.
     """
     shape = image_shape_of_prior(prior)
     channels = getattr(prior, "channels", 3) if shape is None else shape[0]
@@ -132,7 +133,7 @@ def without_missing(experiment: Experiment, networks: Networks, shape: PhotoShap
 
 
 def _missing(entry: Entry, prior: AnyPrior | None, shape: PhotoShape) -> str | None:
-    """Say why a method cannot run on the photos: a prior of another size, or what its stages lack."""
+    """Return why a method cannot run on the photos: a prior of another size, or a missing part of its stages."""
     made = image_shape_of_prior(prior)
     side = shape.resized or shape.cropped
     if made is not None and made != (shape.channels, side, side):
@@ -147,7 +148,7 @@ def fingerprint_of_prior(prior: AnyPrior) -> str:
 
 
 def own_fingerprints(experiment: Experiment, networks: Networks) -> dict[str, str]:
-    """Hash the networks that methods bring along, and those that their stages load by themselves."""
+    """Hash the networks of single methods, and those that their stages load."""
     loaders: Mapping[str, Callable[[str | Path], nn.Module]] = {"prior": load, "encoder": load_encoder}
     own_priors = {name: prior for name, prior in networks.own.items() if name in experiment.methods}
     found = {f"prior of {name}": fingerprint_of_prior(prior) for name, prior in own_priors.items()}
@@ -170,7 +171,7 @@ def own_fingerprints(experiment: Experiment, networks: Networks) -> dict[str, st
 
 
 def nested(stages: Sequence[Stage]) -> Iterator[Stage]:
-    """Give stages, and those that they run."""
+    """Yield stages, and the stages inside them."""
     for stage in stages:
         yield stage
         yield from nested(getattr(stage, "stages", ()))

@@ -1,4 +1,4 @@
-"""Reconstructions that are kept for the picture grids."""
+"""Reconstructions that are stored for picture grids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDER = "pictures"
 
 
 def slug(title: str) -> str:
-    """Turn a title into a file name."""
+    """Convert a title to a file name."""
     return re.sub(r"[^a-z0-9.]+", "-", title.lower()).strip("-.")
 
 
@@ -35,17 +35,17 @@ def save_pictures(
     *,
     rows: Sequence[int],
 ) -> None:
-    """Keep photos `(k, C, H, W)`, their measurements and every method's images, one file per photo.
+    """Save photos `(k, C, H, W)`, their measurements and every method's images, one file per photo.
 
     Args:
         out: Folder of the results.
-        case: How they were measured.
-        indices: Numbers of the photos.
+        case: The case.
+        indices: Indices of the photos.
         x: The photos.
         y: Their measurements.
         A: Operator of the whole batch.
         images: Method -> images of the whole batch.
-        rows: Where in the batch the photos are.
+        rows: Indices of the photos in the batch.
     """
     folder = out / FOLDER / slug(case.title)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def save_pictures(
 
 
 def load_pictures(out: Path, title: str, methods: Sequence[str]) -> dict[str, Tensor]:
-    """Read what `save_pictures` kept of one case: column -> images `(k, C, H, W)`; empty if there is nothing."""
+    """Read the pictures of one case: column -> images `(k, C, H, W)`; empty if there are none."""
     columns: dict[str, list[Tensor]] = {}
     for file in sorted((out / FOLDER / slug(title)).glob("*.npz")):
         with np.load(file, allow_pickle=False) as archive:
@@ -70,7 +70,7 @@ def load_pictures(out: Path, title: str, methods: Sequence[str]) -> dict[str, Te
 
 
 def _visible(y: Tensor, A: LinearOperator, x: Tensor) -> Tensor:
-    """Show a measurement as a person sees it: itself where it is a picture, else what its adjoint makes of it."""
+    """Return a measurement as a picture: itself if it is one, else its adjoint."""
     channels, height, width = x.shape[1:]
     if not y.is_complex() and y.ndim == x.ndim and y.shape[1] == channels:
         return y

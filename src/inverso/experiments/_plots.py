@@ -1,4 +1,4 @@
-"""Figures of an experiment: bars and curves, with intervals."""
+"""Figures of an experiment: bars and curves with confidence intervals."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def bars(experiment: Experiment, results: Results, metric: Metric) -> Figure:
 
 
 def curve_figure(experiment: Experiment, results: Results, curve: Curve, metric: Metric) -> Figure:
-    """Draw the metric's mean over a number, a line per series and method (or case); few get 95 % bands.
+    """Plot the metric's mean over a number, a line per series and method (or case), with 95 % bands if there are few.
 
     Args:
         experiment: What was run.
         results: What came out.
-        curve: What stands where.
+        curve: The description of the figure.
         metric: What is drawn.
 
     Returns:

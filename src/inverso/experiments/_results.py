@@ -1,4 +1,4 @@
-"""The files of a results folder that survive a kill: rows as they come, settings, what was tuned."""
+"""The files of a results folder that survive a kill: rows, settings, chosen candidates."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PHOTOS = "photos"
 
 @dataclass(frozen=True)
 class Row:
-    """What one method made of one photo.
+    """The result of one method on one photo.
 
     Args:
         case: Title of the case.
         photo: Name of the photo's file.
         method: Name of the method.
-        seed: Of mask and noise.
-        values: Metrics, seconds, evaluations and the like by name.
+        seed: Seed of mask and noise.
+        values: Values by name: metrics, seconds, evaluations.
     """
 
     case: str
@@ -42,14 +42,14 @@ class Row:
 
 @dataclass
 class Results:
-    """A CSV file of rows that are appended as they come.
+    """A CSV file of rows, which are appended as they come.
 
-    Rows of one photo and case come together. What a kill has left of an unfinished block is dropped on the next start.
+    Rows of one photo and case are written together. An incomplete block of a killed run is dropped on the next start.
 
     Args:
-        path: Of the CSV file.
+        path: The CSV file.
         columns: Names of the values.
-        rows: What it holds.
+        rows: Its rows.
     """
 
     path: Path
@@ -58,10 +58,10 @@ class Results:
 
     @classmethod
     def open(cls, path: Path, columns: Sequence[str], *, methods: Sequence[str]) -> Results:
-        """Read what is there, keep photos that all methods have finished, and drop the rest from the file.
+        """Read existing rows, keep photos that all methods have finished, and remove the rest from the file.
 
         Raises:
-            ValueError: The file has other columns, or holds something that is no row.
+            ValueError: The file has other columns, or a line that is not a row.
         """
         results = cls(path, tuple(columns))
         data = path.read_bytes() if path.exists() else b""
@@ -86,7 +86,7 @@ class Results:
         return {(row.case, row.photo) for row in self.rows}
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add rows, and wait until they are on the disk."""
+        """Append rows, and wait until they are on disk."""
         data = self._text(rows, header=False).encode("utf-8")
         with self.path.open("ab") as stream:
             stream.write(data)
@@ -105,7 +105,7 @@ class Results:
         return stream.getvalue()
 
     def values(self, case: str, method: str, column: str) -> dict[str, float]:
-        """Look up one column of a case and method: photo -> value, photos sorted by name."""
+        """Return one column of a case and method: photo -> value, photos sorted by name."""
         chosen = {r.photo: r.values[column] for r in self.rows if (r.case, r.method) == (case, method)}
         return dict(sorted(chosen.items()))
 
@@ -133,12 +133,12 @@ def _row(line: list[str], columns: tuple[str, ...], where: str) -> Row:
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse a folder that other settings have made.
+    """Raise if existing results were made with other settings.
 
     Args:
-        folder: Of the results.
-        settings: All that the numbers depend on; under "photos" the digests of the photos by name, in the order of
-            their seeds, which later runs may extend.
+        folder: Folder of the results.
+        settings: Everything on which the numbers depend; "photos" has the digests of the photos by name, in the order
+            of their seeds, which later runs may extend.
 
     Raises:
         ValueError: The settings differ from those of the results in the folder.
@@ -162,9 +162,9 @@ def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]
     """Write settings and this run to `environment.json`.
 
     Args:
-        folder: Of the results.
+        folder: Folder of the results.
         settings: As for `check_settings`.
-        run: What `describe_run` says, and under "left" how many photos and cases the run found undone.
+        run: Result of `describe_run`, with the number of remaining photos and cases as "left".
 
     Raises:
         ValueError: The settings differ from those of the results in the folder.
@@ -176,14 +176,14 @@ def record_run(folder: Path, settings: Mapping[str, Any], run: Mapping[str, Any]
 
 
 def code_of(environment: Mapping[str, Any]) -> str:
-    """Name the version of inverso that made the results, and its source: more than one if it changed on the way."""
+    """Return the version of inverso that made the results, and its source; several if it changed in between."""
     measured = [run for run in environment["runs"] if run["left"]] or environment["runs"][-1:]
     sources = list(dict.fromkeys(run["source"] for run in measured))
     return f"inverso {measured[-1]['inverso']} (source {', then '.join(sources)})"
 
 
 def _continues(name: str, there: object, now: object) -> bool:
-    """Tell whether rows made with one value of a setting may stand beside those of another."""
+    """Return whether rows with one value of a setting may be combined with those of another."""
     if name == PHOTOS and isinstance(there, dict) and isinstance(now, dict):
         # A photo keeps its place and with it its seed.
         return list(now.items())[: len(there)] == list(there.items())

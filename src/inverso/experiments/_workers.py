@@ -1,4 +1,4 @@
-"""An experiment in other processes: what they are sent, and how they find the code that it was written in."""
+"""Experiments in other processes: what is sent to them, and how they import the experiment's file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inverso.experiments.table import Experiment
 
 @dataclass(frozen=True)
 class ImportedFiles:
-    """Files outside the package that an experiment was written in; unpickled in another process, it runs them there.
+    """Files outside the package that define an experiment; unpickling it in another process imports them there.
 
     Args:
         files: Module -> file.
@@ -41,11 +41,11 @@ class Measuring:
     """The work of a `Bench`, to be sent to other processes: names and settings.
 
     Args:
-        files: What has to be imported before the experiment can be read, and therefore comes first.
-        experiment: As the user wrote it.
+        files: Files that have to be imported before the experiment can be unpickled, and therefore come first.
+        experiment: The experiment.
         data: Folder of photos.
         out: Folder of the results.
-        options: How it is run.
+        options: Options of the run.
     """
 
     files: ImportedFiles

@@ -1,4 +1,4 @@
-"""Experiments in files: a stranger's, or this project's own in a clone of its repository."""
+"""Experiments in Python files: a user's, or this project's own in a clone of its repository."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _INDEX = "index.py"
 
 
 def find(text: str) -> _Known:
-    r"""Look an experiment up.
+    r"""Find an experiment.
 
     Args:
-        text: `FILE.py:NAME`, or `FILE.py` if there is one in it; a NAME alone is one of this project's own, which stand
-            in the folder `benchmarks` of a clone.
+        text: `FILE.py:NAME`, or `FILE.py` if it has only one; a NAME alone is one of this project's own, in the folder
+            `benchmarks` of a clone.
 
     Returns:
         The experiment.
 
     Raises:
-        FileNotFoundError: There is no such file, or no clone.
-        ValueError: There is no such experiment in it, or several and none is named.
+        FileNotFoundError: The file does not exist, or there is no clone.
+        ValueError: The experiment does not exist, or there are several and no name is given.
 
     Example:
         >>> from pathlib import Path
@@ -68,10 +68,10 @@ def own_experiments(name: str = "") -> dict[str, _Known]:
     """Read this project's own experiments, if it runs from a clone.
 
     Args:
-        name: What was asked for, for the message.
+        name: The requested name, for the message.
 
     Raises:
-        FileNotFoundError: It runs from elsewhere.
+        FileNotFoundError: It does not run from a clone.
     """
     index = Path(inverso.__file__).parents[2] / "benchmarks" / _INDEX
     if not index.is_file():
@@ -82,13 +82,13 @@ def own_experiments(name: str = "") -> dict[str, _Known]:
 
 
 def read_experiments(path: str | Path) -> dict[str, _Known]:
-    """Run a Python file, and collect the experiments that stand at its top level: name in small letters -> experiment.
+    """Run a Python file, and return the experiments at its top level: lower-case name -> experiment.
 
-    The file may import its neighbors, as a script does. It is code, and runs as such: read only files that you trust.
+    The file may import modules beside it, as a script does. Its code is executed: read only files that you trust.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: There is no experiment in it, or two have one name.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file has no experiment, or two of one name.
     """
     path = Path(path)
     if not path.is_file():
@@ -113,7 +113,7 @@ def run_file(name: str, path: Path) -> ModuleType:
     """Run a Python file as the module of a name.
 
     Raises:
-        ValueError: It is no Python file.
+        ValueError: It is not a Python file.
     """
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -129,7 +129,7 @@ def run_file(name: str, path: Path) -> ModuleType:
 
 @contextmanager
 def _neighbors(folder: Path) -> Iterator[None]:
-    """Let a file import those beside it while it is read."""
+    """Allow a file to import modules beside it while it is read."""
     sys.path.insert(0, str(folder))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Groups of photos, from a file of labels."""
+"""Groups of photos, read from a file of labels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ Groups: TypeAlias = Mapping[str, frozenset[str]]
 def read_groups(path: str | Path, photos: Sequence[str]) -> Groups:
     r"""Read groups from a CSV file: a column `photo` with file names, then one column per attribute.
 
-    Every value of an attribute is a group, `hair=dark`; an empty field puts the photo in no group of that attribute.
+    Every value of an attribute is a group, such as `hair=dark`; with an empty field a photo is in no group of that
+    attribute.
 
     Args:
-        path: Of the file.
-        photos: Names of the photos that were measured; rows of other photos are left out.
+        path: The file.
+        photos: Names of the measured photos; rows of other photos are ignored.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file has no column `photo` or no attribute, a photo stands there twice, or none was measured.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file has no column `photo` or no attribute, has a photo twice, or no measured photo.
 
     Example:
         >>> from pathlib import Path

@@ -1,4 +1,4 @@
-"""The photos of an experiment: the first of a folder are measured, the last tune what has to be tuned."""
+"""The photos of an experiment: the first of a folder are measured, the last are used for tuning."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Size: TypeAlias = "int | Literal['prior', 'native']"
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos to measure, and others to choose settings on.
+    """Photos to measure, and others for tuning.
 
     Args:
         images: One `(1, C, H, W)` in [0, 1] per photo.
-        names: Of their files, below the folder.
-        tuning: Others, none of which is measured.
-        digests: Hashes of the files that are measured, by name.
-        tuning_digest: Hash of the others.
+        names: Paths of their files relative to the folder.
+        tuning: Photos for tuning, which are not measured.
+        digests: Hashes of the measured files by name.
+        tuning_digest: Hash of the files for tuning.
     """
 
     images: tuple[Tensor, ...]
@@ -53,17 +53,17 @@ class Photos:
         """Read the first n photos of a folder, and the last few, by name; subfolders are searched, too.
 
         Args:
-            folder: Of pictures.
-            n: Photos to measure.
-            shape: What becomes of them.
-            tuning: Photos to choose settings on.
-            tune_on: Folder whose last photos settings are chosen on; by default the same folder.
+            folder: Folder of pictures.
+            n: Number of photos to measure.
+            shape: How photos are cropped or resized.
+            tuning: Number of photos for tuning.
+            tune_on: Folder of the photos for tuning, of which the last are taken; by default the same folder.
 
         Raises:
-            ValueError: There is no such folder, it holds too few pictures, or one of them cannot be read.
+            ValueError: The folder does not exist, has too few pictures, or one of them cannot be read.
 
         Warns:
-            UserWarning: Photos are smaller than the squares that are cropped from them, and left out.
+            UserWarning: Photos are left out because they are smaller than the cropped squares.
         """
         check_count(n, name="n")
         files = shape.fitting(list_pictures(Path(folder)))
@@ -93,7 +93,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class PhotoShape:
-    """What becomes of every photo that is read.
+    """How every photo is cropped or resized.
 
     Args:
         channels: 1 or 3.
@@ -106,7 +106,7 @@ class PhotoShape:
     cropped: int | None = None
 
     def fitting(self, files: Sequence[Path]) -> list[Path]:
-        """Leave out, with a warning, the photos that are smaller than what is cropped from them."""
+        """Leave out, with a warning, photos that are smaller than the crop."""
         if self.cropped is None:
             return list(files)
         small = [file for file in files if _short_side(file) < self.cropped]
@@ -136,7 +136,7 @@ def _short_side(file: Path) -> int:
 
 
 def digests(files: Mapping[str, Path]) -> dict[str, str]:
-    """Hash files, each for itself."""
+    """Hash every file."""
     return {name: _digest([file]) for name, file in files.items()}
 
 
@@ -151,7 +151,7 @@ def list_pictures(folder: Path) -> list[Path]:
     """List the pictures of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: There is no such folder.
+        ValueError: The folder does not exist.
     """
     if not folder.is_dir():
         msg = f"the photos must be in a folder, and {folder} is none"

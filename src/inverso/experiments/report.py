@@ -1,4 +1,4 @@
-"""What an experiment found, for people: tables in Markdown, tests, plots."""
+"""Report of an experiment: tables in Markdown, tests, plots."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _TESTS = (
 
 
 def write_report(out: str | Path, finished: Finished, *, groups: Groups | None = None) -> Path:
-    """Write `table.md`, `comparisons.csv` and the plots of a results folder anew.
+    """Write `table.md`, `comparisons.csv` and the plots of a results folder.
 
     Args:
         out: Folder of the results.
-        finished: What `run` gave back.
-        groups: Groups of photos to compare; by default the experiment's own, if it has some.
+        finished: Result of `run`.
+        groups: Groups of photos to compare; by default the experiment's own, if it has any.
 
     Returns:
         The path of `table.md`.
@@ -137,7 +137,7 @@ def _cost_part(experiment: Experiment, results: Results) -> str:
 
 
 def _cheapest(experiment: Experiment, results: Results) -> str:
-    """Find per case the method with the fewest evaluations that comes close to the best."""
+    """Return, per case, the method with the fewest evaluations that is close to the best."""
     metric = as_metric(experiment.metrics[0]).name
     rows = []
     for case in experiment.cases:
@@ -204,7 +204,7 @@ def _group_part(experiment: Experiment, results: Results, groups: Groups, metric
 
 @dataclass(frozen=True)
 class _Test:
-    """One test: what was compared, the difference with its interval, and the p-value."""
+    """One test: the compared methods, the difference with its interval, and the p-value."""
 
     names: list[str]
     difference: float
@@ -272,13 +272,13 @@ def _bold(text: str) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write rows below a head, as Markdown."""
+    """Write rows with a head as a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _write_comparisons(path: Path, experiment: Experiment, results: Results) -> None:
-    """Test every pair of methods in every case and metric; corrected within a case and metric."""
+    """Test every pair of methods in every case and metric; p-values are corrected within a case and metric."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["metric", "case", "first", "second", "difference", "half_width", "p", "p_holm"])
@@ -292,7 +292,7 @@ def _write_comparisons(path: Path, experiment: Experiment, results: Results) -> 
 
 
 def _draw_plots(out: Path, experiment: Experiment, results: Results) -> dict[str, list[Path]]:
-    """Draw bars and curves of every metric; picture grids lie elsewhere, since they show the photos."""
+    """Draw bars and curves of every metric; picture grids are stored separately, since they show the photos."""
     (out / "plots").mkdir(exist_ok=True)
     drawn: dict[str, list[Path]] = {}
     for metric in _metrics_of(experiment):

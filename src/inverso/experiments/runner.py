@@ -1,4 +1,4 @@
-"""Run an experiment over a folder of photos, in batches, so that it can be stopped at any time and gone on with."""
+"""Run an experiment over a folder of photos, in batches, such that it can be stopped at any time and resumed."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from inverso.priors.base import AnyPrior
 
 @dataclass(frozen=True)
 class Finished:
-    """What came out of an experiment.
+    """The results of an experiment.
 
     Args:
-        experiment: As it was run: with the metrics there are, and a column per restorer.
+        experiment: The experiment with its available metrics, and a column per restorer.
         results: All rows.
-        photos: What was measured.
-        prior: With what; None if the experiment needs none.
+        photos: The measured photos.
+        prior: The prior; None if the experiment needs none.
     """
 
     experiment: Experiment
@@ -51,26 +51,26 @@ def run(
     command: str = "",
     executor: Executor | None = None,
 ) -> Finished:
-    """Measure every photo, reconstruct it by every method, and append what came out to `results.csv`.
+    """Measure every photo, reconstruct it by every method, and append the metrics to `results.csv`.
 
-    Run again with the same settings, it goes on where it was stopped. Batch, device and progress may change, and n may
-    grow.
+    Run again with the same settings, it continues where it was stopped. Batch, device and progress may change, and n
+    may be increased.
 
     Args:
-        experiment: What to run.
-        data: Folder of photos: the first n by name are measured, the last few tune the methods that need it.
-        out: Folder for the results; made if it is not there.
-        options: How to run it.
-        command: The command line behind the call, for the record.
-        executor: Where to do it, `inverso.jobs.Local()` or `Ray()`; by default in this process, on the device of the
-            options. What cannot be sent to another process, a lambda among the metrics say, can only be done here.
+        experiment: The experiment.
+        data: Folder of photos: the first n by name are measured, the last few are for tuning.
+        out: Folder for the results; created if it does not exist.
+        options: Options of the run.
+        command: The command line, for the record.
+        executor: Where to run it, `inverso.jobs.Local()` or `Ray()`; by default in this process, on the device of the
+            options. Experiments that cannot be pickled, for example with a lambda as metric, can only run in this
+            process.
 
     Returns:
-        What came out.
+        The results.
 
     Raises:
-        ValueError: The folder of photos holds too few, the results are those of other settings, or a restorer is
-            missing.
+        ValueError: The folder has too few photos, existing results have other settings, or a restorer is missing.
         InversoError: Packages or weights are missing for all of its methods.
 
     Warns:
@@ -90,7 +90,7 @@ def run(
 
 
 def _open_results(bench: Bench, command: str) -> Results:
-    """Open the results, refuse those of other settings, and note this run."""
+    """Open the results, raise if they have other settings, and record this run."""
     out, experiment, options = bench.out, bench.experiment, bench.options
     out.mkdir(parents=True, exist_ok=True)
     settings = settings_of(experiment, options, bench.photos, bench.networks)
@@ -103,7 +103,7 @@ def _open_results(bench: Bench, command: str) -> Results:
 
 
 def _go_on(bench: Bench, results: Results, work: Work[Measured, list[Row]], executor: Executor) -> None:
-    """Measure what is left, and append the rows of every batch as it ends."""
+    """Process what is left, and append the rows of every batch when it ends."""
     total = len(bench.experiment.cases) * bench.options.n
     done = len(results.finished)
     with (
@@ -121,7 +121,7 @@ def _go_on(bench: Bench, results: Results, work: Work[Measured, list[Row]], exec
 
 
 def _batches(bench: Bench, results: Results, bar: tqdm[NoReturn]) -> Iterator[list[Measured]]:
-    """List the photos that are still to be done, in batches of one case and shape, as they are needed."""
+    """Yield the remaining photos in batches of one case and shape."""
     size = bench.options.batch
     for number, case in enumerate(bench.experiment.cases):
         left = [k for k, name in enumerate(bench.photos.names) if (case.title, name) not in results.finished]

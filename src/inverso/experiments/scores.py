@@ -1,4 +1,4 @@
-"""Metrics by name, own ones, and which of them can be had here."""
+"""Metrics by name, own metrics, and which of them are available."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LPIPS_SIDE = 31
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured of every answer, one number per photo.
+    """A metric of reconstructions, one number per photo.
 
     Args:
         name: Its column in `results.csv`.
-        title: What the page calls it, with its unit.
-        measure: From the answer and the photos `(n, C, H, W)` to n numbers.
-        digits: Behind the point, on the page.
+        title: Its title on the page, with the unit.
+        measure: Function from the reconstruction and the photos `(n, C, H, W)` to n numbers.
+        digits: Number of decimals on the page.
         lower_is_better: Whether the smallest mean is the best.
 
     Example:
@@ -45,7 +45,7 @@ class Metric:
     def of_images(
         cls, name: str, title: str, compare: Callable[[Tensor, Tensor], Tensor], digits: int = 3, *, lower: bool = False
     ) -> Metric:
-        """Make one of a function that compares images with photos."""
+        """Make a metric from a function that compares images with photos."""
         return cls(name, title, lambda answer, photos: compare(answer.image, photos), digits, lower)
 
 
@@ -64,7 +64,7 @@ _METRICS: Mapping[str, Metric] = MappingProxyType(
 
 
 def as_metric(metric: str | Metric) -> Metric:
-    """Look a metric up by its name; one that is given as such stays as it is.
+    """Return the metric of a name; return a `Metric` unchanged.
 
     Raises:
         ValueError: There is no such metric.
@@ -78,9 +78,9 @@ def as_metric(metric: str | Metric) -> Metric:
 
 
 def available(metrics: Sequence[str | Metric], *, side: int) -> tuple[Metric, ...]:
-    """Leave out "lpips" where its package or weights are missing, or images are too small for it.
+    """Leave out "lpips" if its package or weights are missing, or images are too small for it.
 
-    Nothing is downloaded: `inverso.metrics.lpips` called once fetches the weights.
+    Nothing is downloaded; to download the weights, call `inverso.metrics.lpips` once.
 
     Raises:
         ValueError: There is no such metric.

@@ -1,4 +1,4 @@
-"""How an experiment is run: options, rehearsals, and all that its numbers depend on."""
+"""Options of an experiment's run, rehearsals, and everything on which its numbers depend."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _FAST_STEPS = 5
 
 @dataclass(frozen=True)
 class Options:
-    """How an experiment is run.
+    """Options of an experiment's run.
 
     Args:
-        n: Photos to measure.
-        batch: Photos at once; a kill loses no more than one batch.
+        n: Number of photos to measure.
+        batch: Photos at once; a killed run loses at most one batch.
         prior: Name or checkpoint of the prior; by default the experiment's.
         restorers: Name -> name or checkpoint of a restorer, for experiments that need one.
-        size: Side of the squares that are cropped from photos; by default the experiment decides.
-        tuning: Folder of photos that choose settings; by default the last of those to measure.
-        seed: Of the masks, the noise and the starting latents; photo k has masks and noise of its own.
-        fast: Take a handful of steps wherever a method iterates: a rehearsal, whose numbers mean nothing.
-        pictures: Photos per case whose reconstructions are kept for the picture grids.
-        device: Where to compute.
-        progress: Show a progress bar on standard error.
+        size: Side of the squares cropped from photos; by default the experiment decides.
+        tuning: Folder of photos for tuning; by default the last photos of the same folder.
+        seed: Seed of masks, noise and starting latents; every photo has its own masks and noise.
+        fast: Use only a few steps in every iterative method: a rehearsal with meaningless numbers.
+        pictures: Number of photos per case whose reconstructions are stored for picture grids.
+        device: Device of the computation.
+        progress: Whether to show a progress bar on standard error.
     """
 
     n: int = 20
@@ -60,7 +60,7 @@ class Options:
 
 
 def size_of(experiment: Experiment, options: Options) -> Size:
-    """Say what becomes of photos.
+    """Return how photos are cropped or resized.
 
     Raises:
         ValueError: A side is given, and the experiment resizes photos to its prior's.
@@ -74,7 +74,7 @@ def size_of(experiment: Experiment, options: Options) -> Size:
 
 
 def hurried_entry(entry: Entry) -> Entry:
-    """Give a method of a table with a handful of steps, for a rehearsal."""
+    """Return a method of a table with only a few steps, for a rehearsal."""
     if isinstance(entry, Tuned):
         return Tuned(tuple(_hurried(stage) for stage in entry.candidates[:2]))
     stages = [_hurried(stage) for stage in stages_in(entry)]
@@ -82,7 +82,7 @@ def hurried_entry(entry: Entry) -> Entry:
 
 
 def _hurried(stage: Stage) -> Stage:
-    """Give a stage, and those inside of it, with a handful of steps."""
+    """Return a stage, including the stages inside it, with only a few steps."""
     inner = getattr(stage, "stages", None)
     if isinstance(inner, tuple):
         return cast("Stage", replace(cast("Any", stage), stages=tuple(_hurried(each) for each in inner)))
@@ -92,7 +92,7 @@ def _hurried(stage: Stage) -> Stage:
 
 
 def parts_of(experiment: Experiment) -> Iterator[object]:
-    """Give what an experiment is made of, as far as it may be written outside the package."""
+    """Yield the parts of an experiment that may be defined outside the package."""
     yield from (case.operator for case in experiment.cases)
     for entry in experiment.methods.values():
         yield from nested(stages_in(entry))
@@ -104,7 +104,7 @@ def settings_of(
     photos: Photos,
     networks: Networks,
 ) -> dict[str, Any]:
-    """Say everything that the numbers depend on."""
+    """Return everything on which the numbers depend."""
     prior = networks.prior
     return {
         "inverso": inverso.__version__,

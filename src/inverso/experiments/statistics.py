@@ -1,4 +1,4 @@
-"""Means with intervals, permutation tests, and p-values of many tests at once."""
+"""Means with confidence intervals, permutation tests, and corrections for multiple tests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and how far to trust it.
+    """A mean with its confidence interval.
 
     Args:
-        mean: Of the values.
-        half_width: Of the confidence interval around it; NaN for fewer than two values.
+        mean: Mean of the values.
+        half_width: Half the width of the confidence interval; NaN for fewer than two values.
         n: Number of values.
     """
 
@@ -76,8 +76,8 @@ def difference_interval(inside: Sequence[float], outside: Sequence[float], *, co
 
     Args:
         inside: Values of one group of images.
-        outside: Of the others.
-        confidence: In (0, 1).
+        outside: Values of the other images.
+        confidence: Confidence level in (0, 1).
 
     Returns:
         The difference, and half the width of the interval: NaN if a group has one value, or one is infinite.
@@ -107,14 +107,15 @@ def paired_p_value(
 ) -> float:
     """Test whether two methods differ on the same images: a two-sided permutation test of the mean difference.
 
-    If they did not differ, the sign of every image's difference would be a coin's; the p-value is the share of coin
-    tosses whose mean difference is as large. All tosses are tried where there are no more than `resamples`.
+    Under the null hypothesis the sign of every image's difference is random; the p-value is the share of sign
+    assignments whose mean difference is at least as large. All assignments are evaluated if there are at most
+    `resamples`.
 
     Args:
         first: Metric of one method, one value per image.
-        second: Of the other, for the same images in the same order.
-        seed: Of the tosses.
-        resamples: Tosses at most; the smallest p-value is about 2 / (resamples + 1).
+        second: Metric of the other method, for the same images in the same order.
+        seed: Seed of the random signs.
+        resamples: Largest number of sign assignments; the smallest p-value is about 2 / (resamples + 1).
 
     Returns:
         The p-value; NaN if a difference is not finite, or there are fewer than two images.
@@ -152,13 +153,13 @@ def group_p_value(
 ) -> float:
     """Test whether a group of images differs from the others: a two-sided permutation test of the means' difference.
 
-    If it did not, any other division of the images into two groups of these sizes would do as well.
+    Under the null hypothesis all divisions of the images into two groups of these sizes are equally likely.
 
     Args:
         inside: Metric of the images in the group.
-        outside: Of the others.
-        seed: Of the divisions.
-        resamples: Divisions at most.
+        outside: Metric of the other images.
+        seed: Seed of the random divisions.
+        resamples: Largest number of divisions.
 
     Returns:
         The p-value; NaN if a value is infinite, or a group has fewer than two images.
@@ -184,13 +185,13 @@ def group_p_value(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values of several tests, so that a false alarm in any of them stays as rare as in one (Holm 1979).
+    """Correct p-values for multiple testing by Holm's method (Holm 1979), which controls the family-wise error rate.
 
     Args:
-        p_values: Raw ones. NaN, a test that could not be made, stays NaN and does not count.
+        p_values: Raw p-values. NaN, for a test that could not be made, stays NaN and does not count.
 
     Returns:
-        Corrected ones in the same order.
+        Corrected p-values in the same order.
 
     Raises:
         ValueError: A value lies outside [0, 1].

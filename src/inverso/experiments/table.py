@@ -1,4 +1,4 @@
-"""What an experiment is: cases x methods x metrics, and what of it is to be compared and drawn."""
+"""The definition of experiments: cases x methods x metrics, comparisons and figures."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class PhotoOperator(Protocol):
-    """How to make an operator that depends on the photos it measures, such as one that samples their edges.
+    """Factory of an operator that depends on the photos it measures, such as one that samples their edges.
 
-    If keeping its measurement of a photo takes a known number of bytes, a method `stored_bytes(image_shape)` says so,
-    and the page shows it.
+    An optional method `stored_bytes(image_shape)` returns the number of bytes that a stored measurement takes, for the
+    page.
     """
 
     def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
@@ -39,11 +39,11 @@ class PhotoOperator(Protocol):
 
 @dataclass(frozen=True)
 class Case:
-    """One row of a table: how photos are measured.
+    """One row of a table: operator and noise.
 
     Args:
-        name: What the table calls it.
-        operator: The operator. Where it takes a seed, every photo gets its own.
+        name: Name in the table.
+        operator: The operator. If it has a seed, every photo gets its own.
         noise: Standard deviation of the noise in the image's unit.
         eight_bit: Round the measurement to 8 bits, as a picture file does, and count the rounding as noise.
 
@@ -85,7 +85,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A method with a setting to be chosen: the candidate with the best mean PSNR on photos that are not measured.
+    """A method with a setting chosen by tuning: the candidate with the best mean PSNR on photos that are not measured.
 
     Args:
         candidates: One stage per value of the setting.
@@ -104,12 +104,12 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Using:
-    """A method with networks of its own, so that several restorers or priors stand side by side in one table.
+    """A method with its own networks, so that several restorers or priors can be compared in one table.
 
     Args:
-        method: What runs with them.
+        method: The method.
         restorer: Name of a restorer among those given to the runner.
-        prior: What takes the place of the table's prior: a name or checkpoint, the pair of two, or a network.
+        prior: Replacement of the table's prior: a name or checkpoint, a pair of two, or a network.
 
     Example:
         >>> from inverso.experiments import Using
@@ -128,13 +128,14 @@ Entry: TypeAlias = "Method | Tuned | Using"
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure with a line per method (or case), the metric's mean over a number.
+    """A figure of the metric's mean over a number, with a line per method (or case).
 
     Args:
-        name: Of the file.
-        label: Of the horizontal axis.
-        points: Series -> position -> name of a case, or of a method, as `over` says. A single series may be called "".
-        over: What the positions stand for.
+        name: Name of the file.
+        label: Label of the horizontal axis.
+        points: Series -> position -> name of a case, or of a method, according to `over`. A single series may have the
+            name "".
+        over: Whether positions belong to cases or to methods.
         log: Whether the axis is logarithmic.
     """
 
@@ -147,30 +148,30 @@ class Curve:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table of cases and methods, and the question it answers.
+    """A table of cases and methods, with the question it answers.
 
     Args:
-        name: What `inverso bench` calls it.
+        name: Name for `inverso bench`.
         title: Its subject in a few words.
-        question: What one wants to know.
-        source: The paper's table or figure it repeats.
+        question: The question it answers.
+        source: The paper's table or figure that it repeats.
         cases: Its rows.
-        methods: Its columns: name -> method as `solve` takes it, or one that is tuned first.
-        slow: More columns, which run when asked for.
-        metrics: Names of per-image metrics from `inverso.metrics`, or own ones as `Metric`; the one that decides what
-            is best comes first. "lpips" is left out where its weights are missing.
-        tested: Metrics in which the page tests differences; by default the first one.
-        comparisons: Pairs of methods whose difference the page tests, the one that should be better first.
-        case_comparisons: Pairs of titles of cases, likewise, tested for every method.
-        curves: Figures beside the bars.
-        size: What becomes of the photos: "prior" resizes their central squares to the prior's size, a number crops
-            squares of so many pixels from their middles, "native" leaves them whole.
-        prior: Name of the prior where the user gives none; None if no method needs one.
-        groups: Divides the photos into groups to compare, where the user gives none.
-        appendix: Writes more sections of the page, from what came out and the folder for their plots.
+        methods: Its columns: name -> method as for `solve`, or a `Tuned` one.
+        slow: Further columns, which run only on request.
+        metrics: Names of per-image metrics from `inverso.metrics`, or own ones as `Metric`; the first one decides which
+            method is best. "lpips" is left out if its weights are missing.
+        tested: Metrics for which the page tests differences; by default the first one.
+        comparisons: Pairs of methods whose difference the page tests, the one expected to be better first.
+        case_comparisons: Pairs of titles of cases whose difference is tested for every method.
+        curves: Figures in addition to the bars.
+        size: How photos are cropped or resized: "prior" resizes their central squares to the prior's size, a number
+            crops squares of so many pixels from their centers, "native" keeps them whole.
+        prior: Name of the default prior; None if no method needs one.
+        groups: Default function that divides the photos into groups to compare.
+        appendix: Function that writes further sections of the page, from the results and the folder for plots.
 
     Raises:
-        ValueError: Two cases have the same title, or a comparison or curve names something that is not there.
+        ValueError: Two cases have the same title, or a comparison or curve refers to an unknown case or method.
 
     Example:
         >>> from inverso.experiments import Case, Experiment
@@ -216,12 +217,12 @@ class Experiment:
         return any(_uses_restorer(entry) for entry in self.methods.values())
 
     def with_restorers(self, names: Sequence[str]) -> Experiment:
-        """Give every method that needs a restorer one column per restorer.
+        """Return a table with one column per restorer for every method that needs one.
 
-        Every restorer takes part in the comparisons of its method, and in one with the first restorer.
+        Every restorer is included in the comparisons of its method, and compared with the first restorer.
 
         Args:
-            names: Of the restorers. A single one leaves the methods' names as they are.
+            names: Names of the restorers. With a single one the methods' names do not change.
         """
         methods: dict[str, Entry] = {}
         columns: dict[str, dict[str, str]] = {}
@@ -240,13 +241,13 @@ class Experiment:
         return dataclasses.replace(self, methods=methods, comparisons=tuple((a, b) for a, b in pairs))
 
     def chosen(self, names: Sequence[str] | None) -> Experiment:
-        """Keep some methods only.
+        """Return a table with some methods only.
 
         Args:
-            names: Of methods, slow ones included; None for all but the slow ones, `["all"]` for all.
+            names: Names of methods, slow ones included; None for all but the slow ones, `["all"]` for all.
 
         Raises:
-            ValueError: There is no such method.
+            ValueError: A method is unknown.
         """
         everything = {**self.methods, **self.slow}
         if names is None:
@@ -281,14 +282,14 @@ class Experiment:
 
 @runtime_checkable
 class Study(Protocol):
-    """An experiment that is no table of cases and methods, and yet run by `inverso bench`.
+    """An experiment that is not a table of cases and methods, but is also run by `inverso bench`.
 
     Attributes:
-        name: What `inverso bench` calls it.
+        name: Name for `inverso bench`.
         title: Its subject in a few words.
-        question: What one wants to know.
-        summary: What `inverso bench --list` says of its methods.
-        options: Names of the options it takes beside `--n`, `--seed`, `--fast`, `--device` and `--quiet`.
+        question: The question it answers.
+        summary: Description of its methods for `inverso bench --list`.
+        options: Names of its options besides `--n`, `--seed`, `--fast`, `--device` and `--quiet`.
     """
 
     name: str
@@ -298,11 +299,11 @@ class Study(Protocol):
     options: frozenset[str]
 
     def run(self, data: Path, out: Path, options: Options, *, command: str = "") -> Path:
-        """Measure the photos of a folder, write what came out, and return the path of its page."""
+        """Run the study on the photos of a folder, write the results, and return the path of its page."""
 
 
 def stages_in(entry: Entry) -> tuple[Stage, ...]:
-    """List the stages of a method; of a tuned one, its candidates."""
+    """Return the stages of a method, or of the candidates of a tuned one."""
     if isinstance(entry, Tuned):
         return entry.candidates
     return stages_of(entry.method if isinstance(entry, Using) else entry)

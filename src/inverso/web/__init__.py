@@ -1,4 +1,4 @@
-"""A page on this machine to restore a photo, and to watch a reconstruction come about."""
+"""A local web page to restore photos, and to watch the stages of a reconstruction."""
 
 from inverso.web._server import Settings, serve
 

@@ -1,4 +1,4 @@
-"""The command line that does what the page does."""
+"""The command lines that correspond to the page's settings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
 
     Args:
         photo: File name of the photo.
-        answer: File name of the answer.
-        repair: What is done.
+        answer: File name of the result.
+        repair: Settings of the repair.
         mask: File name of the mask.
 
     Example:
@@ -41,7 +41,7 @@ def solve_command(photo: str, job: Job) -> str:
 
     Args:
         photo: File name of the photo.
-        job: What is done.
+        job: The job.
 
     Example:
         >>> from inverso.jobs import Job

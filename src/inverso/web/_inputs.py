@@ -1,4 +1,4 @@
-"""Gradio's components for files, which here take what was uploaded and nothing else."""
+"""Gradio's components for files, restricted to uploads."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HEIGHT = 460
 
 
 def photo_file(label: str, *, height: int, elem_id: str) -> gr.File:
-    """Make a place to drop a photo."""
+    """Make an upload field for a photo."""
     return _uploads_only(gr.File(label=label, height=height, elem_id=elem_id, file_types=SUFFIXES))
 
 
 def editor(label: str, *, elem_id: str) -> gr.ImageEditor:
-    """Make a photo to paint on, with brush, eraser and zoom; it is not there yet."""
+    """Make an editor to paint on a photo, with brush, eraser and zoom; hidden at first."""
     return _uploads_only(
         gr.ImageEditor(
             label=label,
@@ -44,9 +44,9 @@ def editor(label: str, *, elem_id: str) -> gr.ImageEditor:
 
 
 def _uploads_only(component: Input) -> Input:
-    """Make a component refuse addresses, where Gradio would let the server fetch what they name.
+    """Make a component reject addresses, which Gradio's server would otherwise download.
 
-    By an attribute: Gradio writes a file beside the module of every subclass of its components.
+    This sets an attribute instead of using a subclass, since Gradio writes a file beside the module of every subclass.
     """
     move = component.async_move_resource_to_block_cache
 

@@ -1,4 +1,4 @@
-"""The tab to play with an operator and a prior: a photo, its measurement, and each stage as it comes."""
+"""The tab to try operators and priors: a photo, its measurement, and the result of each stage."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SIZES = (64, 96, 128, 192)
 
 
 def offered_priors() -> list[str]:
-    """List the priors that come with inverso; others would have to be downloaded first."""
+    """List the priors that come with inverso and need no download."""
     return [card.name for card in priors.available() if card.url is None]
 
 
 def explain(name: str) -> str:
-    """Say what an operator of the table does, and what its arguments are."""
+    """Describe an operator and its arguments."""
     entry = known_texts()[name]
     arguments = "; ".join(f"{key}: {parameter.expected}" for key, parameter in entry.parameters.items())
     return f"{name}: {entry.what}." + (f" Arguments: {arguments}." if arguments else "")
@@ -48,7 +48,7 @@ def explain(name: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class LearnTab:
-    """The tab's parts, and what happens when they are used."""
+    """The tab's components and their event handlers."""
 
     work: Desk
     visits: Visits
@@ -70,7 +70,7 @@ class LearnTab:
 
     @classmethod
     def build(cls, *, work: Desk, visits: Visits) -> LearnTab:
-        """Lay the tab out, and connect its parts."""
+        """Make the tab's components and connect them."""
         gr.Markdown(
             "A photo x is measured by an operator, `y = A x + noise`; then each stage of a method takes one step back "
             "towards x. Choose, and look at what y has lost, what its pseudo-inverse gives, and what a prior adds.",
@@ -136,7 +136,7 @@ class LearnTab:
         return gr.update(value=known_texts()[name].example, info=explain(name) + " A@B applies B first.")
 
     def cancel(self, request: gr.Request) -> None:
-        """Stop what is being done for this visitor."""
+        """Stop the visitor's running task."""
         self.visits.of(request.session_hash).cancel()
 
     def run(
@@ -150,7 +150,7 @@ class LearnTab:
         seed: float,
         request: gr.Request,
     ) -> Iterator[Updates]:
-        """Reconstruct, and show each stage as it comes."""
+        """Reconstruct, and show the result of each stage as it comes."""
         try:
             visit = self.visits.of(request.session_hash)
             lesson = self._lesson(
@@ -214,7 +214,7 @@ class LearnTab:
 
 
 def _job(spec: str, noise: float, prior: str, method: str, seed: float, *, size: int | None) -> Job:
-    """Describe the work, by known names alone; `size` is that of a photo whose central square is cut out."""
+    """Make the job, from known names only; `size` is that of a photo whose central square is cropped."""
     operator = parse_operator(spec)
     if operator.reads_files:
         msg = f"operator {spec!r} names a file, and files are read by `inverso solve` alone"

@@ -1,4 +1,4 @@
-"""How the page looks: colors with contrast in light and dark, sizes for fingers, one column on a phone."""
+"""The style of the page: colors with contrast in light and dark mode, sizes for touch, one column on a phone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SHOW_RESULTS = """() => {
 
 
 def theme(gradio: Any) -> Any:  # noqa: ANN401 - the module, and one of its themes
-    """Choose a theme: teal, with contrasts of 4.5 and more between letters and what is behind them."""
+    """Return the theme: teal, with contrast ratios of at least 4.5 between text and background."""
     teal = {"button_primary_background_fill": "#0f766e", "button_primary_background_fill_hover": "#115e59"}
     both = teal | {f"{name}_dark": value for name, value in teal.items()}
     return gradio.themes.Default(primary_hue="teal").set(

@@ -1,4 +1,4 @@
-"""The page: its tabs put together."""
+"""The page with its tabs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Your photo is worked on by the machine that shows this page, and deleted when yo
 
 
 def build_page(settings: Settings, *, work: Desk, looks: Desk, visits: Visits) -> gr.Blocks:
-    """Put the page together.
+    """Build the page.
 
     Args:
-        settings: How it is served.
-        work: Takes what takes long.
-        looks: Takes what is done at once.
-        visits: Who is there.
+        settings: Settings of the server.
+        work: Desk for long tasks.
+        looks: Desk for short tasks.
+        visits: The visitors.
     """
 
     def leave(request: gr.Request) -> None:

@@ -1,4 +1,4 @@
-"""The tab where a photo is restored: bring it, paint or say what happened, compare, download."""
+"""The tab to restore a photo: upload, mark damage or choose settings, compare, download."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EXAMPLES = {
 
 @dataclass(frozen=True, eq=False)
 class RestoreTab:
-    """The tab's parts, and what happens when they are used."""
+    """The tab's components and their event handlers."""
 
     settings: Settings
     work: Desk
@@ -70,7 +70,7 @@ class RestoreTab:
 
     @classmethod
     def build(cls, settings: Settings, *, work: Desk, looks: Desk, visits: Visits) -> RestoreTab:
-        """Lay the tab out, and connect its parts."""
+        """Make the tab's components and connect them."""
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 photo = _inputs.photo_file("Drop a photo here, or choose one", height=140, elem_id="photo")
@@ -145,7 +145,7 @@ class RestoreTab:
         )
 
     def bring(self, file: str | None, request: gr.Request) -> Iterator[Updates]:
-        """Take a photo that was uploaded, and show it."""
+        """Accept an uploaded photo, and show it."""
 
         def take(visit: Visit) -> Path:
             # Gradio's copy becomes the only one.
@@ -173,7 +173,7 @@ class RestoreTab:
         return bring
 
     def _bring(self, take: Callable[[Visit], Path], request: gr.Request, *, happened: list[str]) -> Iterator[Updates]:
-        """Take a photo and show it; what is being worked on is left as it is."""
+        """Accept a photo and show it; a running task is not affected."""
         try:
             visit = self.visits.of(request.session_hash)
             if visit.busy:
@@ -213,7 +213,7 @@ class RestoreTab:
         return [gr.update(visible=name in happened) for name in (NOISY, BLURRED, SMALL)]
 
     def cancel(self, request: gr.Request) -> None:
-        """Stop what is being done for this visitor."""
+        """Stop the visitor's running task."""
         self.visits.of(request.session_hash).cancel()
 
     def restore(
@@ -227,7 +227,7 @@ class RestoreTab:
         file_format: str,
         request: gr.Request,
     ) -> Iterator[Updates]:
-        """Restore the photo, say how far it is, and show the answer."""
+        """Restore the photo, show the progress, and show the result."""
         try:
             visit = self.visits.of(request.session_hash)
             repair = Repair(
@@ -303,6 +303,6 @@ def _noise(strength: float) -> float | Literal["auto"]:
 
 
 def _write_painted(painted: Mapping[str, Any] | None, path: Path, *, size: tuple[int, int]) -> bool:
-    """Write what the strokes cover as a mask, and tell whether there are any."""
+    """Write the strokes as a mask, and return whether there are any."""
     layers = [np.asarray(layer.convert("RGBA"))[..., 3] for layer in (painted or {}).get("layers", [])]
     return bool(layers) and write_mask(np.maximum.reduce(layers), path, size=size)

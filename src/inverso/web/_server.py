@@ -1,4 +1,4 @@
-"""The server behind the page: one folder for all that is temporary, two desks, and an end that leaves nothing."""
+"""The server of the page: one folder for all temporary files, two desks, and cleanup at the end."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How the page is served.
+    """Settings of the server.
 
     Args:
-        host: Address to listen on; by default of this machine alone.
-        port: Port, or the next one that is free; 0 for any.
-        device: Where to compute.
-        megapixels: That a photo may have, and its answer.
-        megabytes: That a file may have.
-        time_limit: Seconds that one photo may take.
-        at_once: Photos that are worked on at a time; others wait.
+        host: Address to listen on; by default accessible from this machine only.
+        port: Port, or the next free one; 0 for any.
+        device: Device of the computation.
+        megapixels: Largest size of a photo and of its result, in megapixels.
+        megabytes: Largest size of a file.
+        time_limit: Time limit in seconds for one photo.
+        at_once: Number of photos processed at a time; others wait.
 
     Raises:
         ValueError: A number is out of range.
-        TypeError: A number is of another type.
+        TypeError: A number has another type.
     """
 
     host: str = "127.0.0.1"
@@ -70,33 +70,33 @@ class Settings:
 
     @property
     def pixels(self) -> int:
-        """Pixels that a photo may have."""
+        """Largest number of pixels of a photo."""
         return int(self.megapixels * _MILLION)
 
     @property
     def memory(self) -> int | None:
-        """Bytes that one photo may take: its share of what is free; None where nobody knows."""
+        """Memory limit in bytes for one photo: its share of the free memory; None if unknown."""
         free = free_memory()
         return None if free is None else int(_SHARE_OF_MEMORY * free / (self.at_once + 1))
 
     @property
     def threads(self) -> int:
-        """Threads for one photo: those who wait before a page have all that OMP_NUM_THREADS or the cores allow."""
+        """Threads for one photo: all that OMP_NUM_THREADS or the cores allow."""
         import torch  # noqa: PLC0415
 
         return max(1, torch.get_num_threads() // self.at_once)
 
     @property
     def is_public(self) -> bool:
-        """Whether other machines can reach the page."""
+        """Whether other machines can access the page."""
         return self.host not in LOOPBACK
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; what was uploaded and made is then deleted.
+    """Serve the page until Ctrl-C or SIGTERM; uploads and results are then deleted.
 
     Args:
-        settings: How.
+        settings: Settings of the server.
         ready: Called with the address when the page can be opened.
 
     Raises:
@@ -164,7 +164,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Give the folder for all that is temporary; those that killed servers have left are removed first."""
+    """Yield the folder for temporary files; those of killed servers are removed first."""
     with TemporaryDirectory(prefix=f"inverso-app-{os.getpid()}-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         for left in folder.parent.glob("inverso-app-*-*"):
@@ -185,7 +185,7 @@ def _lives(process: int) -> bool:
 
 
 def _protect() -> None:
-    """Of files, let this process read photos alone, and none that is larger than what the page itself draws."""
+    """Restrict this process to reading photos, and of no more pixels than the page itself draws."""
     from PIL import Image  # noqa: PLC0415
 
     only_photo_formats()
@@ -194,7 +194,7 @@ def _protect() -> None:
 
 
 def _free_port(settings: Settings) -> int:
-    """Find the port, or the next that is free."""
+    """Return the port, or the next free one."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     wanted = range(settings.port, min(settings.port + PORTS, 65536)) if settings.port else range(1)
     for port in wanted:
@@ -209,7 +209,7 @@ def _free_port(settings: Settings) -> int:
 
 @contextmanager
 def _sweeping(folder: Path, visits: Visits, ended: threading.Event) -> Iterator[None]:
-    """Delete, once a minute, what nobody has touched for an hour: uploads that became no photo, visits that ended."""
+    """Delete, once a minute, files unused for an hour: uploads that became no photo, visits that ended."""
 
     def sweep() -> None:
         while not ended.wait(_SWEEP):

@@ -1,4 +1,4 @@
-"""Who is there: for every visitor a folder, a photo, and at most one order at a time."""
+"""The visitors: for each a folder, a photo, and at most one order at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUSY = "one thing at a time: wait until this is done, or cancel it"
 
 
 class BusyError(InversoError):
-    """A visitor asks for more than one thing at a time, or there are too many visitors."""
+    """A visitor requests more than one task at a time, or there are too many visitors."""
 
 
 @dataclass
@@ -27,12 +27,12 @@ class Visit:
     """One visitor.
 
     Args:
-        folder: Where all files of the visitor are; its name cannot be guessed.
-        name: What the visitor calls the photo, without the suffix.
+        folder: Folder of all files of the visitor; its name cannot be guessed.
+        name: The visitor's name of the photo, without the suffix.
         source: The photo, if there is one.
-        seen: What looking at it gave.
-        running: What is being done.
-        touched: When something was last asked for.
+        seen: Result of the `Look` order.
+        running: The running order.
+        touched: Time of the last request.
     """
 
     folder: Path
@@ -45,15 +45,15 @@ class Visit:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being done."""
+        """Return whether an order is running."""
         return self.running is not None and not self.running.done
 
     def begin(self, desk: Desk, order: Order) -> Running:
-        """Have something done.
+        """Start an order.
 
         Raises:
-            BusyError: Something is being done already.
-            FullDeskError: Too many wait.
+            BusyError: An order is running already.
+            FullDeskError: The queue is full.
         """
         with self.lock:
             if self.busy:
@@ -62,12 +62,12 @@ class Visit:
             return self.running
 
     def cancel(self) -> None:
-        """Stop what is being done."""
+        """Stop the running order."""
         if self.running is not None:
             self.running.cancel()
 
     def new_folder(self, kind: str) -> Path:
-        """Make a folder for one answer; that of the answer of this kind before is deleted."""
+        """Make a folder for a result; that of the previous result of this kind is deleted."""
         for old in self.folder.glob(f"{kind}-*"):
             shutil.rmtree(old, ignore_errors=True)
         made = self.folder / f"{kind}-{secrets.token_hex(4)}"
@@ -76,10 +76,10 @@ class Visit:
 
 
 class Visits:
-    """All visitors by what the page calls their sessions.
+    """All visitors by their session.
 
     Args:
-        folder: Where their folders are made.
+        folder: Parent of their folders.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,10 +89,10 @@ class Visits:
         self._visits: dict[str, Visit] = {}
 
     def of(self, session: str | None) -> Visit:
-        """Give the visit of a session, a new one if there is none.
+        """Return the visit of a session; start a new one if there is none.
 
         Raises:
-            BusyError: There are too many.
+            BusyError: There are too many visitors.
         """
         with self._lock:
             visit = self._visits.get(session or "")
@@ -108,7 +108,7 @@ class Visits:
             return visit
 
     def end(self, session: str | None) -> None:
-        """Stop what is being done for a visitor, and delete all files."""
+        """Stop a visitor's order, and delete all files."""
         with self._lock:
             visit = self._visits.pop(session or "", None)
         if visit is not None:
@@ -116,7 +116,7 @@ class Visits:
             shutil.rmtree(visit.folder, ignore_errors=True)
 
     def sweep(self, seconds: float) -> None:
-        """End visits in which nothing was asked for so long."""
+        """End visits without requests for a given time."""
         before = time.monotonic() - seconds
         with self._lock:
             old = [session for session, visit in self._visits.items() if visit.touched < before and not visit.busy]

@@ -1,4 +1,4 @@
-"""An order watched from the page, until it has ended."""
+"""Watch an order from the page until it ends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ POLL = 0.25
 
 
 def watched(running: Running, desk: Desk, what: str) -> Iterator[str]:
-    """Say again and again how far an order is, whenever there is something new, and stop it when nobody listens.
+    """Yield the progress of an order whenever it changes, and stop the order when nobody is listening.
 
     Args:
         running: The order.
-        desk: Where it was given.
-        what: What is done, to begin the line with.
+        desk: Its desk.
+        what: Description of the task, at the beginning of the line.
     """
     began, said = time.monotonic(), ""
     try:

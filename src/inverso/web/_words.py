@@ -1,4 +1,4 @@
-"""What the page says: errors on one line without paths, and HTML in which nothing of a visitor's is markup."""
+"""Texts of the page: errors on one line without paths, and escaped HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_LINE = 400
 
 
 def one_line(error: BaseException) -> str:
-    """Say an error on one line, without paths; one that is no fault of the visitor's is told to the server alone.
+    """Describe an error on one line, without paths; internal errors are only logged on the server.
 
     Example:
         >>> one_line(ValueError("/tmp/secret/photo.png cannot be read as a picture"))
@@ -39,7 +39,7 @@ def one_line(error: BaseException) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Give what a file is called, without folders and suffix, in letters that every system takes.
+    """Return a file's name without folders and suffix, in characters that every system supports.
 
     Example:
         >>> plain_name("../../etc/a<b>.tar.png")
@@ -50,17 +50,17 @@ def plain_name(name: str) -> str:
 
 
 def ended(error: BaseException) -> str:
-    """Write the line that says why something did not come to its end."""
+    """Write the line that says why a task failed."""
     return status(one_line(error), kind="" if isinstance(error, CancelledOrderError) else "error")
 
 
 def status(text: str, *, kind: str = "", share: float | None = None) -> str:
-    """Write the line that says what is going on, with a bar where that is known.
+    """Write the status line, with a progress bar if the progress is known.
 
     Args:
-        text: What to say.
-        kind: "error" for something that the visitor should look at.
-        share: How far it is, in [0, 1].
+        text: The text.
+        kind: "error" for a message that needs the visitor's attention.
+        share: Progress in [0, 1].
     """
     role = "alert" if kind == "error" else "status"
     bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="Progress"></progress>'
@@ -68,6 +68,6 @@ def status(text: str, *, kind: str = "", share: float | None = None) -> str:
 
 
 def lines(said: Iterable[str]) -> str:
-    """Write what was done, a line each."""
+    """Write a list of lines."""
     items = "".join(f"<li>{html.escape(line)}</li>" for line in said)
     return f'<ul class="said">{items}</ul>' if items else ""
