@@ -34,7 +34,10 @@ BAD = {
     "other size": ("solve photo.png --simulate -A identity --prior {prior} --size 9 -o o.png", "can only be 16, got 9"),
     "seed too large": ("solve photo.png -A identity -m pinv --seed 99999999999999999999 -o out.png", "seed must fit"),
     "no such device": ("solve photo.png -A identity -m pinv --device gpu -o out.png", "device 'gpu' cannot be used"),
-    "picture for fft": ("solve photo.png -A fft:0.3 -m pinv -o out.png", "photo.png: FFTMask(keep=0.3"),
+    "picture for fft": (
+        "solve photo.png -A fft:0.3 -m pinv -o out.png",
+        "if it is a photo that is yet to be measured, --simulate",
+    ),
     "solve folder missing": ("solve photo.png -A identity -m pinv -o none/out.png", "the folder none does not exist"),
     "solve suffix": ("solve photo.png -A identity -m pinv -o out.xyz", "suffix of a picture format"),
     "two without folder": ("solve photo.png copy.png -A identity -m pinv", "several inputs need a folder"),
@@ -44,7 +47,21 @@ BAD = {
         "solve photo.png sub/photo.jpg -A identity -m pinv -o out",
         "photo.png and sub/photo.jpg would both be written as photo",
     ),
+    "folder to a file": ("solve sub -A identity -m pinv -o out.png", "sub is a folder, whose answers need one"),
     "onto itself": ("solve photo.png -A identity -m pinv -o photo.png", "would be overwritten"),
+    "onto the mask": ("solve photo.png --mask copy.png -m pinv -o copy.png", "copy.png is one of the inputs"),
+    "onto a kernel": ("solve photo.png -A blur:copy.png -m pinv -o copy.png", "copy.png is one of the inputs"),
+    "degrade onto itself": ("degrade photo.png -A bicubic:4 -o photo.png", "photo.png is one of the inputs"),
+    "known onto the photo": (
+        "degrade photo.png --damage jpeg -o y.png --known photo.png",
+        "photo.png is one of the inputs",
+    ),
+    "known onto y": ("degrade photo.png --damage jpeg -o y.png --known y.png", "y.png is one of the inputs"),
+    "restore onto the mask": ("restore photo.png --mask copy.png -o copy.png", "copy.png is one of the inputs"),
+    "icon": ("restore photo.png -o out.ico", "suffix of a picture format"),
+    "a blur too wide": ("restore photo.png --blur 9 -o out.png", "the photo of 24 x 24 pixels is too small"),
+    "a face outside": ("restore photo.png --face-at 99,9,8 -o out.png", "outside of the photo of 24 x 24 pixels"),
+    "option or file": ("restore -x.png -o out.png", "the file -x.png is given as ./-x.png"),
     "empty folder": ("solve empty -A identity -m pinv -o out", "the folder empty holds neither pictures nor .npz"),
     "demo prior": ("demo --prior none", "no file called 'none'"),
     "demo photo": ("demo --prior {prior} --photo none.png", "there is no file none.png"),
@@ -67,6 +84,7 @@ def test_bad_input_is_one_line_and_exit_2(inverso, picture, prior, tmp_path, com
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(picture.read_bytes())
     (tmp_path / "empty").mkdir()
+    (tmp_path / "-x.png").touch()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     result = inverso(*command.format(prior=prior).split())
     assert result.exit_code == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -49,6 +50,14 @@ def cut(path: Path) -> None:
     path.write_bytes(stream.getvalue()[:700])
 
 
+def several(path: Path) -> None:
+    picture().save(path, save_all=True, append_images=[picture("L"), picture()])
+
+
+def large_tiff(path: Path) -> None:
+    tifffile.imwrite(path, pixels(20, 24), photometric="rgb", bigtiff=True, metadata=None, software="Scanner")
+
+
 def linked(path: Path) -> None:
     picture().save(path.with_name("real.png"))
     path.symlink_to("real.png")
@@ -75,10 +84,14 @@ FINE = {
     "ycbcr.jpg": lambda path: picture("YCbCr").save(path),
     "turned.jpg": turned,
     "broken profile.png": lambda path: with_profile(path, b"none"),
+    "film.gif": several,
+    "pages.tif": several,
+    "large kind.tif": large_tiff,
     "webp.webp": lambda path: picture().save(path),
     "bitmap.bmp": lambda path: picture().save(path),
     "wrong suffix.png": lambda path: picture().save(path, "JPEG"),
     "linked.png": linked,
+    "-dash.png": lambda path: picture().save(path),
     "name @ with, odd = letters é.png": lambda path: picture().save(path),
     "black.png": lambda path: Image.new("RGB", (24, 20)).save(path),
     "white.png": lambda path: Image.new("RGB", (24, 20), "white").save(path),
@@ -90,6 +103,8 @@ BROKEN = {
     "missing.png": lambda path: path.unlink(missing_ok=True),
     "loop.png": lambda path: path.symlink_to(path),
     "dangling.png": lambda path: path.symlink_to("nowhere.png"),
+    "pipe.png": os.mkfifo,
+    "colors.tif": lambda path: tifffile.imwrite(path, np.zeros((20, 24, 3), np.float32), photometric="rgb"),
     "bright.tif": lambda path: Image.fromarray(np.full((20, 24), 7.5, np.float32)).save(path),
 }
 COMMANDS = {
@@ -116,10 +131,13 @@ def test_what_can_be_read_is_answered(inverso, tmp_path, name, command):
     source, answer = read_photo(tmp_path / name), read_photo(tmp_path / "out.png")
     assert answer.size == source.size
     assert (tmp_path / name).read_bytes() == before
+    assert answer.is_gray == source.is_gray
+    assert answer.depth == source.depth
+    assert all(note in result.stdout for note in source.notes)
     if command == "restore":
-        assert answer.is_gray == source.is_gray
-        assert answer.depth == source.depth
         assert (answer.alpha is None) == (source.alpha is None)
+    elif source.alpha is not None:
+        assert "its transparency was laid over white" in result.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -153,6 +171,53 @@ def test_what_cannot_be_written_keeps_the_old_answer(inverso, tmp_path, monkeypa
     assert ".tmp" not in result.stderr
     assert (tmp_path / "out.png").read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "out.png"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_a_full_disk_is_one_line_in_every_format(inverso, tmp_path, monkeypatch, command, suffix):
+    picture().save(tmp_path / "a.png")
+
+    def fail(self, content):
+        self.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    words, options = COMMANDS[command][0], COMMANDS[command][1:]
+    result = inverso(words, "a.png", *options, "-o", f"out{suffix}")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"error: out{suffix}: {os.strerror(errno.ENOSPC)}"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_that_may_only_be_read_is_refused_before_any_work(inverso, tmp_path, monkeypatch, command):
+    picture().save(tmp_path / "a.png")
+    # Root, who runs tests in containers, may write everywhere.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    words, options = COMMANDS[command][0], COMMANDS[command][1:]
+    result = inverso(words, "a.png", *options, "-o", "out.png")
+    assert result.exit_code == 2
+    assert "may only be read" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_empty_name_is_not_the_folder_one_is_in(inverso, tmp_path):
+    picture().save(tmp_path / "a.png")
+    result = inverso("restore", "", "-o", "out")
+    assert result.exit_code == 2
+    assert "an input has an empty name" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_of_any_name(inverso, tmp_path):
+    picture().save(tmp_path / "a.png")
+    mask = Image.new("L", (24, 20))
+    mask.paste(255, (3, 3, 9, 5))
+    for name in ("m@2,x=1.png", "no suffix"):
+        mask.save(tmp_path / name, "PNG")
+        result = inverso("solve", "a.png", "--mask", name, "-m", "interpolation", "-o", "out.png")
+        assert result.exit_code == 0, result.output
 
 
 @pytest.mark.slow

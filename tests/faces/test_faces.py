@@ -146,6 +146,11 @@ def test_a_photo_without_a_face_says_so():
     assert starts_of(torch.zeros(1, 3, 8, 8), [Pose(1, 2, 3)]) == (Pose(1, 2, 3),)
 
 
+def test_a_face_outside_of_the_photo_is_refused():
+    with pytest.raises(ValueError, match="column 9 and row 2, outside of the photo of 8 x 8 pixels"):
+        starts_of(torch.zeros(1, 3, 8, 8), [Pose(1, 2, 3), Pose(9, 2, 3)])
+
+
 def test_a_prior_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="square"):
         fit_face(torch.rand(1, 1, 9, 9), Identity(), torch.rand(1, 1, 9, 9), OneFace(), Pose(4, 4, 8))

@@ -214,11 +214,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     save_image(torch.zeros(3, 2, 2), tmp_path / "x.png")
     before = (tmp_path / "x.png").read_bytes()
 
-    def fail(self, path, **options):
-        Path(path).write_bytes(b"half")
+    def fail(self, content):
+        with self.open("wb") as stream:
+            stream.write(content[:9])
         raise OSError("disk full")
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         save_image(torch.ones(3, 2, 2), tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]

@@ -165,6 +165,65 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
     assert "metadata" in " ".join(write_photo(photo, tmp_path / "a.bmp"))
 
 
+def test_metadata_too_long_for_a_format_cost_no_photo(tmp_path):
+    exif = exif_of()
+    exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0x927C: bytes(70_000)}
+    notes = write_photo(Photo(torch.rand(1, 3, 8, 8), exif=exif.tobytes()), tmp_path / "a.jpg")
+    assert ".png keeps them" in notes[0]
+    with Image.open(tmp_path / "a.jpg") as picture:
+        assert picture.getexif()[0x010F] == "Maker"
+        assert picture.getexif().get_ifd(0x8769).keys() == {0x9003}
+    assert write_photo(Photo(torch.rand(1, 3, 8, 8), exif=exif.tobytes()), tmp_path / "a.png") == ()
+
+
+def test_words_are_all_that_a_deep_tiff_keeps_of_metadata(tmp_path):
+    words = exif_of()
+    assert write_photo(Photo(torch.rand(1, 3, 8, 8), depth=16, exif=words.tobytes()), tmp_path / "a.tif") == ()
+    words[0x8769] = {0x829A: 0.5}
+    assert len(write_photo(Photo(torch.rand(1, 3, 8, 8), depth=16, exif=words.tobytes()), tmp_path / "a.tif")) == 1
+    with Image.open(tmp_path / "a.tif") as picture:
+        assert picture.getexif()[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("kind", ["white is zero", "planes", "premultiplied"])
+def test_deep_tiffs_of_other_layouts(tmp_path, kind):
+    path, pixels, alpha = tmp_path / "a.tif", colors(dtype=np.uint16), None
+    if kind == "white is zero":
+        pixels = pixels[..., :1]
+        tifffile.imwrite(path, 65535 - pixels[..., 0], photometric="miniswhite")
+    elif kind == "planes":
+        tifffile.imwrite(path, np.moveaxis(pixels, -1, 0), photometric="rgb", planarconfig="separate")
+    else:
+        alpha = np.full((6, 8, 1), 32768, np.uint16)
+        laid = np.concatenate([(pixels * (alpha / 65535)).round().astype(np.uint16), alpha], axis=-1)
+        tifffile.imwrite(path, laid, photometric="rgb", extrasamples=["assocalpha"])
+    photo = read_photo(path)
+    seen = photo.pixels[0].permute(1, 2, 0).numpy() * 65535
+    np.testing.assert_allclose(seen, pixels, atol=1.01)
+    assert (photo.alpha is None) == (alpha is None)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif"])
+def test_of_several_pictures_the_first_is_read_which_is_said(tmp_path, suffix):
+    first, second = (Image.new("L", (8, 8), value) for value in (50, 200))
+    first.save(tmp_path / f"a{suffix}", save_all=True, append_images=[second])
+    photo = read_photo(tmp_path / f"a{suffix}")
+    assert photo.notes == ("of the 2 pictures in the file the first was read",)
+    assert abs(float(photo.pixels.mean()) * 255 - 50) < 2
+
+
+def test_what_pillow_does_not_read_of_a_tiff_is_named(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.float64))
+    with pytest.raises(ValueError, match="a TIFF of float64 numbers, 1 per pixel"):
+        read_photo(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".ico", ".icns", ".xbm", ".h5"])
+def test_formats_that_do_not_hold_a_photo_are_refused(tmp_path, suffix):
+    with pytest.raises(ValueError, match="suffix of a picture format"):
+        write_photo(Photo(torch.rand(1, 3, 8, 8)), tmp_path / f"a{suffix}")
+
+
 def test_cmyk_with_and_without_a_profile(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
     torch.testing.assert_close(

@@ -22,7 +22,7 @@ from inverso.operators import (
     RandomGaussian,
     RandomMask,
 )
-from inverso.operators.spec import OperatorSpec, Term, known_texts, parse_operator
+from inverso.operators.spec import OperatorSpec, Term, known_texts, parse_operator, quoted
 
 SHAPE = (3, 32, 32)
 
@@ -213,9 +213,25 @@ def test_frequencies_come_from_files(files, shifted):
     assert torch.equal(A(x), FFTMask(0.3)(x))
 
 
-@pytest.mark.parametrize("text", ["mask:mask.png", "mask:mask.png,fill=color", "fft:sampled.npy,shifted=true"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mask:mask.png",
+        "mask:mask.png,fill=color",
+        "fft:sampled.npy,shifted=true",
+        'mask:"a@b, c=d.png"@bicubic:2',
+    ],
+)
 def test_specs_with_files_read_back(text):
     assert str(parse_operator(text)) == text
+
+
+def test_names_in_quotes_may_hold_what_a_spec_is_divided_by():
+    spec = parse_operator(f"mask:file={quoted('a@b, c=d.png')},fill=color@mask:file=plain")
+    assert spec.files == (Path("a@b, c=d.png"), Path("plain"))
+    assert dict(spec.terms[0].arguments) == {"file": "a@b, c=d.png", "fill": "color"}
+    with pytest.raises(ValueError, match="rename the file"):
+        quoted('a@"b".png')
 
 
 @pytest.mark.parametrize(

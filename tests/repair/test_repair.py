@@ -1,7 +1,9 @@
 """Repair of a photo: what is wrong is undone, what is right keeps its values, and what was done is said."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from inverso.images import Photo, photo
 from inverso.metrics import psnr
@@ -59,6 +61,21 @@ def test_noise_told_is_taken_off_and_zero_is_not(cat):
     assert torch.equal(
         repair(Photo(noisy(cat, 0.1)), Repair(noise=0), denoiser=smoothing()).photo.pixels, noisy(cat, 0.1)
     )
+
+
+@pytest.mark.parametrize("kind", ["1", "P", "palette"])
+def test_dither_is_not_taken_for_noise(cat, kind):
+    if kind == "palette":
+        draw = torch.Generator().manual_seed(0)
+        palette = 0.5 + 0.05 * torch.randn(3, 100, generator=draw)
+        pixels = palette[:, torch.randint(100, (64, 64), generator=draw)][None]
+    else:
+        picture = Image.fromarray((cat[0].permute(1, 2, 0) * 255).round().byte().numpy()).convert(kind)
+        pixels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+    assert estimate_noise(pixels).level > 0.014
+    answer = repair(Photo(pixels), denoiser=smoothing())
+    assert answer.change == 0
+    assert "so few colors" in " ".join(answer.said)
 
 
 def test_only_what_is_marked_changes(cat):

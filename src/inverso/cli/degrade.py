@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import OPERATOR_HELP, Crop, Large, Noise, RandomSeed, Size, examples
 from inverso.operators.spec import parse_operator
 
@@ -44,7 +45,7 @@ def degrade(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise; or age it."""
     from inverso.images._decode import size_of  # noqa: PLC0415
-    from inverso.images.io import load_image, save_measurement  # noqa: PLC0415
+    from inverso.images.io import read_image, save_measurement  # noqa: PLC0415
     from inverso.jobs._fitting import fit, squared  # noqa: PLC0415
 
     if (operator is None) == (damage is None):
@@ -53,13 +54,17 @@ def degrade(  # noqa: PLR0913 - one argument per option
     if known is not None and damage is None:
         msg = "--known shows what --damage does not cover: add --damage"
         raise ValueError(msg)
-    x = load_image(photo, size=size, channels=1 if gray else 3, large=large)
-    for note in () if size is None else squared(size_of(photo), size):
+    spec = None if operator is None else parse_operator(operator)
+    for written, other in ((output, known), (known, output)):
+        check_apart(written, photo, other, *(() if spec is None else spec.files))
+    check_writable(output)
+    x, notes = read_image(photo, size=size, channels=1 if gray else 3, large=large)
+    for note in (*notes, *(() if size is None else squared(size_of(photo), size))):
         typer.echo(f"{photo}: {note}")
-    if damage is not None:
+    if spec is None:
+        damage = cast("str", damage)
         _damage(x, damage, output, known, noise=noise, seed=seed)
         return
-    spec = parse_operator(operator or "")
     fitted = fit(x, spec, crop=crop, file=photo)
     for note in fitted.notes:
         typer.echo(f"{photo}: {note}")

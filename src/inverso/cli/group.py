@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -39,7 +40,7 @@ class OneLineErrors(TyperGroup):
             if message is None:
                 raise
             if message:
-                say_error(message)
+                say_error(message + _hint(sys.argv[1:] if args is None else args, message))
             sys.exit(EXIT_BAD_INPUT)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -52,9 +53,24 @@ class OneLineErrors(TyperGroup):
         except (ValueError, TypeError, OSError, InversoError, ModuleNotFoundError) as error:
             if ctx.params.get("debug"):
                 raise
-            _stop(str(error) or type(error).__name__, EXIT_BAD_INPUT)
+            _stop(_told(error), EXIT_BAD_INPUT)
         except KeyboardInterrupt:
             _stop("interrupted", _EXIT_INTERRUPTED)
+
+
+def _told(error: Exception) -> str:
+    """Return the message of an error; for errors of the operating system the file and the reason."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _hint(args: Sequence[str], message: str) -> str:
+    """Explain how to give a file whose name looks like an option."""
+    if not message.startswith("No such option"):
+        return ""
+    files = [word for word in args if word.startswith("-") and Path(word).exists()]
+    return f" (the file {files[0]} is given as ./{files[0]})" if files else ""
 
 
 def _usage_message(error: Exception) -> str | None:

@@ -6,26 +6,53 @@ import os
 from pathlib import Path
 
 
-def output_of(file: Path, output: Path) -> Path:
+def output_of(file: Path, output: Path, *, also: tuple[Path | None, ...] = ()) -> Path:
     """Choose the output path for a file.
 
     Args:
         file: The input.
         output: The requested output: a picture, or a folder for a picture with the name of the input.
+        also: Other input files.
 
     Raises:
         FileNotFoundError: The folder to write into does not exist.
-        ValueError: The input would be overwritten, or the output is not a picture.
+        PermissionError: The folder is read-only.
+        ValueError: An input would be overwritten, or the output is not a picture.
     """
     from inverso.images._encode import picture_format  # noqa: PLC0415
 
     target = output / f"{file.stem}.png" if output.is_dir() else output
-    if not target.parent.is_dir():
-        msg = f"the folder {target.parent} does not exist; create it, or write elsewhere"
-        raise FileNotFoundError(msg)
-    # Unlike Path.resolve, this takes links that go round in a circle.
-    if os.path.realpath(target) == os.path.realpath(file):
-        msg = f"{target} is one of the inputs and would be overwritten; write elsewhere"
-        raise ValueError(msg)
+    check_apart(target, file, *also)
+    check_writable(target)
     picture_format(target)
     return target
+
+
+def check_apart(output: Path | None, *inputs: Path | None) -> None:
+    """Check that the output is none of the input files.
+
+    Raises:
+        ValueError: The output is one of the inputs, or a link to one.
+    """
+    # Unlike Path.resolve, this takes links that go round in a circle.
+    read = {os.path.realpath(file) for file in inputs if file is not None}
+    if output is not None and os.path.realpath(output) in read:
+        msg = f"{output} is one of the inputs and would be overwritten; write elsewhere"
+        raise ValueError(msg)
+
+
+def check_writable(output: Path) -> None:
+    """Check that the output can be written, before anything is computed.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        PermissionError: The folder is read-only.
+    """
+    if not output.parent.is_dir():
+        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
+        raise FileNotFoundError(msg)
+    # Of a link, the target is replaced.
+    folder = Path(os.path.realpath(output)).parent
+    if not os.access(folder, os.W_OK):
+        msg = f"{output} cannot be written: the folder {folder} may only be read; write elsewhere"
+        raise PermissionError(msg)

@@ -35,9 +35,16 @@ HOUR = 3600.0
 
 
 def are_many(inputs: Sequence[str]) -> bool:
-    """Return whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
+    """Return whether inputs may be more than one file: several, a folder, a pattern, a table, a URL.
+
+    Raises:
+        ValueError: An input is an empty string, such as a script's unset variable; `Path("")` is the current folder.
+    """
     from inverso.jobs._listing import is_file  # noqa: PLC0415
 
+    if "" in inputs:
+        msg = "an input has an empty name: name a file or a folder"
+        raise ValueError(msg)
     return len(inputs) > 1 or not is_file(inputs[0])
 
 
@@ -87,7 +94,11 @@ def run_many(
 
     if output is None or (output.exists() and not output.is_dir()) or (not output.exists() and output.suffix):
         given = "none was given" if output is None else f"{output} is none"
-        msg = f"several inputs need a folder to write to, and {given}: add -o FOLDER"
+        alone = len(inputs) == 1 and Path(inputs[0]).is_dir()
+        what = (
+            f"{inputs[0]} is a folder, whose answers need one" if alone else "several inputs need a folder to write to"
+        )
+        msg = f"{what}, and {given}: add -o FOLDER"
         raise ValueError(msg)
     if not output.parent.is_dir():
         msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"

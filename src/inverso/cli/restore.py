@@ -103,7 +103,8 @@ def restore(  # noqa: PLR0913 - one argument per option
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
     photo = Path(photos[0])
-    target = output_of(photo, output or photo.with_name(f"{photo.stem}-restored{photo.suffix}"))
+    default = photo.with_name(f"{photo.stem}-restored{photo.suffix}")
+    target = output_of(photo, output or default, also=(mask, detector))
     report = _restore_one(
         photo,
         target,
@@ -146,7 +147,8 @@ def _restore_one(
     finder = None if detector is None else load_detector(detector).to(place)
     with tqdm(
         total=1.0, desc=source.name, bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}", leave=False,
-        disable=quiet,
+        # Not in a log file.
+        disable=quiet or None,
     ) as bar:  # fmt: skip
 
         def show(done: float, total: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inverso.cli.inputs import check_apart
 from inverso.cli.options import RandomSeed, examples
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def harmonize(
     seed: RandomSeed = 0,
 ) -> None:
     """Fit a pasted object to the photo's colors and textures."""
+    check_apart(output, image, mask)
     prior = _load(model)
     draw = partial(prior.harmonize, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
     _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
@@ -126,6 +128,7 @@ def edit(
     seed: RandomSeed = 0,
 ) -> None:
     """Make an edited photo, with parts removed, moved, stretched or covered, look natural."""
+    check_apart(output, image, mask)
     prior = _load(model)
     draw = partial(prior.edit, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
     _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
@@ -141,6 +144,7 @@ def paint(
     seed: RandomSeed = 0,
 ) -> None:
     """Turn a sketch into an image with the photo's textures."""
+    check_apart(output, sketch)
     prior = _load(model)
     _save(prior.paint_to_image(_read(sketch, prior), start_scale=start_scale, colors=colors or None, seed=seed), output)
 
@@ -161,6 +165,7 @@ def super_resolve(
     """Enlarge the photo, with details like those of its own patches."""
     from inverso.images.io import load_image  # noqa: PLC0415
 
+    check_apart(output, image)
     prior = _load(model)
     given = None if image is None else load_image(image, channels=prior.image_shape[0])
     _save(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)

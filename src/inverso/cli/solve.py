@@ -100,13 +100,17 @@ def solve(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Reconstruct photos from their measurements; with many, repeat the command to resume it."""
     from inverso.jobs import Job  # noqa: PLC0415
+    from inverso.operators.spec import parse_operator, quoted  # noqa: PLC0415
 
     many = are_many(inputs)
     if mask is not None:
+        quoted_mask = f"mask:file={quoted(str(mask))}"
         # What was measured is damaged last.
-        operator = f"mask:file={mask}" if operator is None else f"mask:file={mask}@{operator}"
+        operator = quoted_mask if operator is None else f"{quoted_mask}@{operator}"
     source = Path(inputs[0])
-    target = None if many else output_of(source, output or Path(f"{source.stem}-{method or 'solved'}.png"))
+    read = () if operator is None else parse_operator(operator).files
+    default = Path(f"{source.stem}-{method or 'solved'}.png")
+    target = None if many else output_of(source, output or default, also=read)
     if simulate and operator is None:
         msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
         raise ValueError(msg)
@@ -139,7 +143,6 @@ def solve(  # noqa: PLR0913 - one argument per option
 
 def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: bool) -> dict[str, Any]:
     """Reconstruct one file and report paths, stages, residual and, for a photo, the PSNR."""
-    from inverso.images.io import save_answer  # noqa: PLC0415
     from inverso.jobs._solving import finite, stages_told  # noqa: PLC0415
     from inverso.metrics import psnr  # noqa: PLC0415
     from inverso.stages import InterruptedStage, NonFiniteLossError  # noqa: PLC0415
@@ -154,13 +157,13 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
     except (ValueError, TypeError) as error:
         msg = f"{source}: {error}"
         raise ValueError(msg) from error
-    save_answer(answer.image, target, source=source)
+    lost = measured.save(answer.image, target)
     residual = None if answer.residual is None else finite(float(answer.residual.mean()))
     quality = None if measured.x is None else finite(float(psnr(answer.image.cpu(), measured.x)))
     return {
         "input": str(source),
         "path": str(target),
-        "notes": list(measured.notes),
+        "notes": [*measured.notes, *lost],
         "method": answer.method,
         "stages": stages_told(answer),
         "residual": residual,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,3 +86,23 @@ class Pose:
         return tuple(
             (round(self.x + cosine * u - sine * v, 9), round(self.y + sine * u + cosine * v, 9)) for u, v in around
         )
+
+
+def check_inside(poses: Sequence[Pose], size: tuple[int, int]) -> None:
+    """Check that the centers of faces lie inside a photo.
+
+    Args:
+        poses: Poses of the faces, in pixels of the photo.
+        size: Width and height of the photo.
+
+    Raises:
+        ValueError: A center lies outside.
+    """
+    width, height = size
+    for pose in poses:
+        if not (0 <= pose.x <= width and 0 <= pose.y <= height):
+            msg = (
+                f"a face was told around column {pose.x:g} and row {pose.y:g}, outside of the photo of {width} x "
+                f"{height} pixels: places count from its upper left corner"
+            )
+            raise ValueError(msg)

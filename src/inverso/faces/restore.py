@@ -12,7 +12,7 @@ from inverso.errors import InversoError
 from inverso.faces._framed import FramedFace
 from inverso.faces.find import find_faces
 from inverso.faces.fit import FittedFace, fit_face
-from inverso.faces.pose import Pose
+from inverso.faces.pose import Pose, check_inside
 from inverso.methods import Method, best_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.priors import Denoiser, LatentPrior
@@ -94,9 +94,11 @@ def starts_of(photo: Tensor, poses: Sequence[Pose] | None = None) -> tuple[Pose,
 
     Raises:
         NoFaceError: None was given or detected.
+        ValueError: A given pose lies outside the photo.
     """
-    found = tuple(poses) if poses else find_faces(photo)
     height, width = photo.shape[-2:]
+    check_inside(poses or (), (width, height))
+    found = tuple(poses) if poses else find_faces(photo)
     if not found:
         msg = (
             f"no face was found in the photo of {width} x {height} pixels. Damage may hide one: say where it is by its "

@@ -35,7 +35,12 @@ _UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError,
     zlib.error, struct.error,
 )  # fmt: skip
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0
+_SEPARATE_PLANES = 2
+_PREMULTIPLIED = 1
+# The first picture of an MPO is the photo and of a PSD all layers; the others are a preview or single layers.
+_SEVERAL = frozenset({"AVIF", "GIF", "HEIF", "PNG", "TIFF", "WEBP"})
 
 # Pillow guards against large files by one number for all, and a thread that opens a file must not see another's.
 _guard = threading.Lock()
@@ -109,6 +114,13 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             picture = Image.open(path)
+        except UnidentifiedImageError as error:
+            if known := _kind_of_tiff(path):
+                msg = (
+                    f"{path} cannot be read as a picture: it is a TIFF of {known}; save it as 8 or 16 bits per channel"
+                )
+                raise ValueError(msg) from error
+            raise
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     width, height = picture.size
@@ -122,6 +134,18 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
     return picture
 
 
+def _kind_of_tiff(path: Path) -> str:
+    """Describe the numbers in a TIFF that Pillow cannot read; "" if the file is no TIFF."""
+    import tifffile  # noqa: PLC0415
+
+    try:
+        with tifffile.TiffFile(path) as stream:
+            page = stream.pages[0].aspage()
+            return "" if page.dtype is None else f"{page.dtype} numbers, {page.samplesperpixel} per pixel"
+    except _UNREADABLE:
+        return ""
+
+
 def size_of(path: Path) -> tuple[int, int]:
     """Return width and height of a picture in upright orientation, without decoding it.
 
@@ -133,14 +157,14 @@ def size_of(path: Path) -> tuple[int, int]:
         return (height, width) if picture.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
 
 
-def metadata_of(path: Path) -> tuple[bytes, tuple[float, float] | None]:
-    """Return the metadata of a picture without its orientation, and its dots per inch, without decoding it.
+def metadata_of(path: Path) -> tuple[bytes, tuple[float, float] | None, int]:
+    """Return a picture's metadata without the orientation, its dots per inch and bits per channel, without decoding it.
 
     Raises:
         ValueError: The file is not a picture.
     """
     with _readable(path), opened(path, large=True) as picture:
-        return read_exif(picture), read_resolution(picture)
+        return read_exif(picture), read_resolution(picture), _depth(path, picture)
 
 
 def noise_of(path: Path) -> float:
@@ -171,6 +195,7 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
     else:
         pixels, alpha = _split(deep if deep is not None else _wide_pixels(picture))
         pixels, note = deep_to_srgb(pixels, profile) if profile else (pixels, "")
+    notes = (note, _first_of(picture))
     pixels = _turn(pixels, turned)
     alpha = None if alpha is None else _turn(alpha, turned)
     if pixels.shape[-1] == 3 and bool((pixels == pixels[..., :1]).all()):
@@ -182,8 +207,20 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
         noise=noise,
         exif=exif,
         dpi=dpi,
-        notes=(note,) if note else (),
+        notes=tuple(note for note in notes if note),
     )
+
+
+def _first_of(picture: Image.Image) -> str:
+    """Return a line if a file holds several pictures. It moves in the file, so it is called after decoding."""
+    if picture.format not in _SEVERAL:
+        return ""
+    try:
+        count = int(getattr(picture, "n_frames", 1))
+    except _UNREADABLE:
+        # The first picture can be read even if a later one is broken.
+        return ""
+    return f"of the {count} pictures in the file the first was read" if count > 1 else ""
 
 
 def _shallow_pixels(
@@ -225,6 +262,9 @@ def _wide_pixels(picture: Image.Image) -> NDArray[np.float32]:
         msg = f"its 32-bit pixels lie outside 0 to {DEEP}"
         raise ValueError(msg)
     transparent = picture.info.get("transparency")
+    if getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        # Pillow inverts such pixels at 8 bits but not at 16.
+        pixels = DEEP - pixels
     if transparent is None:
         return pixels[..., None] / np.float32(DEEP)
     return np.stack([pixels / DEEP, pixels != transparent], axis=-1).astype(np.float32)
@@ -274,7 +314,9 @@ def _read_png(path: Path) -> NDArray[np.uint16]:
     try:
         pixels: NDArray[np.uint16] = decode_png(data, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
     except RuntimeError as error:
-        raise ValueError(str(error).splitlines()[0]) from error
+        # The message of torchvision is about its source code.
+        msg = "its data are cut or broken"
+        raise ValueError(msg) from error
     return pixels
 
 
@@ -282,7 +324,14 @@ def _read_tiff(path: Path) -> NDArray[np.uint16]:
     import tifffile  # noqa: PLC0415
 
     with tifffile.TiffFile(path) as stream:
-        pixels: NDArray[np.uint16] = stream.pages[0].asarray()
+        page = stream.pages[0].aspage()
+        pixels: NDArray[np.uint16] = page.asarray()
+    if pixels.ndim == 3 and page.planarconfig == _SEPARATE_PLANES:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if _PREMULTIPLIED in page.extrasamples and pixels.dtype == np.uint16:
+        alpha = pixels[..., -1:].astype(np.float64).clip(1)
+        color = (pixels[..., :-1] * (DEEP / alpha)).clip(0, DEEP).round()
+        pixels = np.concatenate([color.astype(np.uint16), pixels[..., -1:]], axis=-1)
     return pixels
 
 

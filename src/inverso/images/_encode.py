@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from inverso.images._formats import WRITTEN_FORMATS
 from inverso.images._heif import SUFFIXES, register_heif
 
 if TYPE_CHECKING:
@@ -22,11 +24,16 @@ _DPI_FORMATS = frozenset({"JPEG", "PNG", "TIFF"})
 _QUALITY: dict[str, dict[str, Any]] = {
     # No color is thrown away that the photo did have.
     "JPEG": {"quality": 95, "subsampling": 0},
+    "MPO": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90},
     "HEIF": {"quality": 95},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
+_LONGEST = {"JPEG": 65533, "MPO": 65533}
+"""Maximum number of bytes of metadata, for formats that have one."""
+_SUB_TABLE, _MAKER_NOTE = 0x8769, 0x927C
+_TABLES = frozenset({_SUB_TABLE, 0x8825})
 _PNG_COLORS = {1: 0, 2: 4, 3: 2, 4: 6}
 _INCHES_PER_METER = 39.3701
 
@@ -40,7 +47,7 @@ def picture_format(path: Path) -> str:
     if path.suffix.lower() in SUFFIXES:
         register_heif(path)
     file_format = Image.registered_extensions().get(path.suffix.lower())
-    if file_format is None or file_format not in Image.SAVE:
+    if file_format not in WRITTEN_FORMATS or file_format not in Image.SAVE:
         msg = f"{path} does not end in the suffix of a picture format that can be written, such as .png or .jpg"
         raise ValueError(msg)
     return file_format
@@ -61,15 +68,56 @@ def encode(
             or TIFF, opacity only in `ALPHA_FORMATS`.
         path: Where to write.
         file_format: Pillow's name of the format.
-        exif: Metadata; omitted in formats that do not support them.
+        exif: Metadata; shortened or omitted in formats that do not support them.
         dpi: Dots per inch, horizontal and vertical.
+
+    Raises:
+        OSError: The file cannot be written, for example because the disk is full.
     """
+    exif = _fitting(exif, file_format)
+    # Compressed in memory, because on a full disk libtiff prints messages of its own and its error names no file.
     if pixels.dtype == np.uint16:
-        if file_format == "PNG":
-            path.write_bytes(_deep_png(pixels, exif, dpi))
-        else:
-            _deep_tiff(pixels, path, exif, dpi)
-        return
+        content = (_deep_png if file_format == "PNG" else _deep_tiff)(pixels, exif, dpi)
+    else:
+        content = _shallow(pixels, file_format, exif, dpi)
+    path.write_bytes(content)
+
+
+def loses_exif(exif: bytes, file_format: str, *, depth: int) -> bool:
+    """Return whether a format cannot store all of the metadata; a 16-bit TIFF only has text tags."""
+    if not exif:
+        return False
+    if file_format not in _EXIF_FORMATS or len(exif) > _LONGEST.get(file_format, len(exif)):
+        return True
+    if depth == 8 or file_format != "TIFF":
+        return False
+    known, texts = _parsed(exif), _texts(exif)
+    return any(tag not in texts and (tag not in _TABLES or known.get_ifd(tag)) for tag in known)
+
+
+def _fitting(exif: bytes, file_format: str) -> bytes:
+    """Shorten metadata that are too long for a format, by the maker note or, if that is not enough, to nothing."""
+    longest = _LONGEST.get(file_format, len(exif))
+    if len(exif) <= longest:
+        return exif
+    known = _parsed(exif)
+    known.get_ifd(_SUB_TABLE).pop(_MAKER_NOTE, None)
+    shorter = known.tobytes()
+    return shorter if len(shorter) <= longest else b""
+
+
+def _parsed(exif: bytes) -> Image.Exif:
+    known = Image.Exif()
+    known.load(exif)
+    return known
+
+
+def _texts(exif: bytes) -> dict[int, str]:
+    return {tag: value for tag, value in _parsed(exif).items() if isinstance(value, str) and value.isascii()}
+
+
+def _shallow(pixels: NDArray[np.generic], file_format: str, exif: bytes, dpi: tuple[float, float] | None) -> bytes:
+    """Encode 8 bits per channel with Pillow."""
     options = dict(_QUALITY.get(file_format, {}))
     if exif and file_format in _EXIF_FORMATS:
         options["exif"] = exif
@@ -78,12 +126,9 @@ def encode(
     if dpi and file_format in _DPI_FORMATS:
         options["dpi"] = dpi
     plain = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    Image.fromarray(plain).save(path, format=file_format, **options)
-
-
-def keeps_exif(file_format: str, *, depth: int) -> bool:
-    """Return whether a format supports metadata; a 16-bit TIFF only has text tags such as camera and author."""
-    return file_format in _EXIF_FORMATS and (depth == 8 or file_format == "PNG")
+    stream = io.BytesIO()
+    Image.fromarray(plain).save(stream, format=file_format, **options)
+    return stream.getvalue()
 
 
 def _deep_png(pixels: NDArray[np.generic], exif: bytes, dpi: tuple[float, float] | None) -> bytes:
@@ -107,18 +152,16 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _deep_tiff(pixels: NDArray[np.generic], path: Path, exif: bytes, dpi: tuple[float, float] | None) -> None:
+def _deep_tiff(pixels: NDArray[np.generic], exif: bytes, dpi: tuple[float, float] | None) -> bytes:
     """Write 16 bits per channel as TIFF, with the metadata that are text: camera, date, author."""
     import tifffile  # noqa: PLC0415
 
-    known = Image.Exif()
-    known.load(exif)
     if pixels.shape[-1] == 2:
         # Pillow reads no deep gray with transparency.
         pixels = pixels[..., [0, 0, 0, 1]]
-    texts = [(tag, 2, 0, value, True) for tag, value in known.items() if isinstance(value, str) and value.isascii()]
+    stream = io.BytesIO()
     tifffile.imwrite(
-        path,
+        stream,
         pixels[..., 0] if pixels.shape[-1] == 1 else pixels,
         photometric="minisblack" if pixels.shape[-1] == 1 else "rgb",
         planarconfig="contig" if pixels.shape[-1] > 1 else None,
@@ -126,7 +169,8 @@ def _deep_tiff(pixels: NDArray[np.generic], path: Path, exif: bytes, dpi: tuple[
         compression="zlib",
         resolution=dpi,
         resolutionunit="INCH" if dpi else None,
-        extratags=texts,
+        extratags=[(tag, 2, 0, value, True) for tag, value in _texts(exif).items()],
         metadata=None,
         software=False,
     )
+    return stream.getvalue()

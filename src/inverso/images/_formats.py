@@ -9,6 +9,9 @@ PHOTO_FORMATS = frozenset(
 )  # fmt: skip
 """Pillow's names of the formats that cameras, phones, scanners and painting programs write."""
 
+WRITTEN_FORMATS = PHOTO_FORMATS | {"DDS", "DIB", "EPS", "PCX", "PDF", "SGI", "TGA"}
+"""Formats that photos are written in. Of Pillow's others, icons are resized and the rest cannot store color."""
+
 SUFFIXES = {"AVIF": ".avif", "BMP": ".bmp", "HEIF": ".heic", "JPEG": ".jpg", "JPEG2000": ".jp2", "MPO": ".jpg"} | {
     "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp",
 }  # fmt: skip

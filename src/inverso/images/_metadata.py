@@ -22,6 +22,8 @@ def read_exif(picture: Image.Image) -> bytes:
     """Return the EXIF data of a picture without its orientation, which is applied to the pixels; b"" for none."""
     try:
         exif = picture.getexif()
+        # As BigTIFF the metadata could not be read in any other format.
+        exif.bigtiff = False
         exif.pop(ORIENTATION, None)
         for tag in [tag for tag in exif if tag in _OF_THE_FILE]:
             del exif[tag]

@@ -66,16 +66,29 @@ def load_image(path: str | Path, *, size: int | None = None, channels: int = 3, 
         ...     load_image(Path(folder, "noise.png"), size=16).shape
         torch.Size([1, 3, 16, 16])
     """
+    return read_image(path, size=size, channels=channels, large=large)[0]
+
+
+def read_image(
+    path: str | Path, *, size: int | None = None, channels: int = 3, large: bool = False
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Read a picture as `load_image` does, with lines that say what was changed on reading.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As `load_image` says.
+        TypeError: `size` is no integer.
+    """
     if size is not None:
         check_count(size, name="size")
     if channels not in {1, 3}:
         msg = f"channels must be 1 (gray) or 3 (color), got {channels!r}"
         raise ValueError(msg)
     decoded = decode(existing(path), large=large)
-    pixels = decoded.pixels
+    pixels, notes = decoded.pixels, decoded.notes
     if decoded.alpha is not None:
-        pixels = _over_white(pixels, decoded.alpha)
-    return _to_tensor(pixels, size=size, channels=channels)
+        pixels, notes = _over_white(pixels, decoded.alpha), (*notes, "its transparency was laid over white")
+    return _to_tensor(pixels, size=size, channels=channels), notes
 
 
 def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -> None:
@@ -108,13 +121,16 @@ def save_image(image: Tensor, path: str | Path, *, columns: int | None = None) -
     write_photo(Photo(sheet[None]), path)
 
 
-def save_answer(image: Tensor, path: str | Path, *, source: str | Path) -> None:
-    """Write a reconstruction as `save_image` does, with the metadata of the picture it was computed from.
+def save_answer(image: Tensor, path: str | Path, *, source: str | Path) -> tuple[str, ...]:
+    """Write a reconstruction as `save_image` does, with depth and metadata of the picture it was computed from.
 
     Args:
         image: `(n, C, H, W)`; several images are tiled, without metadata.
         path: Where to write.
         source: The file of the measurement: a picture or `.npz`.
+
+    Returns:
+        Lines that say what the format could not store.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -123,9 +139,9 @@ def save_answer(image: Tensor, path: str | Path, *, source: str | Path) -> None:
     source = Path(source)
     if len(image) != 1 or source.suffix.lower() == ".npz":
         save_image(image, path)
-        return
-    exif, dpi = metadata_of(source)
-    write_photo(Photo(_as_batch(image), exif=exif, dpi=dpi), path)
+        return ()
+    exif, dpi, depth = metadata_of(source)
+    return write_photo(Photo(_as_batch(image), exif=exif, dpi=dpi, depth=8 if depth == 8 else 16), path)
 
 
 def save_measurement(y: Tensor, path: str | Path) -> None:
@@ -184,9 +200,19 @@ def load_measurement(path: str | Path, *, channels: int = 3, large: bool = False
         FileNotFoundError: The file does not exist.
         ValueError: The file is damaged, has other arrays than `y`, or one that is neither floating-point nor complex.
     """
+    return read_measurement(path, channels=channels, large=large)[0]
+
+
+def read_measurement(path: str | Path, *, channels: int = 3, large: bool = False) -> tuple[Tensor, tuple[str, ...]]:
+    """Read a measurement as `load_measurement` does, with lines that say what was changed on reading.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As `load_measurement` says.
+    """
     path = existing(path)
     if path.suffix.lower() != ".npz":
-        return load_image(path, channels=channels, large=large)
+        return read_image(path, channels=channels, large=large)
     try:
         # A zip by content, not by name: np.load would take a bare array, and hand back something else.
         with zipfile.ZipFile(path):
@@ -204,7 +230,7 @@ def load_measurement(path: str | Path, *, channels: int = 3, large: bool = False
         msg = f"{path} must hold floating-point or complex numbers, and holds {array.dtype}"
         raise ValueError(msg)
     # Torch reads native byte order only.
-    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False)), ()
 
 
 def quantization_noise(path: str | Path) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from inverso._checks import check_finite, check_image
 from inverso._files import replacing
 from inverso.images._decode import DEEP, ROUNDING, decode
-from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, keeps_exif, picture_format
+from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
 from inverso.images._gray import to_gray
 
 
@@ -139,7 +139,7 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
         path: Where to write: `.png`, `.tif`, `.jpg`, `.webp`, `.avif`, `.heic`, ...
 
     Returns:
-        Lines that say what the format could not store: sixteen bits, transparency, metadata.
+        Lines that say what the format could not store: sixteen bits, transparency, metadata, more than 256 colors.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -155,8 +155,10 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
     if alpha is not None and file_format not in ALPHA_FORMATS:
         notes.append(f"{path.suffix} has no transparency, so that it was laid over white; .png keeps it")
         pixels, alpha = over_white(pixels, alpha[0]), None
-    if photo.exif and not keeps_exif(file_format, depth=depth):
-        notes.append(f"{path.suffix} has no place for all metadata of the photo; .jpg and .png keep them")
+    if loses_exif(photo.exif, file_format, depth=depth):
+        notes.append(f"{path.suffix} has no place for all metadata of the photo; .png keeps them")
+    if file_format == "GIF" and not photo.is_gray:
+        notes.append(f"{path.suffix} holds no more than 256 colors; .png keeps them all")
     sheet = pixels if alpha is None else torch.cat([pixels, alpha[0].to(pixels)])
     whole = DEEP if depth == 16 else 255
     numbers = (sheet.clamp(0, 1) * whole).round().permute(1, 2, 0).numpy()
@@ -176,14 +178,21 @@ def existing(path: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is a folder.
+        ValueError: It is a folder, a pipe or a device.
     """
     path = Path(path)
+    if not path.exists() and path.is_symlink():
+        msg = f"{path} is a link to {path.readlink()}, which leads nowhere"
+        raise FileNotFoundError(msg)
     if not path.exists():
         msg = f"there is no file {path}"
         raise FileNotFoundError(msg)
     if path.is_dir():
         msg = f"{path} is a folder; name a file in it"
+        raise ValueError(msg)
+    if not path.is_file():
+        # Opening a pipe would block until something is written to it.
+        msg = f"{path} is no ordinary file; write what comes out of it to one first"
         raise ValueError(msg)
     return path
 

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from inverso._types import ImageShape
 from inverso.faces import Pose, solve_faces
-from inverso.images import load_image, load_measurement, quantization_noise, save_image
+from inverso.images import quantization_noise, save_image
 from inverso.images._decode import size_of
-from inverso.images.io import save_answer
+from inverso.images.io import read_image, read_measurement, save_answer
+from inverso.images.photo import luminance
 from inverso.jobs._fitting import Fitted, check_size, fit, squared
 from inverso.jobs._networks import Networks
 from inverso.jobs.photo_job import Answer, Input
@@ -49,7 +50,7 @@ class Measured:
         A: The operator.
         noise: Standard deviation of its noise.
         x: The photo, if the measurement was simulated.
-        notes: Lines that say what was done to the photo before measuring.
+        notes: Lines that say what was changed on reading, and done to the photo before measuring.
         source: The file.
     """
 
@@ -59,6 +60,26 @@ class Measured:
     x: Tensor | None
     notes: tuple[str, ...] = ()
     source: Path | None = None
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the photo, or the measurement if it is a picture, has three equal channels."""
+        seen = self.y if self.x is None else self.x
+        if seen.is_complex() or seen.ndim != 4 or seen.shape[1] != 3:
+            return False
+        return bool((seen == seen[:, :1]).all())
+
+    def save(self, image: Tensor, path: Path) -> tuple[str, ...]:
+        """Write a result with depth and metadata of its source; a gray photo stays gray.
+
+        Returns:
+            Lines that say what the format could not store.
+        """
+        image = luminance(image) if self.is_gray and image.shape[1] == 3 else image
+        if self.source is None:
+            save_image(image, path)
+            return ()
+        return save_answer(image, path, source=self.source)
 
 
 @dataclass(frozen=True)
@@ -104,15 +125,16 @@ class Solving:
         if not self.job.simulate:
             return self._read(file, shape, channels)
         spec = cast("OperatorSpec", self.spec)
-        if shape is None:
-            fitted = fit(load_image(file, channels=channels, large=self.job.large), spec, crop=self.job.crop, file=file)
+        side = None if shape is None else shape[1]
+        x, notes = read_image(file, size=side, channels=channels, large=self.job.large)
+        if side is None:
+            fitted = fit(x, spec, crop=self.job.crop, file=file)
         else:
-            x = load_image(file, size=shape[1], channels=channels, large=self.job.large)
-            fitted = Fitted(x, squared(size_of(file), shape[1]))
+            fitted = Fitted(x, squared(size_of(file), side))
         x = fitted.image
         A = spec.build((channels, *x.shape[2:]))
         y = A.measure(x.to(self.device), noise=self.job.noise, seed=seed)
-        return Measured(y, A, self.job.noise, x, fitted.notes, file)
+        return Measured(y, A, self.job.noise, x, (*notes, *fitted.notes), file)
 
     def _read(self, file: Path, shape: ImageShape | None, channels: int) -> Measured:
         """Read a measurement."""
@@ -121,10 +143,17 @@ class Solving:
                 f"{file}: only photos that are yet to be measured (simulate=True) are cut to a size, measurements never"
             )
             raise ValueError(msg)
-        y = load_measurement(file, channels=channels, large=self.job.large).to(self.device)
+        if self.spec is not None and not self.spec.measures_pictures and file.suffix.lower() != ".npz":
+            msg = (
+                f"{file} is a picture, and {self.spec} measures none: give the .npz that inverso degrade writes, or, "
+                "if it is a photo that is yet to be measured, simulate=True"
+            )
+            raise ValueError(msg)
+        y, notes = read_measurement(file, channels=channels, large=self.job.large)
+        y = y.to(self.device)
         A = None if self.spec is None else self.spec.build(self._shape_for(y) if shape is None else shape)
         check_size(y, A, None if self.job.face else self.networks.image_shape, file=file)
-        return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, (), file)
+        return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, notes, file)
 
     def _shape_for(self, y: Tensor) -> ImageShape | None:
         """Return the image's shape for a measurement that is a picture, with which files of operators are checked."""
@@ -211,15 +240,11 @@ class Solving:
         if measured.notes:
             details["notes"] = list(measured.notes)
         quality = None if measured.x is None else finite(float(psnr(image, measured.x)))
-        return Answer(partial(save_from, image, measured.source), quality, details)
+        return Answer(partial(_write, measured, image), quality, details)
 
 
-def save_from(image: Tensor, source: Path | None, path: Path) -> None:
-    """Write a result, with the metadata of its source if that is known."""
-    if source is None:
-        save_image(image, path)
-    else:
-        save_answer(image, path, source=source)
+def _write(measured: Measured, image: Tensor, path: Path) -> None:
+    measured.save(image, path)
 
 
 def stages_told(answer: Reconstruction) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ class Text:
             argument of the class.
         takes_shape: Whether the class takes the image's shape after the required arguments.
         divisor: Name of the parameter that divides the sides of the image.
+        picture: Whether the measurement of a picture is a picture.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Text:
     from_file: Callable[[str, ImageShape | None], Tensor] | None = None
     takes_shape: bool = False
     divisor: str | None = None
+    picture: bool = True
 
 
 def integer(expected: str, *, required: bool = False) -> Parameter:
@@ -97,7 +99,7 @@ def is_file(text: str) -> bool:
 
 
 def _file(text: str) -> str:
-    if not is_file(text):
+    if not text:
         raise ValueError(text)
     return text
 

@@ -135,6 +135,7 @@ class RandomGaussian(PlannedOperator):
         "random projections",
         {"m": integer("a number of measurements >= 1", required=True), "seed": SEED},
         takes_shape=True,
+        picture=False,
     )
 
     m: int

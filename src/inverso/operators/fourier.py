@@ -301,6 +301,7 @@ class FFTMask(FrequencySampling):
         "fft:0.3,density=gaussian",
         "keep some frequencies",
         {"keep": KEEP, "density": choice(*get_args(_Density)), "symmetric": SWITCH, "seed": SEED},
+        picture=False,
     )
 
     keep: float

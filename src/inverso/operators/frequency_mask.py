@@ -58,6 +58,7 @@ class FrequencyMask(FrequencySampling):
         "keep frequencies that a mask names",
         {"file": FILE, "shifted": SWITCH},
         from_file=_recorded,
+        picture=False,
     )
 
     pattern: Tensor = field()

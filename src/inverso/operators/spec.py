@@ -3,16 +3,18 @@
 A spec is one or more operators joined by `@`; as in Python the rightmost acts first. An operator is a name, a colon,
 and arguments separated by commas, by position or as `name=value`. The first argument of `mask`, `blur` and `fft` can be
 a file: `mask:mask.png` (white is damaged), `blur:kernel.png` (the picture of a point, or an `.npy`) and `fft:mask.npy`
-(the sampled frequencies).
+(the sampled frequencies). File names with `@`, `,` or `=` are written in double quotes: `mask:"a@b.png"`.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ from inverso.operators._text import Parameter, Text, Value, is_file
 if TYPE_CHECKING:
     from inverso._types import ImageShape
     from inverso.operators import LinearOperator
+
+
+_DIVIDERS = frozenset("@,=")
 
 
 def known_texts() -> Mapping[str, Text]:
@@ -118,9 +123,14 @@ class OperatorSpec:
         return math.prod(int(str(term.arguments[divisor])) for term, divisor in divisors if divisor is not None)
 
     @property
-    def reads_files(self) -> bool:
-        """Whether an argument is a file."""
-        return any("file" in term.arguments for term in self.terms)
+    def files(self) -> tuple[Path, ...]:
+        """The files among the arguments."""
+        return tuple(Path(str(term.arguments["file"])) for term in self.terms if "file" in term.arguments)
+
+    @property
+    def measures_pictures(self) -> bool:
+        """Whether the measurement of a picture is a picture, and not frequencies or sums of pixels."""
+        return self.terms[0].text.picture
 
     def build(self, image_shape: ImageShape | None = None) -> LinearOperator:
         """Make the operator.
@@ -161,7 +171,30 @@ def parse_operator(text: str) -> OperatorSpec:
         >>> str(parse_operator("bicubic:scale=2 @ mask:0.5"))
         'bicubic:2@mask:0.5'
     """
-    return OperatorSpec(tuple(_parse_term(part.strip(), text) for part in text.split("@")))
+    return OperatorSpec(tuple(_parse_term(part.strip(), text) for part in _split(text, "@")))
+
+
+def quoted(name: str) -> str:
+    """Return a file name as it is written in a spec, in double quotes if it contains `@`, `,` or `=`.
+
+    Raises:
+        ValueError: It contains such a character and a double quote.
+
+    Example:
+        >>> quoted("mask.png"), quoted("a@b,c.png")
+        ('mask.png', '"a@b,c.png"')
+    """
+    if not _DIVIDERS & set(name) and name == name.strip():
+        return name
+    if '"' in name:
+        msg = f"the name {name} cannot be written in an operator: rename the file"
+        raise ValueError(msg)
+    return f'"{name}"'
+
+
+def _split(text: str, divider: str) -> list[str]:
+    """Split a text at a divider outside double quotes."""
+    return re.split(rf'{divider}(?=(?:[^"]*"[^"]*")*[^"]*$)', text)
 
 
 def operator_examples() -> list[str]:
@@ -180,14 +213,14 @@ def _parse_term(part: str, text: str) -> Term:
         found = f"unknown operator {name!r} in {text!r}" if name else f"an operator is missing in {text!r}"
         msg = f"{found}{meant}; known: {', '.join(known)}"
         raise ValueError(msg)
-    words = rest.split(",") if rest.strip() else []
+    words = _split(rest, ",") if rest.strip() else []
     files = _declared(from_file=True)
     chosen = files[name][1] if name in files and words and _names_file(words[0]) else known[name]
     parameters = chosen.parameters
     arguments: dict[str, Value] = {}
     named = False
     for position, word in enumerate(words):
-        key, equals, value = (piece.strip() for piece in word.partition("="))
+        key, equals, value = _named(word)
         if equals:
             named = True
         elif named:
@@ -221,8 +254,14 @@ def _refuse(part: str, complaint: str) -> None:
 
 
 def _names_file(word: str) -> bool:
-    key, equals, _ = word.partition("=")
-    return key.strip() == "file" if equals else is_file(key.strip())
+    key, equals, _ = _named(word)
+    return key == "file" if equals else is_file(key)
+
+
+def _named(word: str) -> tuple[str, str, str]:
+    """Split `name=value` and remove quotes; an unnamed argument is returned as the name."""
+    key, *value = (piece.strip().removeprefix('"').removesuffix('"') for piece in _split(word, "="))
+    return key, "=" if value else "", "=".join(value)
 
 
 def _known_arguments(parameters: Mapping[str, Parameter]) -> str:
@@ -232,7 +271,7 @@ def _known_arguments(parameters: Mapping[str, Parameter]) -> str:
 def _write(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "x".join(map(str, value)) if isinstance(value, tuple) else quoted(str(value))
 
 
 def _measured_shape(operator: LinearOperator, image_shape: ImageShape | None) -> ImageShape | None:

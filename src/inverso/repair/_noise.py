@@ -17,6 +17,7 @@ _QUIET = 0.1
 _ALIKE = (1.1, 1.3)
 """Ratio of the two strengths up to which they count as alike, and from which on they do not."""
 _CLIPPED = 0.05
+_PALETTE, _MOST_SAMPLES = 256, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,35 @@ def estimate_noise(image: Tensor) -> NoiseEstimate:
     texture = share * max(0.0, float(along**2 - across**2)) / 2
     low, level, high = (float(max(0.0, value**2 - texture) ** 0.5) for value in np.quantile(diagonal, [0.1, 0.5, 0.9]))
     return NoiseEstimate(level, low, high, len(told))
+
+
+def has_few_colors(image: Tensor, level: float) -> bool:
+    """Return whether apparent noise is the pattern of few colors: dither, or black and white.
+
+    Noise of standard deviation `level` in a photo gives values that are much closer together than `level`, and more
+    colors than a palette. The test is: in one of the channels the median step between neighboring values is above
+    `level`, or there are at most 256 colors and at least four pixels per color.
+
+    Args:
+        image: `(1, C, H, W)` in [0, 1].
+        level: Estimated standard deviation of the noise.
+
+    Example:
+        >>> import torch
+        >>> from inverso.repair._noise import has_few_colors
+        >>> noisy = 0.5 + 0.1 * torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+        >>> has_few_colors(noisy, 0.1), has_few_colors((noisy > 0.5).float(), 0.5)
+        (False, True)
+    """
+    colors = image.detach().cpu()[0].flatten(1)
+    colors = (colors[:, :: max(1, colors.shape[1] // _MOST_SAMPLES)] * 255).round().to(torch.int64)
+    for channel in colors:
+        values = channel.unique()
+        if len(values) > 1 and float(values.diff().double().median()) > 255 * level:
+            return True
+    packed = sum(channel << 8 * k for k, channel in enumerate(colors))
+    different = len(torch.as_tensor(packed).unique())
+    return len(colors) > 1 and different <= min(_PALETTE, colors.shape[1] // 4)
 
 
 def _blocks(pixels: np.ndarray) -> list[np.ndarray]:

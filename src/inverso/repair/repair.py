@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_count, check_non_negative
+from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.images.tiling import Tile, tiles
 from inverso.methods import stages_of
@@ -22,7 +23,7 @@ from inverso.repair._doubts import counted_doubts
 from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
 from inverso.repair._filling import fill_in
-from inverso.repair._noise import estimate_noise
+from inverso.repair._noise import estimate_noise, has_few_colors
 from inverso.restorers import DamageDetector
 from inverso.solver import solve
 from inverso.stages import Resume, State
@@ -33,6 +34,8 @@ _ROUGH = 0.05
 """What a first guess at a sharp photo may be off by."""
 _PLAIN, _SPREAD = 0.035, 1.15
 """Weaker noise than this counts as noise only if the smooth parts agree on it within this factor."""
+_ENOUGH_BLOCKS = 15
+"""Number of blocks from which more than one is taken as smooth, so that they can be compared."""
 _LEAST_FLOOR = 0.003
 """Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
 _SIDE, _MARGIN, _GRID = 448, 64, 16
@@ -74,6 +77,11 @@ class Repair:
         if self.noise != "auto":
             check_non_negative(self.noise, name="noise")
         check_count(self.side, name="side")
+
+    @property
+    def reach(self) -> int:
+        """Radius of the blur in pixels."""
+        return max(1, round(3 * self.blur)) if self.blur else 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,8 @@ def repair(
         progress: Called with the number of windows done (fractional within a window) and their total.
 
     Raises:
-        ValueError: The mask has another size than the photo, or marks all of it.
+        ValueError: The mask has another size than the photo, or marks all of it; the photo is smaller than the blur; a
+            given pose of a face lies outside the photo.
         NoFaceError: Faces are to be restored, and there is none.
 
     Example:
@@ -138,6 +147,8 @@ def repair(
     settings = Repair() if settings is None else settings
     said: list[str] = []
     damaged = _checked(mask, photo)
+    check_inside(() if faces is None else faces.poses, photo.size)
+    _check_blur(settings, photo.size)
     noise, removed = _noise(photo, settings, said)
     device = next((weight.device for weight in denoiser.parameters()), photo.pixels.device)
     pixels = (luminance(photo.pixels) if denoiser.channels == 1 else photo.color()).to(device)
@@ -186,6 +197,17 @@ def _checked(mask: Tensor | None, photo: Photo) -> Tensor | None:
     return mask
 
 
+def _check_blur(settings: Repair, size: tuple[int, int]) -> None:
+    """Check that the blur is smaller than the photo and than a window of it."""
+    width, height = size
+    window = max(settings.side, 4 * _MARGIN) - _MARGIN
+    if settings.blur and settings.scale * min(width, height, window) <= settings.reach:
+        small = f"the photo of {width} x {height} pixels is"
+        what = small if min(size) <= window else f"the windows of {window} pixels that a photo is worked on in are"
+        msg = f"a blur of {settings.blur:g} reaches {settings.reach} pixels far, for which {what} too small: tell less"
+        raise ValueError(msg)
+
+
 def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool]:
     """Return the noise level, and whether to remove it."""
     if settings.noise != "auto":
@@ -196,11 +218,16 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
     found = estimate_noise(photo.pixels)
     told = f"noise of {found.level:.3f}, {found.level * _GRAY_LEVELS:.1f} of 255 gray levels"
     sure = f"the smooth parts of the photo say {found.low:.3f} to {found.high:.3f}"
+    if found.blocks < _ENOUGH_BLOCKS:
+        sure = "by one part of the photo alone, which may be texture"
     if found.level < _LEAST_NOISE:
         said.append(f"{told}, was found ({sure}): too little to be taken off")
         return found.level, False
     if found.level < _PLAIN and found.high > _SPREAD * found.low:
         said.append(f"{told}, was found ({sure}): these differ as texture does, so that it is left unless told")
+        return found.level, False
+    if has_few_colors(photo.pixels, found.level):
+        said.append(f"{told}, was found, in so few colors that it is their pattern: it is left unless told")
         return found.level, False
     said.append(f"{told}, was found ({sure}) and is taken off")
     return found.level, True
@@ -305,14 +332,9 @@ class _Plan:
         return self.operator(Identity()).pinv(filled, ridge=(noise / _ROUGH) ** 2)
 
     @property
-    def reach(self) -> int:
-        """Radius of the blur in pixels."""
-        return max(1, round(3 * self.settings.blur)) if self.settings.blur else 0
-
-    @property
     def margin(self) -> int:
         """Width in pixels of the scene beyond the frame; 0 if the photo is enlarged, since that would be slow."""
-        return self.reach if self.settings.scale == 1 else 0
+        return self.settings.reach if self.settings.scale == 1 else 0
 
     def operator(self, outermost: LinearOperator, *, beyond: bool = False) -> LinearOperator:
         """Compose the degradations of the photo: blur, then shrinking, then damage.
@@ -325,7 +347,7 @@ class _Plan:
         A: LinearOperator | None = None
         if settings.blur:
             padding: Literal["valid", "reflect"] = "valid" if beyond and self.margin else "reflect"
-            A = GaussianBlur(2 * self.reach + 1, settings.blur, padding=padding)
+            A = GaussianBlur(2 * settings.reach + 1, settings.blur, padding=padding)
         if settings.scale > 1:
             A = Bicubic(settings.scale) if A is None else Bicubic(settings.scale) @ A
         if A is None:

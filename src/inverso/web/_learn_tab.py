@@ -216,7 +216,7 @@ class LearnTab:
 def _job(spec: str, noise: float, prior: str, method: str, seed: float, *, size: int | None) -> Job:
     """Make the job, from known names only; `size` is that of a photo whose central square is cropped."""
     operator = parse_operator(spec)
-    if operator.reads_files:
+    if operator.files:
         msg = f"operator {spec!r} names a file, and files are read by `inverso solve` alone"
         raise ValueError(msg)
     if prior not in (*offered_priors(), NO_PRIOR):
