@@ -85,7 +85,7 @@ def operator_errors(
         batch: Images measured at once, at least 2; an operator with a mask per image expects its own number.
         dtype: Real dtype of the images.
         device: Where to check.
-        seed: Of the random images and measurements.
+        seed: Seed of the random images and measurements.
 
     Returns:
         The relative errors.
@@ -169,7 +169,7 @@ def check_operator(
         batch: Images measured at once, at least 2.
         dtype: Real dtype of the images.
         device: Where to check.
-        seed: Of the random images and measurements.
+        seed: Seed of the random images and measurements.
 
     Returns:
         The errors that were measured.

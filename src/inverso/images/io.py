@@ -56,7 +56,7 @@ def load_image(path: str | Path, *, size: int | None = None, channels: int = 3, 
         FileNotFoundError: The file does not exist.
         ValueError: The file is not a picture, damaged or larger than allowed, `size` is not positive, or `channels` is
             neither 1 nor 3.
-        TypeError: `size` is no integer.
+        TypeError: `size` is not an integer.
 
     Example:
         >>> from pathlib import Path

@@ -220,7 +220,7 @@ def check_tiles(tile: int, overlap: int) -> None:
     """Raise unless the tile is larger than twice the overlap.
 
     Raises:
-        TypeError: A size is no integer.
+        TypeError: A size is not an integer.
         ValueError: A size does not go with the other.
     """
     check_count(tile, name="tile")

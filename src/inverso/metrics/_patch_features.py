@@ -65,7 +65,7 @@ def patch_features(images: Tensor, *, kind: PatchFeatures, weights: Path | None)
         Features `(positions, 64)` of each image, without gradient.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         InversoError: No file was named, or it does not hold the inception network.
     """
     filters = _random_filters() if kind == "random" else _inception_filters(weights)

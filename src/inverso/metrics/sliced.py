@@ -41,7 +41,7 @@ def sliced_wasserstein(images: Tensor, references: Tensor, *, patches: int = 32,
 
     Raises:
         ValueError: Shapes differ or are too small, or values are not finite.
-        TypeError: An argument is no floating-point tensor, or `patches` no integer.
+        TypeError: An argument is not a floating-point tensor, or `patches` is not an integer.
 
     Example:
         >>> import torch

@@ -156,7 +156,7 @@ class LinearOperator(ABC):
             The measurements, on the device of x.
 
         Raises:
-            TypeError: x is no floating-point tensor.
+            TypeError: x is not a floating-point tensor.
             ValueError: x has fewer than three dimensions, or a shape that this operator cannot measure.
         """
         with without_autocast(check_image(x).device):

@@ -239,7 +239,7 @@ class Stack(LinearOperator):
         parts: At least one operator.
 
     Raises:
-        TypeError: A part is no operator.
+        TypeError: A part is not an operator.
         ValueError: There is no part. On use: `image_shape` is missing where y does not tell it.
     """
 
@@ -342,7 +342,7 @@ def stack(*parts: LinearOperator) -> Stack:
         An operator whose y is one real vector per image.
 
     Raises:
-        TypeError: A part is no operator.
+        TypeError: A part is not an operator.
         ValueError: There is no part.
 
     Example:

@@ -143,7 +143,7 @@ class Mask(_MaskOperator):
         fill: What a recorded measurement shows in the missing places.
 
     Raises:
-        TypeError: The mask is no tensor.
+        TypeError: The mask is not a tensor.
         ValueError: The mask is not binary, keeps nothing, or has another number of dimensions.
 
     Example:

@@ -26,7 +26,7 @@ def estimate_mask(y: Tensor, restored: Tensor, *, threshold: float = 0.1) -> Ten
         `(n, 1, H, W)` or `(1, H, W)`, True where a pixel counts as measured, on the device of y.
 
     Raises:
-        TypeError: y or `restored` is no floating-point image.
+        TypeError: y or `restored` is not a floating-point image.
         ValueError: The shapes differ, a value is not finite, or the threshold lies outside (0, 1].
 
     Example:

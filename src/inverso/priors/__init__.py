@@ -1,4 +1,4 @@
-"""Priors: what images look like, told by a network that makes them from latents or by one that removes noise."""
+"""Priors: generators that make images from latents, and denoisers."""
 
 from inverso._networks.cards import Card
 from inverso.priors._formats.adm import read_adm

@@ -1,4 +1,4 @@
-"""What is known about the priors that can be loaded by name."""
+"""Cards of the priors that can be loaded by name."""
 
 from __future__ import annotations
 

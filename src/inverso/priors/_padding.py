@@ -1,4 +1,4 @@
-"""Denoisers whose networks take some sizes only: every image is enlarged to one of those and cropped again."""
+"""Base of denoisers whose networks support certain sizes only: images are padded and the result is cropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inverso.priors.base import Denoiser
 
 
 def errors_of(psnr: Mapping[float, float]) -> dict[float, float]:
-    """Turn published figures, decibels by gray levels of noise, into root mean square errors by noise in [0, 1].
+    """Convert published PSNR values by noise in gray levels to root mean square errors by noise in [0, 1].
 
     Example:
         >>> from inverso.priors._padding import errors_of
@@ -24,22 +24,22 @@ def errors_of(psnr: Mapping[float, float]) -> dict[float, float]:
 
 
 class PaddedDenoiser(Denoiser):
-    """Base of denoisers with a network that others made.
+    """Base of denoisers with networks of other projects.
 
-    A family writes `denoise`. `forward` checks what comes in, repeats the last row and column until the network can
-    take the image, computes in the precision of the network's weights, and crops.
+    A subclass defines `denoise`. `forward` checks the input, pads the image by repeating the last row and column to a
+    size that the network supports, computes in the precision of the network's weights, and crops.
 
     Args:
-        channels: Of the images, 1 or 3.
-        image_shape: Shape `(C, H, W)` of the images it was made for and takes; None: any size. It may be set to None
-            later, to try a network at other sizes.
-        sigma_range: Lowest and highest noise it was made for, in the image's unit.
-        errors: Root mean square error of its answer at some noise levels.
-        multiple: What height and width inside have to be divisible by.
+        channels: Channels of the images, 1 or 3.
+        image_shape: Shape `(C, H, W)` of the images it was trained for; None for any size. It may be set to None later,
+            to try a network at other sizes.
+        sigma_range: Lowest and highest noise it was trained for, in the image's unit.
+        errors: Root mean square error of its output at some noise levels.
+        multiple: Number by which height and width have to be divisible internally.
 
     Raises:
-        TypeError: A number is none.
-        ValueError: A number is out of its range.
+        TypeError: An argument is not a number.
+        ValueError: A number is out of range.
 
     Example:
         >>> import torch
@@ -66,19 +66,19 @@ class PaddedDenoiser(Denoiser):
         self.multiple = check_count(multiple, name="multiple")
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Remove noise.
+        """Denoise images.
 
         Args:
-            x: Noisy images `(n, C, H, W)`, nominally in [0, 1] but for the noise.
+            x: Noisy images `(n, C, H, W)`; the clean images are nominally in [0, 1].
             sigma: Standard deviation of the noise in the image's unit, one number or one per image `(n,)`.
 
         Returns:
             The denoised images `(n, C, H, W)` in the type of `x`, not clamped.
 
         Raises:
-            TypeError: `x` is no floating-point tensor, or `sigma` no number.
-            ValueError: `x` has another shape, `sigma` is negative, not finite or of another length, or the network
-                answers in another shape.
+            TypeError: `x` is not a floating-point tensor, or `sigma` is not a number.
+            ValueError: `x` has another shape, `sigma` is negative, not finite or of another length, or the network's
+                output has another shape.
         """
         level = self.check_noisy(x, sigma)
         height, width = x.shape[-2:]
@@ -96,7 +96,7 @@ class PaddedDenoiser(Denoiser):
         return denoised.to(x.dtype)[..., :height, :width]
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Remove noise of `sigma`, `(n, 1, 1, 1)`, from images whose sides `multiple` divides."""
+        """Denoise images whose sides are divisible by `multiple`, for noise levels `sigma` of shape `(n, 1, 1, 1)`."""
         raise NotImplementedError
 
     def _precision(self, x: Tensor) -> torch.dtype:

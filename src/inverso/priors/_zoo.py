@@ -1,4 +1,4 @@
-"""Priors by name: those that come with inverso, official checkpoints, and files of your own."""
+"""Priors by name: those that come with inverso, published checkpoints, and your own files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ZOO = _PriorZoo("prior", "inverso.priors", (*CARDS, *DENOISER_CARDS), read_prior
 
 
 def own_denoiser(prior: LatentPrior, like: Tensor) -> Denoiser | None:
-    """Load the denoiser of a generative prior's images, on the device and in the precision of a tensor.
+    """Load the denoiser that a generative prior names, on the device and in the precision of a tensor.
 
     Raises:
-        ValueError: Nothing has the name or file that the prior gives, or it is no denoiser.
+        ValueError: The named network does not exist, or is not a denoiser.
     """
     if prior.denoiser_name is None:
         return None

@@ -1,4 +1,4 @@
-"""The two kinds of prior: `LatentPrior` draws images from latents, `Denoiser` removes noise from photos."""
+"""The two base classes of priors: `LatentPrior` makes images from latents, `Denoiser` removes noise."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _TYPICAL_ERROR = 0.09
 
 
 class LatentPrior(nn.Module):
-    """Base of priors that make images from latents: a differentiable map `x = G(z)` with `z ~ N(0, I)`.
+    """Base of generative priors: a differentiable map `x = G(z)` from latents `z ~ N(0, I)` to images.
 
-    A subclass writes `forward` and starts it with `self.check_latent(z)`. `WrappedPrior` makes one of any network.
+    A subclass defines `forward`, which begins with `self.check_latent(z)`. `WrappedPrior` wraps any network.
 
     Args:
         latent_shape: Shape of one latent, without the batch.
         image_shape: Shape `(C, H, W)` of one image.
 
     Attributes:
-        adapt_lr: Step size of Adam on the weights that suits their scale, for image adaptation.
-        latent_weight: Mean squared error per number of the images that it cannot make, by which `CSGM` weighs the
-            squared norm of the latent; 0 if that norm means nothing to it.
-        encoder_name: Name or file of the encoder that was trained with it, as its card tells; None if there is none.
-        denoiser_name: Name or file of the denoiser of the same images, as its card tells; None if there is none.
+        adapt_lr: Step size of Adam on the weights, for image adaptation.
+        latent_weight: Mean squared error per pixel value between real images and the nearest generated ones, used by
+            `CSGM` to weight the squared norm of the latent; 0 if that norm is meaningless for the prior.
+        encoder_name: Name or file of the encoder trained for it, from its card; None if there is none.
+        denoiser_name: Name or file of a denoiser for the same images, from its card; None if there is none.
 
     Example:
         >>> import torch
@@ -61,11 +61,11 @@ class LatentPrior(nn.Module):
         def __call__(self, z: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, z: Tensor) -> Tensor:
-        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1], never clamped."""
+        """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1], not clamped."""
         raise NotImplementedError
 
     def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
-        """Draw latents from N(0, I), the same bits on every device.
+        """Draw latents from N(0, I), the same on every device.
 
         Args:
             n: Number of latents, at least 1.
@@ -86,10 +86,10 @@ class LatentPrior(nn.Module):
         return torch.randn(n, *self.latent_shape, generator=generator, device="cpu").to(self._reference())
 
     def check_latent(self, z: Tensor) -> None:
-        """Refuse anything but floating-point latents `(n, *latent_shape)` with n >= 1.
+        """Raise unless z are floating-point latents `(n, *latent_shape)` with n >= 1.
 
         Raises:
-            TypeError: `z` is no floating-point tensor.
+            TypeError: `z` is not a floating-point tensor.
             ValueError: `z` has another shape.
         """
         if not isinstance(z, Tensor) or not z.is_floating_point():
@@ -106,11 +106,11 @@ class LatentPrior(nn.Module):
         return f"latent_shape={self.latent_shape}, image_shape={self.image_shape}"
 
     def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the weights of a state dict, as copies, in the dtype and on the device they have there.
+        """Copy the weights of a state dict, in the dtype and on the device of the state dict.
 
         Args:
-            state: One tensor for each parameter and buffer. The step counters of batch norms may be missing, as they
-                are from files older than PyTorch 0.4.1.
+            state: One tensor for each parameter and buffer. The step counters of batch norms may be missing, as in
+                files older than PyTorch 0.4.1.
 
         Raises:
             ValueError: Names or shapes do not fit; the message lists the first that do not.
@@ -118,7 +118,7 @@ class LatentPrior(nn.Module):
         adopt(self, state)
 
     def _reference(self) -> Tensor:
-        """Find a tensor that tells the prior's device and dtype."""
+        """Return a tensor with the prior's device and dtype."""
         for tensors in (self.parameters(), self.buffers()):
             for tensor in tensors:
                 if tensor.is_floating_point():
@@ -127,17 +127,17 @@ class LatentPrior(nn.Module):
 
 
 class StylePrior(LatentPrior):
-    """Base of priors that make images from styles: rows of vectors, each of which steers some of the layers.
+    """Base of style-based priors: rows of style vectors, each of which controls some of the layers.
 
-    The spaces of styles grow from w, the same vector in every row, over w+, a vector for each row, to w++, a vector for
-    each row and each filter (output channel) of the layers there (Poirier-Ginter & Lalonde 2023, arXiv:2302.06733,
-    section 3.1). A subclass sets the attributes and writes `synthesize` and `forward`.
+    The spaces of styles are w (the same vector in every row), w+ (a vector for each row) and w++ (a vector for each row
+    and each filter, or output channel, of its layers; Poirier-Ginter & Lalonde 2023, arXiv:2302.06733, section 3.1). A
+    subclass sets the attributes and defines `synthesize` and `forward`.
 
     Attributes:
-        num_ws: Rows of styles.
+        num_ws: Number of rows of styles.
         w_dim: Length of one style vector.
         filters: Style vectors per row in w++: the largest number of output channels of any layer.
-        mean_w: The mean style, `(w_dim,)`: that of an average image.
+        mean_w: The mean style, `(w_dim,)`.
 
     Example:
         >>> from inverso.priors import DCGAN, StyleGAN2, StylePrior
@@ -158,20 +158,21 @@ class StylePrior(LatentPrior):
 
 
 class Denoiser(nn.Module):
-    """What photos look like, told by a network that removes noise: `D(x, sigma) = E[photo | photo + sigma n = x]`.
+    """Base of denoisers: `D(x, sigma) = E[photo | photo + sigma n = x]`, a prior for photos.
 
-    The answer is the mean of all photos that `x = photo + sigma n`, with n of N(0, I), may come from. A family writes
-    `forward` and starts it with `level = self.check_noisy(x, sigma)`; padding and tiling are its own business.
+    The output is the mean of all photos from which `x = photo + sigma n`, with n from N(0, I), may originate. A
+    subclass defines `forward`, which begins with `level = self.check_noisy(x, sigma)` and does its own padding or
+    tiling.
 
     Args:
-        channels: Of the images, 1 or 3.
-        image_shape: Shape `(C, H, W)` of the only images it takes; None: any size.
-        sigma_range: Lowest and highest noise it was made for, in the image's unit (`25/255`, not `25`).
-        errors: Root mean square error of its answer at some noise levels, `{sigma: error}`, as measured on photos that
-            it was not trained on. By default that of a good denoiser of color photos, about `0.09 sqrt(sigma)`.
+        channels: Channels of the images, 1 or 3.
+        image_shape: Shape `(C, H, W)` of the images, if it is fixed; None for any size.
+        sigma_range: Lowest and highest noise it was trained for, in the image's unit (`25/255`, not `25`).
+        errors: Root mean square error of its output at some noise levels, `{sigma: error}`, measured on photos outside
+            the training set. By default that of a good denoiser of color photos, about `0.09 sqrt(sigma)`.
 
     Raises:
-        TypeError: A number is none.
+        TypeError: An argument is not a number.
         ValueError: `channels` is neither 1 nor 3, or a range or an error is not positive.
 
     Example:
@@ -220,10 +221,10 @@ class Denoiser(nn.Module):
         def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Remove noise.
+        """Denoise images.
 
         Args:
-            x: Noisy images `(n, C, H, W)`, nominally in [0, 1] but for the noise.
+            x: Noisy images `(n, C, H, W)`; the clean images are nominally in [0, 1].
             sigma: Standard deviation of the noise in the image's unit, one number or one per image `(n,)`.
 
         Returns:
@@ -232,10 +233,10 @@ class Denoiser(nn.Module):
         raise NotImplementedError
 
     def error(self, sigma: float) -> float:
-        """Give the root mean square error per number that its answer has at a noise of standard deviation sigma.
+        """Return the root mean square error of its output for noise of standard deviation sigma.
 
-        Between the measured levels it is interpolated in logarithms; below them the error falls as sigma does, above
-        them it stays. It is never above sigma, the error of leaving the image alone.
+        It is interpolated between the measured levels in logarithms, proportional to sigma below them, and constant
+        above them. It is never above sigma, the error of the noisy image.
         """
         level = check_non_negative(sigma, name="sigma")
         if level == 0:
@@ -252,10 +253,10 @@ class Denoiser(nn.Module):
         return float(min(level, errors[right - 1] ** (1 - share) * errors[right] ** share))
 
     def check_noisy(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Refuse what is no batch of images of its kind, and bring the noise to the shape `(n, 1, 1, 1)`.
+        """Raise unless x is a batch of suitable images; return the noise levels with shape `(n, 1, 1, 1)`.
 
         Raises:
-            TypeError: x is no floating-point tensor, or sigma no number.
+            TypeError: x is not a floating-point tensor, or sigma is not a number.
             ValueError: x has another shape than `(n, C, H, W)`, or sigma is negative, not finite or of another length.
         """
         if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -291,7 +292,7 @@ AnyPrior: TypeAlias = LatentPrior | Denoiser | tuple[LatentPrior, Denoiser]
 
 
 def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0) -> nn.Parameter:
-    """Make a parameter with fresh N(mean, std^2) values, drawn on the CPU and not from the global random state."""
+    """Make a parameter with N(mean, std^2) values, drawn on the CPU without the global random state."""
     values = torch.empty(shape)
     if not values.is_meta:
         values.copy_(torch.randn(shape, generator=generator, device="cpu").mul_(std).add_(mean))
@@ -299,7 +300,7 @@ def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std:
 
 
 def as_image_shape(shape: Sequence[int]) -> ImageShape:
-    """Turn three positive integers into an image shape."""
+    """Convert three positive integers to an image shape."""
     if len(shape) != 3:
         msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
         raise ValueError(msg)
@@ -308,5 +309,5 @@ def as_image_shape(shape: Sequence[int]) -> ImageShape:
 
 
 def _can_be_asked(values: Tensor) -> bool:
-    """Tell whether values may be looked at; inside `torch.func.vmap`, and while a network is traced, they may not."""
+    """Return whether values can be read: not inside `torch.func.vmap`, nor while a network is traced."""
     return not (torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(values))

@@ -1,4 +1,4 @@
-"""The DCGAN generator, in the layout of pytorch/examples; that of pytorch_GAN_zoo is translated into it."""
+"""The DCGAN generator, in the layout of pytorch/examples, to which that of pytorch_GAN_zoo is translated."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _LAST_LAYER = "outlayer"
 class DCGAN(LatentPrior):
     """Generate images with transposed convolutions, batch norm and tanh (Radford et al. 2016, arXiv:1511.06434).
 
-    The layers carry the names of the pytorch/examples generator (`main.0`, `main.1`, ...), so its state dicts load
-    as they are. A network of `depth` stride-2 layers makes images of side `4 * 2**depth`. Fresh weights are drawn as
-    the paper does: N(0, 0.02^2) for convolutions, N(1, 0.02^2) for the gains of batch norms.
+    The layers have the names of the pytorch/examples generator (`main.0`, `main.1`, ...), so its state dicts load
+    directly. A network of `depth` stride-2 layers makes images of side `4 * 2**depth`. Initial weights are those of the
+    paper: N(0, 0.02^2) for convolutions, N(1, 0.02^2) for the gains of batch norms.
 
     Args:
         latent_dim: Length of the latent vector.
         width: Channels before the last layer; each earlier layer has twice as many as the next.
         channels: Channels of the image.
         depth: Number of stride-2 layers, 1 to 10.
-        widths: Channels after each layer but the last, from the coarsest on, in the place of powers of two of `width`;
+        widths: Channels after each layer but the last, from the coarsest on, instead of powers of two times `width`;
             one entry for each of `depth` layers, or one more if the last layer is 1 x 1.
-        bias: Whether convolutions have offsets, zero at first.
-        last: Side of the last kernel: 4 for one that doubles the resolution as the others do, 1 for one behind `depth`
-            doublings that only turns features into colors, as in some tutorials.
-        seed: Of the fresh weights.
+        bias: Whether convolutions have biases, initially zero.
+        last: Side of the last kernel: 4 for one that doubles the resolution as the others do, 1 for one after `depth`
+            doublings that only converts features to colors, as in some tutorials.
+        seed: Seed of the initial weights.
 
     Raises:
         TypeError: A size is not an integer.
-        ValueError: A size is not positive, the depth above 10, the last kernel neither 4 nor 1, or the widths are of
-            another number.
+        ValueError: A size is not positive, the depth is above 10, the last kernel is neither 4 nor 1, or the number of
+            widths is wrong.
 
     Example:
         >>> from inverso.priors import DCGAN
@@ -98,13 +98,13 @@ class DCGAN(LatentPrior):
 
         Args:
             state: State dict of the generator of pytorch/examples (`main.0.weight`, ...) or of pytorch_GAN_zoo
-                (`formatLayer.weight`, ...). All sizes are read off the shapes.
+                (`formatLayer.weight`, ...). All sizes follow from the shapes.
 
         Returns:
             The prior, with copies of the tensors.
 
         Raises:
-            ValueError: The state dict is that of another network.
+            ValueError: The state dict belongs to another network.
         """
         state = {name.removeprefix("module."): value for name, value in state.items()}
         if "formatLayer.weight" in state:
@@ -141,7 +141,7 @@ class DCGAN(LatentPrior):
 
 
 class _Deconvolution(nn.ConvTranspose2d):
-    """A transposed convolution, its weights drawn from the generator given, its offsets zero."""
+    """A transposed convolution with weights from a given random generator, and zero biases."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class _Deconvolution(nn.ConvTranspose2d):
             self.bias = nn.Parameter(torch.zeros(outputs))
 
     def reset_parameters(self) -> None:
-        """Draw nothing: torch's own initialization would move the global random state."""
+        """Do nothing: torch's own initialization would change the global random state."""
 
 
 def _batch_norm(channels: int, generator: torch.Generator) -> nn.BatchNorm2d:
@@ -175,7 +175,7 @@ def _convolutions(state: Mapping[str, Tensor]) -> dict[int, Tensor]:
 
 
 def _as_transposed(state: Mapping[str, Tensor], places: Sequence[int]) -> dict[str, Tensor]:
-    """Write a last layer that is an ordinary 1 x 1 convolution as a transposed one: the same with its sides changed."""
+    """Convert a last layer that is a 1 x 1 convolution to a transposed one, by exchanging its channel axes."""
     *_, before, last = (state[f"main.{place}.weight"] for place in places)
     if tuple(last.shape[2:]) == (1, 1) and last.shape[0] != before.shape[1] == last.shape[1]:
         return {**state, f"main.{places[-1]}.weight": last.transpose(0, 1)}
@@ -183,7 +183,7 @@ def _as_transposed(state: Mapping[str, Tensor], places: Sequence[int]) -> dict[s
 
 
 def _rename_zoo_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the layers of pytorch_GAN_zoo their places in the sequence of pytorch/examples.
+    """Translate names of pytorch_GAN_zoo to positions in the sequence of pytorch/examples.
 
     There `formatLayer` comes first, then for i = 0, 1, ...: `batchNorm{i}`, ReLU, `convTranspose{i+1}`, the last of
     which is called `outlayer`.

@@ -1,9 +1,9 @@
 """Progressively grown GAN generators, in both public layouts.
 
-The two compute the same kind of function: a convolution and a leaky ReLU at a time, pixel norm in between, the image
-twice as large every other layer. They differ in how they store it, and so in how far a step of an optimizer on the
-weights reaches. Image adaptation takes such steps with rates made for the stored scale, which is why each layout keeps
-its own module here and nothing is multiplied out.
+Both compute the same kind of function: convolutions with leaky ReLU and pixel norm, and upsampling at every other
+layer. They store weights at different scales, so the same step of an optimizer has a different effect. Image adaptation
+uses step sizes for the stored scale; therefore each layout has its own module here, and scales are not folded into
+weights.
 """
 
 from __future__ import annotations
@@ -31,27 +31,26 @@ class PGGAN(LatentPrior):
     From Karras et al. 2018, arXiv:1710.10196, section 4 and appendix A.
 
     Weights are equalized: stored with unit variance, and multiplied in the forward pass by sqrt(2 / fan-in).
-    The latent counts by its direction alone, since the first thing done to it is pixel norm,
-    `x / sqrt(mean(x^2) + 1e-8)` over the channels. A forward pass of the full network, at 1024 px, takes
-    about 4 x 10^10 multiplications.
+    Only the direction of the latent matters, since the first layer is a pixel norm, `x / sqrt(mean(x^2) + 1e-8)` over
+    the channels. A forward pass of the full network, at 1024 px, takes about 4 x 10^10 multiplications.
 
     Args:
         latent_dim: Length of the latent vector.
-        widths: Channels at 4 px, 8 px, 16 px, ...; as many entries as there are resolutions, so that the image's side
-            is `4 * 2**(len(widths) - 1)`.
+        widths: Channels at 4 px, 8 px, 16 px, ..., one entry per resolution; the image's side is `4 * 2**(len(widths) -
+            1)`.
         channels: Channels of the image.
         layout: How weights are stored. "ptrblck", as in the port of the official CelebA-HQ network that IAGAN uses:
             `y = scale * (W x) + b` with a trainable scale per layer. "gan-zoo", as in pytorch_GAN_zoo:
             `y = c (W x + b)` with a fixed `c`, and a layer from features to colors at every resolution.
-        alpha: Weight of the image of the previous resolution, enlarged, as when a resolution is blended in during
-            training: 0 is a finished network. "gan-zoo" only.
+        alpha: Weight of the upsampled image of the previous resolution, as while a resolution is blended in during
+            training: 0 for a finished network. "gan-zoo" only.
         tanh: Whether the image goes through a tanh, as in networks trained without the Wasserstein loss.
-        seed: Of the fresh weights.
+        seed: Seed of the initial weights.
 
     Raises:
         TypeError: A size is not an integer.
         ValueError: A size is not positive, there are more than 11 widths, the layout is unknown, or alpha is outside
-            [0, 1] or given where nothing can be blended.
+            [0, 1] or given for a network without blending.
 
     Example:
         >>> from inverso.priors import PGGAN
@@ -109,8 +108,8 @@ class PGGAN(LatentPrior):
 
         Args:
             state: State dict of ptrblck's port (`features.0.conv.weight`, ...) or of a generator of pytorch_GAN_zoo
-                (`formatLayer.module.weight`, ..., or, in older files, `formatLayer.weight`, ...). All sizes are read
-                off the shapes.
+                (`formatLayer.module.weight`, ..., or, in older files, `formatLayer.weight`, ...). All sizes follow from
+                the shapes.
             alpha: As in the constructor.
             tanh: As in the constructor.
 
@@ -118,7 +117,7 @@ class PGGAN(LatentPrior):
             The prior, with copies of the tensors.
 
         Raises:
-            ValueError: The state dict is that of another network.
+            ValueError: The state dict belongs to another network.
         """
         if "features.0.conv.weight" in state:
             read, layout = _scaled_sizes, "ptrblck"
@@ -150,7 +149,7 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 class _ScaledNetwork(nn.Module):
-    """The layout of ptrblck's port: pixel norm before each layer, the latent a 1x1 image, two layers a resolution."""
+    """The layout of ptrblck's port: pixel norm before each layer, the latent as a 1x1 image."""
 
     def __init__(self, latent_dim: int, widths: tuple[int, ...], channels: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -173,7 +172,7 @@ class _ScaledNetwork(nn.Module):
 
 
 class _ScaledLayer(nn.Module):
-    """Compute `scale * (W * norm(x)) + b`, after enlarging twice where asked."""
+    """Compute `scale * (W * norm(x)) + b`, with optional upsampling before."""
 
     def __init__(
         self,
@@ -218,7 +217,7 @@ class _Scale(nn.Module):
 
 
 class _EqualizedNetwork(nn.Module):
-    """The layout of pytorch_GAN_zoo: pixel norm after each activation, the latent spread by a linear layer."""
+    """The layout of pytorch_GAN_zoo: pixel norm after each activation, a linear layer for the latent."""
 
     def __init__(
         self, latent_dim: int, widths: tuple[int, ...], channels: int, generator: torch.Generator, *, alpha: float
@@ -275,7 +274,7 @@ class _EqualizedLayer(nn.Module):
 
 
 class _Weights(nn.Module):
-    """The weight, and the bias if any, of a layer, under the names that torch's layers give them."""
+    """The weight and optional bias of a layer, with the names of torch's layers."""
 
     def __init__(self, *shape: int, generator: torch.Generator, bias: bool) -> None:
         super().__init__()
@@ -310,6 +309,6 @@ def _equalized_sizes(state: Mapping[str, Tensor]) -> tuple[int, list[int], int]:
 
 
 def _with_module(name: str) -> str:
-    """Spell a name as newer files do: `formatLayer.weight` is `formatLayer.module.weight`."""
+    """Translate a name to that in newer files: `formatLayer.weight` to `formatLayer.module.weight`."""
     layer, _, tensor = name.rpartition(".")
     return name if layer.endswith(".module") or not layer else f"{layer}.module.{tensor}"

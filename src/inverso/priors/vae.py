@@ -21,15 +21,15 @@ class VAE(LatentPrior):
 
     From Kingma & Welling 2014, arXiv:1312.6114.
 
-    This is the network that public MNIST autoencoders in the manner of pytorch/examples use; its layers carry their
-    names, `fc3` and `fc4`. The encoder is no part of the prior: nothing that solves an inverse problem uses it, and
-    image adaptation would carry its weights along.
+    This is the network of public MNIST autoencoders such as that of pytorch/examples; its layers have the same names,
+    `fc3` and `fc4`. The encoder is not part of the prior: solvers do not use it, and image adaptation would copy its
+    weights.
 
     Args:
         latent_dim: Length of the latent vector.
         hidden: Number of hidden units.
         image_shape: Shape `(C, H, W)` of one image.
-        seed: Of the fresh weights.
+        seed: Seed of the initial weights.
 
     Raises:
         TypeError: A size is not an integer.
@@ -66,14 +66,14 @@ class VAE(LatentPrior):
 
         Args:
             state: Tensors `fc3.weight`, `fc3.bias`, `fc4.weight`, `fc4.bias`; those of the encoder (`fc1`, `fc21`,
-                `fc22`) are left out.
+                `fc22`) are ignored.
             image_shape: Shape `(C, H, W)` of one image; by default a gray square.
 
         Returns:
             The prior, with copies of the tensors.
 
         Raises:
-            ValueError: The state dict is that of another network, or the image is no gray square and its shape is
+            ValueError: The state dict belongs to another network, or the image is not a gray square and its shape is
                 not given.
         """
         state = {name.removeprefix("module."): value for name, value in state.items()}
@@ -100,7 +100,7 @@ class VAE(LatentPrior):
 
 
 class _Linear(nn.Module):
-    """A linear layer, its weights drawn from the generator given at a scale that keeps the variance."""
+    """A linear layer with weights from a given random generator, at a scale that keeps the variance."""
 
     def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
         super().__init__()

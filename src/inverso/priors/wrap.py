@@ -1,4 +1,4 @@
-"""Anybody's network as a prior."""
+"""Wrappers that make priors of any networks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from inverso.priors.base import LatentPrior, as_image_shape
 
 
 class WrappedPrior(LatentPrior):
-    """Use any network that makes images from latents as a prior: `G(z) = (module(z) - low) / (high - low)`.
+    """Use any network from latents to images as a prior: `G(z) = (module(z) - low) / (high - low)`.
 
-    The module keeps its weights and its train mode; call `.eval()` on it if its batch norms should use their running
+    The module keeps its weights and its training mode; call `.eval()` on it if its batch norms should use their running
     statistics. Its output is mapped to [0, 1] and not clamped. Latents are drawn from N(0, I); override `sample_latent`
     in a subclass for another distribution.
 
     Args:
         module: The network, mapping latents `(n, *latent_shape)` to images `(n, C, H, W)`.
         latent_shape: Shape of one latent; an integer `d` means `(d,)`.
-        value_range: Values `(low, high)` that the module gives for black and white.
-        image_shape: Shape `(C, H, W)` of one image. By default the module is called once, without gradient, in
-            evaluation mode and on copies of its buffers, to find out.
+        value_range: Output values `(low, high)` of the module for black and white.
+        image_shape: Shape `(C, H, W)` of one image. By default it is found by calling the module once, without
+            gradient, in evaluation mode and with copies of its buffers.
         adapt_lr: Step size of Adam on the weights, for image adaptation.
-        latent_weight: Mean squared error per number of what the module cannot make, by which `CSGM` weighs the latent's
-            squared norm; 0 if that norm means nothing to the module, as where it normalizes its input. By default that
-            of the module if it is a prior itself, and 0.004 (24 dB) otherwise.
+        latent_weight: Mean squared error per pixel value between real images and the nearest generated ones, used by
+            `CSGM` to weight the squared norm of the latent; 0 if that norm is meaningless, as for a module that
+            normalizes its input. By default that of the module if it is a prior itself, and 0.004 (24 dB) otherwise.
 
     Raises:
-        TypeError: The module is no `torch.nn.Module`, or a shape holds something else than integers.
+        TypeError: The module is not a `torch.nn.Module`, or a shape does not consist of integers.
         ValueError: A size or the step size is not positive, the weight is negative, the range is not increasing, or
             the module fails on a latent of that shape or does not return images.
 
@@ -94,7 +94,7 @@ class WrappedPrior(LatentPrior):
         return f"latent_shape={self.latent_shape}, image_shape={self.image_shape}, value_range={self.value_range}"
 
     def _probe(self) -> ImageShape:
-        """Call the module once and read the image's shape, leaving no trace."""
+        """Call the module once and return the image's shape, without side effects."""
         z = self.sample_latent(1)
         modes = {child: child.training for child in self.module.modules()}
         buffers = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
@@ -123,23 +123,23 @@ class WrappedDenoiser(PaddedDenoiser):
 
     `D(x, sigma) = (f(low + (high - low) x, s sigma) - low) / (high - low)`, in the precision of the module's weights.
 
-    A module keeps its weights and its train mode; call `.eval()` on it where that matters. A network that predicts the
+    A module keeps its weights and its training mode; call `.eval()` on it if necessary. A network that predicts the
     noise is wrapped as `lambda x, sigma: x - network(x)`.
 
     Args:
-        function: The denoiser, mapping noisy images `(n, C, H, W)` and their noise `(n,)` to clean images.
+        function: The denoiser, from noisy images `(n, C, H, W)` and their noise levels `(n,)` to clean images.
         channels: 1 for gray or 3 for color.
-        sigma_range: Least and greatest noise that it was made for, in the unit of images in [0, 1].
+        sigma_range: Smallest and largest noise that it was trained for, for images in [0, 1].
         value_range: Values `(low, high)` of black and white in its images.
-        sigma_scale: The factor `s` by which it takes the noise; by default `high - low`, that of its own images. 255
-            for one that takes images in [0, 1] and noise in gray levels.
-        image_shape: The only shape `(C, H, W)` it takes; None for images of any size.
-        multiple: What height and width have to be divisible by; other images are enlarged inside.
-        error: Root mean square error of the answer in images in [0, 1], by the noise: a function, or measured points.
-            By default that of a good general denoiser.
+        sigma_scale: Factor `s` of its noise levels; by default `high - low`, the scale of its images. 255 for a
+            function of images in [0, 1] and noise in gray levels.
+        image_shape: Shape `(C, H, W)` of the images, if it is fixed; None for images of any size.
+        multiple: Number by which height and width have to be divisible; other images are padded internally.
+        error: Root mean square error of the output, for images in [0, 1], as a function of the noise level or measured
+            points. By default that of a good general denoiser.
 
     Raises:
-        TypeError: `function` cannot be called, or a number is of another kind.
+        TypeError: `function` is not callable, or an argument has another type.
         ValueError: A range is not increasing, or a number is not positive.
 
     Example:
@@ -192,7 +192,7 @@ class WrappedDenoiser(PaddedDenoiser):
         return (denoised - low) / (high - low)
 
     def error(self, sigma: float) -> float:
-        """Tell the root mean square error: by the function that was given, or from the measured points."""
+        """Return the root mean square error: by the given function, or from the measured points."""
         return super().error(sigma) if self.measured is None else self.measured(sigma)
 
 

@@ -59,7 +59,7 @@ class Repair:
 
     Raises:
         ValueError: A number is out of range.
-        TypeError: A number is of another type.
+        TypeError: A number has another type.
     """
 
     scale: int = 1

@@ -1,1 +1,1 @@
-"""Checkpoints: how a prior gets out of a file, and a file out of the network."""
+"""Readers and writers of checkpoints of priors."""

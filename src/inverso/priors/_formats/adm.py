@@ -1,4 +1,4 @@
-"""Diffusion models of openai/guided-diffusion: plain state dicts, told by the names in them."""
+"""Diffusion models of openai/guided-diffusion: plain state dicts, recognized by their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inverso.priors.denoisers.schedule import Schedule
 
 
 def is_adm(data: Mapping[str, Any]) -> bool:
-    """Tell a U-Net of guided-diffusion."""
+    """Return whether a state dict is a U-Net of guided-diffusion."""
     return "time_embed.0.weight" in data and "input_blocks.0.0.weight" in data and "out.2.weight" in data
 
 
@@ -32,14 +32,14 @@ def build_adm(
     Args:
         data: The state dict.
         head_channels: Channels of one head of attention.
-        heads: Number of heads, in the place of their channels. Where neither is given, heads have 64 channels, as in
-            the published networks, or there are four of them where 64 does not divide the widths.
-        new_attention_order: As the network was made; the published ones have the old order.
+        heads: Number of heads, instead of their channels. By default heads have 64 channels, as in the published
+            networks, or there are four heads if 64 does not divide the widths.
+        new_attention_order: The network's setting of that name; False for the published ones.
         schedule: "linear", or "squaredcos_cap_v2" for one trained with the cosine schedule.
-        side: Of the images it was trained on; None to take images of any size.
+        side: Side of the training images; None for images of any size.
 
     Raises:
-        ValueError: The state dict is that of another network.
+        ValueError: The state dict belongs to another network.
     """
     state = tensors(data)
     if head_channels is None and heads is None:
@@ -68,17 +68,18 @@ def read_adm(
 ) -> DiffusionDenoiser:
     """Read a diffusion model of guided-diffusion whose settings differ from those of the published ones.
 
-    `inverso.priors.load` reads those. A file holds weights alone; what no shape tells is given here.
+    `inverso.priors.load` reads the published ones. A file contains weights only; settings that do not follow from their
+    shapes are arguments here.
 
     Args:
         path: The file.
         head_channels: Channels of one head of attention (`num_head_channels`).
-        heads: Number of heads (`num_heads`), in the place of their channels.
-        new_attention_order: As the network was made (`use_new_attention_order`).
+        heads: Number of heads (`num_heads`), instead of their channels.
+        new_attention_order: The network's setting `use_new_attention_order`.
         schedule: "linear", or "squaredcos_cap_v2" for one trained with the cosine schedule.
 
     Raises:
-        ValueError: The file cannot be read, or holds another network.
+        ValueError: The file cannot be read, or contains another network.
     """
     try:
         return build_adm(
@@ -95,7 +96,7 @@ def read_adm(
 
 
 def side_in(stem: str) -> int | None:
-    """Read the side of the images a network was trained on off the name of its file, where no shape tells it.
+    """Parse the side of the training images from the name of a file; it does not follow from shapes.
 
     Example:
         >>> from inverso.priors._formats.adm import side_in

@@ -1,4 +1,4 @@
-"""Folders of diffusers: a pipeline with its U-Net and scheduler, or the U-Net alone."""
+"""Folders of diffusers: a pipeline with U-Net and scheduler, or a U-Net only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out
 
 
 def is_diffusers(folder: Path) -> bool:
-    """Tell a folder of diffusers by the settings in it."""
+    """Return whether a folder is a diffusers model, by its settings files."""
     return (folder / PIPELINE).is_file() or (folder / CONFIG).is_file()
 
 
@@ -50,9 +50,9 @@ def read_diffusers(folder: Path) -> DiffusionDenoiser:
     """Build the denoiser of a folder.
 
     Args:
-        folder: That of a pipeline, with `model_index.json`, `unet/` and `scheduler/`, or that of a U-Net alone, with
-            `config.json` and its weights. Without the settings of a scheduler it is taken to be that of DDPM: 1000
-            steps, beta linear from 0.0001 to 0.02, a network that predicts noise.
+        folder: Folder of a pipeline, with `model_index.json`, `unet/` and `scheduler/`, or of a U-Net only, with
+            `config.json` and its weights. Without settings of a scheduler that of DDPM is assumed: 1000 steps, beta
+            linear from 0.0001 to 0.02, a network that predicts noise.
 
     Returns:
         The denoiser on the CPU, in float32 and in evaluation mode.
@@ -74,22 +74,22 @@ def read_diffusers(folder: Path) -> DiffusionDenoiser:
 
 
 def is_unet(data: Mapping[str, Any]) -> bool:
-    """Tell the weights of a `UNet2DModel` without the folder they belong to."""
+    """Return whether weights belong to a `UNet2DModel`."""
     return "time_embedding.linear_1.weight" in data and "down_blocks.0.resnets.0.conv1.weight" in data
 
 
 def build_unet(data: Mapping[str, Any], side: int | None = None) -> DiffusionDenoiser:
-    """Build the denoiser of weights that come without settings: those of google's DDPM models are taken.
+    """Build the denoiser of weights without settings, for which those of google's DDPM models are assumed.
 
-    They are one head of attention, `norm_eps` 1e-6, 32 groups, sines before cosines with `freq_shift` 1, no padding in
-    front of what halves the resolution, noise predicted, beta linear.
+    These are one attention head, `norm_eps` 1e-6, 32 groups, sines before cosines with `freq_shift` 1, no padding
+    before downsampling, prediction of the noise, linear beta.
 
     Args:
         data: The state dict.
-        side: Of the images it was trained on; None to take images of any size.
+        side: Side of the training images; None for images of any size.
 
     Raises:
-        ValueError: The state dict is that of another network.
+        ValueError: The state dict belongs to another network.
     """
     state = {_new_name(name): value for name, value in tensors(data).items()}
     scales = _count(state, r"down_blocks\.(\d+)\.")
@@ -152,11 +152,11 @@ def _kind(state: Mapping[str, Tensor], blocks: str, k: int, kinds: tuple[str, ..
 
 
 def read_scheduler(config: Mapping[str, Any]) -> tuple[Schedule, Any]:
-    """Read the noise of each time, and what the network predicts, off the settings of a scheduler.
+    """Read the noise schedule, and what the network predicts, from the settings of a scheduler.
 
     Raises:
-        TypeError: A setting is of another kind.
-        ValueError: The scheduler is none of a variance-preserving diffusion.
+        TypeError: A setting has another type.
+        ValueError: The scheduler does not belong to a variance-preserving diffusion.
     """
     name = config.get("_class_name", "DDPMScheduler")
     if config and "beta_schedule" not in config:
@@ -245,6 +245,6 @@ def _image_shape(config: Mapping[str, Any], channels: int) -> ImageShape | None:
 
 
 def _new_name(name: str) -> str:
-    """Give an attention layer the name it has in files of today."""
+    """Translate the name of an attention layer in old files to the current one."""
     match = re.fullmatch(r"(.*\.attentions\.\d+\.)(query|key|value|proj_attn)\.(weight|bias)", name)
     return f"{match[1]}{RENAMED[match[2]]}.{match[3]}" if match else name

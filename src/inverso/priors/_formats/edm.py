@@ -1,4 +1,4 @@
-"""Pickles of NVlabs/edm: networks as their code persists them, rebuilt from their settings without running it."""
+"""Pickles of NVlabs/edm: networks rebuilt from their stored settings and weights, without running their code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NUMBERS = ("beta_d", "beta_min", "M", "epsilon_t", "C_1", "C_2")
 
 
 def is_edm(data: object) -> TypeGuard[dict[str, Any]]:
-    """Tell a pickle of EDM: a dictionary with the averaged network as `ema`."""
+    """Return whether a pickle is one of EDM: a dictionary with the averaged network as `ema`."""
     return type(data) is dict and type(data.get("ema")) is PickledModule and data["ema"].kind in WRAPPERS
 
 
@@ -40,15 +40,15 @@ def build_edm(data: Mapping[str, Any], *, max_bytes: int) -> EDMDenoiser:
     """Build the denoiser of a pickle.
 
     Args:
-        data: What the pickle holds.
-        max_bytes: What its tensors may take together.
+        data: Content of the pickle.
+        max_bytes: Largest total size of its tensors.
 
     Returns:
         The denoiser, in evaluation mode.
 
     Raises:
-        TypeError: A setting is of another kind than that code has.
-        ValueError: The network is of another kind, or its settings and weights do not go together.
+        TypeError: A setting has another type than in that code.
+        ValueError: The network is of another kind, or its settings and weights do not fit together.
     """
     wrapper: PickledModule = data["ema"]
     settings = wrapper.attributes.get("_init_kwargs")
@@ -65,7 +65,7 @@ def build_edm(data: Mapping[str, Any], *, max_bytes: int) -> EDMDenoiser:
 
 
 def _check_plain(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that are no numbers, text or short rows of them, before anything is done with them."""
+    """Raise for settings that are not numbers, text or short sequences of them."""
     for name, value in settings.items():
         entries = list(value) if type(value) in {list, tuple} else [value]
         if len(entries) > MAX_ROW or not all(type(entry) in PLAIN for entry in entries):

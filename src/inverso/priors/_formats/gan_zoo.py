@@ -1,4 +1,4 @@
-"""Checkpoints of pytorch_GAN_zoo: a dictionary with `config`, `netG`, `netD` and, averaged over training, `avgG`."""
+"""Checkpoints of pytorch_GAN_zoo: a dictionary with `config`, `netG`, `netD` and the averaged `avgG`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _NO_BLENDING = 1e-3
 
 
 class BaseConfig:
-    """Stands in for the class whose instance pytorch_GAN_zoo pickles as `config`: attributes, and no code."""
+    """Stand-in for the class of `config` in pickles of pytorch_GAN_zoo: attributes without code."""
 
     # torch looks allowed classes up by the names of the module and the class.
     __module__ = "models.utils.config"
 
 
 def is_checkpoint(data: Mapping[str, Any]) -> bool:
-    """Tell whether this is the dictionary that pytorch_GAN_zoo saves; others call a generator `netG` too."""
+    """Return whether this is a checkpoint of pytorch_GAN_zoo, since others also name a generator `netG`."""
     networks = [data[source] for source in ("avgG", "netG") if isinstance(data.get(source), Mapping)]
     return any("ormatLayer." in str(name) for network in networks for name in network)
 
 
 def is_dcgan(data: Mapping[str, Any]) -> bool:
-    """Tell whether the generator in it is a DCGAN."""
+    """Return whether its generator is a DCGAN."""
     networks = [data[source] for source in ("avgG", "netG") if isinstance(data.get(source), Mapping)]
     return any(name.startswith("main.batchNorm") for network in networks for name in network)
 
@@ -44,14 +44,14 @@ def read_pgan(checkpoint: Mapping[str, Any], *, weights: Source = "avgG") -> PGG
 
     Args:
         checkpoint: The dictionary.
-        weights: The averaged generator "avgG", which upstream samples from and which is taken by default, or the one
-            that was last trained, "netG". Where the average is missing, "netG" is taken.
+        weights: The averaged generator "avgG", which upstream uses for samples, or the latest one, "netG". Without an
+            average "netG" is taken.
 
     Returns:
         The prior, in evaluation mode.
 
     Raises:
-        ValueError: The generator is missing, or was trained with settings this version does not compute.
+        ValueError: The generator is missing, or has settings that are not supported.
     """
     for name, expected in {"leakyReluLeak": 0.2, "perChannelNormalization": True, "equalizedlR": True}.items():
         found = _setting(checkpoint, name, expected)
@@ -68,14 +68,14 @@ def read_pgan(checkpoint: Mapping[str, Any], *, weights: Source = "avgG") -> PGG
 def read_dcgan(checkpoint: Mapping[str, Any], *, weights: Source = "avgG", statistics: Source = "netG") -> DCGAN:
     """Build the DCGAN generator of a checkpoint.
 
-    Upstream averages the parameters of `avgG` and nothing else, so its batch-norm statistics may be those of an early
-    step, and upstream hides this by sampling with the statistics of each batch. A solver needs an image that does not
-    depend on its neighbors, hence fixed statistics: by default those of `netG`, which its training kept up to date.
+    Upstream averages only the parameters of `avgG`, so its batch-norm statistics may be those of an early step; samples
+    are made there with the statistics of each batch. A solver needs images that do not depend on their batch, hence
+    fixed statistics: by default those of `netG`, which are up to date.
 
     Args:
         checkpoint: The dictionary.
-        weights: Where parameters come from; "netG" where the average is missing.
-        statistics: Where the running means and variances come from.
+        weights: Generator of the parameters; "netG" if there is no average.
+        statistics: Generator of the running means and variances.
 
     Returns:
         The prior, in evaluation mode.

@@ -1,4 +1,4 @@
-"""Denoisers of cszn/KAIR, cszn/DPIR and deepinv: plain state dicts, told by their names and the shapes of kernels."""
+"""Denoisers of cszn/KAIR, cszn/DPIR and deepinv: plain state dicts, recognized by names and shapes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from inverso.priors.denoisers._ffdnet import CELL, FFDNet
 
 
 def is_drunet(data: Mapping[str, Any]) -> bool:
-    """Tell a U-Net of KAIR or deepinv."""
+    """Return whether this is a DRUNet of KAIR or deepinv."""
     return "m_head.weight" in data and "m_tail.weight" in data
 
 
 def is_ircnn(data: Mapping[str, Any]) -> bool:
-    """Tell the dictionary of 25 state dicts."""
+    """Return whether this is the dictionary of 25 state dicts of an IRCNN."""
     return set(data) == {str(k) for k in range(LEVELS)} and all(isinstance(value, Mapping) for value in data.values())
 
 
 def is_row(data: Mapping[str, Any]) -> bool:
-    """Tell a row of convolutions, of KAIR or deepinv."""
+    """Return whether this is a plain sequence of convolutions of KAIR or deepinv."""
     first = data.get("model.0.weight", data.get("in_conv.weight"))
     return isinstance(first, Tensor) and first.ndim == 4 and tuple(first.shape[2:]) == (3, 3)
 
@@ -41,12 +41,11 @@ def read_ircnn(data: Mapping[str, Any]) -> IRCNN:
 
 
 def read_row(data: Mapping[str, Any], stem: str = "") -> DnCNN | FDnCNN | FFDNet:
-    """Build the network of a row of convolutions, which the channels of its first and last layer tell apart.
+    """Build the network of a plain sequence of convolutions; the channels of its first and last layer decide which.
 
     Args:
         data: The state dict.
-        stem: The file's name without its ending: the noise that a DnCNN knows is written nowhere else, as 25 in
-            `dncnn_25`.
+        stem: The file's name without suffix, such as `dncnn_25`: the only place with the noise level of a DnCNN.
 
     Raises:
         ValueError: It is none of these networks.

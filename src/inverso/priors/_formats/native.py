@@ -1,4 +1,4 @@
-"""inverso's own file of a prior: safetensors, with the family and its sizes as metadata."""
+"""inverso's own file format of a prior: safetensors with class name and settings as metadata."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ FAMILIES: Mapping[str, type[DCGAN | PGGAN | PhotoDenoiser | SinGAN | StyleGAN2 |
 
 
 def save_prior(prior: LatentPrior | Denoiser, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write a prior to a safetensors file that `load` reads.
+    """Write a prior to a safetensors file for `load`.
 
     Args:
         prior: A `DCGAN`, `PGGAN`, `PhotoDenoiser`, `SinGAN`, `StyleGAN2` or `VAE`.
-        path: The file, replaced where it exists; its folder must exist. It appears whole or not at all.
-        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are. Offsets
-            and batch-norm statistics weigh nothing and keep their type. Priors are read back as float32.
+        path: The file, replaced if it exists; its folder must exist. It is written atomically.
+        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default unchanged. Biases and
+            batch-norm statistics, which are small, keep their type. Priors are read back as float32.
 
     Raises:
-        TypeError: The prior is of none of these families.
-        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+        TypeError: The prior is of none of these classes.
+        ValueError: The folder does not exist, the dtype is not supported, or a weight is too large for it.
 
     Example:
         >>> import tempfile
@@ -52,9 +52,9 @@ def save_prior(prior: LatentPrior | Denoiser, path: str | Path, *, dtype: torch.
 
 
 def read_native(contents: Contents) -> LatentPrior | Denoiser:
-    """Build the prior that `save_prior` wrote, in evaluation mode.
+    """Build the prior of a file of `save_prior`, in evaluation mode.
 
     Raises:
-        ValueError: The metadata names no known family or no settings that fit the tensors.
+        ValueError: The metadata has no known class or no settings that fit the tensors.
     """
     return build_from(contents, kind="prior", families=FAMILIES)

@@ -1,4 +1,4 @@
-"""Pickles of NVIDIA's PyTorch code, read without running the source text that they carry."""
+"""Pickles of NVIDIA's PyTorch code, read without running the source text that they contain."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def read_nvidia(path: Path) -> StyleGAN2 | EDMDenoiser:
         The prior, in evaluation mode.
 
     Raises:
-        ValueError: The file is damaged, holds something else or calls for something else than networks do, or the
-            network is of a kind that is not supported. The message names the file.
+        ValueError: The file is damaged, has other content or calls other functions than networks do, or the network is
+            not supported. The message names the file.
     """
     try:
         data, size = load_pickle(path), path.stat().st_size

@@ -1,4 +1,4 @@
-"""Stand-ins for what pickles of PyTorch networks call, and the table that says which they are."""
+"""Stand-ins for the classes and functions that pickles of PyTorch networks call, and the table of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCALARS = {"f2": 2, "f4": 4, "f8": 8, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 
 
 @dataclass
 class PickledDtype:
-    """The type of numpy numbers: plain ones, of which `SCALARS` lists the kinds and sizes."""
+    """A numpy dtype: plain numbers of the kinds and sizes in `SCALARS`."""
 
     code: str
 
@@ -43,7 +43,7 @@ class PickledDtype:
             raise ValueError(msg)
 
     def build(self, state: object) -> None:
-        """Check the details that follow: a byte order, and no fields."""
+        """Check the details: a byte order, and no fields."""
         plain = isinstance(state, tuple) and len(state) == 8 and state[1] in ("<", "|", "=")
         if not plain or state[2:5] != (None, None, None):  # type: ignore[index]
             msg = "a numpy type has fields, a shape or a foreign byte order"
@@ -52,12 +52,12 @@ class PickledDtype:
 
 @dataclass
 class PickledArray:
-    """A numpy array. Networks keep theirs as settings that nothing here reads, so it is checked and left as it is."""
+    """A numpy array. Networks have them as settings that are not needed here, so it is only checked."""
 
     state: tuple[Any, ...] = field(default=(), init=False)
 
     def build(self, state: object) -> None:
-        """Take over version, shape, type, order and bytes."""
+        """Set version, shape, type, order and bytes."""
         if not isinstance(state, tuple) or len(state) != 5 or type(state[2]) is not PickledDtype:
             msg = "a numpy array is not one of plain numbers"
             raise ValueError(msg)
@@ -75,21 +75,21 @@ class PickledArray:
 
 @dataclass(frozen=True)
 class PickledModule:
-    """A `torch.nn.Module` as NVIDIA's code pickles it: its attributes, without the source text that comes along.
+    """A `torch.nn.Module` as pickled by NVIDIA's code: its attributes, without the source text.
 
     Args:
         kind: Name of its class.
-        attributes: By name, `_parameters`, `_buffers` and `_modules` among them.
+        attributes: Attributes by name, including `_parameters`, `_buffers` and `_modules`.
     """
 
     kind: str
     attributes: dict[str, Any]
 
     def build(self, state: object) -> None:
-        """Take over the attributes of a container of torch's own, which come after it was made.
+        """Set the attributes of one of torch's own containers, which follow its construction.
 
         Raises:
-            ValueError: They are none, or it has some already.
+            ValueError: The state is not a dictionary of attributes, or was set already.
         """
         if type(state) is not dict or self.attributes:
             msg = "a module is given a state twice, or one that is none"
@@ -97,10 +97,10 @@ class PickledModule:
         self.attributes.update(state)
 
     def entries(self, name: str) -> dict[str, Any]:
-        """Take one of the dictionaries of a module.
+        """Return one of the dictionaries of a module.
 
         Raises:
-            ValueError: There is none, or it has too many entries or other names than networks do.
+            ValueError: It does not exist, or has too many entries or invalid names.
         """
         found = self.attributes.get(name)
         if type(found) is not dict:
@@ -112,10 +112,10 @@ class PickledModule:
         return found
 
     def walk(self) -> Iterator[tuple[str, PickledModule]]:
-        """Visit this module and those inside, with the names that a state dict puts before theirs.
+        """Yield this module and those inside, with the prefixes of their names in a state dict.
 
         Raises:
-            ValueError: There are too many, too deep, or something else is among them.
+            ValueError: There are too many modules, they are nested too deeply, or one of them is not a module.
         """
         waiting: list[tuple[str, Any]] = [("", self)]
         visited = 0
@@ -133,13 +133,13 @@ class PickledModule:
                 raise ValueError(msg)
 
     def state_dict(self, *, max_bytes: int) -> dict[str, Tensor]:
-        """Make the tensors that `torch.nn.Module.state_dict` would give.
+        """Make the tensors that `torch.nn.Module.state_dict` would return.
 
         Args:
-            max_bytes: What they may take together: no more than the file, unless they share storages to swell.
+            max_bytes: Largest total size: that of the file, which is exceeded only if expanded views share storages.
 
         Raises:
-            ValueError: Something else is among them, or they take more.
+            ValueError: An entry is not a tensor, or the tensors are too large.
         """
         found: dict[str, PickledTensor] = {}
         for prefix, module in self.walk():
@@ -160,17 +160,17 @@ class PickledModule:
 
 
 def load_pickle(path: Path) -> object:
-    """Read a plain pickle: containers, numbers and the records above.
+    """Read a plain pickle: containers, numbers and the stand-ins above.
 
     Args:
-        path: The file; it is mapped, not read as a whole.
+        path: The file, which is memory-mapped.
 
     Returns:
-        What it holds.
+        Its content.
 
     Raises:
-        UnknownNameError: It calls something else.
-        ValueError: It is damaged or cut short, or does what is not allowed.
+        UnknownNameError: It calls another function.
+        ValueError: It is damaged or truncated, or does something that is not allowed.
     """
     with path.open("rb") as stream:
         data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
@@ -179,10 +179,10 @@ def load_pickle(path: Path) -> object:
 
 
 def is_plain_pickle(path: Path) -> bool:
-    """Tell a pickle as `pickle.dump` writes it from files that start alike.
+    """Return whether a file is a pickle of `pickle.dump`.
 
-    These are the older format of `torch.save`, which begins with another pickle, and safetensors whose header has a
-    length that happens to begin with the same byte.
+    Other files may start alike: the older format of `torch.save`, which begins with another pickle, and safetensors
+    whose header has a length that begins with the same byte.
     """
     with path.open("rb") as stream:
         start = stream.read(32)
@@ -190,7 +190,7 @@ def is_plain_pickle(path: Path) -> bool:
 
 
 def shown(value: object) -> str:
-    """Show a setting; one made to be long or to take forever to print is shown by its type."""
+    """Format a setting for a message; one that is long or slow to print is replaced by its type."""
     return repr(value)[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
 
 

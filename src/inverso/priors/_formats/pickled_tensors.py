@@ -1,6 +1,6 @@
-"""Stand-ins for the tensors in a pickle, and for the storages that hold their numbers.
+"""Stand-ins for the tensors and storages in a pickle.
 
-Each checks what it is told against the bytes that are there, whether or not the tensor is made in the end.
+Each is checked against the available bytes, whether or not the tensor is used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STORAGES = {
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """Numbers in a row.
+    """A one-dimensional array of numbers.
 
     Args:
         data: Their bytes.
@@ -51,7 +51,7 @@ class Storage:
 
     @cached_property
     def numbers(self) -> Tensor:
-        """A copy of the numbers, made when first asked for."""
+        """A copy of the numbers, made on first use."""
         if not len(self):
             return torch.empty(0, dtype=self.dtype)
         return torch.frombuffer(bytearray(self.data), dtype=self.dtype)
@@ -59,10 +59,10 @@ class Storage:
 
 @dataclass(frozen=True)
 class PickledTensor:
-    """A tensor, not yet made, as a view of a storage that holds each of its entries.
+    """A tensor that is not made yet: a view of a storage with as many numbers as the tensor has.
 
     Raises:
-        ValueError: It reaches beyond the storage, or has more entries than that.
+        ValueError: It extends beyond the storage, or has more entries than the storage.
     """
 
     storage: Storage
@@ -93,13 +93,13 @@ class PickledTensor:
 
 
 class Storages:
-    """The storages of one file, each made once however often it is asked for."""
+    """The storages of one file, each made once."""
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[memoryview, Storage]] = {}
 
     def read(self, data: object) -> Storage:
-        """Read what `torch.save` wrote in its older format: five pickles, a count, and the numbers."""
+        """Read a storage in the older format of `torch.save`: five pickles, a count, and the numbers."""
         if type(data) is not memoryview:
             msg = "a storage is made of other than bytes"
             raise ValueError(msg)
@@ -156,12 +156,12 @@ def _refer(identity: object) -> _Reference:
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> PickledTensor:  # noqa: ANN401
-    """Make the record of a tensor; what else it comes with concerns training."""
+    """Make the stand-in of a tensor; further arguments concern training."""
     return PickledTensor(storage, offset, size, stride)
 
 
 def rebuild_parameter(data: object, *_: object) -> PickledTensor:
-    """Make the record of a parameter: that of its tensor."""
+    """Return the stand-in of a parameter: that of its tensor."""
     if type(data) is not PickledTensor:
         msg = "a parameter is made of other than a tensor"
         raise ValueError(msg)

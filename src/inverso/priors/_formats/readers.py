@@ -1,4 +1,4 @@
-"""Find out from the names in a file which network it holds, and build it."""
+"""Recognize the network in a file by its names and shapes, and build it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from inverso.priors.vae import VAE
 
 @dataclass(frozen=True)
 class Layout:
-    """A way in which others save a generator.
+    """A checkpoint format of another project.
 
     Args:
-        name: What it is called in messages.
-        matches: Tells it by the names of the entries.
-        build: Makes the prior; it is also told the file's name without its ending, which may say what no tensor does.
+        name: Name in messages.
+        matches: Function that recognizes it by the names of the entries.
+        build: Function that makes the prior from the entries and the file's name without suffix, which may contain
+            settings.
     """
 
     name: str
@@ -89,18 +90,18 @@ LAYOUTS = (
 
 
 def read_prior(path: str | Path) -> LatentPrior | Denoiser:
-    """Read a prior from a checkpoint of any known layout; nothing in the file is executed.
+    """Read a prior from a checkpoint of any known format; nothing in the file is executed.
 
     Args:
-        path: A file that `save_prior` wrote, a pickle of NVIDIA's PyTorch code with a StyleGAN2 or a diffusion model of
-            EDM, a folder of diffusers with an unconditional U-Net, or a checkpoint in one of `LAYOUTS`, alone or among
-            the entries of a training, with what `DataParallel` and `torch.compile` put before names or without.
+        path: A file of `save_prior`, a pickle of NVIDIA's PyTorch code with a StyleGAN2 or a diffusion model of EDM, a
+            folder of diffusers with an unconditional U-Net, or a checkpoint in one of `LAYOUTS`, possibly inside a
+            training checkpoint and with prefixes of `DataParallel` and `torch.compile`.
 
     Returns:
         The prior on the CPU, in float32 and in evaluation mode.
 
     Raises:
-        ValueError: The file cannot be read, or holds no network of a known layout. The message names the file.
+        ValueError: The file cannot be read, or has no network of a known format. The message names the file.
     """
     path = Path(path)
     if path.is_dir() and is_diffusers(path):

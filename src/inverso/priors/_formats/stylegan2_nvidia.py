@@ -27,15 +27,15 @@ def build_stylegan2(data: object, *, max_bytes: int) -> StyleGAN2:
     """Build the averaged generator, `G_ema`, of a pickle.
 
     Args:
-        data: What the pickle holds.
-        max_bytes: What its tensors may take together.
+        data: Content of the pickle.
+        max_bytes: Largest total size of its tensors.
 
     Returns:
         The prior, in evaluation mode.
 
     Raises:
-        TypeError: A setting is of another kind than that code has.
-        ValueError: The pickle holds something else, or a generator of a kind that is not supported.
+        TypeError: A setting has another type than in that code.
+        ValueError: The pickle has other content, or a generator that is not supported.
     """
     if type(data) is not dict or type(data.get("G_ema")) is not PickledModule:
         names = f" with entries {', '.join(shown(name) for name in list(data)[:4])}" if type(data) is dict else ""
@@ -76,7 +76,7 @@ def _check_filters(state: Mapping[str, Tensor]) -> None:
 
 
 def _clamp(generator: PickledModule) -> float | None:
-    """Find the bound on what layers give, which is no tensor: an attribute of each, else among the settings."""
+    """Return the bound of activations: an attribute of each layer, or one of the settings."""
     layers = [module.attributes for _, module in generator.walk() if "conv_clamp" in module.attributes]
     if layers:
         bounds = [_number(attributes["conv_clamp"]) for attributes in layers]

@@ -1,4 +1,4 @@
-"""StyleGAN2 checkpoints of rosinality/stylegan2-pytorch: the same network as NVIDIA's, under other names."""
+"""StyleGAN2 checkpoints of rosinality/stylegan2-pytorch: the same network as NVIDIA's with other names."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _CONSTANTS = (".blur.kernel", ".upsample.kernel")
 
 
 def is_checkpoint(data: Mapping[str, Any]) -> bool:
-    """Tell whether this is a checkpoint of that code, or the state dict of its generator."""
+    """Return whether this is a checkpoint of that code, or the state dict of its generator."""
     return _generator(data) is not None
 
 
 def read_rosinality(checkpoint: Mapping[str, Any]) -> StyleGAN2:
     """Build the generator of a checkpoint, the averaged one if there are two.
 
-    Files of a training lack the mean style, which is then estimated. Old files lack the noise maps, which upstream
-    leaves random: they are then drawn from a fixed seed.
+    Training checkpoints have no mean style, which is then estimated. Old files have no noise maps, which are random in
+    upstream: they are then drawn from a fixed seed.
 
     Args:
-        checkpoint: What the file holds: `g_ema` and `latent_avg`, or everything that a training saves, or a state dict.
+        checkpoint: The content of the file: `g_ema` and `latent_avg`, or a training checkpoint, or a state dict.
 
     Returns:
         The prior, in evaluation mode.
 
     Raises:
-        ValueError: The weights are those of another network.
+        ValueError: The weights belong to another network.
     """
     generator = _generator(checkpoint)
     renamed = {
@@ -73,7 +73,7 @@ def _generator(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _translate(name: str) -> str:
-    """Give an entry the name it has in NVIDIA's code; other names are left, to be refused as unknown."""
+    """Translate the name of an entry to that in NVIDIA's code; unknown names are returned unchanged."""
     if found := re.fullmatch(r"style\.([1-9]\d?)\.(weight|bias)", name):
         return f"mapping.fc{int(found[1]) - 1}.{found[2]}"
     if name == "input.input":
@@ -89,7 +89,7 @@ def _translate(name: str) -> str:
 
 
 def _layer(index: int) -> str:
-    """Name the layer with this number: one at 4 px, two at each further resolution."""
+    """Return the name of a layer from its index: one layer at 4 px, two at each further resolution."""
     if index == 0:
         return "synthesis.b4.conv1"
     return f"synthesis.b{8 << ((index - 1) // 2)}.conv{(index - 1) % 2}"
@@ -107,7 +107,7 @@ def _entry(name: str) -> str:
 
 
 def _reshaped(name: str, value: Tensor) -> Tensor:
-    """Take away the dimensions of size one that this layout adds."""
+    """Remove the dimensions of size one that this format adds."""
     entry = name.rpartition(".")[2]
     if entry == "noise_strength" and value.numel() == 1:
         return value.reshape(())

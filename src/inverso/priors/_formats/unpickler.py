@@ -1,15 +1,14 @@
-"""Read a pickle as data.
+"""Read a pickle as data, without executing anything.
 
-A pickle is a program for a small stack machine, and Python's own machine imports what the program names and calls it.
-This one builds numbers, text, tuples, lists, dictionaries and sets. A name stays a name; where the program calls one,
-a table given by the caller says what to build instead, and a name that is missing there ends the reading. So do
-instructions that no checkpoint needs, and programs that would use up memory or time.
+A pickle is a program for a stack machine, and Python's own machine imports and calls the functions it names. This one
+builds numbers, text, tuples, lists, dictionaries and sets. If the program calls a function, a table of the caller
+defines what to build instead; a name that is not in the table is an error. So are instructions that no checkpoint
+needs, and programs that would use up memory or time.
 
-Why not `pickle.Unpickler` with `find_class` over the same table, and `torch.load(weights_only=True)` for the storages
-inside? Both keep code out, and both give the same tensors, but they do not refuse the programs of which the tests
-(`TestMemoryAndTime`) have a collection: 250 bytes that use a tuple of tuples, 60 deep, as a key keep either busy for
-2^60 steps; a memo index of 2^32 makes Python's reader fill a table of 64 GB; a storage may claim any size before its
-bytes are counted.
+`pickle.Unpickler` with `find_class` over the same table, and `torch.load(weights_only=True)` for the storages, would
+also exclude code and return the same tensors, but they accept the malicious programs in the tests
+(`TestMemoryAndTime`): 250 bytes with a key of tuples nested 60 levels deep keep either busy for 2^60 steps; a memo
+index of 2^32 makes Python's reader fill a table of 64 GB; a storage may claim any size before its bytes are counted.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _MAX_KEY = 1 << 31
 
 @dataclass(frozen=True)
 class Name:
-    """A class or function that a pickle names. Nothing is imported."""
+    """The name of a class or function in a pickle. Nothing is imported."""
 
     module: str
     name: str
@@ -39,7 +38,7 @@ class Name:
 
 
 class UnknownNameError(ValueError):
-    """A pickle names something that the table of calls lacks."""
+    """A pickle names something that is not in the table."""
 
     def __init__(self, name: Name) -> None:
         super().__init__(f"it uses {name}, and calling that could run code")
@@ -48,13 +47,13 @@ class UnknownNameError(ValueError):
 
 @runtime_checkable
 class Buildable(Protocol):
-    """What a pickle may hand a state to after it was made."""
+    """An object whose state a pickle may set after construction."""
 
     def build(self, state: object) -> None:
-        """Take over the state.
+        """Set the state.
 
         Raises:
-            ValueError: It is not what was expected.
+            ValueError: The state is invalid.
         """
 
 
@@ -70,21 +69,23 @@ def read_pickle(
     max_steps: int = MAX_STEPS,
     persistent: Reference | None = None,
 ) -> tuple[object, int]:
-    """Run a pickle's program without what would make it dangerous.
+    """Run a pickle's program on a machine without dangerous instructions.
 
     Args:
         data: The bytes. Byte strings in the result are views of them, not copies.
-        calls: What to build where the program calls a class or function, by its name; called with its arguments.
-        start: Where the program starts.
-        max_steps: Instructions at most.
-        persistent: What to build for a persistent id, a reference to something outside the pickle; None refuses them.
+        calls: Replacements of classes and functions by name, called with the same arguments.
+        start: Position of the program.
+        max_steps: Largest number of instructions.
+        persistent: Function that builds the object of a persistent id, a reference to something outside the pickle;
+            None if there must be none.
 
     Returns:
-        What the program makes, and where it ends.
+        The object that the program builds, and the position of its end.
 
     Raises:
-        UnknownNameError: The program names something that `calls` lacks.
-        ValueError: The bytes are no pickle, are damaged or cut short, or the program does what is not allowed.
+        UnknownNameError: The program names something that is not in `calls`.
+        ValueError: The bytes are not a pickle, are damaged or truncated, or the program does something that is not
+            allowed.
 
     Example:
         >>> import pickle
@@ -100,7 +101,7 @@ def read_pickle(
 
 
 class _Machine:
-    """The stack machine: its stack, the stacks put aside at marks, and the memo of what was made before."""
+    """The stack machine: its stack, the stacks saved at marks, and the memo of objects."""
 
     def __init__(self, data: memoryview, calls: Calls, start: int, persistent: Reference | None) -> None:
         self.data, self.calls, self.persistent = data, calls, persistent
@@ -198,7 +199,7 @@ class _Machine:
             self.refuse(f"its protocol is {version}, later than the 5 known")
 
     def frame(self) -> None:
-        """Start a run of instructions whose length is announced, and which none of them may cross."""
+        """Begin a frame: instructions of a given total length, beyond which none of them may read."""
         length = self.number("<Q")
         if length > len(self.data) - self.position:
             self.refuse("it is cut short, or a frame lies about its length")
@@ -274,16 +275,16 @@ class _Machine:
 
 
 class _RefusedError(ValueError):
-    """A refusal that says where already."""
+    """An error whose message already has the position."""
 
 
 def as_key(key: object) -> str | int:
-    """Let text and ordinary integers be keys.
+    """Return a key if it is text or an ordinary integer.
 
     Hashing a nested tuple takes time exponential in its depth, and large integers can be chosen to collide.
 
     Raises:
-        ValueError: The key is something else.
+        ValueError: The key has another type.
     """
     if type(key) is str or (type(key) is int and abs(key) <= _MAX_KEY):
         return key

@@ -1,4 +1,4 @@
-"""Denoisers: priors that know photos of any size, and the networks of diffusion models."""
+"""Denoisers for photos of any size, and denoisers made of networks of diffusion models."""
 
 from inverso.priors.denoisers.diffusion import DiffusionDenoiser
 from inverso.priors.denoisers.edm import EDMDenoiser

@@ -29,24 +29,24 @@ MAX_BLOCKS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class ADMSizes:
-    """What rebuilds the network.
+    """The settings of the network.
 
     Args:
-        channels: Of the images.
-        outputs: Channels that come out: those of the images, or twice as many, the second half variances.
+        channels: Channels of the images.
+        outputs: Output channels: those of the images, or twice as many, of which the second half are variances.
         width: Channels of the first convolution.
         widths: Channels at each scale.
-        blocks: Residual blocks at each scale, on the way down; one more on the way up.
-        attention: For each scale, whether its blocks look at the whole image.
-        residual_sampling: Whether the image is shrunk and enlarged inside of residual blocks, and not by convolutions.
-        scale_shift: Whether the time scales and shifts what is normalized, and is not just added.
-        head_channels: Channels of one head of attention; None for `heads` of them.
+        blocks: Residual blocks at each scale of the encoder; the decoder has one more.
+        attention: For each scale, whether its blocks have self-attention.
+        residual_sampling: Whether the resolution is changed inside of residual blocks, not by convolutions.
+        scale_shift: Whether the time embedding scales and shifts normalized features, or is only added.
+        head_channels: Channels of one attention head; None for `heads` of them.
         heads: Number of heads if `head_channels` is None.
-        new_attention_order: Whether queries, keys and values are told apart before heads are.
+        new_attention_order: Whether channels are split into queries, keys and values first, then into heads.
 
     Raises:
-        TypeError: A size is no integer.
-        ValueError: A size is not positive or does not go with the others.
+        TypeError: A size is not an integer.
+        ValueError: A size is not positive or does not fit the others.
     """
 
     channels: int = 3
@@ -76,10 +76,10 @@ class ADMSizes:
             check_count(self.head_channels, name="head_channels")
 
     def heads_for(self, width: int) -> int:
-        """Tell the number of heads at a width.
+        """Return the number of heads for a width.
 
         Raises:
-            ValueError: It does not divide the width.
+            ValueError: The channels of a head do not divide the width.
         """
         heads = self.heads if self.head_channels is None else max(1, width // self.head_channels)
         if width % heads or (self.head_channels is not None and width % self.head_channels):
@@ -92,11 +92,10 @@ class ADMSizes:
 class ADMUNet(nn.Module):
     """Predict noise, and its variance, from a noisy image and a time.
 
-    Residual blocks at every scale, attention at some, every block of the way down connected to one of the way up.
-    Layers carry the names of guided-diffusion.
+    A U-Net with residual blocks at every scale and attention at some. Layers have the names of guided-diffusion.
 
     Args:
-        sizes: What rebuilds it.
+        sizes: Its settings.
 
     Example:
         >>> import torch
@@ -148,13 +147,13 @@ class ADMUNet(nn.Module):
         """Build the network that a state dict belongs to, with its weights, in evaluation mode.
 
         Args:
-            state: The state dict. All sizes are read off it but those of attention, which no shape tells.
+            state: The state dict. All sizes follow from it except those of attention.
             head_channels: Channels of one head; the published networks have 64. None for `heads` of them.
             heads: Number of heads if `head_channels` is None.
-            new_attention_order: As the network was made; the published ones have the old order.
+            new_attention_order: The network's setting of that name; False for the published ones.
 
         Raises:
-            ValueError: The state dict is that of another network, or one that wants labels.
+            ValueError: The state dict belongs to another network, or to one with class labels.
         """
         sizes = read_sizes(state, head_channels=head_channels, heads=heads, new_attention_order=new_attention_order)
         with torch.device("meta"):
@@ -191,7 +190,7 @@ class ADMUNet(nn.Module):
 
 
 class _Block(nn.ModuleList):
-    """Layers in a row, of which residual blocks are told the time."""
+    """A sequence of layers, of which residual blocks get the time embedding."""
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         for layer in self:
@@ -200,7 +199,7 @@ class _Block(nn.ModuleList):
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside a shortcut, between which the time comes in; both sides may change the resolution."""
+    """Two convolutions with a skip connection and the time in between; both branches may change the resolution."""
 
     def __init__(self, width: int, wide: int, emb: int, *, scale_shift: bool, sampling: Sampling | None) -> None:
         super().__init__()
@@ -225,7 +224,7 @@ class _Residual(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Let every pixel look at all others, beside a shortcut."""
+    """Self-attention over all pixels, with a skip connection."""
 
     def __init__(self, width: int, sizes: ADMSizes) -> None:
         super().__init__()
@@ -260,10 +259,10 @@ def _norm(width: int) -> nn.GroupNorm:
 def read_sizes(
     state: Mapping[str, Tensor], *, head_channels: int | None, heads: int, new_attention_order: bool
 ) -> ADMSizes:
-    """Read the sizes of a network off the names and shapes in its state dict.
+    """Read the sizes of a network from the names and shapes in its state dict.
 
     Raises:
-        ValueError: They are those of another network, or of one that wants labels.
+        ValueError: They belong to another network, or to one with class labels.
     """
     if "label_emb.weight" in state:
         msg = "the network was trained with class labels (label_emb), which a denoiser does not know"
@@ -294,7 +293,7 @@ def read_sizes(
 
 
 def _enlarging(state: Mapping[str, Tensor]) -> Iterator[tuple[int, bool]]:
-    """Find the blocks that end with an enlargement, and whether a residual block does it."""
+    """Yield the blocks that end with an upsampling, and whether it is a residual block."""
     for name in state:
         if match := re.fullmatch(r"output_blocks\.(\d{1,3})\.[12]\.(in_layers\.2|conv)\.weight", name):
             yield int(match[1]), match[2] != "conv"

@@ -1,4 +1,4 @@
-"""What is known about published denoisers that can be loaded by name."""
+"""Cards of published denoisers that can be loaded by name."""
 
 from __future__ import annotations
 

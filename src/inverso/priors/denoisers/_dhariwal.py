@@ -1,4 +1,4 @@
-"""The U-Net of Dhariwal & Nichol 2021 (arXiv:2105.05233) as EDM has it."""
+"""The U-Net of Dhariwal & Nichol 2021 (arXiv:2105.05233) in EDM's version."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HEAD = 64
 
 
 class DhariwalUNet(nn.Module):
-    """Predict from a noisy image what preconditioning turns into the clean one.
+    """The network F of a preconditioned denoiser, see `Preconditioning`.
 
     Args:
-        sizes: What rebuilds it.
+        sizes: Its settings.
 
     Source:
         Karras et al. 2022, arXiv:2206.00364, appendix F.2 and table 7; Dhariwal & Nichol 2021, arXiv:2105.05233.
@@ -69,9 +69,9 @@ class DhariwalUNet(nn.Module):
             self.out_conv = Convolution(width, sizes.out_channels, 3)
 
     def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map images `(n, C, H, W)`, scaled, and what tells the noise `(n,)` to predictions.
+        """Map scaled images `(n, C, H, W)` and noise conditioning `(n,)` to predictions.
 
-        Labels, `(n, label_dim)`, are zero where none are given.
+        Labels `(n, label_dim)` are zero by default.
         """
         emb = self.map_layer1(silu(self.map_layer0(sinusoids(noise, self.sizes.model_channels))))
         if labels is not None and self.sizes.label_dim:

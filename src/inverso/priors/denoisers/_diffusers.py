@@ -26,8 +26,8 @@ class UNet2DSizes:
     """The settings of a `UNet2DModel` that its results depend on, with diffusers' names and defaults.
 
     Raises:
-        TypeError: A setting is of another kind.
-        ValueError: A setting is out of its range, unknown, or does not go with the others.
+        TypeError: A setting has another type.
+        ValueError: A setting is out of range, unknown, or does not fit the others.
     """
 
     in_channels: int = 3
@@ -84,10 +84,10 @@ class UNet2DSizes:
                 raise ValueError(msg)
 
     def heads_for(self, width: int) -> int:
-        """Tell the number of heads at a width: those of `attention_head_dim` channels, one if that is None.
+        """Return the number of heads for a width: those of `attention_head_dim` channels, one if that is None.
 
         Raises:
-            ValueError: It does not divide the width.
+            ValueError: `attention_head_dim` does not divide the width.
         """
         size = width if self.attention_head_dim is None else self.attention_head_dim
         if width % size:
@@ -97,12 +97,12 @@ class UNet2DSizes:
 
 
 class UNet2D(nn.Module):
-    """Predict noise, or what the model was trained for, from a noisy image and a time.
+    """Predict noise, or another target the model was trained for, from a noisy image and a time.
 
     Args:
-        sizes: What rebuilds it.
-        mid_norm: Whether attention in the middle is preceded by a group norm; where the time scales and shifts,
-            diffusers leaves it out.
+        sizes: Its settings.
+        mid_norm: Whether attention in the middle has a group norm; diffusers omits it if the time embedding scales and
+            shifts.
 
     Example:
         >>> import torch
@@ -165,7 +165,7 @@ class UNet2D(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside a shortcut, between which the time comes in; both sides may change the resolution."""
+    """Two convolutions with a skip connection and the time in between; both branches may change the resolution."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class _Residual(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Let every pixel look at all others, beside a shortcut."""
+    """Self-attention over all pixels, with a skip connection."""
 
     def __init__(
         self,
@@ -236,7 +236,7 @@ class _Attention(nn.Module):
 
 
 class _Down(nn.Module):
-    """Blocks at one scale of the way down, then half the resolution."""
+    """The blocks of one scale of the encoder, followed by downsampling."""
 
     def __init__(self, sizes: UNet2DSizes, kind: str, width: int, wide: int, emb: int, *, last: bool) -> None:
         super().__init__()
@@ -289,7 +289,7 @@ class _Middle(nn.Module):
 
 
 class _Up(nn.Module):
-    """Blocks at one scale of the way up, each beside what the way down left there, then twice the resolution."""
+    """The blocks of one scale of the decoder, with skip connections from the encoder, followed by upsampling."""
 
     def __init__(self, sizes: UNet2DSizes, kind: str, widths: tuple[int, int, int], emb: int, *, last: bool) -> None:
         super().__init__()

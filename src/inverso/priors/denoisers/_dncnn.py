@@ -1,4 +1,4 @@
-"""Denoisers that are a plain row of convolutions: DnCNN, FDnCNN and IRCNN, of Zhang et al. 2017."""
+"""Denoisers that are plain sequences of convolutions: DnCNN, FDnCNN and IRCNN, of Zhang et al. 2017."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ NORM = {"eps": 1e-4, "momentum": 0.9}
 
 
 class DnCNN(PaddedDenoiser):
-    """Subtract the noise that a row of convolutions sees: `D(x) = x - F(x)`.
+    """Subtract the noise estimated by a sequence of convolutions: `D(x) = x - F(x)`.
 
-    It is not told how much noise there is: a network knows one amount, or it is a blind one and finds out by itself.
-    Under other noise it computes what it always does. Layers carry the names of KAIR's `DnCNN`.
+    The noise level is not an input: a network is trained for one level, or for a range of levels (blind). `sigma` does
+    not change its output. Layers have the names of KAIR's `DnCNN`.
 
     Args:
-        channels: Of the images, 1 or 3.
+        channels: Channels of the images, 1 or 3.
         width: Channels between layers.
-        depth: Convolutions.
-        batch_norm: Whether all but the first and last have a batch norm, as in training; published files have none,
-            since it can be multiplied into the convolution.
-        sigma: The noise it was trained with; None for a blind one, trained with up to 55 / 255.
+        depth: Number of convolutions.
+        batch_norm: Whether all but the first and last have a batch norm, as in training; in published files it is
+            folded into the convolutions.
+        sigma: Noise level it was trained for; None for a blind one, trained for up to 55 / 255.
 
     Raises:
-        TypeError: A size is no integer, or the noise no number.
+        TypeError: A size is not an integer, or the noise is not a number.
         ValueError: A number is not positive.
 
     Source:
@@ -76,11 +76,11 @@ class DnCNN(PaddedDenoiser):
         """Build the network that a state dict belongs to, with its weights, in evaluation mode.
 
         Args:
-            state: In the layout of KAIR, `model.0.weight`, ..., or of deepinv, `in_conv.weight`, ...
-            sigma: The noise it was trained with; None for a blind one.
+            state: State dict in the layout of KAIR, `model.0.weight`, ..., or of deepinv, `in_conv.weight`, ...
+            sigma: Noise level it was trained for; None for a blind one.
 
         Raises:
-            ValueError: The state dict is that of another network.
+            ValueError: The state dict belongs to another network.
         """
         if "in_conv.weight" in state:
             state = _from_deepinv(state)
@@ -104,17 +104,17 @@ class DnCNN(PaddedDenoiser):
 
 
 class FDnCNN(PaddedDenoiser):
-    """Remove noise with a row of convolutions that sees a map of the noise beside the image: `D = F([x, sigma])`.
+    """A sequence of convolutions with a noise level map as additional input: `D = F([x, sigma])`.
 
-    Layers carry the names of KAIR's `FDnCNN`.
+    Layers have the names of KAIR's `FDnCNN`.
 
     Args:
-        channels: Of the images, 1 or 3.
+        channels: Channels of the images, 1 or 3.
         width: Channels between layers.
         depth: Convolutions.
 
     Raises:
-        TypeError: A size is no integer.
+        TypeError: A size is not an integer.
         ValueError: A size is not positive.
 
     Example:
@@ -133,7 +133,7 @@ class FDnCNN(PaddedDenoiser):
         """Build the network that a state dict belongs to, with its weights, in evaluation mode.
 
         Raises:
-            ValueError: The state dict is that of another network.
+            ValueError: The state dict belongs to another network.
         """
         kernels = convolutions(state)
         with torch.device("meta"):
@@ -148,16 +148,16 @@ class FDnCNN(PaddedDenoiser):
 
 
 class IRCNN(PaddedDenoiser):
-    """Choose among 25 small networks by the noise, and subtract what the chosen one sees: `D(x) = x - F_k(x)`.
+    """Choose one of 25 small networks by the noise level: `D(x) = x - F_k(x)`.
 
-    Network k is for noise of 2 (k + 1) / 255, and the first one that is made for as much or more is taken.
+    Network k is for noise of 2 (k + 1) / 255; the first one for at least the given noise is taken.
 
     Args:
-        channels: Of the images, 1 or 3.
+        channels: Channels of the images, 1 or 3.
         width: Channels between layers.
 
     Raises:
-        TypeError: A size is no integer.
+        TypeError: A size is not an integer.
         ValueError: A size is not positive.
 
     Source:
@@ -180,10 +180,10 @@ class IRCNN(PaddedDenoiser):
 
     @classmethod
     def from_state_dicts(cls, states: Mapping[str, Mapping[str, Tensor]]) -> IRCNN:
-        """Build the networks that the entries "0", ..., "24" of a file hold, in evaluation mode.
+        """Build the networks of the entries "0", ..., "24" of a file, in evaluation mode.
 
         Raises:
-            ValueError: An entry is missing or that of another network.
+            ValueError: An entry is missing or belongs to another network.
         """
         if set(states) != {str(k) for k in range(LEVELS)}:
             msg = f"IRCNN has {LEVELS} networks, '0' to '{LEVELS - 1}', found {len(states)} entries"
@@ -215,7 +215,7 @@ def row(
     batch_norm: bool = False,
     dilations: Sequence[int] | None = None,
 ) -> nn.Sequential:
-    """Line up 3 x 3 convolutions with rectifiers in between, and batch norms behind all but the first and last."""
+    """Make a sequence of 3 x 3 convolutions with ReLUs in between, and batch norms after all but the first and last."""
     check_count(width, name="width")
     widths = [inputs, *[width] * (check_count(depth, name="depth", minimum=2) - 1), outputs]
     layers: list[nn.Module] = []
@@ -231,10 +231,10 @@ def row(
 
 
 def convolutions(state: Mapping[str, Tensor]) -> list[Tensor]:
-    """Find the kernels `model.0.weight`, `model.2.weight`, ... in the order of the layers.
+    """Return the kernels `model.0.weight`, `model.2.weight`, ... in the order of the layers.
 
     Raises:
-        ValueError: There are fewer than two.
+        ValueError: There are fewer than two kernels.
     """
     found = {name: re.fullmatch(r"model\.(\d{1,3})\.weight", name) for name in state}
     places = sorted((int(match[1]), name) for name, match in found.items() if match and state[name].ndim == 4)
@@ -245,7 +245,7 @@ def convolutions(state: Mapping[str, Tensor]) -> list[Tensor]:
 
 
 def _from_deepinv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate the layout of deepinv, whose network adds what its last layer gives, where KAIR's subtracts it."""
+    """Translate the layout of deepinv, whose network adds the output of its last layer, where KAIR's subtracts it."""
     last = 1 + sum(bool(re.fullmatch(r"conv_list\.\d{1,3}\.weight", name)) for name in state)
     renamed = {}
     for name, value in state.items():

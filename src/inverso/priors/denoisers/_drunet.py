@@ -26,21 +26,21 @@ PUBLISHED = {
 
 
 class DRUNet(PaddedDenoiser):
-    """Remove noise with a residual U-Net of four scales that sees a map of the noise beside the image.
+    """A residual U-Net of four scales with a noise level map as additional input.
 
-    Layers carry the names of KAIR's `UNetRes` and of deepinv's `DRUNet`, whose weights load as they are. Without
-    offsets, as published, it does not depend on the image's scale: `D(k x, k sigma) = k D(x, sigma)`, and so works
-    beyond the noise it was trained with, up to 50 / 255. A pass takes 2.1 x 10^6 multiplications per pixel.
+    Layers have the names of KAIR's `UNetRes` and of deepinv's `DRUNet`, whose weights load directly. Without biases, as
+    published, it is homogeneous: `D(k x, k sigma) = k D(x, sigma)`, and so works for more noise than it was trained
+    with (50 / 255). A pass takes 2.1 x 10^6 multiplications per pixel.
 
     Args:
-        channels: Of the images, 1 or 3.
+        channels: Channels of the images, 1 or 3.
         widths: Channels at each of the four scales.
-        blocks: Residual blocks at each scale, on the way down and up.
-        bias: Whether convolutions have offsets.
+        blocks: Residual blocks at each scale of encoder and decoder.
+        bias: Whether convolutions have biases.
 
     Raises:
-        TypeError: A size is no integer.
-        ValueError: A size is not positive, or there are other than four widths.
+        TypeError: A size is not an integer.
+        ValueError: A size is not positive, or the number of widths is not four.
 
     Source:
         Zhang et al. 2021, arXiv:2008.13751, figure 3.
@@ -85,7 +85,7 @@ class DRUNet(PaddedDenoiser):
         """Build the network that a state dict belongs to, with its weights, in evaluation mode.
 
         Raises:
-            ValueError: The state dict is that of another network.
+            ValueError: The state dict belongs to another network.
         """
         # A single block of the body stands in no sequence there.
         state = {re.sub(r"^m_body\.res\.", "m_body.0.res.", name): value for name, value in state.items()}
@@ -109,7 +109,7 @@ class DRUNet(PaddedDenoiser):
         return network.eval()
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Remove noise from images whose sides 8 divides."""
+        """Denoise images whose sides are divisible by 8."""
         x1 = self.m_head(torch.cat([x, sigma.expand_as(x[:, :1])], dim=1))
         x2 = self.m_down1(x1)
         x3 = self.m_down2(x2)
@@ -121,7 +121,7 @@ class DRUNet(PaddedDenoiser):
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions with a skip connection."""
 
     def __init__(self, width: int, *, bias: bool) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 From Karras et al. 2022, arXiv:2206.00364.
 
-They are written from the paper's appendix F.2; layers carry the names that NVIDIA's checkpoints have.
+Written from the paper's appendix F.2; layers have the names of NVIDIA's checkpoints.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _LEAST_PER_GROUP = 4
 
 @dataclass(frozen=True, kw_only=True)
 class BlockStyle:
-    """How the blocks of one network are made.
+    """Settings shared by all blocks of a network.
 
     Args:
-        emb: Length of the vector that tells the noise.
-        eps: Of group norms.
-        taps: Filter for half and twice the resolution.
+        emb: Length of the noise embedding.
+        eps: Epsilon of group norms.
+        taps: Filter for down- and upsampling.
         scaled_by: Factor of every sum of two branches.
-        scale_shift: Whether the noise scales and shifts what is normalized, and is not just added.
-        project_resampled: Whether the shortcut of a block that changes the resolution has weights.
-        head_channels: Channels of one head of attention; None for one head. Narrower blocks have no attention.
+        scale_shift: Whether the noise embedding scales and shifts normalized features, or is only added.
+        project_resampled: Whether the skip connection of a block that changes the resolution has weights.
+        head_channels: Channels of one attention head; None for one head. Narrower blocks have no attention.
     """
 
     emb: int
@@ -46,15 +46,15 @@ class BlockStyle:
 
 
 class Convolution(nn.Module):
-    """A convolution that may halve or double the resolution, by a filter of its own.
+    """A convolution with optional down- or upsampling by a fixed filter.
 
     Args:
-        width: Channels in.
-        wide: Channels out.
-        size: Side of the kernel; 0 for the change of resolution alone.
+        width: Input channels.
+        wide: Output channels.
+        size: Side of the kernel; 0 for resampling only.
         sampling: "down", "up", or None.
-        taps: The filter of the change.
-        filter_last: Whether a halving one filters after its kernel, and not before.
+        taps: The resampling filter.
+        filter_last: Whether a downsampling convolution filters after its kernel instead of before.
     """
 
     resample_filter: Tensor
@@ -101,14 +101,14 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut, between which the noise comes in, and attention behind them.
+    """Two convolutions with a skip connection and the noise embedding in between, followed by optional attention.
 
     Args:
-        width: Channels in.
-        wide: Channels out.
-        style: What all blocks of the network share.
-        sampling: Whether it halves or doubles the resolution.
-        attention: Whether every pixel looks at all others.
+        width: Input channels.
+        wide: Output channels.
+        style: Settings shared by all blocks.
+        sampling: "down" or "up" to halve or double the resolution, or None.
+        attention: Whether it has self-attention.
     """
 
     def __init__(
@@ -157,10 +157,10 @@ class Block(nn.Module):
 
 
 class FourierFeatures(nn.Module):
-    """Cosines and sines of random frequencies, which the checkpoint holds.
+    """Cosines and sines of random frequencies, which are stored in the checkpoint.
 
     Args:
-        features: Number of features; half of them are sines.
+        features: Number of features, half of them sines.
     """
 
     freqs: Tensor
@@ -176,5 +176,5 @@ class FourierFeatures(nn.Module):
 
 
 def group_norm(width: int, *, eps: float) -> nn.GroupNorm:
-    """Make a group norm of 32 groups, or of fewer where groups would have less than 4 channels."""
+    """Make a group norm of 32 groups, or of fewer such that groups have at least 4 channels."""
     return nn.GroupNorm(min(GROUPS, width // _LEAST_PER_GROUP), width, eps=eps)

@@ -1,4 +1,4 @@
-"""Times as features: sines and cosines of many frequencies."""
+"""Sinusoidal embeddings of times."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LONGEST_PERIOD = 10_000
 
 
 def sinusoids(t: Tensor, features: int, *, shift: float = 0.0, sine_first: bool = False) -> Tensor:
-    """Turn times into sines and cosines, `cos(w_i t)` and `sin(w_i t)` with `w_i = 10000^(-i / (half - shift))`.
+    """Compute sines and cosines of times, `cos(w_i t)` and `sin(w_i t)` with `w_i = 10000^(-i / (half - shift))`.
 
     Args:
         t: Times `(n,)`.
-        features: Number of features; half of them are sines.
+        features: Number of features, half of them sines.
         shift: 0 if the frequencies stop before 1 / 10000, 1 if they end there.
-        sine_first: Whether sines come first; else cosines do.
+        sine_first: Whether sines come before cosines.
 
     Returns:
         Features `(n, features)`.

@@ -1,4 +1,4 @@
-"""FFDNet: a small fast denoiser that is told how much noise there is (Zhang et al. 2018)."""
+"""FFDNet: a small and fast denoiser with the noise level as input (Zhang et al. 2018)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PUBLISHED = {
 
 
 class FFDNet(PaddedDenoiser):
-    """Remove noise at half the resolution, where cells of 2 x 2 pixels are channels and sigma is one more.
+    """Denoise at half the resolution: cells of 2 x 2 pixels and sigma are input channels.
 
-    Layers carry the names of KAIR's `FFDNet`. A pass takes 0.21 x 10^6 multiplications per pixel in color.
+    Layers have the names of KAIR's `FFDNet`. A pass takes 0.21 x 10^6 multiplications per pixel in color.
 
     Args:
-        channels: Of the images, 1 or 3.
+        channels: Channels of the images, 1 or 3.
         width: Channels between layers; 96 in color and 64 in gray by default.
-        depth: Convolutions; 12 in color and 15 in gray by default.
+        depth: Number of convolutions; 12 in color and 15 in gray by default.
 
     Raises:
-        TypeError: A size is no integer.
+        TypeError: A size is not an integer.
         ValueError: A size is not positive.
 
     Source:
@@ -61,7 +61,7 @@ class FFDNet(PaddedDenoiser):
         """Build the network that a state dict belongs to, with its weights, in evaluation mode.
 
         Raises:
-            ValueError: The state dict is that of another network.
+            ValueError: The state dict belongs to another network.
         """
         kernels = convolutions(state)
         with torch.device("meta"):
@@ -70,7 +70,7 @@ class FFDNet(PaddedDenoiser):
         return network.eval()
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Remove noise from images of even sides."""
+        """Denoise images of even sides."""
         cells = nn.functional.pixel_unshuffle(x, CELL)
         drawn = self.model(torch.cat([cells, sigma.expand_as(cells[:, :1])], dim=1))
         return nn.functional.pixel_shuffle(drawn, CELL)

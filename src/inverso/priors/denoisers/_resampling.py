@@ -1,4 +1,4 @@
-"""Half and twice the resolution, as the U-Nets of diffusion models do it."""
+"""Down- and upsampling in the U-Nets of diffusion models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Sampling: TypeAlias = Literal["down", "up"]
 
 
 def resampled(x: Tensor, sampling: Sampling | None) -> Tensor:
-    """Average 2 x 2 pixels, or repeat each pixel 2 x 2 times, or neither.
+    """Average 2 x 2 pixels ("down"), repeat each pixel 2 x 2 times ("up"), or return x unchanged (None).
 
     Example:
         >>> import torch
@@ -25,10 +25,10 @@ def resampled(x: Tensor, sampling: Sampling | None) -> Tensor:
 
 
 class Upsample(nn.Module):
-    """Repeat pixels, then a convolution.
+    """Repeat pixels, then convolve.
 
     Args:
-        width: Channels in and out.
+        width: Input and output channels.
     """
 
     def __init__(self, width: int) -> None:

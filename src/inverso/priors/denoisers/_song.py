@@ -1,4 +1,4 @@
-"""The U-Net of Song et al. 2021 (arXiv:2011.13456) as EDM has it: DDPM++ and NCSN++."""
+"""The U-Net of Song et al. 2021 (arXiv:2011.13456) in EDM's version: DDPM++ and NCSN++."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _MAX_BLOCKS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSizes:
-    """What rebuilds a network of EDM, with the names and defaults of its settings.
+    """The settings of a network of EDM, with its names and defaults.
 
     Args:
         img_resolution: Side of the images.
-        in_channels: Channels that go in.
-        out_channels: Channels that come out.
+        in_channels: Input channels.
+        out_channels: Output channels.
         label_dim: Length of a class label, 0 for none.
-        augment_dim: Length of what told augmentations apart in training, 0 for none.
+        augment_dim: Length of the augmentation labels of training, 0 for none.
         model_channels: Channels at full resolution.
-        channel_mult: For each scale, how many times as many.
-        channel_mult_emb: How many times as long the vector is that tells the noise.
-        num_blocks: Blocks at each scale, on the way down; one more on the way up.
-        attn_resolutions: Sides at which blocks look at the whole image.
+        channel_mult: For each scale, its channels divided by `model_channels`.
+        channel_mult_emb: Length of the noise embedding divided by `model_channels`.
+        num_blocks: Blocks at each scale of the encoder; the decoder has one more.
+        attn_resolutions: Sides at which blocks have self-attention.
 
     Raises:
-        TypeError: A size is no integer.
-        ValueError: A size is not positive, or larger than any network's.
+        TypeError: A size is not an integer.
+        ValueError: A size is not positive, or too large.
     """
 
     img_resolution: int
@@ -76,12 +76,12 @@ class UNetSizes:
 
     @property
     def emb(self) -> int:
-        """Length of the vector that tells the noise."""
+        """Length of the noise embedding."""
         return self.model_channels * self.channel_mult_emb
 
     @property
     def scales(self) -> list[tuple[str, int, bool]]:
-        """For each scale, its name, its channels, and whether blocks there look at the whole image."""
+        """For each scale, its name, its channels, and whether blocks there have self-attention."""
         sides = [self.img_resolution >> level for level in range(len(self.channel_mult))]
         return [
             (f"{side}x{side}", self.model_channels * factor, side in self.attn_resolutions)
@@ -91,13 +91,13 @@ class UNetSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class SongSizes(UNetSizes):
-    """What rebuilds DDPM++ (the defaults) and NCSN++.
+    """The settings of DDPM++ (the defaults) and NCSN++.
 
     Args:
-        channel_mult_noise: How many times `model_channels` the features of the noise are.
-        embedding_type: What these features are.
-        encoder_type: Whether the image itself is led down beside the blocks.
-        resample_filter: Filter for half and twice the resolution.
+        channel_mult_noise: Number of noise features divided by `model_channels`.
+        embedding_type: Kind of these features.
+        encoder_type: Whether the downsampled image is an additional input of the encoder's scales.
+        resample_filter: Filter for down- and upsampling.
     """
 
     channel_mult_noise: int = 1
@@ -119,10 +119,10 @@ class SongSizes(UNetSizes):
 
 
 class SongUNet(nn.Module):
-    """Predict from a noisy image what preconditioning turns into the clean one.
+    """The network F of a preconditioned denoiser, see `Preconditioning`.
 
     Args:
-        sizes: What rebuilds it.
+        sizes: Its settings.
 
     Source:
         Karras et al. 2022, arXiv:2206.00364, appendix F.2 and table 7; Song et al. 2021, arXiv:2011.13456, appendix H.
@@ -192,9 +192,9 @@ class SongUNet(nn.Module):
         return blocks
 
     def forward(self, x: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map images `(n, C, H, W)`, scaled, and what tells the noise `(n,)` to predictions.
+        """Map scaled images `(n, C, H, W)` and noise conditioning `(n,)` to predictions.
 
-        Labels, `(n, label_dim)`, are zero where none are given.
+        Labels `(n, label_dim)` are zero by default.
         """
         emb = self._embed(noise, labels)
         skips: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""A diffusion model's network as a denoiser."""
+"""Networks of diffusion models as denoisers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _Prediction = Literal["epsilon", "v_prediction", "sample"]
 
 
 class DiffusionDenoiser(PaddedDenoiser):
-    """Remove noise with the network of a variance-preserving diffusion model.
+    """Denoise with the network of a variance-preserving diffusion model.
 
-    With `u = 2x - 1` and `s = 2 sigma` the network sees `z = c u`, `c = 1 / sqrt(1 + s^2)`, at the time t whose noise
-    is s, and by what it predicts the answer in [-1, 1] is
+    With `u = 2x - 1` and `s = 2 sigma` the network's input is `z = c u`, `c = 1 / sqrt(1 + s^2)`, at the time t whose
+    noise level is s. Depending on its prediction, the denoised image in [-1, 1] is
 
         epsilon       u - s net(z, t)
         v_prediction  c z - c s net(z, t)
         sample        net(z, t)
 
-    The network is asked at the nearest time it knows where sigma lies outside of `sigma_range`, with the true s
-    elsewhere in the formula, so that the first two answer x as sigma goes to 0.
+    If sigma lies outside of `sigma_range`, the network is evaluated at the nearest time it supports, with the true s
+    elsewhere in the formula, so that the first two tend to u as sigma goes to 0.
 
     Args:
-        network: Maps images `(n, C, H, W)` in [-1, 1] and times `(n,)` to `(n, C, H, W)`, or to twice the channels,
-            of which the second half, variances, is left aside.
-        channels: Of the images, 1 or 3.
-        schedule: Its noise at each time.
-        prediction: What it predicts.
-        whole_times: Whether it takes whole times only; others are then rounded to the nearest noise.
-        image_shape: Shape of the images it was trained on; None for any size.
-        multiple: What height and width have to be divisible by.
+        network: Network from images `(n, C, H, W)` in [-1, 1] and times `(n,)` to `(n, C, H, W)`, or to twice the
+            channels, of which the second half, variances, is ignored.
+        channels: Channels of the images, 1 or 3.
+        schedule: Its noise schedule.
+        prediction: Kind of its prediction.
+        whole_times: Whether it supports integer times only; others are then rounded to the nearest noise level.
+        image_shape: Shape of its training images; None for any size.
+        multiple: Number by which height and width have to be divisible.
 
     Raises:
         ValueError: The prediction is unknown, or a size not positive.
@@ -77,7 +77,7 @@ class DiffusionDenoiser(PaddedDenoiser):
         self.whole_times = whole_times
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Remove noise from images whose sides `multiple` divides."""
+        """Denoise images whose sides are divisible by `multiple`."""
         u, s = 2 * x - 1, 2 * sigma
         c = (1 + s.square()).rsqrt()
         z = c * u

@@ -1,4 +1,4 @@
-"""Networks of EDM as denoisers: four ways to precondition them, each of which gives the posterior mean."""
+"""Networks of EDM as denoisers, with four kinds of preconditioning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOWEST, _HIGHEST = 0.002, 80.0
 
 
 class _Factors(NamedTuple):
-    """What `D(u, s) = skip u + out F(inside u, noise)` is made of; each `(n, 1, 1, 1)`."""
+    """The factors of `D(u, s) = skip u + out F(inside u, noise)`, each `(n, 1, 1, 1)`."""
 
     skip: Tensor
     out: Tensor
@@ -28,7 +28,7 @@ class _Factors(NamedTuple):
 
 
 class Preconditioning(nn.Module, ABC):
-    """How a network F becomes a denoiser of images in [-1, 1], `D(u, s) = c_skip u + c_out F(c_in u, c_noise)`.
+    """How a network F becomes a denoiser of images in [-1, 1]: `D(u, s) = c_skip u + c_out F(c_in u, c_noise)`.
 
     Source:
         Karras et al. 2022, arXiv:2206.00364, table 1.
@@ -38,17 +38,17 @@ class Preconditioning(nn.Module, ABC):
 
     @abstractmethod
     def factors(self, s: Tensor) -> _Factors:
-        """Give the factors at noise `s`, `(n, 1, 1, 1)`."""
+        """Return the factors for noise levels s, `(n, 1, 1, 1)`."""
 
 
 class EDM(Preconditioning):
-    """The paper's own: input, output and target of F have variance 1 at every noise.
+    """The paper's own: input and target of F have variance 1 at every noise level.
 
     Args:
         sigma_data: Standard deviation of the images.
 
     Raises:
-        ValueError: It is not positive.
+        ValueError: `sigma_data` is not positive.
     """
 
     def __init__(self, sigma_data: float = 0.5) -> None:
@@ -57,7 +57,7 @@ class EDM(Preconditioning):
         self.sigma_range = (_LOWEST, _HIGHEST)
 
     def factors(self, s: Tensor) -> _Factors:
-        """Give the factors."""
+        """Return the factors."""
         variance = s.square() + self.sigma_data**2
         return _Factors(
             self.sigma_data**2 / variance,
@@ -68,13 +68,13 @@ class EDM(Preconditioning):
 
 
 class VP(Preconditioning):
-    """Variance preserving, Song et al. 2021, arXiv:2011.13456: F predicts the negative noise at a time.
+    """Variance preserving, Song et al. 2021, arXiv:2011.13456: F predicts the negative noise at a given time.
 
     Args:
-        beta_d: Rise of beta over time.
+        beta_d: Increase of beta over time.
         beta_min: Beta at time 0.
-        steps: Greatest time that F knows, plus 1.
-        epsilon: Least time that was trained.
+        steps: Largest time of F, plus 1.
+        epsilon: Smallest time in training.
 
     Raises:
         ValueError: A number is not positive.
@@ -88,7 +88,7 @@ class VP(Preconditioning):
         self.sigma_range = (low, high)
 
     def factors(self, s: Tensor) -> _Factors:
-        """Give the factors."""
+        """Return the factors."""
         growth = (self.beta_min**2 + 2 * self.beta_d * (1 + s.square()).log()).sqrt()
         time = (growth - self.beta_min) / self.beta_d
         return _Factors(torch.ones_like(s), -s, (1 + s.square()).rsqrt(), (self.steps - 1) * time)
@@ -98,10 +98,10 @@ class VP(Preconditioning):
 
 
 class VE(Preconditioning):
-    """Variance exploding, Song et al. 2021, arXiv:2011.13456: F sees the noisy image as it is.
+    """Variance exploding, Song et al. 2021, arXiv:2011.13456: the input of F is the noisy image without scaling.
 
     Args:
-        sigma_range: Noise that F was trained with.
+        sigma_range: Range of noise levels that F was trained with.
     """
 
     def __init__(self, sigma_range: tuple[float, float] = (0.02, 100.0)) -> None:
@@ -109,16 +109,16 @@ class VE(Preconditioning):
         self.sigma_range = sigma_range
 
     def factors(self, s: Tensor) -> _Factors:
-        """Give the factors."""
+        """Return the factors."""
         ones = torch.ones_like(s)
         return _Factors(ones, s, ones, (s.clamp_min(self.sigma_range[0]) / 2).log())
 
 
 class IDDPM(Preconditioning):
-    """Improved DDPM, Nichol & Dhariwal 2021, arXiv:2102.09672: F predicts the negative noise at one of a row of noises.
+    """Improved DDPM, Nichol & Dhariwal 2021, arXiv:2102.09672: F predicts the negative noise at discrete noise levels.
 
     Args:
-        noises: The row, falling, `(steps + 1,)`; the last is 0.
+        noises: The noise levels, falling, `(steps + 1,)`; the last is 0.
     """
 
     u: Tensor
@@ -130,12 +130,12 @@ class IDDPM(Preconditioning):
 
     @classmethod
     def cosine(cls, *, steps: int = 1000, least: float = 0.001, offset: float = 0.008) -> IDDPM:
-        """Make the row of the cosine schedule.
+        """Make the noise levels of the cosine schedule.
 
         Args:
-            steps: Noises above 0.
-            least: Least share of the signal that a step keeps.
-            offset: What keeps the first steps from being tiny.
+            steps: Number of noise levels above 0.
+            least: Smallest share of the signal that a step keeps.
+            offset: Offset that prevents tiny first steps.
         """
         shares = [math.sin(math.pi / 2 * j / steps / (1 + offset)) ** 2 for j in range(steps + 1)]
         noises = [0.0]
@@ -145,16 +145,16 @@ class IDDPM(Preconditioning):
         return cls(torch.tensor(noises[::-1]))
 
     def factors(self, s: Tensor) -> _Factors:
-        """Give the factors."""
+        """Return the factors."""
         nearest = (self.u - s).abs().argmin(dim=-1, keepdim=True)
         time = (len(self.u) - 2 - nearest).to(s.dtype)
         return _Factors(torch.ones_like(s), -s, (1 + s.square()).rsqrt(), time)
 
 
 class EDMDenoiser(PaddedDenoiser):
-    """Remove noise with a network of EDM: `D(x, sigma) = (D_net(2x - 1, 2 sigma) + 1) / 2`.
+    """Denoise with a network of EDM: `D(x, sigma) = (D_net(2x - 1, 2 sigma) + 1) / 2`.
 
-    A network that was trained with classes is told none, as in its training now and then, unless `label` is set.
+    A class-conditional network is evaluated without a class, unless `label` is set.
 
     Args:
         model: The network.
@@ -189,11 +189,11 @@ class EDMDenoiser(PaddedDenoiser):
         self.label: int | None = None
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Remove noise from images whose sides `multiple` divides."""
+        """Denoise images whose sides are divisible by `multiple`."""
         return (self.denoise_signed(2 * x - 1, 2 * sigma) + 1) / 2
 
     def denoise_signed(self, u: Tensor, s: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Remove noise of `s`, `(n, 1, 1, 1)`, from images in [-1, 1]; labels are `(n, label_dim)`."""
+        """Denoise images in [-1, 1] with noise levels s, `(n, 1, 1, 1)`; labels are `(n, label_dim)`."""
         c = self.preconditioning.factors(s)
         predicted = self.model(c.inside * u, c.noise.flatten(), self._labels(u) if labels is None else labels)
         answer: Tensor = c.skip * u + c.out * predicted[:, : self.channels]

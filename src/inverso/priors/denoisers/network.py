@@ -1,4 +1,4 @@
-"""Our own denoiser: a U-Net on 2 x 2 cells of pixels, preconditioned so that one network serves every noise level."""
+"""Our own denoiser: a U-Net on 2 x 2 cells of pixels, preconditioned so that one network works at every noise level."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MULTIPLE = 8
 
 
 class _NoiseBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut, `x + W2 relu((1 + a) W1 x + b)`; a and b depend on the noise level."""
+    """Two 3 x 3 convolutions with a skip connection, `x + W2 relu((1 + a) W1 x + b)`; a, b depend on the noise."""
 
     def __init__(self, width: int, features: int) -> None:
         super().__init__()
@@ -45,24 +45,25 @@ class PhotoDenoiser(PaddedDenoiser):
 
         D = 1/2 + (0.25^2 / s^2) u + (0.25 sigma / s) F(u / s, sigma)
 
-    (Karras et al. 2022, arXiv:2206.00364, eq. 7, table 1), so that F sees inputs and is asked for answers of one size
-    at every noise level, and D(x, 0) = x. F works on cells of 2 x 2 pixels as channels, at half, a quarter and an
-    eighth of the resolution; images of any size are padded by their border to a multiple of 8.
+    (Karras et al. 2022, arXiv:2206.00364, eq. 7, table 1), so that inputs and targets of F have unit variance at every
+    noise level, and D(x, 0) = x. F works on cells of 2 x 2 pixels as channels, at half, a quarter and an eighth of the
+    resolution; images of any size are padded by their border to a multiple of 8.
 
     Args:
         channels: 1 for gray images, 3 for color.
         widths: Channels at half, a quarter and an eighth of the resolution.
-        blocks: Residual blocks on the way down at half and a quarter, at an eighth, and on the way up at a quarter and
+        blocks: Residual blocks of the encoder at half and a quarter, at an eighth, and of the decoder at a quarter and
             half of the resolution.
         sigma_range: Smallest and largest noise the network was trained for, in the image's unit.
-        errors: Root mean square error of its answer at some noise levels, as measured on photos that it has not seen;
-            the levels are numbers, or text as files hold them.
-        image_shape: Shape `(C, H, W)` of the only images it was trained for, as faces of one size and pose; None: any.
-        calibration: Factor by which the spread of images drawn with it is too small.
-        seed: Of the first weights.
+        errors: Root mean square error of its output at some noise levels, measured on photos outside the training set;
+            the levels are numbers, or text as in files.
+        image_shape: Shape `(C, H, W)` of the images, if it was trained for one size only, such as aligned faces; None
+            for any.
+        calibration: Factor for the standard deviation of samples drawn with it, so that intervals are calibrated.
+        seed: Seed of the initial weights.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range.
 
     Example:
@@ -122,7 +123,7 @@ class PhotoDenoiser(PaddedDenoiser):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What it was built with."""
+        """Its settings."""
         return {
             "channels": self.channels,
             "widths": list(self.widths),
@@ -165,7 +166,7 @@ class PhotoDenoiser(PaddedDenoiser):
         return f"{super().extra_repr()}, widths={self.widths}, blocks={self.blocks}"
 
     def _begin_near_zero(self) -> None:
-        """Let every block begin as its shortcut and F as zero, whatever the noise."""
+        """Initialize every block as the identity and F as zero, for every noise level."""
         with torch.no_grad():
             for module in self.modules():
                 if isinstance(module, _NoiseBlock):
@@ -175,6 +176,6 @@ class PhotoDenoiser(PaddedDenoiser):
 
 
 def _waves(sigma: Tensor) -> Tensor:
-    """Describe noise levels `(n,)` by sines and cosines of their logarithm, `(n, 2 _FREQUENCIES)`."""
+    """Embed noise levels `(n,)` by sines and cosines of their logarithm, `(n, 2 _FREQUENCIES)`."""
     turns = sigma.log()[:, None] * torch.linspace(0.1, 1.2, _FREQUENCIES, dtype=sigma.dtype, device=sigma.device)
     return torch.cat([turns.sin(), turns.cos()], dim=1)

@@ -1,4 +1,4 @@
-"""Noise schedules of diffusion models: which noise a network expects at which time."""
+"""Noise schedules of diffusion models: the noise level at each time."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _GREATEST_BETA = 0.999
 
 @dataclass(frozen=True)
 class Schedule:
-    """The noise of a variance-preserving diffusion at each of its times.
+    """The noise levels of a variance-preserving diffusion.
 
-    Its images have values in [-1, 1], and at time t they are `z = sqrt(abar_t) u + sqrt(1 - abar_t) n`; abar is the
-    running product of `1 - beta`. Divided by `sqrt(abar_t)` that is an image with noise of standard deviation
-    `s_t = sqrt((1 - abar_t) / abar_t)`.
+    For images u in [-1, 1], `z = sqrt(abar_t) u + sqrt(1 - abar_t) n` at time t; abar is the cumulative product of `1 -
+    beta`. Divided by `sqrt(abar_t)` this is an image with noise of standard deviation `s_t = sqrt((1 - abar_t) /
+    abar_t)`.
 
     Args:
         betas: Variance that each step adds, each in (0, 1).
 
     Raises:
-        ValueError: There are none, or too many, or one lies outside of (0, 1).
+        ValueError: The number of betas is out of range, or one lies outside of (0, 1).
 
     Source:
         Ho et al. 2020, arXiv:2006.11239, equation 4.
@@ -58,15 +58,14 @@ class Schedule:
         """Make one of the usual schedules.
 
         Args:
-            kind: "linear", where beta is, "scaled_linear", where its square root is, or "squaredcos_cap_v2", where the
-                signal follows a squared cosine (Nichol & Dhariwal 2021, arXiv:2102.09672, equation 17) whatever the
-                ends.
+            kind: "linear" (in beta), "scaled_linear" (in the square root of beta), or "squaredcos_cap_v2" (abar is a
+                squared cosine; Nichol & Dhariwal 2021, arXiv:2102.09672, equation 17; `first` and `last` are ignored).
             steps: Number of times.
             first: Beta of the first step.
             last: Beta of the last step.
 
         Raises:
-            ValueError: The kind is unknown, or a number is out of its range.
+            ValueError: The kind is unknown, or a number is out of range.
         """
         if kind not in _KINDS:
             msg = f"the schedule must be one of {', '.join(_KINDS)}, got {kind!r}"
@@ -84,14 +83,14 @@ class Schedule:
 
     @classmethod
     def of(cls, betas: Sequence[float]) -> Schedule:
-        """Make a schedule of given betas."""
+        """Make a schedule from given betas."""
         return cls(torch.tensor(betas, dtype=torch.float64))
 
     def time(self, sigma: Tensor) -> Tensor:
-        """Find the time with a noise, between times by linear interpolation in its logarithm.
+        """Return the time of a noise level, with linear interpolation in its logarithm.
 
         Args:
-            sigma: Noise of images in [-1, 1], any shape.
+            sigma: Noise levels of images in [-1, 1], any shape.
 
         Returns:
             Times, at least 0 and at most the last; of the shape and dtype of `sigma`.
@@ -106,6 +105,6 @@ class Schedule:
         return (right - 1 + (wanted - low) / (high - low)).to(sigma.dtype)
 
     def nearest_time(self, sigma: Tensor) -> Tensor:
-        """Find the whole time whose noise is nearest, for networks that take no others."""
+        """Return the integer time with the nearest noise level."""
         known = self.sigmas.to(sigma.device)
         return (known - sigma.double()[..., None]).abs().argmin(dim=-1).to(sigma.dtype)

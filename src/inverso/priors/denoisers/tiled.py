@@ -1,4 +1,4 @@
-"""Denoisers on large images, piece by piece."""
+"""Denoise large images in tiles."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from inverso.priors.base import Denoiser
 
 
 class TiledDenoiser(Denoiser):
-    """Let a denoiser work on images of any size piece by piece, in the memory of one piece.
+    """Denoise images of any size in tiles, in the memory of one tile.
 
-    Where an answer depends on no pixel further away than `overlap`, it is that of the whole image. A denoiser that
-    looks at the whole image, as those of diffusion models do, sees a piece as its image: seams may be seen, the more
-    the more noise there is. One that knows a single size gets pieces of that size.
+    If an output pixel depends on no input pixel further away than `overlap`, the result is that of the whole image.
+    With a denoiser of unlimited receptive field, such as those of diffusion models, there may be seams, which are
+    stronger with more noise. A denoiser of one fixed size gets tiles of that size.
 
     Args:
         denoiser: The denoiser.
-        tile: Height and width of a piece; by default 512, or the size that the denoiser knows.
-        overlap: Pixels on each side of a piece that are computed and not used; by default 64, or an eighth of the size.
-        progress: Whether to show a bar.
+        tile: Height and width of a tile; by default 512, or the fixed size of the denoiser.
+        overlap: Pixels on each side of a tile that are computed and not used; by default 64, or an eighth of the fixed
+            size.
+        progress: Whether to show a progress bar.
 
     Raises:
-        TypeError: It is no denoiser, or a size is no integer.
-        ValueError: The pieces are not larger than twice the overlap, or do not go with the denoiser's sizes.
+        TypeError: It is not a denoiser, or a size is not an integer.
+        ValueError: The tile is not larger than twice the overlap, or does not fit the denoiser's size.
 
     Example:
         >>> import torch
@@ -55,7 +56,7 @@ class TiledDenoiser(Denoiser):
         self.denoiser, self.progress = denoiser, progress
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Remove noise of `sigma` from images `(n, C, H, W)` piece by piece."""
+        """Denoise images `(n, C, H, W)` tile by tile."""
         level = self.check_noisy(x, sigma).flatten()
         height, width = x.shape[-2:]
         if self.same_size:
@@ -74,5 +75,5 @@ class TiledDenoiser(Denoiser):
         return answer[..., :height, :width]
 
     def error(self, sigma: float) -> float:
-        """Give the root mean square error of the denoiser inside."""
+        """Return the root mean square error of the wrapped denoiser."""
         return self.denoiser.error(sigma)

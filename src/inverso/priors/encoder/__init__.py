@@ -1,4 +1,4 @@
-"""Encoders: networks that guess, from what was measured, the latent that a search then begins with."""
+"""Encoders: networks that estimate the latent of a prior from a measurement."""
 
 from inverso.priors.encoder._zoo import ZOO
 from inverso.priors.encoder.files import save_encoder

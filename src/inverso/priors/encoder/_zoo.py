@@ -1,4 +1,4 @@
-"""Encoders by name: those that come with inverso, called as the prior they belong to, and files of your own."""
+"""Encoders by name: those that come with inverso, named as their prior, and your own files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders as files: safetensors, with their settings as metadata."""
+"""Files of encoders: safetensors with their settings as metadata."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def save_encoder(encoder: LatentEncoder, path: str | Path, *, dtype: torch.dtype
 
     Args:
         encoder: The encoder.
-        path: The file, replaced where it exists; its folder must exist. It appears whole or not at all.
-        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default as they are.
+        path: The file, replaced if it exists; its folder must exist. It is written atomically.
+        dtype: Stored type of matrices and kernels, `torch.float16` for half the size; by default unchanged.
 
     Raises:
-        TypeError: It is no `LatentEncoder`.
-        ValueError: The folder does not exist, the dtype is another, or a weight is too large for it.
+        TypeError: It is not a `LatentEncoder`.
+        ValueError: The folder does not exist, the dtype is not supported, or a weight is too large for it.
 
     Example:
         >>> import tempfile
@@ -37,13 +37,13 @@ def save_encoder(encoder: LatentEncoder, path: str | Path, *, dtype: torch.dtype
 
 
 def read_encoder(path: str | Path) -> LatentEncoder:
-    """Read what `save_encoder` wrote; nothing in the file is executed.
+    """Read a file of `save_encoder`; nothing in the file is executed.
 
     Returns:
         The encoder on the CPU, in float32, in evaluation mode and without gradients.
 
     Raises:
-        ValueError: The file cannot be read, or holds no encoder. The message names the file.
+        ValueError: The file cannot be read, or does not contain an encoder. The message names the file.
     """
     path = Path(path)
     contents = read_file(path)

@@ -1,4 +1,4 @@
-"""The network that guesses latents."""
+"""The network that estimates latents."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ ALIKE = 0.02
 
 
 class LatentEncoder(nn.Module):
-    """Guess the latents of a prior's images from what was measured of them.
+    """Estimate the latents of a prior's images from their measurements.
 
-    Strided convolutions down to 4 x 4 pixels, and a linear layer. It sees two images: what of the photo is left in the
-    measurement, and what is left of white noise, which tells it what the operator loses. `CSGM(encoder=...)` shows it
-    both. It belongs to the prior that it was trained with, and knows that one by a thumbnail of one of its images.
+    Strided convolutions down to 4 x 4 pixels, and a linear layer. The input has two images: the regularized
+    pseudo-inverse of the measurement, and the same of measured white noise, which shows what the operator loses;
+    `CSGM(encoder=...)` computes both. It belongs to the prior that it was trained for, which it recognizes by a
+    thumbnail of one of its images.
 
     Args:
         latent_dim: Length of the latent.
         image_shape: `(C, H, W)` of the prior's images, a square whose side is 4 times a power of two.
         width: Channels after the first convolution, a multiple of 8; there are up to eight times as many.
-        seed: Of the first weights.
+        seed: Seed of the initial weights.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range.
 
     Example:
@@ -68,7 +69,7 @@ class LatentEncoder(nn.Module):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What it was built with."""
+        """Its settings."""
         return {"latent_dim": self.latent_dim, "image_shape": list(self.image_shape), "width": self.width}
 
     if TYPE_CHECKING:
@@ -76,23 +77,23 @@ class LatentEncoder(nn.Module):
         def __call__(self, seen: Tensor) -> Tensor: ...  # noqa: D102
 
     def forward(self, seen: Tensor) -> Tensor:
-        """Guess latents `(n, latent_dim)`.
+        """Estimate latents `(n, latent_dim)`.
 
         Args:
-            seen: `(n, 2 C, H, W)`: what is left of the photos, and what is left of white noise.
+            seen: `(n, 2 C, H, W)`: regularized pseudo-inverses of the measured photos and of measured white noise.
         """
         return cast("Tensor", self.main(seen))
 
     def learn(self, image: Tensor) -> None:
-        """Remember the prior by the image `(1, C, H, W)` that it makes of its first latent."""
+        """Store a thumbnail of the image `(1, C, H, W)` that the prior generates from its first latent."""
         self.thumbnail.copy_(_shrunk(image))
 
     def knows(self, image: Tensor) -> bool:
-        """Tell whether the prior that makes this image of its first latent is its own."""
+        """Return whether the image that a prior generates from its first latent matches the thumbnail."""
         return bool((_shrunk(image).to(self.thumbnail) - self.thumbnail).abs().max() <= ALIKE)
 
     def extra_repr(self) -> str:
-        """Say what it was built with."""
+        """Describe the settings."""
         return f"{self.latent_dim}, {self.image_shape}, width={self.width}"
 
     def __repr__(self) -> str:

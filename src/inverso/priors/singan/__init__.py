@@ -1,4 +1,4 @@
-"""SinGAN: a prior fitted to a single photo, and what can be done with it."""
+"""SinGAN: a prior fitted to a single photo, and its applications."""
 
 from inverso.priors.singan._resize import resize
 from inverso.priors.singan.animation import save_animation

@@ -1,7 +1,7 @@
-"""Let a SinGAN draw an image anew: to fit a pasted object in, to mend an edited photo, to turn a sketch into one.
+"""Editing with a SinGAN: harmonize a pasted object, edit a photo, turn a sketch into an image.
 
-All three inject an image at a scale above the coarsest: what is coarser than that scale is taken from the image, what
-is finer is drawn as the photo has it. A coarse start scale changes much, a fine one little.
+All three inject an image at a scale above the coarsest: coarser structure is taken from the image, finer details are
+generated like those of the photo. A coarse start scale changes much, a fine one little.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def harmonize(
 ) -> Tensor:
     """Fit an object that was pasted into the photo to the photo's colors and textures.
 
-    The image is injected at `start_scale`, and the answer laid into it by the dilated and blurred mask:
-    `(1 - w) image + w answer`. What lies further from the mask stays bit by bit as it was.
+    The image is injected at `start_scale`, and the result is blended into it by the dilated and blurred mask: `(1 - w)
+    image + w result`. Pixels further from the mask are exactly unchanged.
 
     Args:
         prior: Fitted to the photo without the object.
@@ -57,14 +57,14 @@ def harmonize(
         dilate: Radius in pixels by which the mask grows; by default SinGAN's 7 for photos of 250 pixels, and in
             proportion for others.
         blend: Standard deviation in pixels of the blur of its edge; by default SinGAN's 5, in proportion.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Returns:
         Images `(n, C, H, W)` in the dtype of `image`, without gradient.
 
     Raises:
         ValueError: Image or mask have another size, the mask holds nothing or everything, or there is no such scale.
-        TypeError: Image or mask are no tensors of the right kind.
+        TypeError: Image or mask are not tensors of the right kind.
     """
     return _draw_inside(
         prior,
@@ -89,9 +89,9 @@ def edit(
     blend: float | None = None,
     seed: Seed = 0,
 ) -> Tensor:
-    """Mend a photo whose parts were removed, moved, stretched or covered by other parts.
+    """Make an edited photo, with parts removed, moved, stretched or covered by others, look natural.
 
-    It is `harmonize` with a wider margin around the mask, since seams can lie anywhere in what was changed.
+    It is `harmonize` with a wider margin around the mask, since seams can be anywhere in the edited region.
 
     Args:
         prior: Fitted to the photo as it was.
@@ -102,14 +102,14 @@ def edit(
         dilate: Radius in pixels by which the mask grows; by default SinGAN's 20 for photos of 250 pixels, and in
             proportion for others.
         blend: Standard deviation in pixels of the blur of its edge; by default SinGAN's 5, in proportion.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Returns:
         Images `(n, C, H, W)` in the dtype of `image`, without gradient.
 
     Raises:
         ValueError: Image or mask have another size, the mask holds nothing or everything, or there is no such scale.
-        TypeError: Image or mask are no tensors of the right kind.
+        TypeError: Image or mask are not tensors of the right kind.
     """
     return _draw_inside(
         prior,
@@ -129,23 +129,24 @@ def paint_to_image(
 ) -> Tensor:
     """Turn a sketch of flat colors into an image with the photo's textures.
 
-    The sketch is injected at a coarse scale. There it gets the photo's colors: both are divided into `colors` groups,
-    and each group of the sketch takes the mean color of the photo's group it started from.
+    The sketch is injected at a coarse scale, with the photo's colors: both are clustered into `colors` groups by
+    k-means, and each group of the sketch gets the mean color of the corresponding group of the photo.
 
     Args:
-        prior: Fitted to the photo whose textures are wanted.
+        prior: Prior fitted to the photo with the textures.
         paint: The sketch, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, of the size of `prior.photo`, in [0, 1].
-        start_scale: Where it is injected, from 1 (the sketch is a hint) to the finest (it is kept); by default after
-            two tenths of the scales.
-        colors: Number of colors, at least 2; None leaves the sketch's own.
-        seed: Of the noise, and of the photo's groups of colors.
+        start_scale: Scale at which it is injected, from 1 (the sketch is a hint) to the finest (it is kept); by default
+            after two tenths of the scales.
+        colors: Number of colors, at least 2; None keeps the sketch's own.
+        seed: Seed of the noise, and of the photo's groups of colors.
 
     Returns:
         Images `(n, C, H, W)`, without gradient.
 
     Raises:
-        ValueError: The sketch has another size or number of channels, there is no such scale, or too few colors.
-        TypeError: The sketch is no floating-point tensor.
+        ValueError: The sketch has another size or number of channels, the scale does not exist, or there are too few
+            colors.
+        TypeError: The sketch is not a floating-point tensor.
     """
     paint = _as_images(prior, paint, name="paint")
     start = _start(prior, start_scale, share=_START_TO_PAINT)
@@ -169,7 +170,7 @@ def _draw_inside(
     blend: float | None,
     seed: Seed,
 ) -> Tensor:
-    """Draw an image anew and lay the answer into it where the mask is; share and margin are what is left open."""
+    """Generate an image anew and blend it in by the mask; share and margin are the default start and dilation."""
     start = _start(prior, start_scale, share=share)
     dilate = round(_pixels(prior, margin)) if dilate is None else dilate
     blend = _pixels(prior, _BLEND) if blend is None else blend
@@ -186,12 +187,12 @@ def _draw_anew(prior: SinGAN, coarse: Tensor, start: int, generator: torch.Gener
 
 
 def _at_scale(prior: SinGAN, image: Tensor, start: int) -> Tensor:
-    """Bring an image to the size of a scale, as sharp as what the scale below would hand up."""
+    """Resize an image to a scale, as sharp as the output of the scale below."""
     return resize(resize(image.to(prior.photo), prior.sizes[start - 1]), prior.sizes[start])
 
 
 def _as_images(prior: SinGAN, image: Tensor, *, name: str) -> Tensor:
-    """Refuse what is no image of the photo's size; bring it to the prior's device as a batch."""
+    """Raise unless it is an image of the photo's size; return it as a batch on the prior's device."""
     check_image(image, name=name)
     if image.ndim not in {3, 4} or tuple(image.shape[-3:]) != prior.image_shape:
         sizes = ", ".join(map(str, prior.image_shape))
@@ -203,7 +204,7 @@ def _as_images(prior: SinGAN, image: Tensor, *, name: str) -> Tensor:
 
 
 def _start(prior: SinGAN, start_scale: int | None, *, share: float) -> int:
-    """Check where an image is injected, or choose it."""
+    """Check the start scale, or choose it."""
     finest = len(prior.sizes) - 1
     if finest == 0:
         msg = "a prior of one scale alone cannot take an image in: fit one with more scales (a smaller min_size)"
@@ -218,5 +219,5 @@ def _start(prior: SinGAN, start_scale: int | None, *, share: float) -> int:
 
 
 def _pixels(prior: SinGAN, at_250: float) -> float:
-    """Scale a length from photos of SinGAN's size to this one's."""
+    """Convert a length for photos of 250 pixels to this photo's size."""
     return at_250 * max(prior.sizes[-1]) / _SINGAN_SIDE

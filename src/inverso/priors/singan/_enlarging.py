@@ -1,4 +1,4 @@
-"""Enlarge the photo beyond its size, by what its own patches look like one scale finer."""
+"""Super-resolution of the photo beyond its size, with the finest generator."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 def super_resolve(
     prior: SinGAN, factor: float, *, image: Tensor | None = None, back_projections: int = 2, seed: Seed = 0
 ) -> Tensor:
-    """Enlarge the photo, or another image of the same things, by a factor.
+    """Enlarge the photo, or another image of the same kind, by a factor.
 
-    `k` times, the image is enlarged bicubically by `factor^(1/k)` and the finest generator adds the details, with the
-    noise of its scale; `k` is such that a step is about that between two scales of the prior. Colors drift and edges
-    ring when a generator runs on its own images, so that every step is followed by iterative back-projection (Irani &
-    Peleg 1991), `x + up(image - down(x))`, which keeps the answer one that shrinks to the image. SinGAN has none; on a
-    photo of 55 x 60 pixels, enlarged twice, it is worth 4 dB.
+    `k` times, the image is enlarged bicubically by `factor^(1/k)` and the finest generator adds details, with the noise
+    of its scale; `k` is such that a step is about that between two scales of the prior. When a generator runs on its
+    own images repeatedly, colors drift and edges ring; therefore every step is followed by iterative back-projection
+    (Irani & Peleg 1991), `x + up(image - down(x))`, so that the result shrinks to the image. SinGAN does without; for a
+    photo of 55 x 60 pixels, enlarged twice, it gains 4 dB.
 
     Args:
-        prior: Fitted to the photo. Prior and answer are sharpest if the reconstruction weighed much in the fit and the
-            steps between its scales are small: SinGAN takes 100 for the former and 2^(1/3) for the latter.
-        factor: Side of the answer over that of the image, above 1.
+        prior: Prior fitted to the photo. The result is sharpest with a large weight of the reconstruction in the fit
+            and small steps between scales: SinGAN uses 100 for the former and 2^(1/3) for the latter.
+        factor: Side of the result over that of the image, above 1.
         image: `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)` in [0, 1], of any size; the photo by default.
-        back_projections: How many follow each step; 0 for SinGAN's own answer.
-        seed: Of the noise.
+        back_projections: Number of back-projections after each step; 0 for SinGAN's own method.
+        seed: Seed of the noise.
 
     Returns:
         Images `(n, C, round(factor H), round(factor W))`, without gradient.
 
     Raises:
-        ValueError: The factor is not above 1, the image has another number of channels or non-finite values, a number
-            of back-projections is negative, or the prior has one scale only, which adds no details to anything.
-        TypeError: The factor is no number, the image no floating-point tensor, or the number no integer.
+        ValueError: The factor is not above 1, the image has another number of channels or non-finite values, the number
+            of back-projections is negative, or the prior has one scale only.
+        TypeError: The factor is not a number, the image no floating-point tensor, or the number no integer.
 
     Source:
         Rott Shaham et al. 2019, arXiv:1905.01164, section 5, "Super-Resolution".
@@ -69,11 +69,11 @@ def super_resolve(
 
 
 def step_sizes(size: tuple[int, int], factor: float, scale_factor: float) -> list[tuple[int, int]]:
-    """List the sizes that an image passes on its way to `factor` times its size.
+    """Return the sizes of an image during its enlargement by `factor`.
 
     Args:
         size: Height and width of the image.
-        factor: How much larger the last size is.
+        factor: Ratio of the last size to the first.
         scale_factor: Ratio between neighboring scales of the prior, below 1.
 
     Example:

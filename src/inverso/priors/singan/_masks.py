@@ -1,4 +1,4 @@
-"""Masks of what was changed in a photo: checked, dilated and softened, and two images laid together by them."""
+"""Masks of edited regions: check, dilate, soften, and blend images."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from inverso._checks import check_count, check_finite, check_non_negative
 
 
 def read_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a mask to bools `(H, W)`: true where the image was changed.
+    """Convert a mask to bools `(H, W)`, True where the image was changed.
 
     Args:
         mask: Bools, or floats in [0, 1] that count as true from 0.5 on, of shape `(H, W)`, `(1, H, W)` or
             `(1, 1, H, W)`.
-        size: What `(H, W)` must be.
+        size: The required `(H, W)`.
 
     Raises:
-        TypeError: The mask is no tensor of bools or floats.
-        ValueError: It has another size, values outside [0, 1], or holds everything or nothing.
+        TypeError: The mask is not a tensor of bools or floats.
+        ValueError: It has another size, values outside [0, 1], or is True everywhere or nowhere.
 
     Example:
         >>> import torch
@@ -52,14 +52,14 @@ def read_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def soften(mask: Tensor, *, dilate: int, blend: float) -> Tensor:
-    """Dilate a mask by a disk and blur its edge, so that what is laid in by it joins without a seam.
+    """Dilate a mask by a disk and blur its edge, for blending without a seam.
 
-    All pixels within `dilate` of the mask are added to it; a Gaussian of standard deviation `blend`, cut off after four
-    of them, is laid over the result, which is stretched to [0, 1] again. Pixels further than `dilate + 4 blend` from
-    the mask have the weight 0 exactly.
+    All pixels within `dilate` of the mask are added to it; the result is blurred by a Gaussian of standard deviation
+    `blend`, truncated at four of them, and rescaled to [0, 1]. Pixels further than `dilate + 4 blend` from the mask
+    have exactly the weight 0.
 
     Args:
-        mask: Bools `(H, W)`, some of them true.
+        mask: Bools `(H, W)`, some of them True.
         dilate: Radius of the disk in pixels, at least 0.
         blend: Standard deviation of the blur in pixels, at least 0.
 
@@ -67,8 +67,8 @@ def soften(mask: Tensor, *, dilate: int, blend: float) -> Tensor:
         Weights `(H, W)` in [0, 1], float32, on the mask's device.
 
     Raises:
-        TypeError: A number is of another type.
-        ValueError: A number is negative, or the dilated mask holds the whole image.
+        TypeError: A number has another type.
+        ValueError: A number is negative, or the dilated mask covers the whole image.
 
     Example:
         >>> import torch
@@ -90,6 +90,6 @@ def soften(mask: Tensor, *, dilate: int, blend: float) -> Tensor:
 
 
 def lay_in(image: Tensor, new: Tensor, weights: Tensor) -> Tensor:
-    """Lay a new image into another: `(1 - w) image + w new`, bit-equal to `image` where `w = 0`."""
+    """Blend a new image into another: `(1 - w) image + w new`, bit-equal to `image` where `w = 0`."""
     weights = weights.to(image)
     return (1 - weights) * image + weights * new.to(image)

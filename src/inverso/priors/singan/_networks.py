@@ -22,15 +22,15 @@ class ScaleGenerator(nn.Module):
     From Rott Shaham et al. 2019, arXiv:1905.01164, eq. 3.
 
     Five 3x3 convolutions without padding, the first four followed by batch norm and LeakyReLU(0.2), the last by tanh.
-    The image is padded with zeros once, by 5 pixels, so that a scale gives back the size it gets. The layers carry the
+    The image is padded with zeros once, by 5 pixels, so that output and input have the same size. The layers have the
     names of SinGAN's own code (`head.conv`, `body.block1.norm`, `tail.0`, ...).
 
     Args:
         channels: Channels of the image.
-        width: Channels of the layers between.
-        generator: Of the fresh weights: N(0, 0.02^2), and N(1, 0.02^2) for the gains of batch norms. Without batch
-            norm nothing restores the strength of a signal that such weights fade out, and He's deviation is used.
-        batch_norm: Whether to normalize.
+        width: Channels of the hidden layers.
+        generator: Random generator of the initial weights: N(0, 0.02^2), and N(1, 0.02^2) for the gains of batch norms.
+            Without batch norms such weights would make signals vanish, and He's standard deviation is used.
+        batch_norm: Whether to use batch norms.
     """
 
     def __init__(self, channels: int, width: int, *, generator: torch.Generator, batch_norm: bool = True) -> None:
@@ -54,9 +54,9 @@ class PatchCritic(nn.Module):
 
     Args:
         channels: Channels of the image.
-        width: Channels of the layers between.
-        generator: Of the fresh weights.
-        batch_norm: Whether to normalize.
+        width: Channels of the hidden layers.
+        generator: Random generator of the initial weights.
+        batch_norm: Whether to use batch norms.
     """
 
     def __init__(self, channels: int, width: int, *, generator: torch.Generator, batch_norm: bool = True) -> None:
@@ -70,7 +70,7 @@ class PatchCritic(nn.Module):
 
 
 class _Convolution(nn.Conv2d):
-    """A 3x3 convolution without padding, its weights drawn from the generator given, its offsets zero."""
+    """A 3x3 convolution without padding, with weights from a given random generator and zero biases."""
 
     def __init__(self, inputs: int, outputs: int, generator: torch.Generator, *, std: float) -> None:
         super().__init__(inputs, outputs, 3)
@@ -78,7 +78,7 @@ class _Convolution(nn.Conv2d):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def reset_parameters(self) -> None:
-        """Draw nothing: torch's own initialization would move the global random state."""
+        """Do nothing: torch's own initialization would change the global random state."""
 
 
 def _trunk(

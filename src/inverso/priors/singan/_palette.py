@@ -1,4 +1,4 @@
-"""The few colors that stand for an image, by k-means, and images drawn in the colors of another."""
+"""Color palettes of images by k-means, and recoloring of an image with the palette of another."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _ITERATIONS = 30
 
 
 def find_palette(image: Tensor, colors: int, *, seed: Seed = 0) -> Tensor:
-    """Find the colors that stand for an image best: the means of its pixels' groups by k-means.
+    """Compute the palette of an image: the means of its colors' groups by k-means.
 
     Args:
         image: `(1, C, H, W)`.
-        colors: How many, at least 2.
-        seed: Of the first means, which are drawn far apart (k-means++).
+        colors: Number of colors, at least 2.
+        seed: Seed of the initial means (k-means++).
 
     Returns:
         Colors `(colors, C)`.
 
     Raises:
-        TypeError: `colors` is no integer.
+        TypeError: `colors` is not an integer.
         ValueError: `colors` is below 2, or the image has fewer different ones.
 
     Example:
@@ -49,17 +49,17 @@ def find_palette(image: Tensor, colors: int, *, seed: Seed = 0) -> Tensor:
 
 
 def recolor(image: Tensor, palette: Tensor) -> Tensor:
-    """Draw an image in the colors of a palette.
+    """Recolor an image with a palette.
 
-    k-means, begun at the palette, moves to the image's own colors; then each group takes the palette's color that it
-    began from. So a sky that was painted too dark still becomes the sky of the palette.
+    k-means on the image's colors starts from the palette; then each group gets the palette's color that it started
+    from. So a sky that was painted too dark still gets the color of the palette's sky.
 
     Args:
         image: `(1, C, H, W)`.
         palette: `(colors, C)`.
 
     Returns:
-        An image of the same shape with no other colors than the palette's.
+        An image of the same shape with the palette's colors only.
 
     Example:
         >>> import torch
@@ -72,7 +72,7 @@ def recolor(image: Tensor, palette: Tensor) -> Tensor:
 
 
 def _pixels(image: Tensor) -> npt.NDArray[np.float64]:
-    """Write an image's pixels as rows `(H W, C)`."""
+    """Convert an image's pixels to rows `(H W, C)`."""
     rows: npt.NDArray[np.float64] = image.detach()[0].flatten(1).T.cpu().double().numpy()
     return rows
 
@@ -82,7 +82,7 @@ def _k_means(
     start: int | npt.NDArray[np.float64],
     **options: Any,  # noqa: ANN401
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-    """Compute the means of groups, and the group of every pixel."""
+    """Compute the means of the groups, and the group of every pixel."""
     from scipy.cluster.vq import kmeans2  # noqa: PLC0415
 
     with warnings.catch_warnings():

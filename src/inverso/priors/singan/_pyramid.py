@@ -1,4 +1,4 @@
-"""The sizes at which a photo is learned, from coarse to fine."""
+"""The pyramid of sizes of a SinGAN, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECEPTIVE_FIELD = 11
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Sizes of all scales and the ratio between neighbors.
+    """Sizes of all scales, and the ratio between neighboring ones.
 
     Args:
         sizes: Height and width of every scale, coarsest first.
@@ -33,30 +33,30 @@ class Pyramid:
 
 
 def plan_pyramid(size: Size, *, min_size: int = 25, max_size: int = 250, scale_factor: float = 0.75) -> Pyramid:
-    """Plan the scales of a photo as SinGAN does.
+    """Compute the scales for a photo as SinGAN does.
 
     From Rott Shaham et al. 2019, arXiv:1905.01164; the formulas are those of its code.
 
-    The photo is first shrunk to a long side of at most `max_size`. With `s` the short side as given, `l` the long
-    one, `l'` the shrunk one and `q = scale_factor`, there are `N = ceil(log_q(min_size / s)) + 2 - ceil(log_q(l' / l))`
-    scales, and the factor is adjusted so that the coarsest has a short side of `min_size`:
-    `r = (min_size / s')^(1 / (N - 1))`, `size_n = ceil(size r^(N - 1 - n))`. Rounding up in floating point may add a
-    pixel, as it does in SinGAN's code. A photo whose short side is `min_size` has a single scale; SinGAN's code would
-    learn that one twice.
+    The photo is first shrunk to a long side of at most `max_size`. With the original short side `s`, the original long
+    side `l`, the shrunk long side `l'` and `q = scale_factor`, there are `N = ceil(log_q(min_size / s)) + 2 -
+    ceil(log_q(l' / l))` scales, and the factor is adjusted so that the coarsest has a short side of `min_size`: `r =
+    (min_size / s')^(1 / (N - 1))`, `size_n = ceil(size r^(N - 1 - n))`. Rounding up in floating point may add a pixel,
+    as in SinGAN's code. A photo whose short side is `min_size` has a single scale, which SinGAN's code would train
+    twice.
 
     Args:
         size: Height and width of the photo.
-        min_size: Short side of the coarsest scale, at least 11, which the networks see at once.
-        max_size: Longest side that is learned; larger photos are shrunk to it.
-        scale_factor: Largest ratio wanted between neighbors, in (0, 1); smaller means fewer scales.
+        min_size: Short side of the coarsest scale, at least 11, the receptive field of the networks.
+        max_size: Longest side of the finest scale; larger photos are shrunk to it.
+        scale_factor: Largest ratio between neighboring scales, in (0, 1); a smaller value gives fewer scales.
 
     Returns:
         The plan.
 
     Raises:
-        TypeError: A size is no integer, or the factor no number.
-        ValueError: A setting lies outside its range, or the photo is too small or too long for it; the message says
-            what would do.
+        TypeError: A size is not an integer, or the factor no number.
+        ValueError: A setting lies outside its range, or the photo is too small or too elongated for it; the message
+            suggests other settings.
 
     Example:
         >>> from inverso.priors.singan._pyramid import plan_pyramid
@@ -89,7 +89,7 @@ def scaled_sizes(finest: Size, scale_factor: float, count: int) -> tuple[Size, .
 
 
 def _refuse_small(given: Size, finest: Size, min_size: int, max_size: int) -> None:
-    """Say what to do about a photo whose short side is below the coarsest scale's."""
+    """Raise for a photo whose short side is below the coarsest scale's, with advice."""
     if min(finest) >= min_size:
         return
     height, width = given

@@ -19,24 +19,23 @@ _CACHED_AXES = 128
 def resize(x: Tensor, size: tuple[int, int], *, scale: float | None = None) -> Tensor:
     """Resize images bicubically, `R_h x R_w^T`: exact, differentiable and not clamped.
 
-    The cubic (a = -0.5) is stretched by `1 / scale` when an image shrinks, which keeps fine patterns from aliasing. At
-    the lower and the right border the image is mirrored; at the upper and the left one the weights of missing pixels
-    are shared among the others, since unsigned indices wrap there in SinGAN's code. It is MATLAB's `imresize` in
-    Shocher's version, without the rounding to 8 bits and the clamping that SinGAN's code puts around it, so that
-    gradients pass.
+    The cubic (a = -0.5) is stretched by `1 / scale` when an image shrinks, which avoids aliasing. At the lower and the
+    right border the image is mirrored; at the upper and the left border the weights of missing pixels are distributed
+    over the others, since unsigned indices wrap there in SinGAN's code. This is MATLAB's `imresize` in Shocher's
+    version, without the rounding to 8 bits and the clamping in SinGAN's code, so that it is differentiable.
 
     Args:
         x: Images `(..., C, H, W)`, floating point.
-        size: Height and width to make.
-        scale: Pixels made of one pixel. By default each axis has its own, such that the borders of both images
-            coincide. Where a size was rounded up from `scale * side`, as in SinGAN's own pyramids, the exact scale
-            keeps the left and upper borders together.
+        size: Height and width of the result.
+        scale: Ratio of the sizes. By default each axis has its own, such that the borders of both images coincide. If a
+            size was rounded up from `scale * side`, as in SinGAN's own pyramids, the exact scale aligns the left and
+            upper borders.
 
     Returns:
         Images `(..., C, *size)`, of the dtype and on the device of `x`.
 
     Raises:
-        TypeError: `x` is no floating-point image, a size no integer, or the scale no number.
+        TypeError: `x` is not a floating-point image, a size no integer, or the scale no number.
         ValueError: A size or the scale is not positive, or there are other than two sizes.
 
     Example:
@@ -59,7 +58,7 @@ def resize(x: Tensor, size: tuple[int, int], *, scale: float | None = None) -> T
 
 
 def check_size(size: object) -> tuple[int, int]:
-    """Refuse what is no pair of a height and a width."""
+    """Return height and width; raise unless the size is a pair of positive integers."""
     if not isinstance(size, tuple | list) or len(size) != 2:
         msg = f"size must be (height, width), got {size!r}"
         raise ValueError(msg)

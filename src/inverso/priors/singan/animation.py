@@ -1,4 +1,4 @@
-"""Set the photo in motion: a random walk of the noise maps around those that give the photo back."""
+"""Animate the photo: a random walk of the noise maps around those that reconstruct the photo."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def animate(
     beta: float = 0.9,
     seed: Seed = 0,
 ) -> Tensor:
-    """Make frames of a short film from the photo.
+    """Make the frames of a short film from the photo.
 
     The noise maps walk from those of the reconstruction, `z*`, so that the first frame is the photo:
     `z_{t+1} = alpha z* + (1 - alpha) (z_t + beta (z_t - z_{t-1}) + (1 - beta) n_t)` with `n_t ~ N(0, I)`.
 
     Args:
         prior: Fitted to the photo.
-        frames: How many, at least 1. More frames go on with the same film.
-        start_scale: First scale whose noise moves, from 0 (shapes come and go) to the finest (textures flicker, and
-            hardly so where its noise is weak). Negative ones count from the finest.
-        alpha: How strongly the photo draws the walk back, in [0, 1].
-        beta: How smooth the motion is, in [0, 1]: 1 goes on as before, 0 jumps at random.
-        seed: Of the noise.
+        frames: Number of frames, at least 1. The first frames do not depend on it.
+        start_scale: First scale whose noise changes, from 0 (shapes change) to the finest (textures flicker). Negative
+            ones count from the finest.
+        alpha: Strength of the pull back to the photo, in [0, 1].
+        beta: Smoothness of the motion, in [0, 1]: 1 keeps its velocity, 0 moves at random.
+        seed: Seed of the noise.
 
     Returns:
         Frames `(frames, C, H, W)`, without gradient; `save_animation` writes them as a GIF.
 
     Raises:
-        ValueError: A number lies outside its range, or there is no such scale.
-        TypeError: A number is of another type.
+        ValueError: A number lies outside its range, or the scale does not exist.
+        TypeError: A number has another type.
 
     Source:
         Rott Shaham et al. 2019, arXiv:1905.01164, section 5, "Single Image Animation".
@@ -71,20 +71,20 @@ def animate(
 def _walk(
     anchors: Sequence[Tensor], *, alpha: float = 0.1, beta: float = 0.9, seed: Seed = 0
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Walk at random around given points, from these points on and without end.
+    """Yield random walks around given points, starting at them, without end.
 
     Args:
         anchors: The points `z*`, tensors of any shape.
         alpha: Pull back to them, in [0, 1].
         beta: Share of the last step that the next one keeps, in [0, 1].
-        seed: Of the steps.
+        seed: Seed of the steps.
 
     Yields:
-        Where the walks are: one tensor for each anchor.
+        The positions of the walks: one tensor for each anchor.
 
     Raises:
         ValueError: `alpha` or `beta` lies outside [0, 1].
-        TypeError: A number is of another type.
+        TypeError: A number has another type.
 
     Example:
         >>> import torch
@@ -115,7 +115,7 @@ def _steps(
 
 
 def save_animation(frames: Tensor, path: str | Path, *, fps: float = 10.0) -> None:
-    """Write frames as a GIF that repeats for ever.
+    """Write frames as a GIF that repeats forever.
 
     Values are clamped to [0, 1], and every frame gets the 256 colors that suit it. The file appears whole or not at
     all.
@@ -123,14 +123,14 @@ def save_animation(frames: Tensor, path: str | Path, *, fps: float = 10.0) -> No
     Args:
         frames: `(frames, C, H, W)`, floating point, one or three channels.
         path: Where to write; it ends in `.gif`.
-        fps: Frames a second, above 0 and at most 50. GIFs count hundredths of a second, so that not every rate is met
-            exactly.
+        fps: Frames per second, above 0 and at most 50. GIFs store durations in hundredths of a second, so not every
+            rate is exact.
 
     Raises:
         FileNotFoundError: The folder does not exist.
         ValueError: The frames have another shape or non-finite values, the rate lies outside its range, or the file is
             no `.gif`.
-        TypeError: The frames are no floating-point tensor, or the rate no number.
+        TypeError: The frames are not a floating-point tensor, or the rate no number.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""A prior fitted to a single photo: a pyramid of small generators, each adding the details of its scale."""
+"""SinGAN: a pyramid of small generators fitted to a single photo, each adding the details of its scale."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from inverso.priors.singan._resize import check_size, resize
 
 
 class SinGAN(LatentPrior):
-    """Generate images that are put together as one photo is (Rott Shaham et al. 2019, arXiv:1905.01164).
+    """Generate images with the patch statistics of a single photo (Rott Shaham et al. 2019, arXiv:1905.01164).
 
-    Scale 0, the coarsest, makes an image of noise alone; each further scale upsamples the image below and adds details
-    in a patch's reach: `x_n = G_n(a_n z_n, up(x_{n-1}))`. The latent are all noise maps, flattened and concatenated,
-    coarsest first: one channel at scale 0, as many as the image has above. `inverso.training.fit` fits a prior
-    to a photo; made directly, it has fresh weights and a black photo.
+    Scale 0, the coarsest, makes an image from noise; each further scale upsamples the image below and adds details:
+    `x_n = G_n(a_n z_n, up(x_{n-1}))`. The latent consists of all noise maps, flattened and concatenated, coarsest
+    first: one channel at scale 0, as many as the image has at the others. `inverso.training.fit` fits a prior to a
+    photo; a prior made directly has initial weights and a black photo.
 
     Args:
         sizes: Height and width of every scale, coarsest first; `plan_pyramid` computes them from a photo's.
         scale_factor: Side of a scale over that of the next finer one.
-        width: Channels between the layers, for all scales or one number for each.
+        width: Channels of the hidden layers, for all scales or one number for each.
         channels: Channels of the image, 1 or 3.
         batch_norm: Whether the generators have batch norms.
-        seed: Of the fresh weights and of the noise map that gives the photo back.
+        seed: Seed of the initial weights and of the noise map that reconstructs the photo.
 
     Attributes:
         photo: The photo the prior was fitted to, `(1, C, H, W)` in [0, 1], at the finest size.
 
     Raises:
-        TypeError: A number is of the wrong type.
+        TypeError: A number has the wrong type.
         ValueError: A number lies outside its range, sizes shrink from coarse to fine, or there are not as many widths
             as scales.
 
@@ -110,7 +110,7 @@ class SinGAN(LatentPrior):
         return (self.run_scales(self.maps(z)) + 1) / 2
 
     def maps(self, z: Tensor) -> list[Tensor]:
-        """Split latents into the noise maps they are made of.
+        """Split latents into their noise maps.
 
         Args:
             z: Latents `(n, D)`.
@@ -119,14 +119,14 @@ class SinGAN(LatentPrior):
             Noise maps, coarsest first: `(n, 1, h_0, w_0)`, then `(n, C, h_k, w_k)`.
 
         Raises:
-            TypeError: `z` is no floating-point tensor.
+            TypeError: `z` is not a floating-point tensor.
             ValueError: `z` has another shape.
         """
         self.check_latent(z)
         return _split(z, _map_shapes(self.sizes, 0, self.image_shape[0]))
 
     def fixed_latent(self) -> Tensor:
-        """Give the latent `(1, D)` that the photo was tied to: fixed noise at scale 0, none above."""
+        """Return the latent `(1, D)` of the reconstruction: fixed noise at scale 0, none above."""
         rest = self.latent_shape[0] - self.fixed_noise.numel()
         return torch.cat([self.fixed_noise.flatten(1), self.fixed_noise.new_zeros(1, rest)], dim=1)
 
@@ -146,7 +146,7 @@ class SinGAN(LatentPrior):
             scale 0 on they are those of `sample_latent(n, seed=seed)`.
 
         Raises:
-            TypeError: A number is of the wrong type.
+            TypeError: A number has the wrong type.
             ValueError: A number lies outside its range.
         """
         check_count(n, name="n")
@@ -157,19 +157,19 @@ class SinGAN(LatentPrior):
         return _split(z.to(self.fixed_noise), shapes)
 
     def grow(self, noises: Sequence[Tensor], *, start: int = 0, previous: Tensor | None = None) -> Tensor:
-        """Run the scales `start`, `start + 1`, ... on the noise maps given, which may have any sizes.
+        """Run the scales `start`, `start + 1`, ... on the given noise maps, which may have any sizes.
 
         Args:
-            noises: One map of N(0, 1) values `(n, 1 or C, h, w)` per scale; each decides the size of its scale.
+            noises: One map of N(0, 1) values `(n, 1 or C, h, w)` per scale, which determines the size of its scale.
             start: First scale.
-            previous: Images `(n or 1, C, h, w)` in [0, 1] to start from, at the size of the first map; at scale 0 by
-                default nothing.
+            previous: Images `(n or 1, C, h, w)` in [0, 1] to start from, at the size of the first map; not needed at
+                scale 0.
 
         Returns:
             Images `(n, C, h, w)` of the last scale run, nominally in [0, 1].
 
         Raises:
-            TypeError: `start` is no integer, or `previous` no floating-point image.
+            TypeError: `start` is not an integer, or `previous` no floating-point image.
             ValueError: There are no maps or more than scales, a map or `previous` has a shape that does not fit, or
                 `previous` is missing above scale 0.
         """
@@ -190,7 +190,7 @@ class SinGAN(LatentPrior):
         return (self.run_scales(noises, start=start, below=2 * previous - 1) + 1) / 2
 
     def run_scales(self, noises: Sequence[Tensor], *, start: int = 0, below: Tensor | None = None) -> Tensor:
-        """Do what `grow` does, unchecked and on images in [-1, 1], as training needs it."""
+        """Do what `grow` does, without checks and on images in [-1, 1], for training."""
         channels = self.image_shape[0]
         image = below
         for index, noise in enumerate(noises, start):
@@ -203,20 +203,20 @@ class SinGAN(LatentPrior):
         return image
 
     def real(self, scale: int) -> Tensor:
-        """Give the photo at the size of a scale, `(1, C, h, w)` in [0, 1]; negative scales count from the finest."""
+        """Return the photo at the size of a scale, `(1, C, h, w)` in [0, 1]; negative scales count from the finest."""
         return resize(self.photo, self.sizes[self.check_scale(scale)]).clamp(0, 1)
 
     def reconstruct(self, scale: int = -1) -> Tensor:
-        """Make the photo from the fixed noise.
+        """Reconstruct the photo from the fixed noise.
 
         Args:
-            scale: Scale at which to stop; negative ones count from the finest.
+            scale: Last scale; negative ones count from the finest.
 
         Returns:
             The image `(1, C, h, w)` of that scale, nominally in [0, 1], without gradient.
 
         Raises:
-            TypeError: `scale` is no integer.
+            TypeError: `scale` is not an integer.
             ValueError: There is no such scale.
         """
         noises = self.maps(self.fixed_latent())
@@ -229,18 +229,18 @@ class SinGAN(LatentPrior):
         """Draw random images.
 
         Args:
-            n: How many.
-            size: Height and width, the photo's by default. Every scale is fully convolutional, so that a larger image
-                shows more of the same things and not the same things larger.
-            start_scale: First scale with random noise; scales below make the photo. The higher it is, the closer
-                samples stay to the photo; negative ones count from the finest.
-            seed: Of the noise.
+            n: Number of images.
+            size: Height and width, the photo's by default. Every scale is fully convolutional: a larger image has more
+                content of the same size.
+            start_scale: First scale with random noise; scales below use the fixed noise. With a higher one samples are
+                closer to the photo; negative ones count from the finest.
+            seed: Seed of the noise.
 
         Returns:
             Images `(n, C, H, W)`, nominally in [0, 1], without gradient.
 
         Raises:
-            TypeError: A number is of the wrong type.
+            TypeError: A number has the wrong type.
             ValueError: A number lies outside its range.
         """
         start = self.check_scale(start_scale, name="start_scale")
@@ -260,21 +260,21 @@ class SinGAN(LatentPrior):
     animate = animation.animate
 
     def sizes_for(self, size: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
-        """Compute the sizes of all scales of an image of another size, coarsest first.
+        """Return the sizes of all scales for an image of another size, coarsest first.
 
         Raises:
-            TypeError: A side is no integer.
-            ValueError: A side is not positive, or there are other than two.
+            TypeError: A side is not an integer.
+            ValueError: A side is not positive, or there are not two.
         """
         if size is None or check_size(size) == self.sizes[-1]:
             return self.sizes
         return scaled_sizes(check_size(size), self.scale_factor, len(self.sizes))
 
     def check_scale(self, scale: object, *, name: str = "scale") -> int:
-        """Turn a scale, counted from the coarsest or negative from the finest, into its index.
+        """Convert a scale, counted from the coarsest or negative from the finest, to its index.
 
         Raises:
-            TypeError: It is no integer.
+            TypeError: It is not an integer.
             ValueError: There is no such scale.
         """
         count = len(self.sizes)

@@ -1,3 +1,3 @@
-"""The StyleGAN2 generator: mapping, modulated layers, and the prior made of them."""
+"""The StyleGAN2 generator: mapping network, modulated layers, and the prior."""
 
 from inverso.priors.stylegan2.prior import StyleGAN2 as StyleGAN2

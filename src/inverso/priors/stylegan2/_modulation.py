@@ -1,4 +1,4 @@
-"""The convolution whose filters a style scales, and the two filters that go with enlarging."""
+"""Modulated convolution, whose filters are scaled by a style, and the upsampling filters."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ EPSILON = 1e-8
 
 
 def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool, enlarge: bool = False) -> Tensor:
-    """Convolve with filters that a style scales: `W'[o, i] = d[o] W[o, i] s[o, i]`.
+    """Convolve with filters scaled by a style: `W'[o, i] = d[o] W[o, i] s[o, i]`.
 
-    This is section 2.2 of Karras et al. 2020, arXiv:1912.04958, equations 1 and 3. With `demodulate`, `d[o]` brings a
-    filter to unit length, `1 / sqrt(sum of (W[o, i] s[o, i])^2 + 1e-8)` over i and the kernel, else it is 1.
+    See section 2.2 of Karras et al. 2020, arXiv:1912.04958, equations 1 and 3. With `demodulate`, `d[o]` normalizes a
+    filter, `1 / sqrt(sum of (W[o, i] s[o, i])^2 + 1e-8)` over i and the kernel, else it is 1.
 
-    Scaling the filters makes a copy of them for each image. A style that is the same for all filters, `s[o, i] = s[i]`,
-    can be multiplied to the features instead, and `d` to the result, which makes copies of both. Whichever takes less
-    memory is done: the features where they are small and channels many, the filters where it is the other way round.
-    While a network is traced for export or compilation, it is the features: copies of filters are groups of one
-    convolution, and a trace for batches of any size cannot count them.
+    Scaling the filters needs a copy of them for each image. A style that is the same for all filters, `s[o, i] = s[i]`,
+    can scale the features instead, and `d` the result, which needs copies of both. The variant with less memory is
+    chosen: the features at low resolutions with many channels, the filters otherwise. While a network is traced for
+    export or compilation, the features are scaled: copies of filters are groups of one convolution, whose number
+    depends on the batch size.
 
     Args:
         x: Features `(n, I, H, W)`.
         weight: Filters `(O, I, k, k)` with odd k.
         style: `(n, I)`, or `(n, O, I)` for one style per filter.
-        demodulate: Whether filters are brought to unit length.
-        enlarge: Whether the result is twice as large: a transposed convolution of stride 2, then `smooth`.
+        demodulate: Whether filters are normalized to unit length.
+        enlarge: Whether to double the resolution, by a transposed convolution of stride 2 and `smooth`.
 
     Returns:
         Features `(n, O, H, W)`, or `(n, O, 2 H, 2 W)`.
@@ -47,13 +47,13 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool
 
 
 def _inverse_lengths(weight: Tensor, scale: Tensor) -> Tensor:
-    """Compute `d`, as `(n, O, 1)`, of filters scaled by `(n, O, I)` or `(n, 1, I)`."""
+    """Compute `d`, `(n, O, 1)`, of filters scaled by `(n, O, I)` or `(n, 1, I)`."""
     energy = (scale.square() * weight.square().sum(dim=(2, 3))).sum(dim=-1, keepdim=True)
     return (energy + EPSILON).rsqrt()
 
 
 def _convolve_each(x: Tensor, filters: Tensor, *, enlarge: bool) -> Tensor:
-    """Convolve each of `(n, I, H, W)` with its own of `(n, O, I, k, k)`, as groups of one convolution."""
+    """Convolve each image of `(n, I, H, W)` with its own filters of `(n, O, I, k, k)`, as a grouped convolution."""
     n, outputs = filters.shape[:2]
     own = (filters.transpose(1, 2) if enlarge else filters).flatten(0, 1)
     result = _convolve(x.reshape(1, -1, *x.shape[-2:]), own, enlarge=enlarge, groups=n)
@@ -75,9 +75,8 @@ def smooth(x: Tensor) -> Tensor:
 
 
 def enlarge_image(image: Tensor) -> Tensor:
-    """Enlarge images twice: zeros in between, then [1, 3, 3, 1] / 4 along both axes.
+    """Double the resolution of images: zeros in between, then the filter [1, 3, 3, 1] / 4 along both axes.
 
-    The filter weights the two nearest pixels 3/4 and 1/4, as bilinear interpolation does, and takes what lies outside
-    for zero.
+    The filter weights the two nearest pixels by 3/4 and 1/4, as bilinear interpolation does, with zeros outside.
     """
     return interpolate(pad(image, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]

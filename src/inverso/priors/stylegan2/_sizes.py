@@ -1,4 +1,4 @@
-"""The sizes of a StyleGAN2: chosen for a new network, or read off the weights of another."""
+"""The sizes of a StyleGAN2: chosen for a new network, or read from weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIDES = tuple(4 << index for index in range(11))
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the shapes of a state dict tell about the network."""
+    """The sizes that follow from the shapes of a state dict."""
 
     z_dim: int
     w_dim: int
@@ -30,7 +30,7 @@ class Sizes:
 
 
 def check_widths(size: int, widths: Sequence[int] | None, *, base: int, limit: int) -> tuple[int, ...]:
-    """Find the channels at each side up to `size`: those given, or `min(base / side, limit)`.
+    """Return the channels at each side up to `size`: the given ones, or `min(base / side, limit)`.
 
     Raises:
         TypeError: A size is not an integer.
@@ -52,10 +52,10 @@ def check_widths(size: int, widths: Sequence[int] | None, *, base: int, limit: i
 
 
 def read_sizes(state: Mapping[str, Tensor]) -> Sizes:
-    """Read the sizes off a state dict of NVIDIA's layout.
+    """Read the sizes from a state dict in NVIDIA's layout.
 
     Raises:
-        ValueError: It is that of another network, or of a variant that is not supported.
+        ValueError: It belongs to another network, or to a variant that is not supported.
     """
     _refuse_relatives(state)
     resolutions = sum(bool(re.fullmatch(r"synthesis\.b\d+\.torgb\.weight", name)) for name in state)

@@ -1,7 +1,7 @@
-"""The layers of StyleGAN2, under the names that NVIDIA's networks give them.
+"""The layers of StyleGAN2, with the names of NVIDIA's networks.
 
-Weights are equalized: stored with unit variance, or more where they should learn slowly, and multiplied in the forward
-pass by what brings them to scale. Learning rates, those of image adaptation among them, assume the stored scale.
+Weights are equalized: stored with unit variance, or more for a lower effective learning rate, and rescaled in the
+forward pass. Learning rates, including those of image adaptation, refer to the stored scale.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ NoiseKind: TypeAlias = Literal["const", "none", "random"]
 
 @dataclass(frozen=True)
 class Noise:
-    """Where the maps that layers add to their features come from.
+    """The noise maps that layers add to their features.
 
     Args:
-        kind: "const" for the maps stored with the network, "random" for fresh ones, "none" for nothing.
-        generator: What fresh ones are drawn from.
+        kind: "const" for the maps stored with the network, "random" for new ones, "none" for none.
+        generator: Random generator for "random".
     """
 
     kind: NoiseKind = "const"
     generator: torch.Generator | None = None
 
     def like(self, x: Tensor, stored: Tensor) -> Tensor:
-        """Make the map for features `(n, C, H, W)`: `(H, W)`, or `(n, 1, H, W)` if fresh."""
+        """Return the map for features `(n, C, H, W)`: `(H, W)`, or `(n, 1, H, W)` if random."""
         if self.generator is None:
             return stored
         shape = (len(x), 1, *x.shape[-2:])
@@ -62,7 +62,7 @@ class EqualizedLinear(nn.Module):
 
 
 class StyleMapping(nn.Module):
-    """Turn the latent's direction into a style: pixel norm, then linear layers `fc0`, `fc1`, ... with leaky ReLU."""
+    """Map the latent's direction to a style: pixel norm, then linear layers `fc0`, `fc1`, ... with leaky ReLU."""
 
     def __init__(self, z_dim: int, w_dim: int, layers: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class StyleMapping(nn.Module):
 
 
 class _Modulated(nn.Module):
-    """Filters, their offset, and the affine map that makes a style of a row."""
+    """Filters, their bias, and the affine map from a row of styles to their modulation."""
 
     def __init__(self, inputs: int, outputs: int, side: int, w_dim: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def style(self, row: Tensor) -> Tensor:
-        """Make styles `(n, inputs)` of `(n, w_dim)`, or `(n, outputs, inputs)` of `(n, filters, w_dim)`."""
+        """Compute modulations `(n, inputs)` from `(n, w_dim)`, or `(n, outputs, inputs)` from `(n, filters, w_dim)`."""
         style: Tensor = self.affine(row if row.ndim == 2 else row[:, : len(self.weight)])
         return style
 
@@ -141,13 +141,13 @@ class Block(nn.Module):
     """The layers of one resolution; the first block starts from a learned constant.
 
     Args:
-        inputs: Channels of the features that come in; 0 for the first block.
-        outputs: Channels of the features that go out.
+        inputs: Channels of the input features; 0 for the first block.
+        outputs: Channels of the output features.
         side: Resolution.
         channels: Channels of the image.
         w_dim: Length of a style vector.
-        generator: What fresh weights are drawn from.
-        clamp: Bound on the absolute value of what layers give; None for no bound.
+        generator: Random generator of the initial weights.
+        clamp: Bound on the absolute value of activations; None for no bound.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Block(nn.Module):
             x: Features `(n, inputs, side / 2, side / 2)`; None in the first block.
             image: `(n, channels, side / 2, side / 2)`; None in the first block.
             rows: One row of styles for each layer: three, in the first block two.
-            noise: What layers add.
+            noise: The noise maps.
 
         Returns:
             Features `(n, outputs, side, side)` and image `(n, channels, side, side)`.
@@ -191,7 +191,7 @@ class Block(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Turn styles into images in [-1, 1], through blocks `b4`, `b8`, ... that each double the resolution."""
+    """Map styles to images in [-1, 1], by blocks `b4`, `b8`, ... that each double the resolution."""
 
     def __init__(
         self,

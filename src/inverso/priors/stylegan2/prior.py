@@ -1,4 +1,4 @@
-"""StyleGAN2 as a prior: its latent spaces, truncation, and what becomes of styles."""
+"""StyleGAN2 as a prior: its latent spaces, truncation, and synthesis."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _MEAN_SAMPLES = 10_000
 class StyleGAN2(StylePrior):
     """Generate images with StyleGAN2 (Karras et al. 2020, arXiv:1912.04958), in plain PyTorch.
 
-    A mapping network turns the direction of a latent z into a style w; each layer of the synthesis network scales its
-    filters by what an affine map makes of its row of styles. Latents live in one of four spaces:
+    A mapping network maps the direction of a latent z to a style w; each layer of the synthesis network scales its
+    filters by an affine map of its row of styles. The latent space is one of four:
 
     | space | latent | rows of styles |
     |---|---|---|
@@ -37,31 +37,31 @@ class StyleGAN2(StylePrior):
 
     `num_ws` is `2 log2(size) - 2`. A layer with fewer than `filters` output channels leaves the last vectors of its row
     unused. Noise maps are constant, so that the image is a function of the latent. With gradients, an image of 1024 px
-    takes 0.9 GB in any space, and 1.5 GB where `conv_clamp` is set.
+    takes 0.9 GB in any space, and 1.5 GB if `conv_clamp` is set.
 
     Args:
         size: Side of the images: a power of two from 4 to 4096.
         z_dim: Length of a latent z.
         w_dim: Length of a style vector.
-        mapping_layers: Layers of the mapping network: 8 in most published networks.
-        channel_base: Sets the channels at each side, which are `min(channel_base / side, channel_max)`.
-        channel_max: Channels at most.
-        widths: Channels at 4 px, 8 px, ..., in place of the last two.
+        mapping_layers: Number of layers of the mapping network: 8 in most published networks.
+        channel_base: Decides the channels at each resolution: `min(channel_base / side, channel_max)`.
+        channel_max: Largest number of channels.
+        widths: Channels at 4 px, 8 px, ..., instead of the previous two.
         channels: Channels of the image.
-        conv_clamp: Bound on what layers give, which networks trained in half precision have.
-        space: Where latents live.
-        psi: Truncation (Karras et al. 2019, arXiv:1812.04948, section 3.1): styles made from z become
-            `mean_w + psi (w - mean_w)`; 1 for none, below 1 for more common images.
-        seed: Of the fresh weights. Their `mean_w` is zero, as at the start of a training.
+        conv_clamp: Bound on activations, as in networks trained in half precision.
+        space: The latent space.
+        psi: Truncation (Karras et al. 2019, arXiv:1812.04948, section 3.1): styles of latents z become `mean_w + psi (w
+            - mean_w)`; 1 for none, below 1 for more typical images.
+        seed: Seed of the initial weights. Their `mean_w` is zero, as at the start of a training.
 
     Attributes:
         mean_w: The mean style, `(w_dim,)`, a buffer.
-        num_ws: Rows of styles.
+        num_ws: Number of rows of styles.
         filters: Style vectors per row in w++, the largest number of output channels of any layer.
 
     Raises:
         TypeError: A size or a setting is not of the right type.
-        ValueError: A size is not positive or no power of two, `widths` do not fit it, or the space is unknown.
+        ValueError: A size is not positive or not a power of two, `widths` do not fit it, or the space is unknown.
 
     Example:
         >>> from inverso.priors import StyleGAN2
@@ -124,16 +124,16 @@ class StyleGAN2(StylePrior):
 
         Args:
             state: State dict of a StyleGAN2 generator of NVIDIA's PyTorch code (`mapping.fc0.weight`, ...,
-                `synthesis.b4.const`, ...). All sizes are read off the shapes. Without `mapping.w_avg`, the mean style
-                is estimated.
-            conv_clamp: As in the constructor; it does not show in the weights.
+                `synthesis.b4.const`, ...). All sizes follow from the shapes. Without `mapping.w_avg`, the mean style is
+                estimated.
+            conv_clamp: As in the constructor; it does not follow from the weights.
 
         Returns:
             The prior in the space z, with copies of the tensors.
 
         Raises:
-            ValueError: The state dict is that of another network, or of a variant that is not computed here:
-                StyleGAN3, networks with labels, networks with residual blocks.
+            ValueError: The state dict belongs to another network, or to a variant that is not supported: StyleGAN3,
+                networks with labels, networks with residual blocks.
         """
         names = {"mapping.w_avg": "mean_w"}
         kept = {names.get(name, name): value for name, value in state.items() if not name.endswith(".resample_filter")}
@@ -158,17 +158,17 @@ class StyleGAN2(StylePrior):
         return prior.eval()
 
     def in_space(self, space: Space, *, psi: float | None = None) -> StyleGAN2:
-        """Give the same network with its latents in another space.
+        """Return the same network with another latent space.
 
         Args:
             space: "z", "w", "w+" or "w++".
-            psi: Truncation; by default as it is.
+            psi: Truncation; by default unchanged.
 
         Returns:
-            A prior that shares its weights with this one; this one stays as it is.
+            A prior that shares its weights with this one, which is not changed.
 
         Raises:
-            TypeError: `psi` is no number.
+            TypeError: `psi` is not a number.
             ValueError: The space is unknown, or `psi` not finite.
 
         Example:
@@ -182,16 +182,16 @@ class StyleGAN2(StylePrior):
         return other
 
     def map(self, z: Tensor) -> Tensor:
-        """Turn latents into styles, `w = mean_w + psi (f(z) - mean_w)`.
+        """Map latents to styles, `w = mean_w + psi (f(z) - mean_w)`.
 
         Args:
-            z: Latents `(n, z_dim)`, whatever the prior's space.
+            z: Latents `(n, z_dim)`, for any latent space of the prior.
 
         Returns:
             Styles `(n, w_dim)`.
 
         Raises:
-            TypeError: `z` is no floating-point tensor.
+            TypeError: `z` is not a floating-point tensor.
             ValueError: `z` has another shape.
         """
         self.in_space("z").check_latent(z)
@@ -200,22 +200,22 @@ class StyleGAN2(StylePrior):
     def synthesize(
         self, styles: Tensor, *, noise: NoiseKind = "const", generator: torch.Generator | None = None
     ) -> Tensor:
-        """Turn styles into images.
+        """Map styles to images.
 
         Args:
-            styles: Rows of styles `(n, num_ws, w_dim)`, or `(n, num_ws, filters, w_dim)` with one style per filter,
-                whatever the prior's space.
-            noise: What layers add to their features: "const", the maps stored with the network; "random", a fresh
-                map for each image and layer, as in training; "none".
-            generator: What "random" draws from; it moves on.
+            styles: Rows of styles `(n, num_ws, w_dim)`, or `(n, num_ws, filters, w_dim)` with one style per filter, for
+                any latent space of the prior.
+            noise: Noise maps of the layers: "const", those stored with the network; "random", a new one for each image
+                and layer, as in training; "none".
+            generator: Random generator for "random".
 
         Returns:
             Images `(n, C, H, W)`, nominally in [0, 1], not clamped.
 
         Raises:
-            TypeError: The styles are no floating-point tensor.
-            ValueError: The styles have another shape, the noise is of no known kind, or "random" comes without a
-                generator or another kind with one.
+            TypeError: The styles are not a floating-point tensor.
+            ValueError: The styles have another shape, the kind of noise is unknown, or a generator is missing for
+                "random" or given for another kind.
         """
         self._check_styles(styles)
         if noise not in get_args(NoiseKind):
@@ -228,7 +228,7 @@ class StyleGAN2(StylePrior):
         return (image + 1) / 2
 
     def sample_latent(self, n: int, *, seed: Seed = 0) -> Tensor:
-        """Draw latents: z from N(0, I), in the other spaces the styles of such z, truncated by `psi`.
+        """Draw latents: z from N(0, I); in the other spaces the styles of such z, truncated by `psi`.
 
         Args:
             n: Number of latents, at least 1.
@@ -249,14 +249,14 @@ class StyleGAN2(StylePrior):
         return w.reshape(n, *between, self.w_dim).expand(n, *self.latent_shape).contiguous()
 
     def estimate_mean_w(self, samples: int = _MEAN_SAMPLES, *, seed: Seed = 0) -> Tensor:
-        """Average the styles of random latents, for networks that come without `mean_w`.
+        """Average the styles of random latents, for networks without `mean_w`.
 
         Args:
             samples: Number of latents.
-            seed: What they are drawn from.
+            seed: Seed of the latents.
 
         Returns:
-            The mean style `(w_dim,)`; the prior stays as it is.
+            The mean style `(w_dim,)`; the prior is not changed.
 
         Raises:
             TypeError: `samples` is not an integer, or the seed neither an integer nor a generator.
