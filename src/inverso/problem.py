@@ -262,19 +262,21 @@ def _what_is_left(failure: StageFailure) -> str:
     return "the best answer so far is attached as .reconstruction"
 
 
-class NonFiniteLossError(InversoError):
+class _StoppedStage(BaseException):
+    reconstruction: object = None
+
+    def __init__(self, failure: StageFailure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+class NonFiniteLossError(_StoppedStage, InversoError):
     """A loss turned NaN or infinite.
 
     Attributes:
         failure: Stage, step, last finite loss and the best state so far.
         reconstruction: The best answer so far, set by `solve`.
     """
-
-    reconstruction: object = None
-
-    def __init__(self, failure: StageFailure) -> None:
-        super().__init__(failure)
-        self.failure = failure
 
     def __str__(self) -> str:
         failure = self.failure
@@ -284,19 +286,13 @@ class NonFiniteLossError(InversoError):
         )
 
 
-class InterruptedStage(KeyboardInterrupt):
+class InterruptedStage(_StoppedStage, KeyboardInterrupt):
     """The user stopped a stage.
 
     Attributes:
         failure: Stage, step, last finite loss and the best state so far.
         reconstruction: The best answer so far, set by `solve`.
     """
-
-    reconstruction: object = None
-
-    def __init__(self, failure: StageFailure) -> None:
-        super().__init__(failure)
-        self.failure = failure
 
     def __str__(self) -> str:
         failure = self.failure

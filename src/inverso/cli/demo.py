@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso.cli.inputs import check_writable
 from inverso.cli.options import Device, Noise, Prior, RandomSeed, examples, pick_device
 from inverso.operators.spec import parse_operator
 
@@ -97,9 +98,7 @@ def _check_output(output: Path) -> None:
     if output.suffix.lower() not in _FORMATS:
         msg = f"{output} must end in one of {', '.join(_FORMATS)}"
         raise ValueError(msg)
-    if not output.parent.is_dir():
-        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
-        raise FileNotFoundError(msg)
+    check_writable(output)
 
 
 def _read_photo(name: str, prior: LatentPrior) -> Tensor:

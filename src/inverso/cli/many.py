@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from inverso.cli.group import EXIT_BAD_INPUT, say_error
+from inverso.cli.inputs import check_writable
 from inverso.cli.options import pick_device
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ def run_many(
         )
         msg = f"{what}, and {given}: add -o FOLDER"
         raise ValueError(msg)
-    if not output.parent.is_dir():
-        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
-        raise FileNotFoundError(msg)
+    if not output.exists():
+        check_writable(output)
     summary = run_folder(inputs, job, output, executor=executor, again=again, progress=progress)
     faulty = (record for record in summary.records() if record.status != "done")
     for record in islice(faulty, _MOST_SHOWN):

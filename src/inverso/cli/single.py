@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso.cli import single_uses
+from inverso.cli.inputs import check_writable
 from inverso.cli.options import RandomSeed, examples
 
 if TYPE_CHECKING:
@@ -117,9 +118,7 @@ def _check_output(output: Path) -> None:
     if output.suffix != _SUFFIX:
         msg = f"{output} must end in {_SUFFIX}"
         raise ValueError(msg)
-    if not output.parent.is_dir():
-        msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
-        raise FileNotFoundError(msg)
+    check_writable(output)
 
 
 def _pair(text: str) -> tuple[int, int]:

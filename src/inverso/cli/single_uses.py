@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inverso.cli.inputs import check_apart
+from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import RandomSeed, examples
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ def sample(
     if output.suffix and not output.is_dir():
         save_image(images, output, columns=columns)
     else:
-        if not output.parent.is_dir():
-            msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
-            raise FileNotFoundError(msg)
+        if not output.exists():
+            check_writable(output)
         output.mkdir(exist_ok=True)
         for k, image in enumerate(images):
             save_image(image, output / f"sample-{k:0{len(str(n - 1))}}.png")

@@ -21,6 +21,7 @@ from inverso._checks import check_count, check_image
 from inverso._extras import need
 from inverso._files import replacing
 from inverso.compression._onnx_ends import RESTORER_INPUT, Ends, ends_of
+from inverso.compression.rounding import check_model
 from inverso.errors import InversoError
 
 _TOLERANCE = 1e-4
@@ -58,9 +59,7 @@ def to_onnx(model: nn.Module, path: str | Path, *, size: int = 64, channels: int
         >>> from inverso.compression.onnx import to_onnx
         >>> to_onnx(restorer, "restorer.onnx")  # doctest: +SKIP
     """
-    if not isinstance(model, nn.Module):
-        msg = f"model must be a torch.nn.Module, got {type(model).__name__}"
-        raise TypeError(msg)
+    check_model(model)
     check_count(size, name="size", minimum=2)
     check_count(channels, name="channels")
     for package in ("onnx", "onnxscript", "onnxruntime"):

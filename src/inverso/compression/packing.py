@@ -24,6 +24,7 @@ from inverso.compression.rounding import (
     LINEAR_BITS,
     QuantizedTensor,
     check_bits,
+    check_model,
     dequantize,
     quantize,
     round_parameters,
@@ -171,9 +172,7 @@ def load_quantized(path: str | Path, model: nn.Module) -> None:
         >>> torch.equal(empty.weight, round_model(model, bits=4).weight)
         True
     """
-    if not isinstance(model, nn.Module):
-        msg = f"model must be a torch.nn.Module, got {type(model).__name__}"
-        raise TypeError(msg)
+    check_model(model)
     held = read_quantized(path)
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in held.state.items()}

@@ -205,6 +205,13 @@ def round_parameters(
     }
 
 
+def check_model(model: object) -> None:
+    """Raise unless it is a network."""
+    if not isinstance(model, nn.Module):
+        msg = f"model must be a torch.nn.Module, got {type(model).__name__}"
+        raise TypeError(msg)
+
+
 def weight_axes(model: nn.Module, *, layers: Sequence[str] | None = None) -> dict[str, int]:
     """Return the names of the quantized parameters (weights of convolutions and linear layers) and their output axis.
 
@@ -226,9 +233,7 @@ def weight_axes(model: nn.Module, *, layers: Sequence[str] | None = None) -> dic
         >>> weight_axes(nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8), nn.ConvTranspose2d(8, 3, 2)))
         {'0.weight': 0, '2.weight': 1}
     """
-    if not isinstance(model, nn.Module):
-        msg = f"model must be a torch.nn.Module, got {type(model).__name__}"
-        raise TypeError(msg)
+    check_model(model)
     axes = {}
     for name, module in model.named_modules():
         if not isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.Linear)):

@@ -160,6 +160,32 @@ def _sides(dark: Tensor, there: Tensor) -> Tensor:
     return torch.stack([~dark & there, dark & there])[..., None, None]
 
 
+class _Scattered:
+    """Base of covers that consist of up to `most` pieces, each made of a row of `each` numbers.
+
+    The last number of a row decides whether the piece is dirt, with the probability `dark`, or bare paper.
+    """
+
+    most: ClassVar[int]
+    each: ClassVar[int]
+    dark: ClassVar[float]
+
+    @classmethod
+    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
+        """Paint `strength * most` pieces over each image of a batch."""
+        covers = torch.zeros(2, len(u), *canvas.size)
+        own = u.reshape(len(u), cls.most, cls.each)
+        for k in range(int((strength.max() * cls.most).ceil())):
+            dark = own[:, k, -1] < cls.dark
+            covers = covers.maximum(cls._piece(own[:, k], canvas) * _sides(dark, strength * cls.most > k))
+        return layer.paint_both(covers, canvas)
+
+    @staticmethod
+    def _piece(own: Tensor, canvas: Canvas) -> Tensor:
+        """Compute the cover `(n, H, W)` in [0, 1] of one piece per image."""
+        raise NotImplementedError
+
+
 class Stains:
     """Dried tea and damp: irregular translucent stains, darker at the rim."""
 
@@ -190,51 +216,38 @@ class Stains:
         return layer
 
 
-class Dust:
-    """Specks of dust: small irregular spots, most of them light."""
+class Dust(_Scattered):
+    """Specks of dust: up to sixty spots of 0.4 to 1.2 % of the side in radius, most of them small and light."""
 
     most: ClassVar[int] = 60
     each: ClassVar[int] = 6
     numbers: ClassVar[int] = most * each
+    dark: ClassVar[float] = 0.3
 
-    @classmethod
-    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Paint up to sixty specks of 0.4 to 1.2 % of the side in radius, few of them large."""
-        covers = torch.zeros(2, len(u), *canvas.size)
-        own = u.reshape(len(u), cls.most, cls.each)
-        for k in range(int((strength.max() * cls.most).ceil())):
-            row, column = canvas.place(own[:, k, 0], own[:, k, 1])
-            radius = spread_out(between(own[:, k, 2] ** 3, 0.004, 0.012)) * canvas.side
-            turn = spread_out(own[:, k, 3] * math.pi)
-            down, right = ((canvas.rows - row) * canvas.side, (canvas.columns - column) * canvas.side)
-            stretch = spread_out(between(own[:, k, 4], 0.8, 1.6))
-            along = (right * turn.cos() + down * turn.sin()) / stretch
-            across = (down * turn.cos() - right * turn.sin()) * stretch
-            # Specks under a pixel cover a part of it.
-            cover = (radius + 0.5 - torch.hypot(along, across)).clamp(0, 1).minimum((2 * radius).clamp_max(1))
-            covers = covers.maximum(cover * _sides(own[:, k, 5] < 0.3, strength * cls.most > k))
-        return layer.paint_both(covers, canvas)
+    @staticmethod
+    def _piece(own: Tensor, canvas: Canvas) -> Tensor:
+        """Draw one speck per image: an ellipse."""
+        row, column = canvas.place(own[:, 0], own[:, 1])
+        radius = spread_out(between(own[:, 2] ** 3, 0.004, 0.012)) * canvas.side
+        turn = spread_out(own[:, 3] * math.pi)
+        down, right = ((canvas.rows - row) * canvas.side, (canvas.columns - column) * canvas.side)
+        stretch = spread_out(between(own[:, 4], 0.8, 1.6))
+        along = (right * turn.cos() + down * turn.sin()) / stretch
+        across = (down * turn.cos() - right * turn.sin()) * stretch
+        # Specks under a pixel cover a part of it.
+        return (radius + 0.5 - torch.hypot(along, across)).clamp(0, 1).minimum((2 * radius).clamp_max(1))
 
 
-class Scratches:
-    """Scratches and creases: long thin, slightly bent lines with gaps."""
+class Scratches(_Scattered):
+    """Scratches: up to ten bent lines with gaps, 0.5 to 1.4 % of the side in width; every other one is long."""
 
     most: ClassVar[int] = 10
     each: ClassVar[int] = 12
     numbers: ClassVar[int] = most * each
-
-    @classmethod
-    def paint(cls, layer: Layer, u: Tensor, strength: Tensor, canvas: Canvas) -> Layer:
-        """Paint up to ten lines of 0.5 to 1.4 % of the side in width; every other one crosses most of the picture."""
-        covers = torch.zeros(2, len(u), *canvas.size)
-        own = u.reshape(len(u), cls.most, cls.each)
-        for k in range(int((strength.max() * cls.most).ceil())):
-            line = cls._line(own[:, k], canvas)
-            covers = covers.maximum(line * _sides(own[:, k, 11] < 0.2, strength * cls.most > k))
-        return layer.paint_both(covers, canvas)
+    dark: ClassVar[float] = 0.2
 
     @staticmethod
-    def _line(own: Tensor, canvas: Canvas) -> Tensor:
+    def _piece(own: Tensor, canvas: Canvas) -> Tensor:
         """Draw one line per image in its own coordinates, `across = bend(along)`."""
         row, column = canvas.place(own[:, 0], own[:, 1])
         # Most scratches of a stack of photos run along it: nearly upright.

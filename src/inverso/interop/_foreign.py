@@ -20,8 +20,34 @@ Product: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 """A matrix times columns `(n, k)`."""
 
 
+class OneSizeOperator(LinearOperator):
+    """Base of operators for images of one shape: a subclass is a dataclass with these fields."""
+
+    image_shape: ImageShape
+    measurement_shape: tuple[int, ...]
+    is_complex: bool
+
+    @property
+    def _complex(self) -> bool:  # type: ignore[override]
+        return self.is_complex
+
+    def check_images(self, x: Tensor) -> None:
+        """Raise for images of another shape."""
+        if tuple(x.shape[-3:]) != tuple(self.image_shape):
+            msg = f"{self!r} measures images of shape {self.image_shape}, got {tuple(x.shape)}"
+            raise ValueError(msg)
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:  # noqa: ARG002 - there is one shape only
+        """Return the image's shape."""
+        return self.image_shape
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:  # noqa: ARG002 - there is one shape only
+        """Return the measurement's shape."""
+        return self.measurement_shape
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class ForeignOperator(LinearOperator):
+class ForeignOperator(OneSizeOperator):
     """A differentiable operator given by products of a matrix with NumPy columns.
 
     Args:
@@ -40,29 +66,15 @@ class ForeignOperator(LinearOperator):
     adjoint_product: Product
     is_complex: bool = False
 
-    @property
-    def _complex(self) -> bool:  # type: ignore[override]
-        return self.is_complex
-
     def forward(self, x: Tensor) -> Tensor:
         """Compute the measurements `(..., *measurement_shape)` of images `(..., C, H, W)`.
 
         Raises:
             ValueError: The images have another shape.
         """
-        if tuple(x.shape[-3:]) != tuple(self.image_shape):
-            msg = f"{self!r} measures images of shape {self.image_shape}, got {tuple(x.shape)}"
-            raise ValueError(msg)
+        self.check_images(x)
         y: Tensor = _Product.apply(x, self._times, self._adjoint_times)
         return y
-
-    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:  # noqa: ARG002 - it knows one size alone
-        """Return the shape given at construction."""
-        return self.image_shape
-
-    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:  # noqa: ARG002 - it knows one size alone
-        """Return the shape given at construction."""
-        return self.measurement_shape
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002 - it knows one size alone
         image: Tensor = _Product.apply(y, self._adjoint_times, self._times)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
-from inverso.operators import LinearOperator
+from inverso.interop._foreign import OneSizeOperator
 from inverso.operators._plans import Plan, Ridge
 
 CUTOFF = 1e-5
@@ -18,7 +18,7 @@ CUTOFF = 1e-5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PhysicsOperator(LinearOperator):
+class PhysicsOperator(OneSizeOperator):
     """A linear physics as an operator."""
 
     physics: Any
@@ -26,25 +26,11 @@ class PhysicsOperator(LinearOperator):
     measurement_shape: tuple[int, ...]
     is_complex: bool
 
-    @property
-    def _complex(self) -> bool:  # type: ignore[override]
-        return self.is_complex
-
     def forward(self, x: Tensor) -> Tensor:
         """Compute the noiseless measurement of images `(..., C, H, W)`."""
-        if tuple(x.shape[-3:]) != tuple(self.image_shape):
-            msg = f"{self!r} measures images of shape {self.image_shape}, got {tuple(x.shape)}"
-            raise ValueError(msg)
+        self.check_images(x)
         y: Tensor = self.physics.A(x.reshape(-1, *self.image_shape))
         return y.reshape(*x.shape[:-3], *self.measurement_shape)
-
-    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:  # noqa: ARG002 - it knows one size alone
-        """Return the shape given at construction."""
-        return self.image_shape
-
-    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:  # noqa: ARG002 - it knows one size alone
-        """Return the shape found at construction."""
-        return self.measurement_shape
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
         leading = y.shape[: y.ndim - len(self.measurement_shape)]

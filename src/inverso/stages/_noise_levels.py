@@ -7,7 +7,18 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from inverso._checks import check_count, check_positive
 from inverso.priors.denoisers.schedule import Schedule
+
+
+def check_schedule(passes: int, first: float | None, last: float | None, levels: Sequence[float] | None) -> None:
+    """Raise unless the number of passes and all noise levels that are given are positive."""
+    check_count(passes, name="passes")
+    for name, level in (("first", first), ("last", last)):
+        if level is not None:
+            check_positive(level, name=name)
+    for level in levels or ():
+        check_positive(level, name="each of levels")
 
 
 def falling(first: float, last: float, passes: int) -> tuple[float, ...]:

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from inverso._checks import check_count, check_fraction, check_non_negative, check_number, check_positive
+from inverso._checks import check_count, check_fraction, check_non_negative, check_number
 from inverso.problem import Need, Problem, State
 from inverso.stages._ddnm_plus import UniformSpectrum
-from inverso.stages._noise_levels import diffusion_levels, falling, with_time_travel
+from inverso.stages._noise_levels import check_schedule, diffusion_levels, falling, with_time_travel
 from inverso.stages._passes import follow
 from inverso.stages._splitting import (
     Direction,
@@ -105,13 +105,7 @@ class Diffusion(Stage):
     random_start = True
 
     def __post_init__(self) -> None:
-        check_count(self.passes, name="passes")
-        for name in ("first", "last"):
-            value = getattr(self, name)
-            if value is not None:
-                check_positive(value, name=name)
-        for level in self.levels or ():
-            check_positive(level, name="each of levels")
+        check_schedule(self.passes, self.first, self.last, self.levels)
         for name in ("weight", "floor"):
             check_non_negative(getattr(self, name), name=name)
         if self.fresh != 0:

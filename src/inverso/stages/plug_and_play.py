@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from inverso._checks import check_count, check_non_negative, check_positive
+from inverso._checks import check_non_negative
 from inverso.problem import Need, Problem, State
-from inverso.stages._noise_levels import falling
+from inverso.stages._noise_levels import check_schedule, falling
 from inverso.stages._passes import follow
 from inverso.stages._splitting import (
     AS_IT_IS,
@@ -87,13 +87,7 @@ class PlugAndPlay(Stage):
     needs = frozenset({Need.OPERATOR, Need.DENOISER})
 
     def __post_init__(self) -> None:
-        check_count(self.passes, name="passes")
-        for name in ("first", "last"):
-            value = getattr(self, name)
-            if value is not None:
-                check_positive(value, name=name)
-        for level in self.levels or ():
-            check_positive(level, name="each of levels")
+        check_schedule(self.passes, self.first, self.last, self.levels)
         for name in ("weight", "floor"):
             check_non_negative(getattr(self, name), name=name)
 

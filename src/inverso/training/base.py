@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -198,6 +199,21 @@ def check_anneal(value: int | None) -> None:
     """Raise unless it is a number of steps, or None for the whole run."""
     if value is not None:
         check_count(value, name="anneal", minimum=0)
+
+
+def step_size(step: int, *, lr: float, warmup: int, anneal: int | None) -> float:
+    """Return the step size of a step, counted from 0: a linear rise, and a fall along half a cosine.
+
+    `lr min(1, (step + 1) / (warmup + 1)) (1 + cos(pi min(1, step / anneal))) / 2`, without the cosine if `anneal` is 0.
+
+    Example:
+        >>> from inverso.training.base import step_size
+        >>> [step_size(step, lr=1.0, warmup=1, anneal=4) for step in (0, 4)]
+        [0.5, 0.0]
+    """
+    rise = min(1.0, (step + 1) / (warmup + 1))
+    fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / anneal)) if anneal else 1.0
+    return lr * rise * fall
 
 
 def _rank_seed(seed: int, rank: int) -> int:

@@ -9,10 +9,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
-from inverso._checks import check_count, check_positive
+from inverso._checks import check_positive
 from inverso._random import fork_rng
 from inverso.priors.denoisers._embedding import sinusoids
 from inverso.priors.denoisers._resampling import Sampling, Upsample, resampled
+from inverso.priors.denoisers._sizes import check_size
 
 DOWN_BLOCKS = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP_BLOCKS = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
@@ -53,14 +54,14 @@ class UNet2DSizes:
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "norm_num_groups"):
-            _bounded(getattr(self, name), name, _MAX_WIDTH)
+            check_size(getattr(self, name), name=name, greatest=_MAX_WIDTH)
         for name in ("attention_head_dim", "time_embedding_dim", "attn_norm_num_groups"):
             if getattr(self, name) is not None:
-                _bounded(getattr(self, name), name, _MAX_WIDTH)
-        _bounded(self.layers_per_block, "layers_per_block", _MAX_LAYERS)
-        _bounded(len(self.block_out_channels), "the length of block_out_channels", _MAX_SCALES)
+                check_size(getattr(self, name), name=name, greatest=_MAX_WIDTH)
+        check_size(self.layers_per_block, name="layers_per_block", greatest=_MAX_LAYERS)
+        check_size(len(self.block_out_channels), name="the length of block_out_channels", greatest=_MAX_SCALES)
         for width in self.block_out_channels:
-            _bounded(width, "each of block_out_channels", _MAX_WIDTH)
+            check_size(width, name="each of block_out_channels", greatest=_MAX_WIDTH)
         check_positive(self.norm_eps, name="norm_eps")
         check_positive(self.mid_block_scale_factor, name="mid_block_scale_factor")
         allowed = {
@@ -326,9 +327,3 @@ class _Downsample(nn.Module):
         # Without padding, a row and a column are added where the last pixels need them.
         answer: Tensor = self.conv(x if self.conv.padding[0] else pad(x, (0, 1, 0, 1)))
         return answer
-
-
-def _bounded(value: object, name: str, greatest: int) -> None:
-    if check_count(value, name=name) > greatest:
-        msg = f"{name} is {value}, more than the {greatest} of any network known"
-        raise ValueError(msg)

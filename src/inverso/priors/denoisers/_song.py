@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from inverso._checks import check_count
 from inverso._random import fork_rng
 from inverso.priors.denoisers._edm_blocks import Block, BlockStyle, Convolution, FourierFeatures, group_norm
 from inverso.priors.denoisers._embedding import sinusoids
+from inverso.priors.denoisers._sizes import check_size
 
 EPS = 1e-6
 _ROOT_HALF = 0.5**0.5
@@ -67,12 +67,12 @@ class UNetSizes:
             "num_blocks": (1, _MAX_BLOCKS),
         }
         for name, (least, greatest) in bounds.items():
-            _check(getattr(self, name), name, least, greatest)
-        _check(len(self.channel_mult), "the length of channel_mult", 1, _MAX_SCALES)
+            check_size(getattr(self, name), name=name, least=least, greatest=greatest)
+        check_size(len(self.channel_mult), name="the length of channel_mult", greatest=_MAX_SCALES)
         for factor in self.channel_mult:
-            _check(factor, "each of channel_mult", 1, _MAX_BLOCKS)
+            check_size(factor, name="each of channel_mult", greatest=_MAX_BLOCKS)
         for side in self.attn_resolutions:
-            _check(side, "each of attn_resolutions", 1, _MAX_WIDTH)
+            check_size(side, name="each of attn_resolutions", greatest=_MAX_WIDTH)
 
     @property
     def emb(self) -> int:
@@ -107,7 +107,7 @@ class SongSizes(UNetSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.channel_mult_noise, "channel_mult_noise", 1, _MAX_BLOCKS)
+        check_size(self.channel_mult_noise, name="channel_mult_noise", greatest=_MAX_BLOCKS)
         for name, known in {"embedding_type": get_args(Embedding), "encoder_type": get_args(Encoder)}.items():
             if getattr(self, name) not in known:
                 msg = f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
@@ -225,9 +225,3 @@ class SongUNet(nn.Module):
         elif sizes.label_dim:
             features = features + self.map_label.bias
         return silu(self.map_layer1(silu(self.map_layer0(features))))
-
-
-def _check(value: object, name: str, least: int, greatest: int) -> None:
-    if check_count(value, name=name, minimum=least) > greatest:
-        msg = f"{name} is {value}, more than the {greatest} of any network known"
-        raise ValueError(msg)

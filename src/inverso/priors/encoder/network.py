@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from inverso._checks import check_count, check_seed
 from inverso._random import fork_rng
 from inverso._types import ImageShape
+from inverso.priors.base import as_image_shape
 
 _SMALLEST = 4
 GROUPS = 8
@@ -106,10 +107,7 @@ def _shrunk(image: Tensor) -> Tensor:
 
 
 def _square(shape: Sequence[int]) -> ImageShape:
-    if len(shape) != 3:
-        msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
-        raise ValueError(msg)
-    channels, height, width = (check_count(number, name="image_shape") for number in shape)
+    channels, height, width = as_image_shape(shape)
     if height != width or height < 2 * _SMALLEST or _SMALLEST << (height // _SMALLEST).bit_length() - 1 != height:
         msg = f"image_shape must be a square whose side is 8, 16, 32, ... pixels, got {tuple(shape)}"
         raise ValueError(msg)

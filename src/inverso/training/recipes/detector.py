@@ -19,7 +19,7 @@ from inverso.images._patches import PhotoPatches, middle
 from inverso.restorers.base import CHANNELS
 from inverso.restorers.detector import MULTIPLE, DamageDetector, load_detector, save_detector
 from inverso.training._devices import Devices, inner
-from inverso.training.base import Recipe, Training, check_anneal, update_average
+from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average
 from inverso.training.loop import BEST
 
 _DAMAGE, _SCAN = 2, 3
@@ -139,9 +139,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
 
     def lr_at(self, step: int) -> float:
         """Return the step size of a step, counted from 0."""
-        rise = min(1.0, (step + 1) / (self.warmup + 1))
-        fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.anneal)) if self.anneal else 1.0
-        return self.lr * rise * fall
+        return step_size(step, lr=self.lr, warmup=self.warmup, anneal=self.anneal)
 
 
 class _DetectorTraining(Training):

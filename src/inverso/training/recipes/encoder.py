@@ -26,7 +26,7 @@ from inverso.solver import frozen_copy
 from inverso.stages._guess import first_image, what_is_left
 from inverso.training._devices import Devices, inner
 from inverso.training._measurements import KINDS, Measured, measure_batch
-from inverso.training.base import Recipe, Training, check_anneal
+from inverso.training.base import Recipe, Training, check_anneal, step_size
 from inverso.training.loop import BEST
 
 _MEASURING, _VALIDATION = 2, 3
@@ -124,9 +124,7 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
 
     def lr_at(self, step: int) -> float:
         """Return the step size of a step, counted from 0."""
-        rise = min(1.0, (step + 1) / (self.warmup + 1))
-        fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.anneal)) if self.anneal else 1.0
-        return self.lr * rise * fall
+        return step_size(step, lr=self.lr, warmup=self.warmup, anneal=self.anneal)
 
 
 class _EncoderTraining(Training):
