@@ -58,6 +58,13 @@ def large_tiff(path: Path) -> None:
     tifffile.imwrite(path, pixels(20, 24), photometric="rgb", bigtiff=True, metadata=None, software="Scanner")
 
 
+def bent_tiff(path: Path) -> None:
+    """Write a TIFF whose table of tags ends behind the file."""
+    picture().save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"II*") + 8] + b"\xff" * 30)
+
+
 def linked(path: Path) -> None:
     picture().save(path.with_name("real.png"))
     path.symlink_to("real.png")
@@ -104,6 +111,8 @@ BROKEN = {
     "loop.png": lambda path: path.symlink_to(path),
     "dangling.png": lambda path: path.symlink_to("nowhere.png"),
     "pipe.png": os.mkfifo,
+    "bent.tif": bent_tiff,
+    "raw.nef": lambda path: path.write_bytes(b"II*\0" + bytes(300)),
     "colors.tif": lambda path: tifffile.imwrite(path, np.zeros((20, 24, 3), np.float32), photometric="rgb"),
     "bright.tif": lambda path: Image.fromarray(np.full((20, 24), 7.5, np.float32)).save(path),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -46,6 +47,8 @@ class OneLineErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run a command."""
+        # What Pillow warns of in a broken file is in the error, or does not keep the picture from being read.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 import threading
@@ -22,6 +23,7 @@ from inverso.images._jpeg import jpeg_noise
 from inverso.images._metadata import ORIENTATION, read_exif, read_resolution
 
 if TYPE_CHECKING:
+    import tifffile
     from numpy.typing import NDArray
 
 LARGEST = 100_000_000
@@ -136,12 +138,12 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
 
 def _kind_of_tiff(path: Path) -> str:
     """Describe the numbers in a TIFF that Pillow cannot read; "" if the file is no TIFF."""
-    import tifffile  # noqa: PLC0415
-
     try:
-        with tifffile.TiffFile(path) as stream:
+        with _tiff(path) as stream:
             page = stream.pages[0].aspage()
-            return "" if page.dtype is None else f"{page.dtype} numbers, {page.samplesperpixel} per pixel"
+            # Of whole numbers of 8 and 16 bits the file itself is broken.
+            known = page.dtype is not None and (page.dtype.kind != "u" or page.dtype.itemsize > 2)
+            return f"{page.dtype} numbers, {page.samplesperpixel} per pixel" if known else ""
     except _UNREADABLE:
         return ""
 
@@ -321,9 +323,7 @@ def _read_png(path: Path) -> NDArray[np.uint16]:
 
 
 def _read_tiff(path: Path) -> NDArray[np.uint16]:
-    import tifffile  # noqa: PLC0415
-
-    with tifffile.TiffFile(path) as stream:
+    with _tiff(path) as stream:
         page = stream.pages[0].aspage()
         pixels: NDArray[np.uint16] = page.asarray()
     if pixels.ndim == 3 and page.planarconfig == _SEPARATE_PLANES:
@@ -333,6 +333,16 @@ def _read_tiff(path: Path) -> NDArray[np.uint16]:
         color = (pixels[..., :-1] * (DEEP / alpha)).clip(0, DEEP).round()
         pixels = np.concatenate([color.astype(np.uint16), pixels[..., -1:]], axis=-1)
     return pixels
+
+
+def _tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF. What is wrong with it is raised, and not printed on standard error as well."""
+    import tifffile  # noqa: PLC0415
+
+    logger = tifffile.logger()
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return tifffile.TiffFile(path)
 
 
 def _turn(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
