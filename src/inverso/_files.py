@@ -45,3 +45,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error; for errors of the operating system the file and the reason, without its number.
+
+    Example:
+        >>> message_of(FileNotFoundError(2, "No such file or directory", "photo.jpg"))
+        'photo.jpg: No such file or directory'
+        >>> message_of(KeyError())
+        'KeyError'
+    """
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

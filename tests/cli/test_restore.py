@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 from inverso.images import Photo, load_image, photo, read_photo, write_photo
 from inverso.priors import WrappedDenoiser
@@ -70,6 +71,17 @@ def test_a_detector_finds_what_old_fills(inverso, tmp_path):
     result = inverso("restore", "many", *words[2:], "-o", "out")
     assert result.exit_code == 0, result.output
     assert torch.equal(load_image("out/a.png"), load_image("b.png"))
+
+
+def test_a_folder_tells_what_was_found_and_what_was_left_out(inverso, tmp_path):
+    (tmp_path / "album").mkdir()
+    frames = [Image.new("L", (16, 16), value) for value in (90, 99)]
+    frames[0].save("album/film.gif", save_all=True, append_images=frames[1:])
+    result = inverso("restore", "album", "--noise", 0, "--workers", 1, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "album/film.gif: of the 2 pictures in the file the first was read" in result.stdout
+    assert result.stdout.split()[:5] == ["image", "seconds", "noise", "filled", "change"]
+    assert "1 of 1, film.gif" in result.stderr
 
 
 def test_enlarging(inverso, tmp_path):

@@ -15,6 +15,7 @@ from inverso.images import load_image, save_image
 from inverso.jobs import Job, Local, run_folder
 from inverso.jobs.folder import DiskFullError
 from inverso.jobs.manifest import Manifest
+from inverso.jobs.photo_job import Described
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, RandomMask
 from jobs.faulty import Faulty
@@ -251,6 +252,23 @@ def test_photos_of_one_size_come_together(photos, tmp_path):
 
     run(folder, Job(method="pinv", operator="identity"), tmp_path / "out", executor=Spy(processes=0, batch=3))
     assert sorted(seen) == [["a", "b", "d"], ["c"], ["e", "f"]]
+
+
+def test_photos_that_are_processed_one_by_one_are_recorded_so(photos, tmp_path, monkeypatch):
+    folder, lengths = photos("a", "b", "c"), []
+    append = Manifest.append
+    monkeypatch.setattr(Manifest, "append", lambda self, rows: (lengths.append(len(rows)), append(self, rows))[1])
+    monkeypatch.setattr(Faulty, "describe", lambda _: Described({}, 256, together=False))
+    run(folder, Faulty(), tmp_path / "out")
+    assert lengths == [1, 1, 1]
+
+
+def test_a_broken_link_is_a_failure_and_not_skipped(photos, tmp_path):
+    folder = photos("a")
+    (folder / "lost.jpg").symlink_to("nowhere.jpg")
+    summary = run(folder, Faulty(), tmp_path / "out")
+    assert (summary.done, summary.failed) == (1, 1)
+    assert records(summary)["lost"].reason.endswith("lost.jpg: No such file or directory")
 
 
 def test_answers_below_the_photos_are_no_photos(photos):

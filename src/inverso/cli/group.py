@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from inverso._files import message_of
 from inverso.cli.wording import in_options
 from inverso.errors import InversoError
 
@@ -56,16 +57,9 @@ class OneLineErrors(TyperGroup):
         except (ValueError, TypeError, OSError, InversoError, ModuleNotFoundError) as error:
             if ctx.params.get("debug"):
                 raise
-            _stop(_told(error), EXIT_BAD_INPUT)
+            _stop(message_of(error), EXIT_BAD_INPUT)
         except KeyboardInterrupt:
             _stop("interrupted", _EXIT_INTERRUPTED)
-
-
-def _told(error: Exception) -> str:
-    """Return the message of an error; for errors of the operating system the file and the reason."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def _hint(args: Sequence[str], message: str) -> str:

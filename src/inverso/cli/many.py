@@ -130,11 +130,17 @@ def _print(summary: Summary) -> None:
 
     done = [record for record in islice(summary.records(), _MOST_SHOWN + 1) if record.status == "done"]
     if len(done) <= _MOST_SHOWN:
-        table = Table("image", "seconds", "residual", "PSNR", box=None, pad_edge=False)
-        for record in sorted(done, key=lambda record: record.name):
-            numbers = (_number(value) for value in (record.details.get("residual"), record.psnr))
+        done.sort(key=lambda record: record.name)
+        table = Table("image", "seconds", *(_numbers(done[0]) if done else ()), box=None, pad_edge=False)
+        for record in done:
+            numbers = map(_number, _numbers(record).values())
             table.add_row(_answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
         Console().print(table)
+        for record in done:
+            for note in record.details.get("notes", ()):
+                typer.echo(f"{record.path}: {note}")
+    elif noted := sum(bool(record.details.get("notes")) for record in summary.records()):
+        typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
     faulty = f", {summary.failed} failed, {summary.set_aside} set aside" if summary.failed + summary.set_aside else ""
     before = f"; {summary.before} were there already" if summary.before else ""
     typer.echo(f"{summary.done} done{faulty}{before}: {summary.folder}")
@@ -158,6 +164,14 @@ def _report(summary: Summary) -> list[dict[str, Any]]:
         }
         for record in sorted(summary.records(), key=lambda record: record.name)
     ]
+
+
+def _numbers(record: Record) -> dict[str, float | None]:
+    """Return the columns of a record in the table: of a repair what was found, of a reconstruction how good it is."""
+    details = record.details
+    if "said" in details:
+        return {name: details.get(name) for name in ("noise", "filled", "change")}
+    return {"residual": details.get("residual"), "PSNR": record.psnr}
 
 
 def _number(value: float | None) -> str:

@@ -39,7 +39,8 @@ def pictures_in(folder: Path, *, below: bool = False, also: frozenset[str] = fro
         for path in found
         if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        # A broken link was a picture once: it is listed, so that reading it fails with a message.
+        and (path.is_file() or (path.is_symlink() and not path.exists()))
     )
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import fsspec
 
+from inverso._files import message_of
 from inverso.errors import InversoError
 from inverso.jobs._listing import Photo, is_url, stamp_of
 from inverso.jobs.manifest import Record
@@ -177,7 +177,7 @@ def _reason(error: Exception) -> str:
     """
     if isinstance(error, OSError) and error.errno in _FATAL:
         raise error
-    said: Any = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(message_of(error).split())
     if _lacks_memory(error):
         return f"needs more memory than its worker may take: {said}"
-    return str(said) if isinstance(error, ValueError | OSError | InversoError) else f"{type(error).__name__}: {said}"
+    return said if isinstance(error, ValueError | OSError | InversoError) else f"{type(error).__name__}: {said}"

@@ -9,17 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
-
-from tqdm.auto import tqdm
 
 from inverso.errors import InversoError
 from inverso.jobs._listing import Files, Photo, is_url, list_photos, stamp_of
 from inverso.jobs._photos import PhotoWork, digest_of
+from inverso.jobs._progress import ProgressLine
 from inverso.jobs._settings import check_same, write_json
 from inverso.jobs.local import Local
 from inverso.jobs.manifest import Manifest, Record, alone_in, read_records
-from inverso.jobs.photo_job import PhotoJob
+from inverso.jobs.photo_job import Described, PhotoJob
 from inverso.jobs.work import Executor, Lost
 
 _MANIFEST = "manifest.jsonl"
@@ -111,9 +109,9 @@ def run_folder(
         manifest = Manifest.open(folder / _MANIFEST)
         photos = _without_answers(photos, manifest, job.suffix)
         left = [photo for photo in photos if not _ended(photo, manifest, folder, job.suffix, again=again)]
-        run = _Run(PhotoWork(job, folder.absolute(), Path.cwd()), manifest, executor or Local(), described.pixels)
-        with tqdm(total=len(photos), initial=len(photos) - len(left), unit="photo", disable=not progress) as bar:
-            counts = run.work_through(left, bar)
+        run = _Run(PhotoWork(job, folder.absolute(), Path.cwd()), manifest, executor or Local(), described)
+        with ProgressLine(len(photos), len(photos) - len(left), shown=progress) as line:
+            counts = run.work_through(left, line)
         manifest.tidy()
     return Summary(folder, len(photos) - len(left), counts["done"], counts["failed"], counts["set aside"])
 
@@ -172,9 +170,9 @@ class _Run:
     work: PhotoWork
     manifest: Manifest
     executor: Executor
-    pixels: int | None
+    described: Described
 
-    def work_through(self, photos: Sequence[Photo], bar: tqdm[NoReturn]) -> dict[str, int]:
+    def work_through(self, photos: Sequence[Photo], line: ProgressLine) -> dict[str, int]:
         """Process the remaining photos, and write every record as it comes."""
         counts: dict[str, int] = defaultdict(int)
         if not photos:
@@ -186,9 +184,7 @@ class _Run:
                     self.manifest.append(records)
                     for record in records:
                         counts[record.status] += 1
-                    bar.update(len(records))
-                    if faulty := counts["failed"] + counts["set aside"]:
-                        bar.set_postfix(failed=faulty, refresh=False)
+                    line.update(records)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -200,10 +196,13 @@ class _Run:
         return counts
 
     def _chunks(self, photos: Sequence[Photo]) -> Iterator[list[Photo]]:
-        """Yield chunks of photos of one size."""
+        """Yield chunks of photos of one size, or each photo by itself."""
+        if not self.described.together:
+            yield from ([photo] for photo in photos)
+            return
         waiting: dict[int | None, list[Photo]] = defaultdict(list)
         for photo in photos:
-            pixels = self.pixels or _pixels_of(photo)
+            pixels = self.described.pixels or _pixels_of(photo)
             waiting[pixels].append(photo)
             if len(waiting[pixels]) >= self.executor.together(pixels):
                 yield waiting.pop(pixels)

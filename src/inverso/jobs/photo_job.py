@@ -15,10 +15,12 @@ class Described:
     Args:
         settings: Everything on which results depend, as JSON values: a run continues only with the same ones.
         pixels: Number of pixels of every photo, if the job determines it; None if photos keep their sizes.
+        together: Whether photos of one size are processed in batches; otherwise each is recorded as it ends.
     """
 
     settings: Mapping[str, Any]
     pixels: int | None = None
+    together: bool = True
 
 
 @dataclass(frozen=True)

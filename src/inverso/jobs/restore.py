@@ -59,7 +59,7 @@ class Restore:
             weights["weights of the detector"] = fingerprint(load_detector(self.detector))
         if self.faces is not None:
             weights["weights of the prior of faces"] = fingerprint(load_faces(self.faces).prior)
-        return Described({"job": "restore", **asdict(self), **weights})
+        return Described({"job": "restore", **asdict(self), **weights}, together=False)
 
     def open(self, device: str) -> _Restoring:
         """Load the networks."""
@@ -94,7 +94,7 @@ class _Restoring:
 
     def _repair(self, photo: Photo) -> Answer:
         answer = repair(photo, self.job.repair, denoiser=self.denoiser, detector=self.detector, faces=self.faces)
-        told = {"said": [*photo.notes, *answer.said], "noise": answer.noise, "filled": answer.filled}
+        told = {"notes": list(photo.notes), "said": list(answer.said), "noise": answer.noise, "filled": answer.filled}
         return Answer(partial(_write, answer.photo), details={**told, "change": answer.change})
 
 
