@@ -33,6 +33,7 @@ lint: $(VENV)/.dev-stamp ## Check style, import directions and types.
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typed
+	MYPYPATH=src:benchmarks $(BIN)/mypy benchmarks/*.py
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 wheel: $(VENV)/.dev-stamp ## Build the wheel, and see that it installs and works by itself.

@@ -23,6 +23,7 @@ from inverso.faces import Pose, find_faces, solve_faces
 from inverso.images import load_image
 from inverso.metrics import psnr
 from inverso.operators import BoxMask
+from inverso.priors import Denoiser, LatentPrior, load
 
 SIDE, BOX, OVER = 64, 24, 4
 KINDS = ("aligned", "shifted by 10 %", "scaled by 0.7", "scaled by 1.4", "turned by 15 degrees")
@@ -51,7 +52,8 @@ def main() -> None:
     """Print the table, a line as it is done."""
     folder, n = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 12
     faces = [load_image(file) for file in sorted(folder.iterdir())[:n]]
-    prior, photos, A = inverso.priors.load("faces-64"), inverso.priors.load("photos"), BoxMask(BOX)
+    prior, photos = load("faces-64", kind=LatentPrior), load("photos", kind=Denoiser)
+    A = BoxMask(BOX)
     print(f"{'':22s}{'as if aligned':>14s}{'photos':>8s}{'--face':>8s}{'true pose':>11s}   found   off by (px, %, deg)")
     for kind in KINDS:
         rows, off, found = [], [], 0

@@ -114,7 +114,7 @@ def main() -> None:
     given = parser.parse_args()
     photos, held_out = PhotoFolder.read(given.data, size=2 * CROP).split(HELD_OUT)
     aside = crops(held_out.photos.float() / 255, torch.Generator().manual_seed(0))
-    rows = []
+    rows: list[dict[str, str | float]] = []
     for variant, options in VARIANTS.items():
         network = SlidesRestorer(width=given.width, channels=3, **options)
         measured = measure(train(network, photos, steps=given.steps, lr=given.lr), aside)

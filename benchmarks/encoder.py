@@ -23,7 +23,7 @@ from tqdm import tqdm
 from inverso import solve
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomMask
-from inverso.priors import load
+from inverso.priors import LatentPrior, load
 from inverso.stages import CSGM, BackProject, ImageAdaptive
 
 NOISE = 10 / 255
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--adapt", action="store_true", help="measure ia+bp, too: five seconds a photo and row")
     parser.add_argument("--out", type=Path, default=Path("encoder.csv"))
     options = parser.parse_args()
-    prior = load(options.prior).requires_grad_(requires_grad=False)
+    prior = load(options.prior, kind=LatentPrior).requires_grad_(requires_grad=False)
     photos = first_photos(options.data, options.n, prior)
     searches = {REFERENCE: CSGM()}
     searches |= {

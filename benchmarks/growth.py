@@ -158,8 +158,9 @@ def measure(name: str, height: int, width: int) -> Row:
         planned += max(0.0, first - pinv)
     peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     pixels = height * width
-    per_pixel = (1e9 * seconds / pixels for seconds in (apply, adjoint, pinv, copy))
-    return Row(name, height, width, planned, *per_pixel, peak / x.nbytes)
+    nanoseconds = 1e9 / pixels
+    costs = apply * nanoseconds, adjoint * nanoseconds, pinv * nanoseconds, copy * nanoseconds
+    return Row(name, height, width, planned, *costs, peak / x.nbytes)
 
 
 def summary(rows: Sequence[Row]) -> str:

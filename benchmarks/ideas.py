@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("ideas.csv"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    prior = load(options.prior).requires_grad_(requires_grad=False)
+    prior = load(options.prior, kind=LatentPrior).requires_grad_(requires_grad=False)
     photos = first_photos(options.data, options.n, prior)
     operators: dict[str, tuple[Callable[[int], LinearOperator], float]] = {
         "FFT 0.3": (lambda seed: FFTMask(0.3, seed=seed), 0.0),

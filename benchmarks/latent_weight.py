@@ -13,7 +13,7 @@ import argparse
 import copy
 
 from first_photos import first_photos
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from inverso import solve
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=12, help="photos")
     parser.add_argument("--prior", default="faces-64", help="name or file")
     options = parser.parse_args()
-    prior = load(options.prior).requires_grad_(requires_grad=False)
+    prior = load(options.prior, kind=LatentPrior).requires_grad_(requires_grad=False)
     photos = first_photos(options.data, options.n, prior)
     print(f"| measured | none | 0.003 | {' | '.join(f'default, {error}' for error in ERRORS)} |")
     print("|---|" + "---|" * (2 + len(ERRORS)), flush=True)
@@ -64,7 +64,7 @@ def assuming(prior: LatentPrior, error: float) -> LatentPrior:
     return other
 
 
-def answer(y: Tensor, A: LinearOperator, prior: nn.Module, search: CSGM, noise: float, photos: Tensor) -> float:
+def answer(y: Tensor, A: LinearOperator, prior: LatentPrior, search: CSGM, noise: float, photos: Tensor) -> float:
     """Give the mean PSNR."""
     found = solve(y, A, prior, [search, BackProject()], noise=noise, progress=False)
     return float(psnr(found.image, photos).mean())

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from inverso import solve
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
-from inverso.priors import load
+from inverso.priors import LatentPrior, load
 from inverso.stages import CSGM, BackProject
 
 NOISE = 10 / 255
@@ -67,7 +67,7 @@ def main() -> None:
     rows = read(Row, options.out)
     done = {(row.prior, row.measured, row.search, row.steps) for row in rows}
     for name in options.prior:
-        prior = load(name).requires_grad_(requires_grad=False)
+        prior = load(name, kind=LatentPrior).requires_grad_(requires_grad=False)
         photos = first_photos(options.data, options.n, prior)
         todo = [
             (measured, label, search)

@@ -42,8 +42,13 @@ class AgedPhotos(Toning):
     def for_image(self, index: int) -> AgedPhotos:
         """Return the operator of one photo of the batch."""
         one = slice(index, index + 1)
-        kept = {"degradation": self.degradation, "offset": self.offset[one], "seeds": self.seeds[one]}
-        return AgedPhotos(self.matrix[one], self.gain[one], **kept)
+        return AgedPhotos(
+            self.matrix[one],
+            self.gain[one],
+            degradation=self.degradation,
+            offset=self.offset[one],
+            seeds=self.seeds[one],
+        )
 
     def __repr__(self) -> str:
         return f"AgedPhotos({self.degradation!r})"

@@ -20,6 +20,7 @@ import inverso
 from inverso.degradations import OldPhoto
 from inverso.images import Photo, load_image
 from inverso.metrics import psnr, sharpness
+from inverso.priors import Denoiser
 from inverso.repair import Repair, repair
 from inverso.repair._defects import detect_defects, find_defects
 from inverso.restorers import load_detector
@@ -39,7 +40,7 @@ def main() -> None:
     """Measure and print."""
     folder, n = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 12
     detector = load_detector(sys.argv[3]) if len(sys.argv) > 3 else None
-    denoiser = inverso.priors.load("photos")
+    denoiser = inverso.priors.load("photos", kind=Denoiser)
     photos = [middle(load_image(file)) for file in sorted(folder.rglob("*")) if file.is_file()]
     photos = [x for x in photos if x.shape[-2:] == (SIDE, SIDE)][:n]
     settings = Repair(old=True, noise=0.0)

@@ -54,7 +54,7 @@ def main() -> None:
     print("| to | batch | plain, ms per image | channels_last | bfloat16 | torch.compile |\n|---|---|---|---|---|---|")
     for weights in (False, True):
         for batch in options.batches:
-            plain, *others = measure(load(options.prior), batch, weights=weights, options=options)
+            plain, *others = measure(load(options.prior, kind=LatentPrior), batch, weights=weights, options=options)
             ratios = " | ".join(f"{other / plain:.2f}" for other in others)
             to = "latents and weights" if weights else "latents"
             print(f"| {to} | {batch} | {1000 * plain / batch:.1f} | {ratios} |", flush=True)

@@ -66,7 +66,7 @@ class GaussNewton(Stage):
             difference = problem.operator(problem.need(Need.PRIOR)(latent)) - problem.measured
             return torch.view_as_real(difference) if difference.is_complex() else difference
 
-        value, back = torch.func.vjp(residual, z)
+        value, back = torch.func.vjp(residual, z)[:2]
         for _ in range(self.steps):
             slope = -back(value)[0]
             step, rest = torch.zeros_like(z), slope
@@ -78,7 +78,7 @@ class GaussNewton(Stage):
                 step, rest = step + length * along, rest - length * bent
                 along, energy = rest + rest.square().sum() / energy * along, rest.square().sum()
             count += 1 + 2 * self.inner
-            tried, tried_back = torch.func.vjp(residual, z + step)
+            tried, tried_back = torch.func.vjp(residual, z + step)[:2]
             if float(tried.square().sum()) < float(value.square().sum()):
                 z, value, back, damping = z + step, tried, tried_back, damping / 3
             else:
@@ -226,8 +226,9 @@ class CoarseToFine(Stage):
         for factor, steps in self.phases:
             pooled = Pooled(A, factor, problem.image_shape)
             part = problem if factor == 1 else replace(problem, y=F.avg_pool2d(back, factor), A=pooled)
-            settings = {"steps": steps, "restarts": 1, "latent_weight": 0.0}
-            search = CSGM(**settings) if starts is None else Onward(**settings, starts=starts)
+            search = CSGM(steps=steps, restarts=1, latent_weight=0.0)
+            if starts is not None:
+                search = Onward(steps=steps, restarts=1, latent_weight=0.0, starts=starts)
             latent = cast("Tensor", search(part, state).latent)
             starts, count = latent[None], count + steps
         return found(self.name, problem, state, latent, count)

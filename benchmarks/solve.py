@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from first_photos import first_photos
@@ -83,7 +84,7 @@ def plain_loop(y: Tensor, A: LinearOperator, prior: LatentPrior, seed: int, *, s
         if float(loss.detach()) < least:
             found, least = z.detach(), float(loss.detach())
     network = copy.deepcopy(prior).requires_grad_()
-    z = found.requires_grad_()
+    z = cast("Tensor", found).requires_grad_()
     optimizers = (torch.optim.Adam(network.parameters(), lr=1e-3), torch.optim.Adam([z], lr=1e-4))
     for _ in range(adapt):
         image = network(z)
@@ -127,7 +128,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("solve.csv"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    prior = load(options.prior).requires_grad_(requires_grad=False)
+    prior = load(options.prior, kind=LatentPrior).requires_grad_(requires_grad=False)
     photos = first_photos(options.data, options.n, prior)
     side = prior.image_shape[-1]
     operators: dict[str, Callable[[int], LinearOperator]] = {

@@ -24,7 +24,7 @@ from inverso import solve
 from inverso.experiments import mean_interval
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, FFTMask, LinearOperator, RandomMask
-from inverso.priors import load
+from inverso.priors import LatentPrior, load
 from inverso.reconstruction import Reconstruction
 
 COLUMNS = ("one start, dB", "mean, dB", "error", "spread", "rank correlation", "error in the top tenth")
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    prior = load(options.prior)
+    prior = load(options.prior, kind=LatentPrior)
     photos = first_photos(options.data, options.n, prior)
     operators: dict[str, Callable[[int], LinearOperator]] = {
         "FFT 0.3": lambda seed: FFTMask(0.3, seed=seed),
