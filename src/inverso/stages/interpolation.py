@@ -174,11 +174,14 @@ def _linear(
     """Interpolate linearly between points, NaN outside their convex hull; None if they span no triangle."""
     from scipy.interpolate import LinearNDInterpolator  # noqa: PLC0415
     from scipy.spatial import QhullError  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     if len(wanted) == 0:
         return None
     try:
-        answer: NDArray[np.float64] = LinearNDInterpolator(points, values)(wanted)
+        # SciPy calls LAPACK once per triangle. If BLAS has several threads, waiting for them takes milliseconds each.
+        with threadpool_limits(1, user_api="blas"):
+            answer: NDArray[np.float64] = LinearNDInterpolator(points, values)(wanted)
     except (QhullError, ValueError):
         # Fewer than three points, or all on one line.
         return None
