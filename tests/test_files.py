@@ -10,7 +10,7 @@ from inverso._files import replacing
 
 def test_devices_are_not_replaced(tmp_path):
     (tmp_path / "out.png").symlink_to(os.devnull)
-    with pytest.raises(ValueError, match=r"out\.png is no ordinary file"):
+    with pytest.raises(ValueError, match=r"out\.png is not a regular file"):
         replacing(tmp_path / "out.png").__enter__()
 
 

@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     # Behind a link lies the file that is meant, and who may read it, may read the new one.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        msg = f"{path} is no ordinary file, and would be replaced by one; write elsewhere"
+        msg = f"{path} is not a regular file, and would be replaced by one; write elsewhere"
         raise ValueError(msg)
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}.tmp")
     try:

@@ -105,8 +105,8 @@ def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> Non
         measured = None
     if measured is None or measured.shape != expected.shape:
         msg = (
-            f"{A!r} cannot measure the first image of a batch alone, as stages that take images one by one ask it to: "
-            "where images have operators of their own, override for_image(index)"
+            f"{A!r} cannot measure the first image of a batch separately, as stages that process images one by one "
+            "need: if it has data for each image, override for_image(index)"
         )
         raise ValueError(msg)
 

@@ -83,7 +83,7 @@ class Problem:
 
     @property
     def has(self) -> frozenset[Need]:
-        """What of that which stages may need is there."""
+        """The parts that the problem has."""
         return frozenset(self._parts)
 
     @overload
@@ -206,7 +206,7 @@ class State:
 
     @property
     def has(self) -> frozenset[Need]:
-        """What of that which stages may need is there."""
+        """The parts that the state has."""
         held = {Need.IMAGE: self.image, Need.LATENT: self.latent}
         return frozenset(need for need, value in held.items() if value is not None)
 

@@ -73,7 +73,7 @@ def test_e10_fits_a_prior_to_every_photo_and_goes_on(inverso, photos) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("e10", "-m", "pinv"), "e10 is no table of cases and methods: leave out --methods"),
+        (("e10", "-m", "pinv"), "e10 is not a table of cases and methods: leave out --methods"),
         (("e10", "--groups", "a.csv", "--restorer", "a"), "leave out --groups, --restorer"),
         (("e10", "--prior", "faces-64", "--batch", 5, "--pictures", 1), "leave out --prior, --batch, --pictures"),
         (("e1", "--size", 100), "e1 resizes photos to its prior's size: leave out --size"),
@@ -113,7 +113,7 @@ def test_list(inverso) -> None:
     [
         ((), "EXPERIMENT is missing: inverso bench FILE.py:NAME --data DIR"),
         (("e1",), "--data is missing"),
-        (("e1", "--data", "nowhere"), "the photos must be in a folder, and nowhere is none"),
+        (("e1", "--data", "nowhere"), "the photos must be in a folder, and nowhere is not a folder"),
         (("e99", "--data", "photos"), "there is no experiment 'e99'"),
         (("e1", "--data", "photos", "-m", "pinv,magic"), "has no method ['magic']"),
         (("e1", "--data", "photos", "--n", "4"), "photos holds 7 pictures, and n=4 needs 8"),

@@ -25,7 +25,7 @@ def test_complex_measurement_is_written_exactly(inverso, picture):
 def test_complex_measurement_cannot_be_a_picture(inverso, picture, tmp_path):
     result = inverso("degrade", picture, "-A", "fft:0.3", "-o", "y.png")
     assert result.exit_code == 2
-    assert "this measurement is no picture (complex, shape (1, 3, 24, 24)): write it as y.npz" in result.stderr
+    assert "this measurement is not a picture (complex, shape (1, 3, 24, 24)): write it as y.npz" in result.stderr
     assert not (tmp_path / "y.png").exists()
 
 

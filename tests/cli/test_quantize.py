@@ -118,7 +118,7 @@ def test_other_corruptions_can_be_measured(inverso, restorer: Path, photos: Path
         (("--n", "0"), "--n must be an integer of at least 1, got 0"),
         (("--fine-tune", "-1"), "--fine-tune must be an integer of at least 0, got -1"),
         (("--keep", "1.5"), "keep must lie in (0, 1], got 1.5"),
-        (("--data", "nowhere"), "nowhere is none"),
+        (("--data", "nowhere"), "nowhere is not a folder"),
     ],
 )
 def test_bad_requests_end_in_one_line(inverso, restorer: Path, photos: Path, words, message: str) -> None:

@@ -250,7 +250,7 @@ BAD = {
     "mask shape": ("edit {model} {image} {square} -o a.png", "make it the same shape"),
     "empty mask": ("harmonize {model} {image} {black} -o a.png", "the mask is empty"),
     "coarsest": ("harmonize {model} {image} {mask} --start-scale 0 -o a.png", "start_scale must lie between 1 and"),
-    "large disk": ("edit {model} {image} {mask} --dilate 99 -o a.png", "holds the whole image: take a smaller dilate"),
+    "large disk": ("edit {model} {image} {mask} --dilate 99 -o a.png", "covers the whole image: take a smaller dilate"),
     "one color": ("paint {model} {image} --colors 1 -o a.png", "colors must be an integer of at least 2"),
     "factor": ("super-resolve {model} --factor 1 -o a.png", "factor must be above 1"),
     "no factor": ("super-resolve {model} -o a.png", "Missing option '--factor'"),

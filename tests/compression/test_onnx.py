@@ -200,7 +200,7 @@ def test_bad_requests_are_refused(
 def test_files_that_hold_no_network_are_refused(exported: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"<html>not found</html>")
-    with pytest.raises(ValueError, match=r"broken\.onnx is no ONNX network"):
+    with pytest.raises(ValueError, match=r"broken\.onnx is not an ONNX network"):
         quantize_onnx(broken, tmp_path / "out.onnx")
     with pytest.raises(ValueError, match=r"broken\.onnx cannot be run by ONNX Runtime on inputs of shape"):
         run_onnx(broken, images(1, 3, 16, 16))

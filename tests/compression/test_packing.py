@@ -176,7 +176,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_files_cut_short_are_refused(file: Path, keep: float) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    with pytest.raises(ValueError, match=r"cannot be read as|is no checkpoint"):
+    with pytest.raises(ValueError, match=r"cannot be read as|is not a checkpoint"):
         read_quantized(file)
 
 
@@ -184,13 +184,13 @@ def test_files_cut_short_are_refused(file: Path, keep: float) -> None:
 def test_files_of_other_kinds_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "page.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"is no checkpoint|cannot be read as a checkpoint|is refused"):
+    with pytest.raises(ValueError, match=r"is not a checkpoint|cannot be read as a checkpoint|is refused"):
         read_quantized(path)
 
 
 def test_a_plain_safetensors_file_is_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2, 2)}, tmp_path / "plain.safetensors")
-    with pytest.raises(ValueError, match="is no file of a quantized network; save_quantized writes them"):
+    with pytest.raises(ValueError, match="is not a file of a quantized network, as save_quantized writes it"):
         read_quantized(tmp_path / "plain.safetensors")
 
 

@@ -64,7 +64,7 @@ def test_a_file_that_is_no_result_is_refused_and_left_alone(tmp_path: Path) -> N
         opened(path)
     assert path.read_text() == "name,age\nx,3\n"
     path.write_text("case,photo,method,seed,psnr,bytes\nc,p,a,0,high,1\n")
-    with pytest.raises(ValueError, match=r"line 2 of .* is no row of results"):
+    with pytest.raises(ValueError, match=r"line 2 of .* is not a row of results"):
         opened(path)
 
 
@@ -113,7 +113,7 @@ def test_a_page_names_every_code_that_made_rows(tmp_path: Path) -> None:
 
 def test_broken_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(ValueError, match=r"a\.json is no JSON"):
+    with pytest.raises(ValueError, match=r"a\.json is not JSON"):
         read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(ValueError, match="must hold a JSON object, and holds a list"):

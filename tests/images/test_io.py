@@ -287,7 +287,7 @@ def test_picture_measurement_is_a_picture(tmp_path):
     "y", [torch.zeros(1, 3, 4, 4, dtype=torch.complex64), torch.rand(1, 500), torch.rand(2, 3, 4, 4)]
 )
 def test_what_is_no_picture_needs_npz(tmp_path, y):
-    with pytest.raises(ValueError, match=r"this measurement is no picture .* write it as .*y\.npz"):
+    with pytest.raises(ValueError, match=r"this measurement is not a picture .* write it as .*y\.npz"):
         save_measurement(y, tmp_path / "y.png")
 
 

@@ -143,7 +143,11 @@ def test_what_is_not_there_is_said(hub):
         ("hf:a/b", ValueError, r"a/b has no file of weights .*: README.md"),
         ("hf:a/b@v9", ValueError, "a/b has no revision 'v9'"),
         ("hf:a/b/net.pth", ValueError, "a/b has no file 'net.pth'"),
-        ("hf:gated/b/net.pth", InversoError, "gated/b wants its terms accepted at https://huggingface.co/gated/b"),
+        (
+            "hf:gated/b/net.pth",
+            InversoError,
+            "gated/b requires its terms to be accepted at https://huggingface.co/gated/b",
+        ),
     ):
         with pytest.raises(kind, match=message):
             inverso.priors.load(given, progress=False)

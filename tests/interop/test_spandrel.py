@@ -107,7 +107,7 @@ def test_images_of_another_kind_are_refused(tmp_path):
 
 def test_unknown_networks_and_missing_packages_are_said(tmp_path, monkeypatch):
     torch.save({"mine.weight": torch.zeros(2, 2)}, tmp_path / "mine.pth")
-    with pytest.raises(ValueError, match=r"mine\.pth cannot be used .* none that spandrel knows .*mine\.weight"):
+    with pytest.raises(ValueError, match=r"mine\.pth cannot be used .* none that spandrel supports .*mine\.weight"):
         load(tmp_path / "mine.pth")
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(ValueError, match=r"mine\.pth .* spandrel: pip install 'inverso-imaging\[interop\]'"):

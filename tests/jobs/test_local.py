@@ -65,7 +65,7 @@ def test_two_drivers_and_one_that_is_killed(photos, tmp_path):
     first = drivers.start(folder, slow, out, "Local(processes=2, batch=1)")
     try:
         drivers.wait_for_records(out, 2, first)
-        with pytest.raises(ValueError, match="another run is at work"):
+        with pytest.raises(ValueError, match="another run is active"):
             run_folder(folder, slow, out, executor=HERE, progress=False)
         assert first.poll() is None
     finally:

@@ -130,7 +130,7 @@ def test_equal_samples_have_no_diversity_and_values_are_clamped(x):
 def test_too_few_samples_and_flat_photos_have_no_diversity(x):
     with pytest.raises(ValueError, match="diversity needs at least two samples, got 1"):
         diversity(x, x)
-    with pytest.raises(ValueError, match="the photo is of one brightness all over"):
+    with pytest.raises(ValueError, match="the photo has a constant brightness"):
         diversity(torch.cat([x, x]), torch.full_like(x, 0.5))
 
 

@@ -143,7 +143,7 @@ class TestFailuresLeaveNothingBehind:
         self.fail(url, cache, f"the connection ended after 5000 of {source.stat().st_size} bytes")
 
     def test_a_page_in_place_of_the_file(self, cache, serve):
-        self.fail(serve(b"<html>Sign in to the network</html>"), cache, "is no checkpoint: .*it is a web page")
+        self.fail(serve(b"<html>Sign in to the network</html>"), cache, "is not a checkpoint: .*it is a web page")
 
     def test_an_address_that_has_gone(self, cache, serve):
         self.fail(serve(b"gone", status=404), cache, "could not download .*: Not Found")

@@ -60,7 +60,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content, reason):
     path = tmp_path / "w.pth"
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=rf"w\.pth is no checkpoint: {reason}.*torch\.save or safetensors was expected"
+        ValueError, match=rf"w\.pth is not a checkpoint: {reason}.*torch\.save or safetensors was expected"
     ):
         read_file(path)
 
@@ -92,7 +92,7 @@ def test_zip_archives_of_other_things_are_refused(tmp_path):
 @pytest.mark.parametrize("content", [[torch.zeros(2)], torch.zeros(2), 3, {1: torch.zeros(2)}])
 def test_other_contents_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=r"w\.pth is no checkpoint: it holds a \w+ in place of tensors by name"):
+    with pytest.raises(ValueError, match=r"w\.pth is not a checkpoint: it holds a \w+ in place of tensors by name"):
         read_file(tmp_path / "w.pth")
 
 

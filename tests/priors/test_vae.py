@@ -49,7 +49,7 @@ def test_the_encoder_is_left_out():
 def test_other_image_shapes_are_given():
     state = random_state(pixels=96)
     assert VAE.from_state_dict(state, image_shape=(3, 4, 8)).image_shape == (3, 4, 8)
-    with pytest.raises(ValueError, match=r"makes 96 numbers, which is no gray square image: give image_shape"):
+    with pytest.raises(ValueError, match=r"makes 96 numbers, which is not a gray square image: give image_shape"):
         VAE.from_state_dict(state)
 
 

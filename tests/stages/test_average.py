@@ -90,7 +90,7 @@ class TestSolve:
         assert answer.uncertainty is not None
 
     def test_a_method_without_chance_has_no_spread_to_tell(self):
-        with pytest.raises(ValueError, match=r"pinv\+bp begins at random, so that all 3 starts would be alike"):
+        with pytest.raises(ValueError, match=r"pinv\+bp starts at random, so that all 3 starts would be equal"):
             solved("pinv+bp", starts=3)
 
     def test_the_plot_shows_the_uncertainty(self):

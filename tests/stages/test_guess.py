@@ -123,7 +123,7 @@ class TestSearch:
         assert "no encoder and no file called 'nobody'" in CSGM(encoder="nobody").missing(PRIOR)
 
     def test_starts_that_would_all_be_alike_are_refused(self, encoder):
-        with pytest.raises(ValueError, match="all 2 starts would be alike"):
+        with pytest.raises(ValueError, match="all 2 starts would be equal"):
             inverso.solve(X, Identity(), PRIOR, CSGM(encoder=encoder), starts=2)
 
     def test_other_things_are_refused(self):

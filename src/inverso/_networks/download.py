@@ -82,7 +82,7 @@ def _download(url: str, target: Path, digest: str | None, *, progress: bool) -> 
         try:
             refuse_text(Path(stream.name))
         except ValueError as error:
-            msg = f"what came from {url} is no checkpoint: {error}"
+            msg = f"what came from {url} is not a checkpoint: {error}"
             raise InversoError(msg) from error
         if digest is not None and not _matches(Path(stream.name), digest):
             msg = (

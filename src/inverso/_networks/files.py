@@ -261,5 +261,5 @@ def _explain(path: Path, error: Exception) -> str:
 
 
 def _refuse(path: Path, reason: str) -> NoReturn:
-    msg = f"{path} is no checkpoint: {reason}. A file of torch.save or safetensors was expected"
+    msg = f"{path} is not a checkpoint: {reason}. A file of torch.save or safetensors was expected"
     raise ValueError(msg)

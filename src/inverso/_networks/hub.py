@@ -205,7 +205,9 @@ def _explained(hub: Any, address: Address) -> Iterator[None]:  # noqa: ANN401 - 
 def _explanation(hub: Any, address: Address, error: Exception) -> Exception:  # noqa: ANN401 - a module
     errors, given = hub.errors, address.repository
     if isinstance(error, errors.GatedRepoError):
-        return InversoError(f"{given} wants its terms accepted at {Address(given).page}, and then `hf auth login` here")
+        return InversoError(
+            f"{given} requires its terms to be accepted at {Address(given).page}, and then `hf auth login` here"
+        )
     if isinstance(error, errors.RepositoryNotFoundError):
         return ValueError(f"there is no repository {given} on the hub; if it is private, log in with `hf auth login`")
     if isinstance(error, errors.RevisionNotFoundError):

@@ -126,7 +126,10 @@ def write_page(
 def _kind(network: nn.Module) -> str:
     if isinstance(network, Denoiser):
         if network.image_shape is not None:
-            msg = f"the page cuts photos of any size into windows, and this denoiser knows {network.image_shape} alone"
+            msg = (
+                "the page processes photos of any size in windows, and this denoiser works for images of shape "
+                f"{network.image_shape} only"
+            )
             raise ValueError(msg)
         return "denoiser"
     if isinstance(network, LatentPrior):

@@ -27,7 +27,7 @@ EPILOG = examples(
     "inverso bench e10 --data photos/ --n 5 --size 100",
 )
 
-# Those that a study, which is no table of cases and methods, takes only if it says so.
+# Those that a study, which is not a table of cases and methods, takes only if it says so.
 _TABLE_OPTIONS = (
     "methods",
     "groups",
@@ -155,7 +155,7 @@ def _refuse(ctx: typer.Context, options: list[str], experiment: str) -> None:
     given = [name for name in options if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if given:
         words = ", ".join("--" + name.replace("_", "-") for name in given)
-        msg = f"{experiment} is no table of cases and methods: leave out {words}"
+        msg = f"{experiment} is not a table of cases and methods: leave out {words}"
         raise ValueError(msg)
 
 

@@ -75,7 +75,7 @@ def pick_executor(
         return Local(processes=workers, time_limit=time_limit, device=device and pick_device(device))
     if place == "ray" and (address or not colon):
         if device is not None:
-            msg = f"workers on Ray compute where Ray tells them: leave out --device {device}; --gpus gives them GPUs"
+            msg = f"Ray assigns the devices of its workers: leave out --device {device}; --gpus gives them GPUs"
             raise ValueError(msg)
         return Ray(address=address or None, actors=workers, time_limit=time_limit, num_gpus=gpus or 0.0)
     msg = f"--on must be local, ray or ray:ADDRESS, got {on!r}"
@@ -109,7 +109,7 @@ def run_many(
         reason = record.reason or record.status
         say_error(reason if record.path in reason else f"{record.path}: {reason}")
     if more := sum(1 for _ in faulty):
-        say_error(f"{more} more failed: {summary.folder / 'manifest.jsonl'} tells why")
+        say_error(f"{more} more failed: {summary.folder / 'manifest.jsonl'} has the reasons")
     return summary
 
 

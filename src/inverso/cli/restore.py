@@ -92,7 +92,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old)
     if are_many(photos):
         if mask is not None:
-            msg = f"--mask {mask} is of one photo, and several were given: restore it by itself"
+            msg = f"--mask {mask} is of one photo, and several were given: restore it separately"
             raise ValueError(msg)
         if face_at:
             msg = f"--face-at {face_at[0]} is of one photo, and several were given: --face looks for faces in each"

@@ -125,7 +125,7 @@ def quantize_onnx(path: str | Path, out: str | Path, *, images: Tensor | None = 
         onnx.checker.check_model(path)
     except Exception as error:
         # protobuf has errors of its own for every way a file can be damaged.
-        msg = f"{path} is no ONNX network: {error}"
+        msg = f"{path} is not an ONNX network: {error}"
         raise ValueError(msg) from error
     if images is not None:
         check_image(images, name="images")

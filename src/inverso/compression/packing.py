@@ -140,7 +140,7 @@ def read_quantized(path: str | Path) -> QuantizedFile:
     """
     contents = read_file(Path(path))
     if contents.metadata.get("format") != _FORMAT:
-        msg = f"{path} is no file of a quantized network; save_quantized writes them"
+        msg = f"{path} is not a file of a quantized network, as save_quantized writes it"
         raise ValueError(msg)
     try:
         return _decode(json.loads(contents.metadata["header"]), tensors(contents.data))

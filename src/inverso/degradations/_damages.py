@@ -79,7 +79,7 @@ class Canvas:
         return (torch.arange(self.size[axis]) + 0.5) / self.side
 
     def _start(self, axis: int) -> Tensor:
-        """Give where the window begins, `(n, 1)`."""
+        """Return the position of the window's first pixel, `(n, 1)`."""
         spare = self.extent[axis] - self.size[axis] / self.side
         return torch.zeros(1, 1) if self.window is None else self.window[:, axis, None] * spare
 

@@ -128,7 +128,7 @@ def _row(line: list[str], columns: tuple[str, ...], where: str) -> Row:
         case, photo, method, seed, *values = line
         return Row(case, photo, method, int(seed), dict(zip(columns, map(float, values), strict=True)))
     except ValueError as error:
-        msg = f"{where} is no row of results ({error}): repair it, or give another folder"
+        msg = f"{where} is not a row of results ({error}): repair it, or give another folder"
         raise ValueError(msg) from error
 
 

@@ -117,7 +117,7 @@ def run_file(name: str, path: Path) -> ModuleType:
     """
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        msg = f"{path} is no Python file"
+        msg = f"{path} is not a Python file"
         raise ValueError(msg)
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look the module of their class up.

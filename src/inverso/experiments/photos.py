@@ -154,6 +154,6 @@ def list_pictures(folder: Path) -> list[Path]:
         ValueError: The folder does not exist.
     """
     if not folder.is_dir():
-        msg = f"the photos must be in a folder, and {folder} is none"
+        msg = f"the photos must be in a folder, and {folder} is not a folder"
         raise ValueError(msg)
     return pictures_in(folder, below=True)

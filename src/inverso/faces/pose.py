@@ -102,7 +102,7 @@ def check_inside(poses: Sequence[Pose], size: tuple[int, int]) -> None:
     for pose in poses:
         if not (0 <= pose.x <= width and 0 <= pose.y <= height):
             msg = (
-                f"a face was told around column {pose.x:g} and row {pose.y:g}, outside of the photo of {width} x "
+                f"a face was given around column {pose.x:g} and row {pose.y:g}, outside of the photo of {width} x "
                 f"{height} pixels: places count from its upper left corner"
             )
             raise ValueError(msg)

@@ -130,14 +130,14 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
         picture.close()
         msg = (
             f"{path} has {width} x {height} pixels, {width * height / 1e6:.0f} megapixels, and more than "
-            f"{LARGEST // 1_000_000} are read only when that is meant: large=True"
+            f"{LARGEST // 1_000_000} are read only with large=True"
         )
         raise ValueError(msg)
     return picture
 
 
 def _kind_of_tiff(path: Path) -> str:
-    """Describe the numbers in a TIFF that Pillow cannot read; "" if the file is no TIFF."""
+    """Describe the numbers in a TIFF that Pillow cannot read; "" if the file is not a TIFF."""
     try:
         with _tiff(path) as stream:
             page = stream.pages[0].aspage()

@@ -65,7 +65,7 @@ class PhotoFolder:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            msg = f"the training data must be a folder of pictures, and {folder} is none"
+            msg = f"the training data must be a folder of pictures, and {folder} is not a folder"
             raise ValueError(msg)
         files = pictures_in(folder, below=True)
         photos: list[Tensor] = []

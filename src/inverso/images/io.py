@@ -75,9 +75,9 @@ def read_image(
     """Read a picture as `load_image` does, with lines that say what was changed on reading.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: As `load_image` says.
-        TypeError: `size` is no integer.
+        TypeError: `size` is not an integer.
     """
     if size is not None:
         check_count(size, name="size")
@@ -173,7 +173,8 @@ def save_measurement(y: Tensor, path: str | Path) -> None:
         return
     if y.is_complex() or y.ndim not in {3, 4} or y.shape[-3] not in {1, 3} or (y.ndim == 4 and len(y) != 1):
         kind = "complex" if y.is_complex() else "real"
-        msg = f"this measurement is no picture ({kind}, shape {tuple(y.shape)}): write it as {path.with_suffix('.npz')}"
+        given = f"{kind}, shape {tuple(y.shape)}"
+        msg = f"this measurement is not a picture ({given}): write it as {path.with_suffix('.npz')}"
         raise ValueError(msg)
     save_image(y, path)
 
@@ -207,7 +208,7 @@ def read_measurement(path: str | Path, *, channels: int = 3, large: bool = False
     """Read a measurement as `load_measurement` does, with lines that say what was changed on reading.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: As `load_measurement` says.
     """
     path = existing(path)

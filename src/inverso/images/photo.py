@@ -192,7 +192,7 @@ def existing(path: str | Path) -> Path:
         raise ValueError(msg)
     if not path.is_file():
         # Opening a pipe would block until something is written to it.
-        msg = f"{path} is no ordinary file; write what comes out of it to one first"
+        msg = f"{path} is not a regular file; write what comes out of it to one first"
         raise ValueError(msg)
     return path
 

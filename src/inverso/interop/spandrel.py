@@ -1,4 +1,4 @@
-"""Denoisers of the architectures that the package spandrel knows. Needs the extra `interop`."""
+"""Denoisers of the architectures that the package spandrel supports. Needs the extra `interop`."""
 
 from __future__ import annotations
 

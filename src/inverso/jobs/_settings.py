@@ -60,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        msg = f"{path} is no JSON: {error}"
+        msg = f"{path} is not JSON: {error}"
         raise ValueError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} must hold a JSON object, and holds a {type(content).__name__}"

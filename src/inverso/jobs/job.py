@@ -87,7 +87,7 @@ class Job:
         try:
             content = json.loads(text)
         except ValueError as error:
-            msg = f"this is no job in JSON: {error}"
+            msg = f"this is not a job in JSON: {error}"
             raise ValueError(msg) from error
         known = {each.name for each in fields(cls)}
         if not isinstance(content, dict) or set(content) - known:

@@ -75,7 +75,7 @@ class Manifest:
         """Read existing records; an incomplete last line is dropped.
 
         Raises:
-            ValueError: A line is no record.
+            ValueError: A line is not a record.
         """
         data_end = _end_of_last_line(path)
         if path.exists() and data_end != path.stat().st_size:
@@ -118,7 +118,7 @@ def read_records(path: Path) -> Iterator[Record]:
     """Read a manifest, even while it is being written.
 
     Raises:
-        ValueError: A line is no record.
+        ValueError: A line is not a record.
     """
     if not path.exists():
         return
@@ -129,7 +129,7 @@ def read_records(path: Path) -> Iterator[Record]:
             try:
                 yield Record(**json.loads(line))
             except (ValueError, TypeError) as error:
-                msg = f"line {number} of {path} is no record ({error}): repair it, or write to another folder"
+                msg = f"line {number} of {path} is not a record ({error}): repair it, or write to another folder"
                 raise ValueError(msg) from error
 
 
@@ -144,7 +144,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        msg = f"another run is at work in {folder}: wait until it has ended, or write to another folder"
+        msg = f"another run is active in {folder}: wait until it has ended, or write to another folder"
         raise ValueError(msg) from error
     try:
         yield

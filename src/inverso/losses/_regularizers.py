@@ -32,7 +32,7 @@ def binarizing(weights: Iterable[Tensor]) -> Tensor:
     """
     sums = [(1 - weight.square()).sum() for weight in weights]
     if not sums:
-        msg = "there are no weights to draw to -1 and 1"
+        msg = "there are no weights to drive to -1 and 1"
         raise ValueError(msg)
     return torch.stack(sums).sum()
 

@@ -119,7 +119,7 @@ def diversity(samples: Tensor, photo: Tensor) -> float:
         raise ValueError(msg)
     contrast = float(_intensity(photo).std(correction=0))
     if contrast == 0:
-        msg = "the photo is of one brightness all over: there is no contrast to compare with"
+        msg = "the photo has a constant brightness: there is no contrast to compare with"
         raise ValueError(msg)
     return float(_intensity(samples).std(dim=0, correction=0).mean()) / contrast
 

@@ -198,7 +198,7 @@ class LinearOperator(ABC):
             Images `(..., C, H, W)`.
 
         Raises:
-            ValueError: y is no measurement of an image of that shape.
+            ValueError: y is not a measurement of an image of that shape.
         """
         shape = self._check_y(y, image_shape)
         if torch.compiler.is_dynamo_compiling():
@@ -229,7 +229,8 @@ class LinearOperator(ABC):
 
         Raises:
             TypeError: y is in half precision.
-            ValueError: y contains NaN or infinity, is no measurement of an image of that shape, or a ridge is negative.
+            ValueError: y contains NaN or infinity or is not a measurement of an image of that shape, or a ridge is
+                negative.
 
         Warns:
             ConvergenceWarning: Conjugate gradients stopped above their tolerance (operators without an exact plan).
@@ -383,7 +384,7 @@ class LinearOperator(ABC):
         return y
 
     def _check_y(self, y: Tensor, image_shape: ImageShape | None) -> ImageShape:
-        """Return the image's shape for y; raise if y is no measurement of an image of that shape."""
+        """Return the image's shape for y; raise if y is not a measurement of an image of that shape."""
         check_measurement(y, finite=False)
         shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
         expected, is_complex = self._measurement(shape)

@@ -85,7 +85,7 @@ class VAE(LatentPrior):
         pixels = last.shape[0]
         side = math.isqrt(pixels)
         if image_shape is None and side * side != pixels:
-            msg = f"the decoder makes {pixels} numbers, which is no gray square image: give image_shape=(C, H, W)"
+            msg = f"the decoder makes {pixels} numbers, which is not a gray square image: give image_shape=(C, H, W)"
             raise ValueError(msg)
         with torch.device("meta"):
             prior = cls(first.shape[1], hidden=first.shape[0], image_shape=image_shape or (1, side, side))

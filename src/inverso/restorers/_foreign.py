@@ -105,5 +105,5 @@ def build_foreign(data: Mapping[str, Any]) -> ForeignRestorer:
             raise ValueError(msg)
         return ForeignRestorer(descriptor).eval()
     names = ", ".join(str(name)[:40] for name in list(data)[:4]) or "nothing"
-    msg = f"it holds no named network, and none that spandrel knows (its entries: {names}, ...)"
+    msg = f"it holds no named network, and none that spandrel supports (its entries: {names}, ...)"
     raise ValueError(msg)

@@ -61,8 +61,8 @@ class UniformSpectrum:
         off = (energies(back - square[:, None, None, None] * seen) / energies(back)).sqrt()
         if bool((off > UNEVEN).any()):
             msg = (
-                f"{A!r} has singular values that differ, and DDNM+ knows one (it is off by {float(off.max()):.2g}): "
-                'take Diffusion(correction="draw")'
+                f"DDNM+ needs equal singular values, and those of {A!r} differ by up to {float(off.max()):.2g} "
+                '(relative): use Diffusion(correction="draw")'
             )
             raise ValueError(msg)
         return cls(problem, fresh, float(square.mean().sqrt()))

@@ -70,8 +70,8 @@ class Average(Stage):
             raise ValueError(msg)
         if self.starts > 1 and not self.random_start:
             msg = (
-                f"none of the stages {'+'.join(stage.name for stage in self.stages)} begins at random, so that all "
-                f"{self.starts} starts would be alike: take one that does, such as csgm without an encoder (a stage of "
+                f"none of the stages {'+'.join(stage.name for stage in self.stages)} starts at random, so that all "
+                f"{self.starts} starts would be equal: take one that does, such as csgm without an encoder (a stage of "
                 "your own says random_start = True)"
             )
             raise ValueError(msg)

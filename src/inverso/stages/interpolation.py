@@ -97,7 +97,7 @@ def _enlarged(problem: Problem) -> Tensor:
 def _filled(problem: Problem) -> Tensor:
     y = problem.y
     if not is_masked_picture(problem):
-        msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is no mask of pixels"
+        msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is not a mask of pixels"
         raise ValueError(msg)
     known = problem.operator.noise_profile(y, image_shape=problem.image_shape).expand_as(y) > 0
     pictures = y.detach().cpu().double()

@@ -183,7 +183,7 @@ class LearnTab:
 
     def _lesson(self, visit: Visit, photo: str, size: int, job: Job) -> Lesson:
         if photo == MINE and visit.source is None:
-            msg = "there is no photo of yours yet: bring one in the other tab, or choose a free one"
+            msg = "there is no uploaded photo yet: upload one in the other tab, or choose a free one"
             raise ValueError(msg)
         if photo != MINE and photo not in PHOTOS:
             msg = f"there is no photo {photo!r}; known: {', '.join(PHOTOS)}"
@@ -217,7 +217,7 @@ def _job(spec: str, noise: float, prior: str, method: str, seed: float, *, size:
     """Make the job, from known names only; `size` is that of a photo whose central square is cropped."""
     operator = parse_operator(spec)
     if operator.files:
-        msg = f"operator {spec!r} names a file, and files are read by `inverso solve` alone"
+        msg = f"operator {spec!r} names a file, and only `inverso solve` reads files"
         raise ValueError(msg)
     if prior not in (*offered_priors(), NO_PRIOR):
         msg = f"the prior must be one of {', '.join(offered_priors())}, got {prior!r}"

@@ -150,7 +150,7 @@ def test_other_folders_are_refused(folder):
     with pytest.raises(ValueError, match="weights are missing: one of diffusion_pytorch_model"):
         load(folder)
     (folder / "unet" / "config.json").write_text("[1")
-    with pytest.raises(ValueError, match=r"config\.json is no JSON"):
+    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
         load(folder)
     (folder / "unet" / "config.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"config\.json holds a list"):
@@ -159,7 +159,7 @@ def test_other_folders_are_refused(folder):
     with pytest.raises(ValueError, match=r"config\.json has more than 1048576 bytes"):
         load(folder)
     (folder / "unet" / "config.json").write_text("[" * 200_000)
-    with pytest.raises(ValueError, match=r"config\.json is no JSON"):
+    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
         load(folder)
     change(folder / "model_index.json", vqvae=["diffusers", "VQModel"])
     with pytest.raises(ValueError, match="pipeline has a vqvae"):

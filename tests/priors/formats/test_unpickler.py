@@ -87,7 +87,7 @@ def refuse(folder: Path, content: bytes, message: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(
-            ValueError, match=rf"trap\.pkl (is refused|cannot be used|is no checkpoint).*{message}"
+            ValueError, match=rf"trap\.pkl (is refused|cannot be used|is not a checkpoint).*{message}"
         ) as caught:
             load(path)
         peak = tracemalloc.get_traced_memory()[1]

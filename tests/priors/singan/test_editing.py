@@ -155,7 +155,7 @@ def test_bad_images_are_refused(prior, use, image, error, message):
 @pytest.mark.parametrize(
     ("start", "error", "message"),
     [
-        (0, ValueError, "start_scale must lie between 1 and 3: the coarsest scale, 0, draws from noise alone"),
+        (0, ValueError, "start_scale must lie between 1 and 3: the coarsest scale, 0, starts from noise only"),
         (-4, ValueError, "start_scale must lie between 1 and 3"),
         (4, ValueError, "start_scale must lie between -4 and 3"),
         (1.0, TypeError, "start_scale must be an integer"),
@@ -169,7 +169,7 @@ def test_bad_start_scales_are_refused(prior, use, start, error, message):
 @pytest.mark.parametrize("use", [harmonize, edit, paint_to_image])
 def test_a_single_scale_cannot_take_an_image_in(use):
     prior = tiny(sizes=SIZES[-1:])
-    with pytest.raises(ValueError, match="a prior of one scale alone cannot take an image in"):
+    with pytest.raises(ValueError, match="a prior of a single scale cannot take an image as input"):
         use(prior, prior.photo, *both(use))
 
 
@@ -179,7 +179,7 @@ def test_bad_masks_are_refused(prior, use):
         use(prior, prior.photo, torch.ones(20, 30))
     with pytest.raises(ValueError, match="the mask is empty"):
         use(prior, prior.photo, torch.zeros(SIDES))
-    with pytest.raises(ValueError, match="dilated by 50 pixels, holds the whole image"):
+    with pytest.raises(ValueError, match="dilated by 50 pixels, covers the whole image"):
         use(prior, prior.photo, block(), dilate=50)
 
 

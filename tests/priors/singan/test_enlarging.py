@@ -121,5 +121,5 @@ def test_bad_images_are_refused(image, error, message):
 
 
 def test_a_single_scale_enlarges_nothing():
-    with pytest.raises(ValueError, match="a prior of one scale alone draws from noise and enlarges nothing"):
+    with pytest.raises(ValueError, match="a prior of a single scale starts from noise and cannot enlarge an image"):
         super_resolve(tiny(sizes=SIZES[-1:]), 2)

@@ -78,7 +78,7 @@ def test_laying_in_leaves_the_rest_bit_equal():
         (torch.ones(4), ValueError, r"got \(4,\)"),
         (torch.zeros(4, 5), ValueError, "the mask is empty: it must be true where"),
         (torch.full((4, 5), 0.4), ValueError, "the mask is empty"),
-        (torch.ones(4, 5), ValueError, "the mask holds the whole image"),
+        (torch.ones(4, 5), ValueError, "the mask covers the whole image"),
         (255 * torch.eye(4, 5), ValueError, r"must lie in \[0, 1\], got values from 0 to 255"),
         (torch.eye(4, 5) / 0, ValueError, "mask must be finite"),
         (torch.eye(4, 5, dtype=torch.uint8), TypeError, "a tensor of bools, or of floats .*, got torch.uint8"),
@@ -97,7 +97,7 @@ def test_bad_masks_are_refused(mask, error, message):
         ({"dilate": 1.5, "blend": 1.0}, TypeError, "dilate must be an integer"),
         ({"dilate": 1, "blend": -0.1}, ValueError, "blend must be at least 0"),
         ({"dilate": 1, "blend": None}, TypeError, "blend must be a number"),
-        ({"dilate": 40, "blend": 1.0}, ValueError, "dilated by 40 pixels, holds the whole image: take a smaller"),
+        ({"dilate": 40, "blend": 1.0}, ValueError, "dilated by 40 pixels, covers the whole image: take a smaller"),
     ],
 )
 def test_bad_margins_are_refused(settings, error, message):

@@ -163,12 +163,12 @@ def read_scheduler(config: Mapping[str, Any]) -> tuple[Schedule, Any]:
         msg = f"its scheduler {str(name)[:40]} has no beta_schedule; those of DDPM, DDIM and their kin are known"
         raise ValueError(msg)
     if config.get("rescale_betas_zero_snr"):
-        msg = "its scheduler ends in pure noise (rescale_betas_zero_snr), which this version does not know"
+        msg = "its scheduler ends in pure noise (rescale_betas_zero_snr), which is not supported"
         raise ValueError(msg)
     trained = config.get("trained_betas")
     if trained is not None:
         if not isinstance(trained, list) or not all(isinstance(beta, int | float) for beta in trained):
-            msg = "its trained_betas are no list of numbers"
+            msg = "its trained_betas are not a list of numbers"
             raise ValueError(msg)
         schedule = Schedule.of(trained)
     else:
@@ -188,7 +188,7 @@ def _find(folder: Path) -> tuple[Path, Path | None]:
     parts = _read_json(folder / PIPELINE)
     for part in ("vae", "vqvae", "text_encoder"):
         if parts.get(part) is not None:
-            msg = f"its pipeline has a {part}: the network knows codes of images, or text, and not images"
+            msg = f"its pipeline has a {part}: its network works on latent codes or text, not on images"
             raise ValueError(msg)
     # Pipelines of the first releases, google/ddpm among them, have all files in one folder.
     unet = folder / "unet" if (folder / "unet").is_dir() else folder
@@ -205,7 +205,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        msg = f"{path.name} is no JSON: {error}"
+        msg = f"{path.name} is not JSON: {error}"
         raise ValueError(msg) from error
     if not isinstance(data, dict):
         msg = f"{path.name} holds a {type(data).__name__} in place of named settings"

@@ -83,12 +83,12 @@ def _network(wrapper: str, settings: Mapping[str, Any]) -> SongUNet | DhariwalUN
     defaults = DHARIWAL_DEFAULTS if family == "DhariwalUNet" else {}
     given = {name: value for name, value in settings.items() if name not in (*OWN, *TRAINING, *NUMBERS)}
     if given.pop("decoder_type", "standard") != "standard":
-        msg = "its decoder_type is none that a published network has, 'standard'"
+        msg = "its decoder_type is not 'standard', that of the published networks"
         raise ValueError(msg)
     known = {field.name for field in fields(kind)}
     unknown = [name for name in given if name not in known]
     if unknown:
-        msg = f"its settings have {shown(unknown[0])}, which this version does not know"
+        msg = f"its settings have {shown(unknown[0])}, which is not supported"
         raise ValueError(msg)
     sizes: dict[str, Any] = {
         **defaults,

@@ -61,7 +61,7 @@ def read_row(data: Mapping[str, Any], stem: str = "") -> DnCNN | FDnCNN | FFDNet
         return FDnCNN.from_state_dict(state)
     if inputs == outputs + 1 and outputs in {CELL**2, 3 * CELL**2}:
         return FFDNet.from_state_dict(state)
-    msg = f"a row of convolutions from {inputs} to {outputs} channels is none of DnCNN, FDnCNN and FFDNet"
+    msg = f"a sequence of convolutions from {inputs} to {outputs} channels is none of DnCNN, FDnCNN and FFDNet"
     raise ValueError(msg)
 
 

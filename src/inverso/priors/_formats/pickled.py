@@ -92,7 +92,7 @@ class PickledModule:
             ValueError: The state is not a dictionary of attributes, or was set already.
         """
         if type(state) is not dict or self.attributes:
-            msg = "a module is given a state twice, or one that is none"
+            msg = "a module is given a state twice, or an invalid one"
             raise ValueError(msg)
         self.attributes.update(state)
 

@@ -71,7 +71,7 @@ def _check_filters(state: Mapping[str, Tensor]) -> None:
         if name.endswith(".resample_filter") and not (
             value.shape == (4, 4) and torch.allclose(value, taps[:, None] * taps, atol=1e-4)
         ):
-            msg = f"its {name} is not that of [1, 3, 3, 1], which alone is supported"
+            msg = f"its {name} is not that of [1, 3, 3, 1], the only one that is supported"
             raise ValueError(msg)
 
 

@@ -265,7 +265,7 @@ def read_sizes(
         ValueError: They belong to another network, or to one with class labels.
     """
     if "label_emb.weight" in state:
-        msg = "the network was trained with class labels (label_emb), which a denoiser does not know"
+        msg = "the network was trained with class labels (label_emb), which are not supported"
         raise ValueError(msg)
     first, last = _kernel(state, "input_blocks.0.0.weight"), _kernel(state, "out.2.weight")
     ups = sorted(set(_enlarging(state)))

@@ -50,7 +50,7 @@ class TiledDenoiser(Denoiser):
         self.overlap = min(OVERLAP, side // 8) if overlap is None else overlap
         self.same_size = known is not None
         if known is not None and known[1:] != (self.tile, self.tile):
-            msg = f"the denoiser knows images of shape {known} alone: give it pieces of that size, not {self.tile}"
+            msg = f"the denoiser works for images of shape {known} only: use tiles of that size, not {self.tile}"
             raise ValueError(msg)
         check_tiles(self.tile, self.overlap)
         self.denoiser, self.progress = denoiser, progress

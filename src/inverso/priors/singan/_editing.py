@@ -207,13 +207,13 @@ def _start(prior: SinGAN, start_scale: int | None, *, share: float) -> int:
     """Check the start scale, or choose it."""
     finest = len(prior.sizes) - 1
     if finest == 0:
-        msg = "a prior of one scale alone cannot take an image in: fit one with more scales (a smaller min_size)"
+        msg = "a prior of a single scale cannot take an image as input: fit one with more scales (a smaller min_size)"
         raise ValueError(msg)
     if start_scale is None:
         return min(max(round(share * finest), 1), finest)
     start = prior.check_scale(start_scale, name="start_scale")
     if start == 0:
-        msg = f"start_scale must lie between 1 and {finest}: the coarsest scale, 0, draws from noise alone (see sample)"
+        msg = f"start_scale must lie between 1 and {finest}: the coarsest scale, 0, starts from noise only (see sample)"
         raise ValueError(msg)
     return start
 

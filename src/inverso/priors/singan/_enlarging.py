@@ -53,7 +53,7 @@ def super_resolve(
     check_count(back_projections, name="back_projections", minimum=0)
     finest = len(prior.sizes) - 1
     if finest == 0:
-        msg = "a prior of one scale alone draws from noise and enlarges nothing: fit one with more scales"
+        msg = "a prior of a single scale starts from noise and cannot enlarge an image: fit one with more scales"
         raise ValueError(msg)
     small = prior.photo if image is None else _as_images(prior, image)
     smallest = (small.shape[-2], small.shape[-1])

@@ -46,7 +46,7 @@ def read_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
         msg = "the mask is empty: it must be true where the image was changed"
         raise ValueError(msg)
     if mask.all():
-        msg = "the mask holds the whole image: it must be false where the image is to stay as it is"
+        msg = "the mask covers the whole image: it must be False where the image stays unchanged"
         raise ValueError(msg)
     return mask
 
@@ -82,7 +82,7 @@ def soften(mask: Tensor, *, dilate: int, blend: float) -> Tensor:
     check_non_negative(blend, name="blend")
     inside = distance_transform_edt(~mask.cpu().numpy()) <= dilate
     if inside.all():
-        msg = f"the mask, dilated by {dilate} pixels, holds the whole image: take a smaller dilate, or a smaller mask"
+        msg = f"the mask, dilated by {dilate} pixels, covers the whole image: take a smaller dilate, or a smaller mask"
         raise ValueError(msg)
     weights = gaussian_filter(inside.astype("float64"), sigma=blend, mode="nearest", truncate=4.0)
     stretched = (weights - weights.min()) / (weights.max() - weights.min())
