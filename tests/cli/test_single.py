@@ -186,14 +186,28 @@ def test_masks_of_white_and_black_say_what_is_drawn_anew(inverso, model, prior, 
     assert same(Path("default.png"), getattr(prior, verb)(image, mask))
 
 
-def test_pictures_of_another_size_are_resized_and_this_is_said(inverso, model, files):
-    result = inverso("single", "edit", model, "large.png", "large-mask.png", "-o", "out.png")
-    assert result.exit_code == 0
+def test_larger_photos_keep_their_size_and_pixels(inverso, model, files):
+    words = ("--dilate", 1, "--blend", 0)
+    result = inverso("single", "edit", model, "large.png", "large-mask.png", "-o", "out.png", *words)
+    assert result.exit_code == 0, result.output
     assert result.stderr.splitlines() == [
-        "resized large.png from 40 x 48 to 20 x 24 pixels, as the photo was learned",
-        "resized large-mask.png from 40 x 48 to 20 x 24 pixels, as the photo was learned",
+        "large.png: what is drawn anew is enlarged from 20 x 24 pixels, the rest is kept"
     ]
+    large, mask, answer = load_image("large.png"), load_image("large-mask.png", channels=1) > 0.5, load_image("out.png")
+    assert answer.shape == large.shape
+    # Two pixels of the large photo are one of the learned one.
+    near = torch.nn.functional.max_pool2d(mask.float(), 5, stride=1, padding=2) > 0
+    assert torch.equal(answer[~near.expand_as(answer)], large[~near.expand_as(large)])
+    assert not torch.equal(answer, large)
+
+
+def test_pictures_of_another_size_are_resized_and_this_is_said(inverso, model, files):
+    result = inverso("single", "paint", model, "large.png", "-o", "out.png")
+    assert result.exit_code == 0
+    assert result.stderr == "resized large.png from 40 x 48 to 20 x 24 pixels, as the photo was learned\n"
     assert load_image("out.png").shape == (1, 3, *SIDES)
+    result = inverso("single", "edit", model, "large.png", "mask.png", "-o", "out.png", "--dilate", 0, "--blend", 0)
+    assert "resized mask.png from 20 x 24 to 40 x 48 pixels, as the image has" in result.stderr
 
 
 def test_paint_with_the_colors_of_the_photo_or_its_own(inverso, model, prior, files):

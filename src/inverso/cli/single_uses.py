@@ -28,9 +28,6 @@ PAINT_EPILOG = examples("inverso single paint photo.safetensors sketch.png -o ou
 SUPER_RESOLVE_EPILOG = examples("inverso single super-resolve photo.safetensors --factor 4 -o large.png")
 ANIMATE_EPILOG = examples("inverso single animate photo.safetensors --frames 60 -o film.gif")
 
-# Sides rounded to whole pixels can make two pictures of one shape differ by so much.
-_SHAPE_TOLERANCE = 0.02
-
 _Model = Annotated[Path, typer.Argument(help="File written by `inverso single fit`.", metavar="MODEL")]
 _Mask = Annotated[Path, typer.Argument(help="Picture, white where it was changed and black elsewhere.", metavar="MASK")]
 _Output = Annotated[Path, typer.Option("--output", "-o", help="Picture to write.", metavar="PATH")]
@@ -112,7 +109,7 @@ def harmonize(
     check_apart(output, image, mask)
     prior = _load(model)
     draw = partial(prior.harmonize, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
-    _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
+    _save(draw(*_read_edited(image, mask, prior)), output)
 
 
 def edit(
@@ -130,7 +127,7 @@ def edit(
     check_apart(output, image, mask)
     prior = _load(model)
     draw = partial(prior.edit, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
-    _save(draw(_read(image, prior), _read(mask, prior, channels=1)), output)
+    _save(draw(*_read_edited(image, mask, prior)), output)
 
 
 def paint(
@@ -220,19 +217,50 @@ def _sides(text: str) -> tuple[int, int]:
     return height, width
 
 
-def _read(path: Path, prior: SinGAN, *, channels: int | None = None) -> Tensor:
+def _read(path: Path, prior: SinGAN) -> Tensor:
     """Read a picture of the photo; one of another size and the same shape is resized, with a note."""
     from inverso.images.io import load_image  # noqa: PLC0415
+
+    picture = load_image(path, channels=prior.image_shape[0])
+    return _resized(path, picture, prior.sizes[-1], whose="as the photo was learned")
+
+
+def _read_edited(image: Path, mask: Path, prior: SinGAN) -> tuple[Tensor, Tensor]:
+    """Read an edited photo, which keeps its size if it is larger than the one that was learned, and its mask."""
+    from inverso.images.io import load_image  # noqa: PLC0415
+
+    picture = load_image(image, channels=prior.image_shape[0])
+    painted = load_image(mask, channels=1)
+    height, width = prior.sizes[-1]
+    if min(picture.shape[-2] / height, picture.shape[-1] / width) <= 1:
+        picture = _resized(image, picture, (height, width), whose="as the photo was learned")
+    else:
+        _check_shape(image, picture, (height, width))
+        typer.echo(
+            f"{image}: what is drawn anew is enlarged from {height} x {width} pixels, the rest is kept", err=True
+        )
+    return picture, _resized(mask, painted, (picture.shape[-2], picture.shape[-1]), whose="as the image has")
+
+
+def _resized(path: Path, picture: Tensor, wanted: tuple[int, int], *, whose: str) -> Tensor:
     from inverso.priors.singan._resize import resize  # noqa: PLC0415
 
-    picture = load_image(path, channels=prior.image_shape[0] if channels is None else channels)
-    given, wanted = (picture.shape[-2], picture.shape[-1]), prior.sizes[-1]
+    given = (picture.shape[-2], picture.shape[-1])
     if given == wanted:
         return picture
-    shape = (given[0] / given[1]) / (wanted[0] / wanted[1])
-    sizes = f"{given[0]} x {given[1]}", f"{wanted[0]} x {wanted[1]}"
-    if abs(shape - 1) > _SHAPE_TOLERANCE:
-        msg = f"{path} is of {sizes[0]} pixels, and the photo of {sizes[1]}: make it the same shape"
-        raise ValueError(msg)
-    typer.echo(f"resized {path} from {sizes[0]} to {sizes[1]} pixels, as the photo was learned", err=True)
+    _check_shape(path, picture, wanted)
+    typer.echo(f"resized {path} from {_sides_of(given)} to {_sides_of(wanted)} pixels, {whose}", err=True)
     return resize(picture, wanted).clamp(0, 1)
+
+
+def _check_shape(path: Path, picture: Tensor, wanted: tuple[int, int]) -> None:
+    from inverso.priors.singan._editing import SHAPE_TOLERANCE  # noqa: PLC0415
+
+    given = (picture.shape[-2], picture.shape[-1])
+    if abs((given[0] / given[1]) / (wanted[0] / wanted[1]) - 1) > SHAPE_TOLERANCE:
+        msg = f"{path} is of {_sides_of(given)} pixels, and the photo of {_sides_of(wanted)}: make it the same shape"
+        raise ValueError(msg)
+
+
+def _sides_of(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"

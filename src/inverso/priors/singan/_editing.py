@@ -31,6 +31,9 @@ _START_TO_HARMONIZE = 0.7
 _START_TO_EDIT = 0.6
 _START_TO_PAINT = 0.2
 
+SHAPE_TOLERANCE = 0.02
+"""Relative difference of aspect ratios that rounding sides to whole pixels can cause."""
+
 
 def harmonize(
     prior: SinGAN,
@@ -49,13 +52,13 @@ def harmonize(
 
     Args:
         prior: Fitted to the photo without the object.
-        image: The photo with the object pasted in, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, of the size of
-            `prior.photo`, in [0, 1].
+        image: The photo with the object pasted in, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, in [0, 1], of the
+            size of `prior.photo` or of the photo that this was shrunk from.
         mask: True where the object is: bools, or floats that count from 0.5 on, `(H, W)` to `(1, 1, H, W)`.
         start_scale: Where the image is injected, from 1 (much is drawn anew) to the finest; by default after seven
             tenths of the scales.
-        dilate: Radius in pixels by which the mask grows; by default SinGAN's 7 for photos of 250 pixels, and in
-            proportion for others.
+        dilate: Radius in pixels of `prior.photo` by which the mask grows; by default SinGAN's 7 for photos of 250
+            pixels, and in proportion for others.
         blend: Standard deviation in pixels of the blur of its edge; by default SinGAN's 5, in proportion.
         seed: Seed of the noise.
 
@@ -95,12 +98,13 @@ def edit(
 
     Args:
         prior: Fitted to the photo as it was.
-        image: The edited photo, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, of the size of `prior.photo`, in [0, 1].
+        image: The edited photo, `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)`, in [0, 1], of the size of `prior.photo`
+            or of the photo that this was shrunk from.
         mask: True where it was edited: bools, or floats that count from 0.5 on, `(H, W)` to `(1, 1, H, W)`.
         start_scale: Where the image is injected, from 1 (much is drawn anew) to the finest; by default after six
             tenths of the scales.
-        dilate: Radius in pixels by which the mask grows; by default SinGAN's 20 for photos of 250 pixels, and in
-            proportion for others.
+        dilate: Radius in pixels of `prior.photo` by which the mask grows; by default SinGAN's 20 for photos of 250
+            pixels, and in proportion for others.
         blend: Standard deviation in pixels of the blur of its edge; by default SinGAN's 5, in proportion.
         seed: Seed of the noise.
 
@@ -174,9 +178,13 @@ def _draw_inside(
     start = _start(prior, start_scale, share=share)
     dilate = round(_pixels(prior, margin)) if dilate is None else dilate
     blend = _pixels(prior, _BLEND) if blend is None else blend
-    image = _as_images(prior, image, name="image")
-    weights = soften(read_mask(mask, prior.sizes[-1]), dilate=dilate, blend=blend)
-    return lay_in(image, _draw_anew(prior, _at_scale(prior, image, start), start, as_generator(seed)), weights)
+    image = _as_images(prior, image, name="image", larger=True)
+    size = (image.shape[-2], image.shape[-1])
+    factor = max(size) / max(prior.sizes[-1])
+    weights = soften(read_mask(mask, size), dilate=round(dilate * factor), blend=blend * factor)
+    new = _draw_anew(prior, _at_scale(prior, image, start), start, as_generator(seed))
+    # A photo that is larger than the prior's keeps its pixels; only what is drawn anew is enlarged.
+    return lay_in(image, new if size == prior.sizes[-1] else resize(new, size).clamp(0, 1), weights)
 
 
 def _draw_anew(prior: SinGAN, coarse: Tensor, start: int, generator: torch.Generator) -> Tensor:
@@ -191,16 +199,26 @@ def _at_scale(prior: SinGAN, image: Tensor, start: int) -> Tensor:
     return resize(resize(image.to(prior.photo), prior.sizes[start - 1]), prior.sizes[start])
 
 
-def _as_images(prior: SinGAN, image: Tensor, *, name: str) -> Tensor:
-    """Raise unless it is an image of the photo's size; return it as a batch on the prior's device."""
+def _as_images(prior: SinGAN, image: Tensor, *, name: str, larger: bool = False) -> Tensor:
+    """Raise unless it is an image of the photo's size, or maybe larger; return it as a batch on the prior's device."""
     check_image(image, name=name)
-    if image.ndim not in {3, 4} or tuple(image.shape[-3:]) != prior.image_shape:
+    fits = tuple(image.shape[-3:]) == prior.image_shape or (larger and _is_larger(prior, image))
+    if image.ndim not in {3, 4} or not fits:
         sizes = ", ".join(map(str, prior.image_shape))
         msg = f"{name} must have the photo's shape ({sizes}), or (n, {sizes}) for several, got {tuple(image.shape)}"
         raise ValueError(msg)
     check_finite(image, name=name)
     batch = image if image.ndim == 4 else image[None]
     return batch.detach().to(prior.photo.device)
+
+
+def _is_larger(prior: SinGAN, image: Tensor) -> bool:
+    """Return whether an image has the channels and the aspect ratio of the photo, and more pixels."""
+    channels, height, width = prior.image_shape
+    if image.ndim not in {3, 4} or image.shape[-3] != channels:
+        return False
+    across, down = image.shape[-1] / width, image.shape[-2] / height
+    return min(across, down) > 1 and abs(across / down - 1) <= SHAPE_TOLERANCE
 
 
 def _start(prior: SinGAN, start_scale: int | None, *, share: float) -> int:
