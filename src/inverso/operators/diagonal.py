@@ -94,7 +94,7 @@ class Identity(PlannedOperator):
         0.1
     """
 
-    _text: ClassVar[Text | None] = Text("identity", "identity", "noise alone")
+    _text: ClassVar[Text | None] = Text("identity", "identity", "no change, for noise only")
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> DiagonalPlan:  # noqa: ARG002
         return DiagonalPlan(None, float(torch.Size(image_shape).numel()), basis="any")
@@ -157,7 +157,7 @@ class Mask(_MaskOperator):
     _text: ClassVar[Text | None] = Text(
         "mask",
         "mask:mask.png",
-        "lose what a mask paints white",
+        "drop the pixels that a mask marks white",
         {"file": FILE, "fill": FILL},
         from_file=_unpainted,
     )
@@ -279,7 +279,7 @@ class ColorNoise(_ScatteredMask):
     """
 
     _text: ClassVar[Text | None] = Text(
-        "color-noise", "color-noise:0.4", "bury pixels in random colors", {"keep": KEEP, "seed": SEED}
+        "color-noise", "color-noise:0.4", "replace random pixels with random colors", {"keep": KEEP, "seed": SEED}
     )
 
     keep: float
@@ -315,7 +315,7 @@ class BoxMask(_MaskOperator):
     _text: ClassVar[Text | None] = Text(
         "box",
         "box:32",
-        "lose a rectangle",
+        "drop the pixels of a rectangle",
         {
             "size": Parameter(side_or_pair, "a number of pixels or HEIGHTxWIDTH", required=True),
             "corner": Parameter(pair, "TOPxLEFT in pixels"),

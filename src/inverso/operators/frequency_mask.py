@@ -55,7 +55,7 @@ class FrequencyMask(FrequencySampling):
     _text: ClassVar[Text | None] = Text(
         "fft",
         "fft:mask.npy",
-        "keep frequencies that a mask names",
+        "keep the frequencies that a mask marks",
         {"file": FILE, "shifted": SWITCH},
         from_file=_recorded,
         picture=False,
