@@ -55,6 +55,12 @@ def test_the_default_output_lies_beside_the_photo(inverso, tmp_path):
     assert (answer.depth, answer.is_gray) == (16, True)
 
 
+def test_a_format_that_cannot_be_written_becomes_png(inverso, tmp_path):
+    Image.new("RGB", (16, 16), (90, 40, 10)).save(tmp_path / "a.ico")
+    result = inverso("restore", "a.ico", "--noise", 0)
+    assert "wrote a-restored.png" in result.stdout
+
+
 def test_a_detector_finds_what_old_fills(inverso, tmp_path):
     write_photo(Photo(photo("cat", size=48)), tmp_path / "a.png")
     detector = DamageDetector(widths=(8, 8, 8))

@@ -152,6 +152,12 @@ def test_ctrl_c_keeps_the_best_image_so_far(inverso, prior, y, monkeypatch, tmp_
     assert (tmp_path / "out.png").is_file()
 
 
+def test_a_restorer_says_what_it_was_trained_for(inverso, picture):
+    said = inverso("solve", picture, "-m", "ff", "--restorer", "faces-64", "-o", "out.png").stdout
+    assert "faces-64 was trained for this damage: White and RGB noise" in said
+    assert "Small aligned portraits only" in said
+
+
 def test_restorers_are_loaded_by_name(inverso, picture, monkeypatch):
     known = {"brighter": torch.nn.Hardtanh(0.9, 1.0)}
     monkeypatch.setattr(_networks, "load_restorer", known.__getitem__)

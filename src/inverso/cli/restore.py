@@ -103,8 +103,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
     photo = Path(photos[0])
-    default = photo.with_name(f"{photo.stem}-restored{photo.suffix}")
-    target = output_of(photo, output or default, also=(mask, detector))
+    target = output_of(photo, output or _beside(photo), also=(mask, detector))
     report = _restore_one(
         photo,
         target,
@@ -165,6 +164,18 @@ def _restore_one(
             large=large,
             progress=show,
         )
+
+
+def _beside(photo: Path) -> Path:
+    """Return the default output: beside the photo and in its format, or as PNG if that cannot be written."""
+    from inverso.images._encode import picture_format  # noqa: PLC0415
+
+    default = photo.with_name(f"{photo.stem}-restored{photo.suffix}")
+    try:
+        picture_format(default)
+    except ValueError:
+        return photo.with_name(f"{photo.stem}-restored.png")
+    return default
 
 
 def _noise_level(text: str) -> float | Literal["auto"]:

@@ -163,12 +163,23 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
     return {
         "input": str(source),
         "path": str(target),
-        "notes": [*measured.notes, *lost],
+        "notes": [*measured.notes, *_limits(job.restorer), *lost],
         "method": answer.method,
         "stages": stages_told(answer),
         "residual": residual,
         "psnr": quality,
     }
+
+
+def _limits(restorer: str | None) -> tuple[str, ...]:
+    """Return what a restorer that comes with inverso was trained for; nothing for one of the user's own."""
+    from inverso.restorers import available  # noqa: PLC0415
+
+    known = {card.name: card for card in available()}
+    if restorer not in known:
+        return ()
+    card = known[restorer]
+    return (f"{restorer} was trained for this damage: {card.damage} {card.bias}",)
 
 
 def _needed_prior(names: str, method: str | None, schedule: str) -> str | tuple[str, str] | None:
