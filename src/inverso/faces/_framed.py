@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class FramedFace(LinearOperator):
 
     def share(self, like: Tensor) -> Tensor:
         """Return the weight of the face at every pixel of the photo, `(1, 1, H, W)`."""
-        return lay(soft_frame(self.side).to(like), self.pose, self.photo, samples=self._samples)
+        return self._share.to(like)
 
     def laid(self, x: Tensor) -> Tensor:
         """Warp faces `(..., C, side, side)` into photos."""
@@ -57,6 +58,10 @@ class FramedFace(LinearOperator):
         """Restrict as the photo's operator does."""
         shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
         return self.A.restrict(y, image_shape=(shape[0], *self.photo))
+
+    @cached_property
+    def _share(self) -> Tensor:
+        return lay(soft_frame(self.side).to(self.pose), self.pose, self.photo, samples=self._samples)
 
     @property
     def _samples(self) -> int:
