@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from inverso.cli.app import app
+from inverso.images import Photo, write_photo
 from inverso.images.io import load_image, photo, save_image
 from inverso.priors import SinGAN, load
 from inverso.training import SinGANRecipe, fit
@@ -186,6 +187,15 @@ def test_masks_of_white_and_black_say_what_is_drawn_anew(inverso, model, prior, 
     assert same(Path("default.png"), getattr(prior, verb)(image, mask))
 
 
+def test_transparent_parts_of_a_mask_are_not_painted(inverso, model, files):
+    mask = load_image(files["mask"], channels=1)
+    write_photo(Photo(torch.ones_like(mask), alpha=mask), "layer.png")
+    for name in ("mask.png", "layer.png"):
+        words = ("--dilate", 0, "--blend", 0, "-o", f"by-{name}")
+        assert inverso("single", "edit", model, "image.png", name, *words).exit_code == 0
+    assert torch.equal(load_image("by-mask.png"), load_image("by-layer.png"))
+
+
 def test_larger_photos_keep_their_size_and_pixels(inverso, model, files):
     words = ("--dilate", 1, "--blend", 0)
     result = inverso("single", "edit", model, "large.png", "large-mask.png", "-o", "out.png", *words)
@@ -262,7 +272,7 @@ BAD = {
     "no mask": ("harmonize {model} {image} -o a.png", "Missing argument 'MASK'"),
     "shape": ("edit {model} {square} {mask} -o a.png", "is of 16 x 16 pixels, and the photo of 20 x 24"),
     "mask shape": ("edit {model} {image} {square} -o a.png", "make it the same shape"),
-    "empty mask": ("harmonize {model} {image} {black} -o a.png", "the mask is empty"),
+    "empty mask": ("harmonize {model} {image} {black} -o a.png", "black.png marks nothing"),
     "coarsest": ("harmonize {model} {image} {mask} --start-scale 0 -o a.png", "start_scale must lie between 1 and"),
     "large disk": ("edit {model} {image} {mask} --dilate 99 -o a.png", "covers the whole image: take a smaller dilate"),
     "one color": ("paint {model} {image} --colors 1 -o a.png", "colors must be an integer of at least 2"),

@@ -74,7 +74,7 @@ def fit(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a prior to one photo; repeat the command to resume it."""
-    from inverso.images.io import load_image  # noqa: PLC0415
+    from inverso.images.io import read_image  # noqa: PLC0415
     from inverso.priors import save_prior  # noqa: PLC0415
     from inverso.training import Run, SinGANRecipe, read_rows  # noqa: PLC0415
     from inverso.training import fit as fit_recipe  # noqa: PLC0415
@@ -93,9 +93,10 @@ def fit(  # noqa: PLR0913 - one argument per option
     }
     recipe = replace(SinGANRecipe(seed=seed), **{name: value for name, value in given.items() if value is not None})
     folder = output.with_suffix(_RUN_SUFFIX) if run is None else run
-    prior = fit_recipe(
-        recipe, _without_gray_in_color(load_image(photo)), out=folder, run=Run(resume=resume, progress=not quiet)
-    )
+    pixels, notes = read_image(photo)
+    for note in notes:
+        typer.echo(f"{photo}: {note}", err=True)
+    prior = fit_recipe(recipe, _without_gray_in_color(pixels), out=folder, run=Run(resume=resume, progress=not quiet))
     rows = read_rows(folder / "losses.csv")
     save_prior(prior, output)
     if run is None:

@@ -228,9 +228,11 @@ def _read(path: Path, prior: SinGAN) -> Tensor:
 def _read_edited(image: Path, mask: Path, prior: SinGAN) -> tuple[Tensor, Tensor]:
     """Read an edited photo, which keeps its size if it is larger than the one that was learned, and its mask."""
     from inverso.images.io import load_image  # noqa: PLC0415
+    from inverso.images.marks import read_mask  # noqa: PLC0415
 
     picture = load_image(image, channels=prior.image_shape[0])
-    painted = load_image(mask, channels=1)
+    # Of a mask what is transparent is not painted.
+    painted = read_mask(mask).float()
     height, width = prior.sizes[-1]
     if min(picture.shape[-2] / height, picture.shape[-1] / width) <= 1:
         picture = _resized(image, picture, (height, width), whose="as the photo was learned")

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from inverso._files import message_of
 from inverso.errors import InversoError
 from inverso.jobs._listing import Files, Photo, is_url, list_photos, stamp_of
 from inverso.jobs._photos import PhotoWork, digest_of
@@ -189,8 +190,8 @@ class _Run:
             if error.errno not in _FULL:
                 raise
             msg = (
-                f"the disk is full ({error}): {counts['done']} photos were done and are kept; make room, and run the "
-                "same command again to go on"
+                f"the disk is full ({message_of(error)}): {counts['done']} photos were done and are kept; make room, "
+                "and run the same command again to go on"
             )
             raise DiskFullError(msg) from error
         return counts
