@@ -23,7 +23,7 @@ class Iterations:
     The stage is a plain loop: it computes images, loss and misfit, passes them to `keep`, and calls `descend`.
 
     - Every image keeps the iterate with its lowest loss. It is done as soon as its misfit is down to the noise: more
-    steps would fit the noise (Morozov's discrepancy principle). When all images are done the loop ends.
+      steps would fit the noise (Morozov's discrepancy principle). When all images are done the loop ends.
     - Progress is reported after every step, and loss curves, evaluations and seconds are recorded.
     - A non-finite loss, or Ctrl-C, becomes an error that carries the best state so far.
 

@@ -30,10 +30,10 @@ class Interpolation(DirectStage):
     """Interpolate between measured pixels, without any prior.
 
     - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their convex hull by
-    the nearest known pixel. Channels with different masks are filled separately.
+      the nearest known pixel. Channels with different masks are filled separately.
     - Small pictures are enlarged by bicubic interpolation, as any picture viewer does.
     - For other operators, such as sampled frequencies and blurs, the result is the pseudo-inverse; with noise its ridge
-    is `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
+      is `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
 
     Args:
         kind: "interpolation" chooses by the operator. "linear" and "bicubic" always do the first or the second, or

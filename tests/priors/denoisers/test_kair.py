@@ -186,7 +186,7 @@ def test_another_drunet_is_refused(change, message):
 def test_another_row_is_refused():
     with pytest.raises(ValueError, match="from 3 to 5 channels"):
         read_row({"model.0.weight": torch.zeros(4, 3, 3, 3), "model.2.weight": torch.zeros(5, 4, 3, 3)})
-    with pytest.raises(ValueError, match="fit no row"):
+    with pytest.raises(ValueError, match="not those of a sequence of convolutions"):
         read_row({"model.0.weight": torch.zeros(4, 3, 3, 3)})
     with pytest.raises(ValueError, match=r"25 networks, .* found 1"):
         IRCNN.from_state_dicts({"0": {}})

@@ -239,7 +239,7 @@ def convolutions(state: Mapping[str, Tensor]) -> list[Tensor]:
     found = {name: re.fullmatch(r"model\.(\d{1,3})\.weight", name) for name in state}
     places = sorted((int(match[1]), name) for name, match in found.items() if match and state[name].ndim == 4)
     if len(places) < 2:
-        msg = "the weights fit no row of convolutions: expected model.0.weight, model.2.weight, ..."
+        msg = "the weights are not those of a sequence of convolutions: expected model.0.weight, model.2.weight, ..."
         raise ValueError(msg)
     return [state[name] for _, name in places]
 
