@@ -11,7 +11,7 @@ from torch import Tensor
 import inverso
 from cases import OPERATORS, Setting
 from inverso._types import ImageShape
-from inverso.operators import Identity, RandomMask
+from inverso.operators import GaussianBlur, Identity, RandomMask
 from inverso.priors import WrappedDenoiser
 from inverso.stages import (
     DPS,
@@ -19,6 +19,7 @@ from inverso.stages import (
     InterruptedStage,
     NonFiniteLossError,
     PlugAndPlay,
+    Problem,
     PseudoInverse,
     Resume,
     State,
@@ -68,6 +69,27 @@ def test_plug_and_play_weighs_measurement_and_prior():
     expected = z + (0.9 - z) / (1 + 0.5 * 0.05**2 / 0.1**2)
     answer = inverso.solve(y, Identity(), gaussian_denoiser(), stage, noise=0.05, progress=False)
     torch.testing.assert_close(answer.image, torch.full_like(y, expected))
+
+
+@pytest.mark.parametrize(("A", "noise", "denoised"), [
+    (RandomMask(0.3), 0.001, False),
+    (RandomMask(0.3), 0.02, True),
+    (GaussianBlur(5, 1.2), 0.001, True),
+    (RandomMask(0.3), 0.0, False),
+    (GaussianBlur(5, 1.2), 0.0, False),
+])  # fmt: skip
+def test_plug_and_play_ends_denoised_where_a_projection_would_copy_noise(A, noise, denoised):
+    """The error of the denoiser at the last level, 3/255 at least, is 0.0117, or 0.02 at that noise."""
+    problem = Problem(torch.full((1, 1, 16, 16), 0.4), A, denoiser=gaussian_denoiser(), noise=noise)
+    assert PlugAndPlay().is_denoised_last(problem) is denoised
+
+
+def test_known_pixels_of_a_picture_of_eight_bits_keep_their_values():
+    x = (255 * torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))).round() / 255
+    A = RandomMask(0.5, seed=1)
+    answer = inverso.solve(A(x), A, gaussian_denoiser(), "pnp", noise=1 / 255 / math.sqrt(12), progress=False).image
+    known = A.noise_profile(x) > 0
+    assert torch.equal((255 * answer[known]).round(), (255 * x[known]).round())
 
 
 def test_plug_and_play_keeps_what_was_measured_and_fills_the_rest_from_the_prior():

@@ -50,8 +50,8 @@ def grid(
         The figure; `figure.savefig("grid.png")` writes it.
 
     Raises:
-        ValueError: There is no image, an image has another shape or non-finite values, columns have different lengths,
-            or captions belong to no column.
+        ValueError: There is not an image, an image has another shape or non-finite values, columns have different
+            lengths, or captions belong to no column.
         TypeError: An image is not a floating-point tensor.
 
     Example:

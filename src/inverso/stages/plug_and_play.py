@@ -28,6 +28,7 @@ from inverso.stages.base import Stage
 _FIRST = 0.2
 _WEIGHT = 0.23
 _FINEST = 3 / 255
+_AMPLIFIED = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class PlugAndPlay(Stage):
             between two passes is further from the photo than that error, since its errors are not white noise.
         ensemble: Rotate and mirror the image before each denoising, in another way each time; for a denoiser of one
             fixed size, as of faces, only mirror left and right.
-        ends_denoised: End with a denoising instead of a projection; by default if there is noise, which a projection
-            copies in part.
+        ends_denoised: End with a denoising instead of a projection, which copies the noise of y in part. By default if
+            there is noise, unless y is more exact than the denoiser: its noise is smaller than the denoiser's error at
+            the last level, and A amplifies it at most twofold. So known pixels of an 8-bit picture keep their values.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -127,13 +129,21 @@ class PlugAndPlay(Stage):
             return (AS_IT_IS,)
         return WAYS if problem.need(Need.DENOISER).image_shape is None else (AS_IT_IS, MIRRORED)
 
+    def is_denoised_last(self, problem: Problem) -> bool:
+        """Return whether the noise of y is so large that a denoising comes last by default."""
+        if problem.noise == 0:
+            return False
+        plan = problem.operator.plan(problem.image_shape, torch.float64)
+        copies = plan is not None and plan.condition <= _AMPLIFIED
+        return not copies or problem.noise >= problem.need(Need.DENOISER).error(self.schedule(problem)[-1])
+
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
         loop = Splitting(
             (*self.schedule(problem), 0.0),
             Projection(problem, self.weight, self.floor, self.variance),
             ways=self.ways(problem),
-            ends_denoised=problem.noise > 0 if self.ends_denoised is None else self.ends_denoised,
+            ends_denoised=self.is_denoised_last(problem) if self.ends_denoised is None else self.ends_denoised,
         )
         with torch.no_grad():
             images = loop.run(start_of(problem, state), looks_of(problem), NoiseSource(problem))
