@@ -27,6 +27,8 @@ from inverso.restorers import load_detector
 
 SIDE, SEEN, BEST = 256, 0.05, 99.0
 THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
+PRINT = OldPhoto.preset("default", scratches=0.0, dust=0.0)
+THIN_PRINT = OldPhoto.preset("default", scratches=0.0, stains=0.0, dust=0.0)
 
 
 def middle(x: Tensor) -> Tensor:
@@ -52,7 +54,7 @@ def main() -> None:
 
     for k, x in enumerate(photos):
         old = OldPhoto()(x, seed=k)
-        print_ = (old.A(x) + old.offset).where(old.known, OldPhoto.preset("default", scratches=0.0)(x, seed=k).y)
+        print_ = PRINT(x, seed=k).y
         answer = repair(Photo(old.y), settings, denoiser=denoiser, detector=detector).photo.pixels
         for name, image in (("old", old.y), ("restored", answer)):
             add(f"{name}, PSNR to the photo", float(psnr(image, x)))
@@ -60,7 +62,7 @@ def main() -> None:
             add(f"{name}, sharpness", float(sharpness(image, print_)))
         thin = THIN(x, seed=k)
         finds = find_defects(thin.y) if detector is None else detect_defects(thin.y, detector)
-        covered = ((thin.y - thin.A(x) - thin.offset).abs().amax(dim=1, keepdim=True) > SEEN) & ~thin.known
+        covered = (thin.y - THIN_PRINT(x, seed=k).y).abs().amax(dim=1, keepdim=True) > SEEN
         # What is marked around a scratch to fill it well is no false alarm.
         near = torch.nn.functional.max_pool2d(covered.float(), 3, stride=1, padding=1) > 0
         right += int((finds.mask & near).sum())

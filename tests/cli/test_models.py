@@ -6,8 +6,9 @@ import pytest
 
 from inverso import priors, restorers
 from inverso.priors import encoder
+from inverso.restorers._detectors import DETECTORS
 
-CARDS = (*priors.available(), *encoder.available(), *restorers.available())
+CARDS = (*priors.available(), *encoder.available(), *restorers.available(), *DETECTORS.available())
 
 
 def test_list_names_every_network(inverso):
@@ -49,4 +50,4 @@ def test_an_unknown_kind_lists_the_kinds(inverso):
     result = inverso("models", "camera", "faces-64")
     assert result.exit_code == 2
     assert "'camera'" in result.stderr
-    assert "prior, denoiser, encoder, restorer" in result.stderr
+    assert "prior, denoiser, encoder, restorer, detector" in result.stderr

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from inverso.degradations import OldPhoto
 from inverso.images import Photo, photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, GaussianBlur
@@ -185,6 +186,24 @@ def test_fading_that_is_none_stays():
     sepia = torch.stack([0.5 + 0.2 * torch.rand(40, 40)] * 3)[None] * torch.tensor([1, 0.9, 0.8])[:, None, None]
     spread = find_fading(sepia).undo(sepia)
     assert bool((spread[:, 0] >= spread[:, 2]).all()), "sepia stays sepia"
+
+
+@pytest.mark.parametrize("preset", ["default", "light"])
+def test_undoing_fading_brings_a_print_closer_to_the_photo(preset, cat):
+    gains = []
+    for seed, x in enumerate((cat, photo("coffee", size=128), photo("rocket", size=128))):
+        faded = OldPhoto.preset(preset).print_alone()(x, seed=seed).y
+        gains.append(float(psnr(find_fading(faded).undo(faded), x) - psnr(faded, x)))
+    assert sum(gains) / 3 > 0.5
+    assert min(gains) > -1.5
+
+
+def test_the_darkest_tone_decides_whether_fading_is_undone():
+    ramp = torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)
+    gains = [find_fading(black + 0.5 * ramp).gain for black in (0.09, 0.15, 0.2, 0.3)]
+    assert gains[0] == 1
+    assert gains[1] == pytest.approx(1 + (gains[2] - 1) / 2, rel=0.2)
+    assert min(gains[2:]) > 1.2
 
 
 def test_holes_are_filled_by_what_is_around():

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from inverso._types import ImageShape
 
-Kind: TypeAlias = Literal["prior", "denoiser", "encoder", "restorer"]
+Kind: TypeAlias = Literal["prior", "denoiser", "encoder", "restorer", "detector"]
 """What a network is for."""
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from inverso.cli.options import AsJSON, examples
 
-_KINDS = ("prior", "denoiser", "encoder", "restorer")
+_KINDS = ("prior", "denoiser", "encoder", "restorer", "detector")
 EPILOG = examples(
     "inverso models", "inverso models restorer", "inverso models faces-64", "inverso models prior faces-64 --json"
 )
@@ -44,12 +44,15 @@ def _chosen(kind: str | None, name: str | None) -> list[Any]:
     from inverso._networks.zoo import known_names  # noqa: PLC0415
     from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
     from inverso.priors.encoder._zoo import ZOO as ENCODERS  # noqa: PLC0415
+    from inverso.restorers._detectors import DETECTORS  # noqa: PLC0415
     from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
 
     if kind is not None and kind not in _KINDS:
         msg = f"KIND must be one of {', '.join(_KINDS)}, got {kind!r}"
         raise ValueError(msg)
-    known = [card for zoo in (PRIORS, ENCODERS, RESTORERS) for card in zoo.cards if kind in {None, card.kind}]
+    known = [
+        card for zoo in (PRIORS, ENCODERS, RESTORERS, DETECTORS) for card in zoo.cards if kind in {None, card.kind}
+    ]
     found = [card for card in known if name in {None, card.name}]
     if name is not None and not found:
         what = "network" if kind is None else kind

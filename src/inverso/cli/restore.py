@@ -61,8 +61,8 @@ def restore(  # noqa: PLR0913 - one argument per option
     ] = "auto",
     old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo fading.")] = False,
     detector: Annotated[
-        Path | None,
-        typer.Option("--detector", help="File of a network that detects damage, for --old.", metavar="FILE"),
+        str | None,
+        typer.Option("--detector", help="Detector of damage for --old: a name, a file, or shape.", metavar="NAME"),
     ] = None,
     face: Face = False,
     face_at: FaceAt = None,
@@ -82,7 +82,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     again: Again = False,
 ) -> None:
     """Repair a photo: remove noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
-    from inverso.jobs.restore import Restore  # noqa: PLC0415
+    from inverso.jobs.restore import FINDER, Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415
 
     if detector is not None and not old:
@@ -98,19 +98,20 @@ def restore(  # noqa: PLR0913 - one argument per option
             msg = f"--face-at {face_at[0]} is of one photo, and several were given: --face looks for faces in each"
             raise ValueError(msg)
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
-        network = None if detector is None else str(detector)
-        job = Restore(repair=settings, prior=prior, large=large, detector=network, faces=face_prior if face else None)
+        job = Restore(
+            repair=settings, prior=prior, large=large, detector=detector or FINDER, faces=face_prior if face else None
+        )
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
     photo = Path(photos[0])
-    target = output_of(photo, output or _beside(photo), also=(mask, detector))
+    target = output_of(photo, output or _beside(photo), also=(mask, Path(detector) if detector else None))
     report = _restore_one(
         photo,
         target,
         settings,
         prior=prior,
         mask=mask,
-        detector=detector,
+        detector=detector or FINDER,
         faces=(face_prior, tuple(face_at or ())) if face else None,
         large=large,
         device=device,
@@ -131,19 +132,18 @@ def _restore_one(
     *,
     prior: str,
     mask: Path | None,
-    detector: Path | None,
+    detector: str,
     faces: tuple[str, Sequence[str]] | None,
     large: bool,
     device: str | None,
     quiet: bool,
 ) -> dict[str, Any]:
     """Restore one file, with a progress bar."""
-    from inverso.jobs.restore import load_denoiser, load_faces, restore_file  # noqa: PLC0415
-    from inverso.restorers import load_detector  # noqa: PLC0415
+    from inverso.jobs.restore import load_denoiser, load_faces, load_finder, restore_file  # noqa: PLC0415
 
     place = pick_device(device)
     denoiser = load_denoiser(prior).to(place)
-    finder = None if detector is None else load_detector(detector).to(place)
+    finder = load_finder(detector, device=place) if settings.old else None
     with tqdm(
         total=1.0, desc=source.name, bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}", leave=False,
         # Not in a log file.

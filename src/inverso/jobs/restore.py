@@ -18,6 +18,10 @@ from inverso.priors import Denoiser, LatentPrior
 from inverso.repair import Faces, Progress, Repair, repair
 from inverso.restorers import DamageDetector, load_detector
 
+FINDER = "photos-repair"
+"""Name of the detector that finds the damage of old photos."""
+_SHAPE = "shape"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Restore:
@@ -27,7 +31,7 @@ class Restore:
         repair: Settings of the repair.
         prior: Name or checkpoint of a denoiser.
         large: Whether to read photos of more than 100 megapixels.
-        detector: File of a `DamageDetector` for old photos; None to detect damage by its shape.
+        detector: Name or file of a `DamageDetector` for old photos; "shape" to detect damage by its shape.
         faces: Name or checkpoint of a prior of aligned faces, to restore faces; None to leave faces to the denoiser.
 
     Example:
@@ -40,7 +44,7 @@ class Restore:
     repair: Repair = field(default_factory=Repair)
     prior: str = "photos"
     large: bool = False
-    detector: str | None = None
+    detector: str = FINDER
     faces: str | None = None
 
     @property
@@ -55,15 +59,16 @@ class Restore:
             ValueError: The denoiser is unknown.
         """
         weights = {"weights of the prior": fingerprint(load_denoiser(self.prior))}
-        if self.detector is not None:
-            weights["weights of the detector"] = fingerprint(load_detector(self.detector))
+        finder = load_finder(self.detector) if self.repair.old else None
+        if finder is not None:
+            weights["weights of the detector"] = fingerprint(finder)
         if self.faces is not None:
             weights["weights of the prior of faces"] = fingerprint(load_faces(self.faces).prior)
         return Described({"job": "restore", **asdict(self), **weights}, together=False)
 
     def open(self, device: str) -> _Restoring:
         """Load the networks."""
-        detector = None if self.detector is None else load_detector(self.detector).to(device)
+        detector = load_finder(self.detector, device=device) if self.repair.old else None
         faces = None if self.faces is None else load_faces(self.faces, device=device)
         return _Restoring(self, load_denoiser(self.prior).to(device), detector, faces)
 
@@ -160,6 +165,15 @@ def load_faces(name: str, places: Sequence[str] = (), *, device: str = "cpu") ->
         msg = f"--face-prior must name a generator of images here, such as faces-64, and {name!r} is a denoiser"
         raise ValueError(msg)
     return Faces(prior.to(device), tuple(Pose.parse(place) for place in places))
+
+
+def load_finder(name: str, *, device: str = "cpu") -> DamageDetector | None:
+    """Load a detector of damage by its name or from a file; None for "shape", which needs no network.
+
+    Raises:
+        ValueError: There is no detector of that name.
+    """
+    return None if name == _SHAPE else load_detector(name).to(device)
 
 
 def load_denoiser(name: str) -> Denoiser:

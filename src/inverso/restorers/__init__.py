@@ -1,8 +1,9 @@
 """Restorers: networks that map a degraded image to a clean one in a single pass."""
 
+from inverso.restorers._detectors import load_detector
 from inverso.restorers._zoo import ZOO
 from inverso.restorers.base import Restorer
-from inverso.restorers.detector import DamageDetector, load_detector, save_detector
+from inverso.restorers.detector import DamageDetector, save_detector
 from inverso.restorers.files import save_restorer
 from inverso.restorers.networks import MobileRestorer, XGANRestorer
 from inverso.restorers.repair import RepairRestorer

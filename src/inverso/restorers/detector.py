@@ -1,4 +1,4 @@
-"""A network that detects scratches, cracks, dust and stains on a photo."""
+"""A network that detects scratches, cracks, dust and torn edges on a photo."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def save_detector(detector: DamageDetector, path: str | Path, *, dtype: torch.dt
     save_network(detector, path, kind=_KIND, families=_FAMILIES, dtype=dtype)
 
 
-def load_detector(path: str | Path) -> DamageDetector:
+def read_detector(path: str | Path) -> DamageDetector:
     """Read a file of `save_detector`; nothing in the file is executed.
 
     Raises:
