@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/old_photo.md from a free photo: `python docs/draw_old_photo.py`."""
+"""Draw the pictures of docs/old_photo.md, and that of docs/your_photo.md, from a free photo."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import torch
 
 from inverso.degradations import OldPhoto
 from inverso.degradations.old_photo import PRESETS, STRENGTHS
-from inverso.images import grid, photo
+from inverso.images import Photo, grid, photo, save_image
 from inverso.metrics import psnr, sharpness, ssim
-from inverso.restorers import load
+from inverso.priors import Denoiser
+from inverso.priors import load as load_prior
+from inverso.repair import Repair, repair
+from inverso.restorers import load, load_detector
 
 IMAGES = Path(__file__).parent / "images"
 DPI = 100
@@ -63,6 +66,15 @@ def repaired() -> None:
     grid(columns, captions=captions).savefig(IMAGES / "old-photo-repaired.png")
 
 
+def restored() -> None:
+    """What `inverso restore --old` makes of a battered print of any size, side by side with it."""
+    old = OldPhoto.preset("battered", stains=0.2)(photo("astronaut", size=None), seed=11).y
+    answer = repair(
+        Photo(old), Repair(old=True), denoiser=load_prior("photos", kind=Denoiser), detector=load_detector()
+    )
+    save_image(torch.cat([old, answer.photo.pixels], dim=-1), IMAGES / "old-print.jpg")
+
+
 if __name__ == "__main__":
-    for draw in (parts, presets, repaired):
+    for draw in (parts, presets, repaired, restored):
         draw()
