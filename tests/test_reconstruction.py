@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pytest
 import torch
@@ -123,8 +122,8 @@ class TestSave:
         path = tmp_path / "x.png"
         path.write_bytes(b"before")
 
-        def run_out_of_space(self, target, **options):
-            Path(target).write_bytes(b"half")
+        def run_out_of_space(self, stream, **options):
+            stream.write(b"half")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Image.Image, "save", run_out_of_space)

@@ -33,7 +33,7 @@ def in_options(message: str) -> str:
         >>> in_options("stage 'csgm' needs the operator that measured y, as A=")
         "stage 'csgm' needs the operator that measured y, by -A"
         >>> in_options("more are read only with large=True")
-        'more are read only when that is meant: --large'
+        'more are read only with --large'
         >>> in_options("a prior of any size: prior='photos' with method='pnp'")
         'a prior of any size: --prior photos with -m pnp'
     """
