@@ -59,9 +59,9 @@ def paint(page) -> None:
     pytest.fail("the editor takes no stroke")
 
 
-def restore(page) -> None:
+def restore(page, *, minutes: int = 2) -> None:
     page.click("#restore")
-    page.wait_for_selector("#compare img")
+    page.wait_for_selector("#compare img", timeout=60_000 * minutes)
 
 
 def downloaded(page, folder: Path, button: str = "#download") -> Path:
@@ -222,7 +222,7 @@ def test_a_photo_of_twelve_megapixels(page, serve_page, tmp_path):
     bring(opened(page, serve_page()), large)
     paint(page)
     page.get_by_label("It is noisy").uncheck()
-    restore(page)
+    restore(page, minutes=10)
     answer = downloaded(page, tmp_path)
     assert answer.suffix == ".jpg"
     with Image.open(answer) as restored:
