@@ -24,11 +24,10 @@ from inverso.priors import Denoiser
 from inverso.repair import Repair, repair
 from inverso.repair._defects import detect_defects, find_defects
 from inverso.restorers import load_detector
+from inverso.training.recipes.detector import _SEEN, _THIN, _damage
 
-SIDE, SEEN, BEST = 256, 0.05, 99.0
-THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
+SIDE, BEST = 256, 99.0
 PRINT = OldPhoto.preset("default", scratches=0.0, dust=0.0)
-THIN_PRINT = OldPhoto.preset("default", scratches=0.0, stains=0.0, dust=0.0)
 
 
 def middle(x: Tensor) -> Tensor:
@@ -60,9 +59,9 @@ def main() -> None:
             add(f"{name}, PSNR to the photo", float(psnr(image, x)))
             add(f"{name}, PSNR to the print", float(psnr(image, print_)))
             add(f"{name}, sharpness", float(sharpness(image, print_)))
-        thin = THIN(x, seed=k)
-        finds = find_defects(thin.y) if detector is None else detect_defects(thin.y, detector)
-        covered = (thin.y - THIN_PRINT(x, seed=k).y).abs().amax(dim=1, keepdim=True) > SEEN
+        thin, change = _damage(x, _THIN, (k,))
+        finds = find_defects(thin) if detector is None else detect_defects(thin, detector)
+        covered = change > _SEEN
         # What is marked around a scratch to fill it well is no false alarm.
         near = torch.nn.functional.max_pool2d(covered.float(), 3, stride=1, padding=1) > 0
         right += int((finds.mask & near).sum())

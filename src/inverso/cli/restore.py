@@ -143,7 +143,7 @@ def _restore_one(
 
     place = pick_device(device)
     denoiser = load_denoiser(prior).to(place)
-    finder = load_finder(detector, device=place) if settings.old else None
+    finder = load_finder(detector, settings, device=place)
     with tqdm(
         total=1.0, desc=source.name, bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}", leave=False,
         # Not in a log file.

@@ -239,7 +239,8 @@ def _read_edited(image: Path, mask: Path, prior: SinGAN) -> tuple[Tensor, Tensor
     else:
         _check_shape(image, picture, (height, width))
         typer.echo(
-            f"{image}: what is drawn anew is enlarged from {height} x {width} pixels, the rest is kept", err=True
+            f"{image}: what is drawn anew is enlarged from {_sides_of((height, width))} pixels, the rest is kept",
+            err=True,
         )
     return picture, _resized(mask, painted, (picture.shape[-2], picture.shape[-1]), whose="as the image has")
 

@@ -121,7 +121,7 @@ class RestoreOne:
             self.repair,
             denoiser=load_denoiser(self.prior).to(device),
             mask=self.mask,
-            detector=load_finder(FINDER, device=device) if self.repair.old else None,
+            detector=load_finder(FINDER, self.repair, device=device),
             large=True,
             progress=lambda done, total: tell({"share": done / total}),
         )

@@ -59,7 +59,7 @@ class Restore:
             ValueError: The denoiser is unknown.
         """
         weights = {"weights of the prior": fingerprint(load_denoiser(self.prior))}
-        finder = load_finder(self.detector) if self.repair.old else None
+        finder = load_finder(self.detector, self.repair)
         if finder is not None:
             weights["weights of the detector"] = fingerprint(finder)
         if self.faces is not None:
@@ -68,7 +68,7 @@ class Restore:
 
     def open(self, device: str) -> _Restoring:
         """Load the networks."""
-        detector = load_finder(self.detector, device=device) if self.repair.old else None
+        detector = load_finder(self.detector, self.repair, device=device)
         faces = None if self.faces is None else load_faces(self.faces, device=device)
         return _Restoring(self, load_denoiser(self.prior).to(device), detector, faces)
 
@@ -167,13 +167,18 @@ def load_faces(name: str, places: Sequence[str] = (), *, device: str = "cpu") ->
     return Faces(prior.to(device), tuple(Pose.parse(place) for place in places))
 
 
-def load_finder(name: str, *, device: str = "cpu") -> DamageDetector | None:
-    """Load a detector of damage by its name or from a file; None for "shape", which needs no network.
+def load_finder(name: str, repair: Repair, *, device: str = "cpu") -> DamageDetector | None:
+    """Load the detector of damage that a repair needs: None unless it is of an old photo, and for "shape".
+
+    Args:
+        name: Name or file of the detector, or "shape", which needs no network.
+        repair: Settings of the repair.
+        device: Device of the detector.
 
     Raises:
         ValueError: There is no detector of that name.
     """
-    return None if name == _SHAPE else load_detector(name).to(device)
+    return load_detector(name).to(device) if repair.old and name != _SHAPE else None
 
 
 def load_denoiser(name: str) -> Denoiser:

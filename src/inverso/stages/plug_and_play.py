@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from inverso._checks import check_non_negative
+from inverso.operators._plans import real_dtype
 from inverso.problem import Need, Problem, State
 from inverso.stages._noise_levels import check_schedule, falling
 from inverso.stages._passes import follow
@@ -133,9 +134,12 @@ class PlugAndPlay(Stage):
         """Return whether the noise of y is so large that a denoising comes last by default."""
         if problem.noise == 0:
             return False
-        plan = problem.operator.plan(problem.image_shape, torch.float64)
-        copies = plan is not None and plan.condition <= _AMPLIFIED
-        return not copies or problem.noise >= problem.need(Need.DENOISER).error(self.schedule(problem)[-1])
+        if problem.noise >= problem.need(Need.DENOISER).error(self.schedule(problem)[-1]):
+            return True
+        # Of y's own precision and device, as the projections use it: making one can take seconds.
+        y = problem.y
+        plan = problem.operator.plan(problem.image_shape, real_dtype(y.dtype), y.device)
+        return plan is None or plan.condition > _AMPLIFIED
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
