@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from worth import WORTH
+from worth import DEFAULT, WORTH
 
 from inverso.experiments import Case, Experiment, Using, mean_interval
 from inverso.experiments.report import markdown_table
@@ -16,7 +16,7 @@ from inverso.methods import THOROUGH
 from inverso.operators import Bicubic
 from inverso.stages import Average, Diffusion
 
-OLD, DEFAULT = "ia+bp", "encoder+bp+pnp"
+OLD = "ia+bp"
 SAMPLES = 8
 
 

@@ -12,7 +12,9 @@ from inverso._checks import as_generator, check_non_negative
 from inverso._types import Seed
 from inverso.degradations import OldPhoto
 from inverso.operators import LinearOperator, Toning
+from inverso.priors.base import AnyPrior
 from inverso.stages import DirectStage, Need, Problem, Stage, State
+from inverso.stages.base import needs_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,7 +116,15 @@ class DamageKnown(Stage):
     stages: tuple[Stage, ...]
 
     name = "damage-known"
-    needs = frozenset({Need.OPERATOR, Need.PRIOR})
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its stages need and do not get from each other."""
+        return needs_of(self.stages)
+
+    def missing(self, prior: AnyPrior | None) -> str | None:
+        """Say why one of its stages cannot run with a prior, or None if all can."""
+        return next((why for stage in self.stages if (why := stage.missing(prior)) is not None), None)
 
     @property
     def random_start(self) -> bool:

@@ -9,10 +9,10 @@ from baselines import DrawnFromPrior, FoundMask
 from old_photos import AsItIs, DamageKnown, OldPhotos
 from points import DETECTORS, CentralBlock, Points, RandomBox
 from terciles import terciles
-from worth import SLOW
+from worth import DEFAULT, SLOW
 
 from inverso.experiments import Case, Curve, Experiment, Tuned, Using
-from inverso.methods import Method
+from inverso.methods import Method, stages_of
 from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, RandomMask
 from inverso.stages import CSGM, BackProject, ImageAdaptive, Interpolation, StyleInversion, TotalVariation
 
@@ -32,8 +32,10 @@ TV = Tuned(tuple(TotalVariation(weight) for weight in LITTLE_NOISE))
 TV_OF_BLURS = Tuned(tuple(TotalVariation(weight) for weight in (*LITTLE_NOISE, 0.05, 0.1, 0.2, 0.5)))
 """Divided by its small norm, the noise of a blur is large, and so is the weight that it asks for."""
 GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)))
-GENERATIVE: Mapping[str, Method] = MappingProxyType({name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp")})
-ORDER = (("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
+GENERATIVE: Mapping[str, Method] = MappingProxyType(
+    {name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp", DEFAULT)}
+)
+ORDER = ((DEFAULT, "ia+bp"), ("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
 
 STYLES = "faces-64-style"
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -100,7 +102,14 @@ E4 = Experiment(
     source=f"table 7 and figure 4 of {IAGAN}",
     cases=(Case("bicubic x8", Bicubic(8)),),
     methods={"bicubic": Interpolation("bicubic"), **GENERATIVE},
-    comparisons=(("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "bicubic")),
+    comparisons=(
+        (DEFAULT, "ia+bp"),
+        ("ia+bp", "ia"),
+        ("ia", "csgm+bp"),
+        ("csgm+bp", "csgm"),
+        ("ia+bp", "bicubic"),
+        (DEFAULT, "bicubic"),
+    ),
     groups=terciles,
 )
 
@@ -151,8 +160,8 @@ E7 = Experiment(
     question="Is a photo better remembered by points on its edges than by random ones?",
     source=f"figures 4 and 10 of {X_GANS}",
     cases=tuple(POINTS.values()),
-    methods={"linear": Interpolation("linear"), "csgm+bp": "csgm+bp", "ia+bp": "ia+bp"},
-    comparisons=(("ia+bp", "linear"), ("ia+bp", "csgm+bp")),
+    methods={"linear": Interpolation("linear"), "csgm+bp": "csgm+bp", "ia+bp": "ia+bp", DEFAULT: DEFAULT},
+    comparisons=(("ia+bp", "linear"), ("ia+bp", "csgm+bp"), (DEFAULT, "ia+bp")),
     case_comparisons=tuple(
         (POINTS[where, keep].title, POINTS["random", keep].title) for where in ("sobel", "canny") for keep in SHARES
     ),
@@ -197,8 +206,9 @@ E9 = Experiment(
         "linear": Interpolation("linear"),
         "gaussian": GAUSSIAN,
         "ia+bp": "ia+bp",
+        DEFAULT: DEFAULT,
     },
-    comparisons=(("ff", "mean"), ("ff", "gaussian"), ("ff", "linear"), ("ff", "ia+bp")),
+    comparisons=(("ff", "mean"), ("ff", "gaussian"), ("ff", "linear"), ("ff", "ia+bp"), (DEFAULT, "ia+bp")),
 )
 
 
@@ -213,6 +223,7 @@ E11 = Experiment(
         "damaged": AsItIs(),
         "ff": "ff",
         "ia+bp (damage known)": DamageKnown((CSGM(), ImageAdaptive(), BackProject())),
+        f"{DEFAULT} (damage known)": DamageKnown(stages_of(DEFAULT)),
     },
     slow={
         "style (damage known)": Using(DamageKnown((StyleInversion(),)), prior=STYLES),

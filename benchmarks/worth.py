@@ -14,6 +14,8 @@ from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Interpolat
 
 SLOW: Mapping[str, Method] = MappingProxyType({"dip": "dip", **DEEPINV})
 """Columns beside the prior that take their time, and run when asked for."""
+DEFAULT = "encoder+bp+pnp"
+"""What `solve` does by default with `faces-64`."""
 BOX = 32
 STARTS = 5
 
@@ -39,12 +41,12 @@ WORTH = Experiment(
         "tv": Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02))),
         "csgm+bp": "csgm+bp",
         "ia+bp": ONCE,
+        DEFAULT: DEFAULT,
     },
     slow={
         AVERAGED: (Average(ONCE, STARTS),),
         "csgm+bp (encoder)": (GUIDED, BackProject()),
         "ia+bp (encoder)": (GUIDED, ImageAdaptive(), BackProject()),
-        "encoder+bp+pnp": "encoder+bp+pnp",
         THOROUGH: THOROUGH,
         **SLOW,
     },
@@ -52,6 +54,7 @@ WORTH = Experiment(
         ("ia+bp", "interpolation"),
         ("ia+bp", "tv"),
         ("ia+bp", "csgm+bp"),
+        (DEFAULT, "ia+bp"),
         (AVERAGED, "ia+bp"),
         ("ia+bp (encoder)", "ia+bp"),
         ("csgm+bp (encoder)", "csgm+bp"),

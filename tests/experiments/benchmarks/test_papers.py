@@ -42,5 +42,6 @@ def test_e1_asks_what_the_table_asks() -> None:
     e1 = OWN["e1"]
     assert [case.operator for case in e1.cases[::3]] == [FFTMask(0.3), FFTMask(0.5)]
     assert [round(255 * case.noise, 2) for case in e1.cases[:3]] == [0, 7.07, 10]
-    assert list(e1.methods) == ["zero-filled", "pinv", "tv", "csgm", "csgm+bp", "ia", "ia+bp"]
+    papers = ["zero-filled", "pinv", "tv", "csgm", "csgm+bp", "ia", "ia+bp"]
+    assert list(e1.methods) == [*papers, "encoder+bp+pnp"]
     assert list(e1.slow) == ["dip", "csgm (deepinv)", "dpir"]
