@@ -35,7 +35,14 @@ GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-
 GENERATIVE: Mapping[str, Method] = MappingProxyType(
     {name: name for name in ("csgm", "csgm+bp", "ia", "ia+bp", DEFAULT)}
 )
-ORDER = ((DEFAULT, "ia+bp"), ("ia+bp", "ia"), ("ia", "csgm+bp"), ("csgm+bp", "csgm"), ("ia+bp", "pinv"), ("ia+bp", "tv"))
+ORDER = (
+    (DEFAULT, "ia+bp"),
+    ("ia+bp", "ia"),
+    ("ia", "csgm+bp"),
+    ("csgm+bp", "csgm"),
+    ("ia+bp", "pinv"),
+    ("ia+bp", "tv"),
+)
 
 STYLES = "faces-64-style"
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)

@@ -113,10 +113,10 @@ def test_list(inverso) -> None:
     [
         ((), "EXPERIMENT is missing: inverso bench FILE.py:NAME --data DIR"),
         (("e1",), "--data is missing"),
-        (("e1", "--data", "nowhere"), "the photos must be in a folder, and nowhere is not a folder"),
+        (("e1", "--data", "nowhere", "-m", "pinv"), "the photos must be in a folder, and nowhere is not a folder"),
         (("e99", "--data", "photos"), "there is no experiment 'e99'"),
         (("e1", "--data", "photos", "-m", "pinv,magic"), "has no method ['magic']"),
-        (("e1", "--data", "photos", "--n", "4"), "photos holds 7 pictures, and n=4 needs 8"),
+        (("e1", "--data", "photos", "--n", "4", "-m", "tv"), "photos holds 7 pictures, and n=4 needs 8"),
         (("e1", "--data", "photos", "--n", "0"), "n must be an integer of at least 1"),
         (("e1", "--data", "photos", "--restorer", "a"), "'e1' uses no restorer, and a was given"),
         (("e6", "--data", "photos"), "'e6' needs a restorer, and none was given"),

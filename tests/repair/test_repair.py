@@ -125,6 +125,59 @@ def test_large_holes_are_seen_whole():
     assert (answer.photo.pixels - flat).abs().max() < 0.2
 
 
+def ramp(height: int, width: int) -> torch.Tensor:
+    rows, columns = torch.linspace(0.2, 0.5, height)[:, None], torch.linspace(0.0, 0.3, width)
+    return (rows + columns).expand(1, 3, height, width).contiguous()
+
+
+@pytest.mark.parametrize(("height", "width"), [(401, 333), (333, 700)])
+def test_large_holes_are_filled_from_coarse_to_fine_and_only_they_change(height, width):
+    smooth = ramp(height, width)
+    mask = torch.zeros(1, 1, height, width, dtype=torch.bool)
+    mask[..., 150:251, 120:221] = True
+    answer = repair(Photo(smooth.masked_fill(mask, 1.0)), denoiser=smoothing(), mask=mask)
+    marked = mask.expand_as(smooth)
+    assert torch.equal(answer.photo.pixels[~marked], smooth[~marked])
+    assert (answer.photo.pixels - smooth).abs().max() < 0.04
+    assert any("half the resolution" in line for line in answer.said)
+    assert any("large holes" in line for line in answer.said)
+
+
+def test_a_large_hole_elsewhere_does_not_change_how_a_scratch_is_filled():
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.rand(1, 3, 40, 80, generator=generator)
+    y = torch.nn.functional.interpolate(rough, size=(800, 1600), mode="bicubic").clamp(0, 1)
+    scratch, hole = (torch.zeros(1, 1, 800, 1600, dtype=torch.bool) for _ in range(2))
+    scratch[..., 100:103, 100:400] = True
+    hole[..., 500:600, 1300:1400] = True
+    alone, both = (
+        repair(Photo(y), Repair(noise=0.0), denoiser=smoothing(), mask=mask).photo.pixels
+        for mask in (scratch, scratch | hole)
+    )
+    torch.testing.assert_close(both[..., 100:103, 100:400], alone[..., 100:103, 100:400], atol=2e-4, rtol=0)
+
+
+def test_a_noisy_photo_with_damage_is_denoised_where_it_is_intact_and_filled_where_it_is_not(cat):
+    y = noisy(cat, 0.08)
+    mask = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
+    mask[..., 60:64, 10:100] = True
+    denoiser = smoothing()
+    answer = repair(Photo(y.masked_fill(mask, 1.0)), Repair(noise=0.08), denoiser=denoiser, mask=mask).photo.pixels
+    expected = denoiser(fill_in(y.masked_fill(mask, 1.0), ~mask), 0.08).clamp(0, 1)
+    marked = mask.expand_as(y)
+    assert torch.equal(answer[~marked], expected[~marked])
+    assert psnr(answer[..., 60:64, 10:100], cat[..., 60:64, 10:100]) > 18
+
+
+def test_large_holes_by_a_method_without_passes_are_seen_in_one_window():
+    smooth = ramp(200, 300)
+    mask = torch.zeros(1, 1, 200, 300, dtype=torch.bool)
+    mask[..., 60:140, 60:240] = True
+    settings = Repair(method="interpolation")
+    answer = repair(Photo(smooth.masked_fill(mask, 1.0)), settings, denoiser=smoothing(), mask=mask)
+    torch.testing.assert_close(answer.photo.pixels, smooth, atol=1e-3, rtol=0)
+
+
 def test_small_photos_are_enlarged_and_blurred_ones_sharpened(cat):
     small = Bicubic(2)(cat).clamp(0, 1)
     answer = repair(Photo(small), Repair(scale=2), denoiser=smoothing())

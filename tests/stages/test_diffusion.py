@@ -131,6 +131,20 @@ def test_the_stage_before_gives_the_start(method):
     assert bool(((unknown - 7).abs() < 5).all()) == (method in {"pnp", "ddnm"})
 
 
+def test_after_an_earlier_stage_diffusion_begins_at_less_noise_and_keeps_its_structure():
+    A = RandomMask(0.01, seed=0)
+    made = torch.zeros(1, 1, 32, 32)
+    made[..., :16] = 1.0
+    denoiser = WrappedDenoiser(lambda x, _sigma: x.clamp(0, 1), channels=1, sigma_range=(0.001, 5.0))
+    y, begin = A(made), Resume(State(image=made))
+    problem = Problem(y, A, denoiser=denoiser)
+    stage = Diffusion(passes=5)
+    assert stage.schedule(problem)[0] == 1.0
+    assert stage.schedule(problem, continued=True)[0] == 0.2
+    alone, after = (inverso.solve(y, A, denoiser, way, progress=False).image for way in (stage, (begin, stage)))
+    assert float((after - made).abs().mean()) < 0.15 < float((alone - made).abs().mean())
+
+
 @pytest.mark.parametrize("stage", [Diffusion(passes=3), DPS(steps=3)])
 def test_another_seed_is_another_answer_and_starts_show_their_spread(stage):
     A = RandomMask(0.5)

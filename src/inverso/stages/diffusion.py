@@ -27,7 +27,7 @@ from inverso.stages._splitting import (
 )
 from inverso.stages.base import Stage
 
-_FIRST = 1.0
+_FIRST, _CONTINUED = 1.0, 0.2
 _FINEST = 1 / 255
 _CORRECTIONS = ("mean", "draw", "ddnm+")
 
@@ -54,7 +54,9 @@ class Diffusion(Stage):
 
     Args:
         passes: Number of denoiser evaluations.
-        first: Noise level of the first pass, in the image's unit; noise of this level is added to the start.
+        first: Noise level of the first pass, in the image's unit; noise of this level is added to the start. By default
+            1, where hardly anything of the start is left, or 0.2 after an earlier stage, whose image then decides what
+            is there and diffusion what it looks like: "encoder+bp+ddnm" draws sharp eyes where a generator put them.
         last: Noise level of the last pass.
         levels: The noise level of every pass, instead of the three settings above.
         fresh: Share of fresh noise in the variance, DDNM's eta squared and DiffPIR's zeta.
@@ -154,13 +156,13 @@ class Diffusion(Stage):
             clip=True,
         )
 
-    def schedule(self, problem: Problem) -> tuple[float, ...]:
-        """Return the noise level of every pass."""
+    def schedule(self, problem: Problem, *, continued: bool = False) -> tuple[float, ...]:
+        """Return the noise level of every pass; `continued` says whether an earlier stage has made an image."""
         if self.levels is not None:
             return tuple(self.levels)
         low, high = problem.need(Need.DENOISER).sigma_range
         last = max(_FINEST, low) if self.last is None else self.last
-        first = min(_FIRST, high) if self.first is None else self.first
+        first = min(_CONTINUED if continued else _FIRST, high) if self.first is None else self.first
         return falling(max(first, last), last, self.passes)
 
     def widening(self, problem: Problem) -> float:
@@ -169,7 +171,7 @@ class Diffusion(Stage):
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Draw a sample for every image of the batch."""
-        noise, levels = NoiseSource(problem), self.schedule(problem)
+        noise, levels = NoiseSource(problem), self.schedule(problem, continued=state.image is not None)
         project: Project = Projection(problem, self.weight, self.floor, self.variance, drawn=self.correction == "draw")
         renoise: Renoise = Renoising(self.fresh, self.direction)
         if self.correction == "ddnm+":

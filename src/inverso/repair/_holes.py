@@ -1,0 +1,219 @@
+"""Fill holes window by window, large ones from coarse to fine.
+
+What belongs into a large hole is decided by what surrounds all of it, which no small window shows, and no detail in the
+middle of it can be known. So the photo is halved until a hole is no longer large, filled there, and doubled again; at
+every finer scale only detail is added, in windows of a fixed size. The time is proportional to the area of the holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.images.tiling import Tile, tiles
+from inverso.repair._filling import fill_in
+
+_LARGE = 16
+"""Depth in pixels from which a hole is filled at half the resolution first."""
+_SIDE, _MARGIN, _GRID = 192, 32, 16
+_LARGE_SIDE = 640
+
+Report = Callable[[float], None]
+"""Called with the number of windows done, fractional within one."""
+
+
+class Solve(Protocol):
+    """Fill a window `y` where it is damaged, from a start whose large holes may be known but for detail."""
+
+    def __call__(
+        self, y: Tensor, damaged: Tensor, start: Tensor, report: Report, *, halvings: int, refines: bool
+    ) -> Tensor:
+        """Return the filled window of a photo that was halved so many times."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A photo at one resolution.
+
+    Args:
+        pixels: `(1, C, H, W)`.
+        damaged: True where it is damaged, `(1, 1, H, W)`.
+        wanted: The damage to fill at this resolution.
+        large: The parts of it that are filled at the next coarser resolution first; None if there are none.
+    """
+
+    pixels: Tensor
+    damaged: Tensor
+    wanted: Tensor
+    large: Tensor | None
+
+    def windows(self) -> list[Tile]:
+        """Choose the windows in which something is to be filled."""
+        # A filled scratch depends on what is beside it, and a hole without a guess on what surrounds it.
+        margin = _MARGIN + (2 * round(deepest(self.wanted)) if self.large is None else _LARGE)
+        side = max(_SIDE if self.large is None else _LARGE_SIDE, 4 * margin)
+        height, width = self.pixels.shape[-2:]
+        every = tiles(height, width, side=side, margin=margin, multiple=_GRID)
+        return [t for t in every if bool(self.wanted[..., t.top : t.bottom, t.left : t.right].any())]
+
+
+@dataclass(frozen=True)
+class Holes:
+    """The holes of a photo, ready to be filled.
+
+    Args:
+        steps: The resolutions from the coarsest to the photo's own, with their windows.
+    """
+
+    steps: tuple[tuple[Scale, list[Tile]], ...]
+
+    @classmethod
+    def of(cls, pixels: Tensor, damaged: Tensor, *, coarse_to_fine: bool) -> Holes:
+        """Prepare the resolutions and windows.
+
+        Args:
+            pixels: `(1, C, H, W)`.
+            damaged: True where it is damaged, `(1, 1, H, W)`.
+            coarse_to_fine: Whether large holes are filled at lower resolutions first; else the windows are made as
+                large as they need.
+        """
+        large = large_parts(damaged) if coarse_to_fine else None
+        scales = [Scale(pixels, damaged, damaged, large)]
+        while large is not None:
+            finer = scales[-1]
+            smaller, damaged = halved(finer.pixels, finer.damaged)
+            _, wanted = halved(finer.pixels, large)
+            wanted &= damaged
+            if bool(damaged.all()) or not bool(wanted.any()):
+                scales[-1] = Scale(finer.pixels, finer.damaged, finer.wanted, None)
+                break
+            large = large_parts(wanted)
+            scales.append(Scale(smaller, damaged, wanted, large))
+        return cls(tuple((scale, scale.windows()) for scale in reversed(scales)))
+
+    @property
+    def large(self) -> bool:
+        """Whether some are filled at a lower resolution first."""
+        return len(self.steps) > 1
+
+    @property
+    def count(self) -> int:
+        """Number of windows at all resolutions."""
+        return sum(len(windows) for _, windows in self.steps)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the window that is damaged most, or of twice the extent of the largest hole."""
+        scale, windows = self.steps[-1]
+        if scale.large is None:
+            fullest = max(windows, key=lambda tile: float(tile.look(scale.damaged).float().mean()))
+            top, left, bottom, right = fullest.window
+            return slice(top, bottom), slice(left, right)
+        return around_largest(scale.large)
+
+    def fill(self, solve: Solve, report: Report) -> Tensor:
+        """Fill the holes; `report` gets the number of windows done."""
+        answer: Tensor | None = None
+        done = 0
+        for halvings, (scale, windows) in zip(reversed(range(len(self.steps))), self.steps, strict=True):
+            guess = None if answer is None else doubled(answer, scale.pixels)
+            answer = scale.pixels.clone()
+            for tile in windows:
+                y, damaged = tile.look(scale.pixels), tile.look(scale.damaged)
+                start = fill_in(y, ~damaged)
+                refines = False
+                if guess is not None and scale.large is not None:
+                    large = tile.look(scale.large)
+                    start, refines = tile.look(guess).where(large, start), bool(large.any())
+                within = partial(_within, report, done)
+                piece = solve(y, damaged, start, within, halvings=halvings, refines=refines)
+                top, left = tile.window[:2]
+                inner = piece[..., tile.top - top : tile.bottom - top, tile.left - left : tile.right - left]
+                answer[..., tile.top : tile.bottom, tile.left : tile.right] = inner
+                done += 1
+        if answer is None:
+            msg = "there are no holes to fill"
+            raise ValueError(msg)
+        return answer
+
+
+def _within(report: Report, done: int, share: float) -> None:
+    report(done + share)
+
+
+def deepest(damaged: Tensor) -> float:
+    """Return the largest distance of a damaged pixel to the nearest intact one."""
+    from scipy.ndimage import distance_transform_cdt  # noqa: PLC0415
+
+    return float(distance_transform_cdt(damaged[0, 0].cpu().numpy()).max())
+
+
+def large_parts(damaged: Tensor) -> Tensor | None:
+    """Return the connected parts of the damage that are deeper than `_LARGE` somewhere; None if there are none.
+
+    Example:
+        >>> import torch
+        >>> from inverso.repair._holes import large_parts
+        >>> damaged = torch.zeros(1, 1, 90, 90, dtype=torch.bool)
+        >>> damaged[..., 10:50, 10:50] = damaged[..., 70:75, 10:80] = True
+        >>> int(large_parts(damaged).sum()), large_parts(damaged[..., 60:, :])
+        (1600, None)
+    """
+    import numpy as np  # noqa: PLC0415
+    from scipy import ndimage  # noqa: PLC0415
+
+    mask = damaged[0, 0].cpu().numpy()
+    depth = ndimage.distance_transform_cdt(mask)
+    if not (depth > _LARGE).any():
+        return None
+    parts, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    large = np.isin(parts, np.unique(parts[depth > _LARGE]))
+    return torch.from_numpy(large)[None, None].to(damaged.device)
+
+
+def halved(image: Tensor, damaged: Tensor) -> tuple[Tensor, Tensor]:
+    """Halve a photo: means of the intact pixels of 2 by 2, damaged where less than half of them are intact.
+
+    Example:
+        >>> import torch
+        >>> from inverso.repair._holes import halved
+        >>> image = torch.tensor([[[[1.0, 9.0, 3.0], [1.0, 9.0, 9.0]]]])
+        >>> damaged = image == 9
+        >>> halved(image, damaged)
+        (tensor([[[[1., 3.]]]]), tensor([[[[False, False]]]]))
+    """
+    height, width = image.shape[-2:]
+    odd = (0, width % 2, 0, height % 2)
+    known = (~damaged).to(image.dtype)
+    inside = F.avg_pool2d(F.pad(torch.ones_like(known), odd), 2)
+    share = F.avg_pool2d(F.pad(known, odd), 2)
+    mean = F.avg_pool2d(F.pad(image * known, odd), 2) / share.clamp_min(0.1)
+    return mean, share < 0.5 * inside
+
+
+def doubled(image: Tensor, like: Tensor) -> Tensor:
+    """Double a photo to the size of another by bicubic interpolation."""
+    height, width = like.shape[-2:]
+    larger = F.interpolate(image, scale_factor=2, mode="bicubic", align_corners=False)
+    return larger[..., :height, :width].clamp(0, 1)
+
+
+def around_largest(damaged: Tensor) -> tuple[slice, slice]:
+    """Return the rows and columns around the largest connected part, twice its extent where the photo has them."""
+    import numpy as np  # noqa: PLC0415
+    from scipy import ndimage  # noqa: PLC0415
+
+    parts, _ = ndimage.label(damaged[0, 0].cpu().numpy(), structure=np.ones((3, 3)))
+    largest = int(np.bincount(parts.ravel())[1:].argmax())
+    found = ndimage.find_objects(parts)[largest]
+    rows, columns = (
+        slice(max(0, s.start - (s.stop - s.start) // 2), min(length, s.stop + (s.stop - s.start) // 2))
+        for s, length in zip(found, parts.shape, strict=True)
+    )
+    return rows, columns

@@ -1,0 +1,227 @@
+"""The plan of a repair: what is undone in which windows, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.images.tiling import Tile, tiles
+from inverso.methods import stages_of
+from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
+from inverso.priors import Denoiser
+from inverso.problem import Report as StageReport
+from inverso.repair._doubts import counted_doubts
+from inverso.repair._filling import fill_in
+from inverso.repair._holes import Holes, Report, deepest
+from inverso.repair._settings import MARGIN, Repair
+from inverso.repair._trial import Trial
+from inverso.solver import solve
+from inverso.stages import PlugAndPlay, Resume, Stage, State
+
+Progress = Callable[[float, int], None]
+
+_ROUGH = 0.05
+"""What a first guess at a sharp photo may be off by."""
+_LEAST_FLOOR = 0.003
+"""Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
+_GRID = 16
+_FINE, _FINE_PASSES = 0.1, 5
+"""First noise level and passes where detail alone is missing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings and the noise with which a photo is processed.
+
+    Args:
+        settings: What to repair.
+        denoiser: Denoiser for photos.
+        removed: Noise to remove; 0 for none.
+        noise: Noise of the measurements, including rounding or JPEG.
+    """
+
+    settings: Repair
+    denoiser: Denoiser
+    removed: float
+    noise: float
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether the photo is enlarged or a blur undone, so that all pixels change."""
+        return self.settings.scale > 1 or self.settings.blur > 0
+
+    @property
+    def noise_of_windows(self) -> float:
+        """The noise that a window is taken to have."""
+        return max(self.noise, _LEAST_FLOOR) if self.sharpens else self.removed
+
+    @property
+    def coarse_to_fine(self) -> bool:
+        """Whether large holes are filled at lower resolutions first: by a method that can go on from there."""
+        return any(isinstance(stage, PlugAndPlay) for stage in stages_of(self.settings.method))
+
+    def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
+        """Process all windows in which something has to be done."""
+        if not self.sharpens and not self.removed and damaged is None:
+            return pixels
+        windows = self._windows(pixels, damaged)
+        holes = trial = None
+        if damaged is not None and not self.sharpens:
+            holes = Holes.of(pixels, damaged, coarse_to_fine=self.coarse_to_fine)
+            trial = None if self.removed else Trial.of(holes, pixels, damaged, coarse_to_fine=self.coarse_to_fine)
+        counts = len(windows), 0 if holes is None else holes.count, 0 if trial is None else trial.holes.count
+        total = sum(counts)
+        with counted_doubts() as doubts:
+            answer = self._undo(pixels, damaged, windows, _from(progress, 0, total))
+            if holes is not None and damaged is not None:
+                answer = holes.fill(self.fill, _from(progress, counts[0], total)).where(damaged, answer)
+        if doubts:
+            said.append(
+                f"in {len(doubts)} of {counts[0] + counts[1]} windows the answer is likely worse than the photo: "
+                "tell less blur or less enlarging, or more noise"
+            )
+        off = None if trial is None else trial.error(self.fill, _from(progress, counts[0] + counts[1], total))
+        self._say(said, damaged, off, large=holes is not None and holes.large)
+        if progress is not None:
+            progress(total, total)
+        return answer.clamp(0, 1)
+
+    def _windows(self, pixels: Tensor, damaged: Tensor | None) -> list[Tile]:
+        """Choose the windows in which noise or a blur is undone: larger ones around large holes."""
+        if not self.sharpens and not self.removed:
+            return []
+        margin = MARGIN + (2 * round(deepest(damaged)) if damaged is not None and self.sharpens else 0)
+        height, width = pixels.shape[-2:]
+        return list(tiles(height, width, side=max(self.settings.side, 4 * margin), margin=margin, multiple=_GRID))
+
+    def _undo(self, pixels: Tensor, damaged: Tensor | None, windows: list[Tile], report: Report) -> Tensor:
+        """Undo noise, blur and shrinking, window by window."""
+        scale = self.settings.scale
+        height, width = pixels.shape[-2:]
+        answer = pixels.clone() if scale == 1 else pixels.new_empty(1, pixels.shape[1], scale * height, scale * width)
+        for done, tile in enumerate(windows):
+            marked = None if damaged is None else tile.look(damaged)
+            marked = None if marked is None or not bool(marked.any()) else marked
+            if self.sharpens:
+                piece = self.sharpen(tile.look(pixels), marked, _share(report, done))
+            else:
+                piece = self.denoise(tile.look(pixels), marked)
+            report(done + 1)
+            top, left = tile.window[:2]
+            rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
+            columns = slice(scale * (tile.left - left), scale * (tile.right - left))
+            answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
+                ..., rows, columns
+            ]
+        return answer
+
+    def denoise(self, y: Tensor, damaged: Tensor | None) -> Tensor:
+        """Remove the noise of one window."""
+        y = y if damaged is None else fill_in(y, ~damaged)
+        with torch.no_grad():
+            # The mean of all photos that this noisy one may come from: for noise alone that is the whole answer.
+            return self.denoiser(y, self.removed)
+
+    def fill(
+        self, y: Tensor, damaged: Tensor, start: Tensor, report: Report, *, halvings: int, refines: bool
+    ) -> Tensor:
+        """Fill the damage of one window, from a start to which detail alone may have to be added."""
+        if bool(damaged.all()):
+            return start
+        stages = _refining(stages_of(self.settings.method)) if refines else stages_of(self.settings.method)
+        # What stands in the damaged places is no measurement.
+        known = y.masked_fill(damaged, 0.0)
+        # The mean of four pixels has half of their noise.
+        noise = self.removed / 2**halvings
+        begin = Resume(State(image=start))
+        told = _share(report, 0)
+        filled = solve(known, Mask(~damaged[0]), self.denoiser, (begin, *stages), noise=noise, progress=told).image
+        return filled.where(damaged, y)
+
+    def sharpen(self, y: Tensor, damaged: Tensor | None, report: StageReport) -> Tensor:
+        """Undo blur and shrinking in one window."""
+        noise, filled, last = self.noise_of_windows, y, Identity()
+        operator: LinearOperator = self.operator(last, beyond=True)
+        if damaged is not None:
+            if bool(damaged.all()):
+                return F.interpolate(y, scale_factor=self.settings.scale)
+            operator = self.operator(Mask(~damaged[0]), beyond=True)
+            filled, y = fill_in(y, ~damaged), y.masked_fill(damaged, 0.0)
+        start = self.operator(last).pinv(filled, ridge=(noise / _ROUGH) ** 2)
+        begin = Resume(State(image=F.pad(start, (self.margin,) * 4, mode="replicate")))
+        stages = (begin, *stages_of(self.settings.method))
+        image = solve(y, operator, self.denoiser, stages, noise=noise, progress=report).image
+        return image[..., self.margin : image.shape[-2] - self.margin, self.margin : image.shape[-1] - self.margin]
+
+    @property
+    def margin(self) -> int:
+        """Width in pixels of the scene beyond the frame; 0 if the photo is enlarged, since that would be slow."""
+        return self.settings.reach if self.settings.scale == 1 else 0
+
+    def operator(self, outermost: LinearOperator, *, beyond: bool = False) -> LinearOperator:
+        """Compose the degradations of the photo: blur, then shrinking, then damage.
+
+        Args:
+            outermost: The last operator.
+            beyond: Whether the image is larger than the photo by the margin, as for a scene that was blurred.
+        """
+        settings = self.settings
+        A: LinearOperator | None = None
+        if settings.blur:
+            padding: Literal["valid", "reflect"] = "valid" if beyond and self.margin else "reflect"
+            A = GaussianBlur(2 * settings.reach + 1, settings.blur, padding=padding)
+        if settings.scale > 1:
+            A = Bicubic(settings.scale) if A is None else Bicubic(settings.scale) @ A
+        if A is None:
+            return outermost
+        return A if isinstance(outermost, Identity) else outermost @ A
+
+    def _say(self, said: list[str], damaged: Tensor | None, off: float | None, *, large: bool) -> None:
+        if damaged is not None:
+            kept = "" if self.sharpens or self.removed else "; all else kept its values"
+            line = f"{100 * float(damaged.float().mean()):.2f} % of the photo was filled in{kept}"
+            if off is not None:
+                where = " and half the resolution" if large else ""
+                line += f". Tried on intact places of the same shape{where}, the filling is off by {off:.3f}"
+            said.append(line)
+            if large:
+                said.append("there are large holes: smooth tones were filled in, since nothing tells what was there")
+        if self.sharpens:
+            what = [f"enlarged {self.settings.scale} times"] * (self.settings.scale > 1)
+            what += [f"a blur of {self.settings.blur:g} pixels undone"] * (self.settings.blur > 0)
+            said.append(f"{' and '.join(what)}; detail that comes out is likely, not certain")
+        if self.removed:
+            said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
+
+
+def _refining(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Return the stages with the short schedule that adds detail."""
+    return tuple(
+        replace(stage, first=_FINE, passes=min(_FINE_PASSES, stage.passes)) if isinstance(stage, PlugAndPlay) else stage
+        for stage in stages
+    )
+
+
+def _from(progress: Progress | None, before: int, total: int) -> Report:
+    """Make the report function of windows that come after others."""
+
+    def report(done: float) -> None:
+        if progress is not None:
+            progress(before + done, total)
+
+    report(0)
+    return report
+
+
+def _share(report: Report, done: int) -> StageReport:
+    """Make the report function of one window, which adds its share to the windows done."""
+
+    def stage_report(_name: str, step: int, steps: int, _loss: float) -> None:
+        report(done + step / steps)
+
+    return stage_report

@@ -1,0 +1,51 @@
+"""Settings of a repair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from inverso._checks import check_count, check_non_negative
+
+MARGIN = 64
+"""Margin in pixels of the windows in which large photos are processed."""
+_SIDE = 448
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """Settings of a repair.
+
+    Args:
+        scale: Factor by which the photo is enlarged, 1 to 8.
+        blur: Standard deviation in pixels of the Gaussian blur to undo; 0 for none.
+        noise: Standard deviation of the noise to remove, for images in [0, 1], or "auto" to estimate it.
+        old: Whether to detect and fill cracks, scratches and dust, and to undo fading.
+        method: Method of `inverso.solve` that needs no prior but a denoiser.
+        side: Side in pixels of the windows in which large photos are processed.
+
+    Raises:
+        ValueError: A number is out of range.
+        TypeError: A number has another type.
+    """
+
+    scale: int = 1
+    blur: float = 0.0
+    noise: float | Literal["auto"] = "auto"
+    old: bool = False
+    method: str = "pnp"
+    side: int = _SIDE
+
+    def __post_init__(self) -> None:
+        if check_count(self.scale, name="scale") > 8:
+            msg = f"scale must be 1 to 8, got {self.scale}"
+            raise ValueError(msg)
+        check_non_negative(self.blur, name="blur")
+        if self.noise != "auto":
+            check_non_negative(self.noise, name="noise")
+        check_count(self.side, name="side")
+
+    @property
+    def reach(self) -> int:
+        """Radius of the blur in pixels."""
+        return max(1, round(3 * self.blur)) if self.blur else 0
