@@ -133,8 +133,13 @@ THEIRS: Mapping[str, Method] = MappingProxyType(
 """Columns for those who have deepinv, and time."""
 
 OURS: Mapping[str, Method] = MappingProxyType(
-    {"pnp": PlugAndPlay(passes=8), "ddnm": Diffusion(), "diffpir settings": Diffusion.diffpir(passes=100)}
+    {
+        "pnp": PlugAndPlay(passes=8),
+        "ddnm": Diffusion(),
+        "diffpir settings": Diffusion.diffpir(passes=100, data_weight=7.0),
+    }
 )
+"""DiffPIR's share of fresh noise and weight are those of deepinv, 0.1 and 7."""
 MOTION = torch.eye(9) / 9
 """The kernel of a camera that moved along a diagonal."""
 POINTS = Case("40 % of the points", RandomMask(0.4))

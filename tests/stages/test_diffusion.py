@@ -145,6 +145,13 @@ def test_after_an_earlier_stage_diffusion_begins_at_less_noise_and_keeps_its_str
     assert float((after - made).abs().mean()) < 0.15 < float((alone - made).abs().mean())
 
 
+def test_levels_above_the_range_of_a_denoiser_are_left_out():
+    D = WrappedDenoiser(lambda x, _sigma: x, channels=1, sigma_range=(0.01, 1.0))
+    problem = Problem(torch.zeros(1, 1, 8, 8), Identity(), denoiser=D)
+    assert Diffusion(levels=(80.0, 2.0, 1.0, 0.1)).schedule(problem) == (1.0, 0.1)
+    assert Diffusion(levels=(80.0, 2.0)).schedule(problem) == (1.0,)
+
+
 @pytest.mark.parametrize("stage", [Diffusion(passes=3), DPS(steps=3)])
 def test_another_seed_is_another_answer_and_starts_show_their_spread(stage):
     A = RandomMask(0.5)

@@ -123,6 +123,8 @@ class LeastSquares(_implicit.ImplicitInverse):
         x, direction = torch.zeros_like(slope), slope.clone()
         over_x, over_y = (1,) * self.x_dims, (1,) * self.y_dims
         gamma = first = _energy(slope, self.x_dims)
+        # Large images: what is not needed any more must not be held while A or its adjoint work.
+        del slope
         tolerance = TOLERANCE.get(gamma.dtype, TOLERANCE[torch.float32])
         # Below rounding, which a y outside the range of A starts from, steps lead nowhere; nor do they where what was
         # found so far rounds the residual of the normal equations.
@@ -147,6 +149,7 @@ class LeastSquares(_implicit.ImplicitInverse):
             following = torch.where(active, _energy(slope, self.x_dims), gamma)
             turn = _ratio(following, gamma, where=active)
             direction.mul_(turn.reshape(*turn.shape, *over_x)).add_(slope)
+            del slope
             gamma = following
         worst = float(_ratio(gamma, first, where=first > 0).sqrt().max())
         msg = (
