@@ -32,7 +32,8 @@ def collect(table: Path, *, free: bool) -> None:
     """Write the page of one experiment."""
     run, name = table.parent, table.parent.name
     text = _with_own_pictures(table) if free else _without_pictures(table.read_text())
-    text = re.sub(r"--(data|tuning) \S+", lambda option: f"--{option[1]} " + ("DIR" if option[1] == "data" else "TUNING"), text)
+    text = re.sub(r"--data \S+", "--data DIR", text)
+    text = re.sub(r"--tuning \S+", "--tuning TUNING", text)
     text = re.sub(r" (-o|--out) \S+", "", text)
     text = re.sub(r" --(batch|pictures|device) \S+| --quiet| -q\b", "", text)
     text = re.sub(r"=\S*?([^/\s]+/[^/\s]+\.safetensors)", r"=\1", text)
