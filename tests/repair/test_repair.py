@@ -13,9 +13,9 @@ from inverso.priors import WrappedDenoiser
 from inverso.repair import Repair, repair
 from inverso.repair._defects import detect_defects, find_defects
 from inverso.repair._fading import find_fading
-from inverso.repair._filling import fill_in
 from inverso.repair._noise import estimate_noise
 from inverso.restorers import DamageDetector
+from inverso.restorers._filling import fill_in
 
 
 def smoothing(channels: int = 3) -> WrappedDenoiser:

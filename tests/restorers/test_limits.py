@@ -7,6 +7,7 @@ from torch import nn
 import inverso
 from inverso.errors import InversoError
 from inverso.images import photo
+from inverso.metrics import psnr
 from inverso.restorers import SlidesRestorer, UNetRestorer, _limits, load
 from inverso.restorers._limits import restore
 
@@ -55,6 +56,18 @@ def test_a_clean_face_of_the_trained_size_is_left_beside_a_damaged_one(name):
         assert torch.equal(answer.image[:1], x)
         assert not torch.equal(answer.image[1:], y)
     assert "1 of 2" in answer.note
+
+
+@pytest.mark.parametrize("size", [64, 150])
+def test_a_scratched_photo_that_has_not_faded_keeps_its_colors(size):
+    x = photo("astronaut", size=size)
+    y = x.clone()
+    wide = size // 32
+    y[..., size // 6 : size // 6 + wide] = y[..., size // 2 : size // 2 + wide] = 1.0
+    faded = 0.3 + 0.4 * y.mean(dim=1, keepdim=True).expand_as(y)
+    answer = inverso.solve(torch.cat([y, faded]), method="ff", restorer=load("faces-64-repair"), progress=False)
+    assert "1 of 2 photos have not faded" in answer.stages[0].note
+    assert psnr(answer.image[:1], x) > psnr(y, x) + 1
 
 
 def test_long_strips_and_single_pixels_are_answered(faces):

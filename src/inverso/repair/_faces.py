@@ -13,7 +13,7 @@ from inverso.faces import NoFaceError, Pose, RestoredFace, restore_face, starts_
 from inverso.faces._warp import lay, paste, soft_frame
 from inverso.operators import Identity, LinearOperator, Mask
 from inverso.priors import LatentPrior
-from inverso.repair._filling import fill_in
+from inverso.restorers._filling import fill_in
 from inverso.solver import solve
 from inverso.stages import BackProject, Resume, State
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.images.tiling import Tile, tiles
-from inverso.repair._filling import fill_in
+from inverso.restorers._filling import fill_in
 
 _LARGE = 16
 """Depth in pixels from which a hole is filled at half the resolution first."""

@@ -16,10 +16,10 @@ from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, M
 from inverso.priors import Denoiser
 from inverso.problem import Report as StageReport
 from inverso.repair._doubts import counted_doubts
-from inverso.repair._filling import fill_in
 from inverso.repair._holes import Holes, Report, deepest
 from inverso.repair._settings import MARGIN, Repair
 from inverso.repair._trial import Trial
+from inverso.restorers._filling import fill_in
 from inverso.solver import solve
 from inverso.stages import PlugAndPlay, Resume, Stage, State
 

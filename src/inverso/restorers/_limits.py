@@ -12,6 +12,7 @@ from inverso._machine import free_memory
 from inverso.errors import InversoError
 from inverso.images.tiling import in_tiles
 from inverso.restorers.base import Restorer
+from inverso.restorers.repair import RepairRestorer, has_full_color
 
 NEAR = 1.15
 """A photo larger or smaller by this factor than what was trained on is near enough."""
@@ -72,14 +73,26 @@ def restore(network: nn.Module, y: Tensor) -> Restored:
 
 def _unless_clean(network: Restorer, y: Tensor) -> Restored:
     """Restore photos of the trained size, except those of which hardly any pixel changes much."""
-    image = network(y)
+    image, notes = _restored(network, y)
     change = (image - y).abs().amax(dim=1, keepdim=True)
     damaged = _ramp(change, *PLAIN).mean(dim=(1, 2, 3)) >= network.least_damage
     clean = len(y) - int(damaged.sum())
-    if not clean:
-        return Restored(image)
-    note = f"{clean} of {len(y)} photos are not plainly damaged, and were left as they were"
-    return Restored(torch.where(damaged.reshape(-1, 1, 1, 1), image, y), note)
+    if clean:
+        image = torch.where(damaged.reshape(-1, 1, 1, 1), image, y)
+        notes.append(f"{clean} of {len(y)} photos are not plainly damaged, and were left as they were")
+    return Restored(image, "; ".join(notes))
+
+
+def _restored(network: Restorer, y: Tensor) -> tuple[Tensor, list[str]]:
+    """Restore photos; a restorer of old prints only fills the damage of those whose colors have not faded."""
+    image = network(y)
+    if not isinstance(network, RepairRestorer):
+        return image, []
+    colored = has_full_color(y)
+    if not bool(colored.any()):
+        return image, []
+    note = f"{int(colored.sum())} of {len(y)} photos have not faded: their colors were kept"
+    return torch.where(colored.reshape(-1, 1, 1, 1), network.fill(y), image), [note]
 
 
 def _at_size(network: Restorer, y: Tensor, size: int) -> Restored:
@@ -88,7 +101,8 @@ def _at_size(network: Restorer, y: Tensor, size: int) -> Restored:
     # A strip of paper is no face: it is not followed to any length.
     rows, columns = (max(network.smallest, min(round(scale * side), 4 * size)) for side in (height, width))
     small = F.interpolate(y, size=(rows, columns), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    change = network(small) - small
+    image, notes = _restored(network, small)
+    change = image - small
     size_of_change = change.abs().amax(dim=1, keepdim=True)
     share = F.max_pool2d(_ramp(size_of_change, NONE, SURE), 2 * REACH + 1, stride=1, padding=REACH)
     damaged = _ramp(size_of_change, *PLAIN).mean(dim=(1, 2, 3), keepdim=True) >= LEAST
@@ -102,8 +116,7 @@ def _at_size(network: Restorer, y: Tensor, size: int) -> Restored:
     found = 100 * float(known.mean())
     done = f"the {found:.0f} % that it found damaged come from there, the rest is as it was" if found else ""
     done = done or "nothing there is damaged, and the photo is as it was"
-    note = f"{what}: it worked at {columns} x {rows}; {done}"
-    return Restored(image, note)
+    return Restored(image, "; ".join([f"{what}: it worked at {columns} x {rows}", *notes, done]))
 
 
 def _ramp(values: Tensor, low: float, high: float) -> Tensor:

@@ -55,9 +55,13 @@ class Restorer(nn.Module):
         height, width = y.shape[-2:]
         if y.ndim != 4 or not y.is_floating_point() or y.shape[1] != CHANNELS or min(height, width) < self.smallest:
             self._refuse(y)
+        return self.restore(self.padded(y))[..., :height, :width]
+
+    def padded(self, y: Tensor) -> Tensor:
+        """Mirror images at the border up to sizes divisible by `multiple`."""
         # No branch on the size, so that an exported network takes every size.
-        padded = nn.functional.pad(y, (0, -width % self.multiple, 0, -height % self.multiple), mode="reflect")
-        return self.restore(padded)[..., :height, :width]
+        height, width = y.shape[-2:]
+        return nn.functional.pad(y, (0, -width % self.multiple, 0, -height % self.multiple), mode="reflect")
 
     def restore(self, y: Tensor) -> Tensor:
         """Restore images whose sides are divisible by `multiple`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inverso._checks import check_count
 from inverso._random import fork_rng
+from inverso.restorers._filling import fill_in
 from inverso.restorers.base import CHANNELS, Restorer, initialize
 from inverso.restorers.unet import (
     Attention,
@@ -21,6 +22,7 @@ from inverso.restorers.unet import (
     start_small,
 )
 
+_FULL = 0.056
 _CELL = 8
 """Pixels of a side of the cells that get a correction of colors of their own."""
 
@@ -120,6 +122,45 @@ class RepairRestorer(Restorer):
     def restore(self, y: Tensor) -> Tensor:
         """Repair photos whose sides are multiples of 8."""
         return self.explain(y).image
+
+    def fill(self, y: Tensor) -> Tensor:
+        """Fill what is covered, and keep the colors and all other pixels: for photos that have not faded.
+
+        The difference between photo and repaired photo is continued smoothly into the covered places.
+
+        Args:
+            y: Photos `(n, 3, H, W)` in [0, 1].
+        """
+        height, width = y.shape[-2:]
+        repaired = self.explain(self.padded(y))
+        image, logits = (part[..., :height, :width] for part in (repaired.image, repaired.logits))
+        covered = F.max_pool2d((logits < 0).to(y.dtype), 3, stride=1, padding=1).bool()
+        return (image + fill_in(y - image, ~covered)).where(covered, y)
+
+
+def has_full_color(y: Tensor, *, least: float = _FULL) -> Tensor:
+    """Return which photos have colors of more than one hue, as no faded or toned print has.
+
+    The measure is the second singular value of the colors around their mean, divided by the root of their number. Of
+    200 aged faces none has more than 0.054; of clean ones six in ten have more than 0.056.
+
+    Args:
+        y: Photos `(n, 3, H, W)` in [0, 1].
+        least: Value from which a photo counts as one in full color.
+
+    Example:
+        >>> import torch
+        >>> from inverso.images import photo
+        >>> from inverso.restorers.repair import has_full_color
+        >>> colors = photo("astronaut", size=64)
+        >>> has_full_color(torch.cat([colors, colors.mean(1, keepdim=True).expand(-1, 3, -1, -1)]))
+        tensor([ True, False])
+    """
+    colors = y.flatten(2)
+    colors = colors - colors.mean(dim=2, keepdim=True)
+    second = torch.linalg.svdvals(colors)[:, 1]
+    enough: Tensor = second >= least * colors.shape[2] ** 0.5
+    return enough
 
 
 def _on_cells(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

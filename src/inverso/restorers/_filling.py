@@ -19,7 +19,7 @@ def fill_in(image: Tensor, known: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.repair._filling import fill_in
+        >>> from inverso.restorers._filling import fill_in
         >>> known = torch.ones(1, 1, 9, 9, dtype=torch.bool)
         >>> known[..., 3:6, 3:6] = False
         >>> flat = torch.full((1, 1, 9, 9), 0.5)
