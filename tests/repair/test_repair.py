@@ -287,6 +287,19 @@ class Finding(DamageDetector):
         return (images > 0.95).all(dim=1, keepdim=True).float()
 
 
+def test_what_is_likely_damaged_is_followed_from_where_it_is_surely():
+    class Known(DamageDetector):
+        def probability(self, y):
+            answer = torch.zeros_like(y[:, :1])
+            answer[..., 10, 5:30], answer[..., 10, 15] = 0.5, 0.95
+            answer[..., 30, 5:30] = 0.8
+            return answer
+
+    found = detect_defects(torch.zeros(1, 3, 40, 40), Known(widths=(8, 8, 8))).mask
+    assert found[..., 10, 5:30].all(), "the faint ends of a scratch"
+    assert not found[..., 30, :].any(), "nothing there is sure"
+
+
 def test_a_detector_takes_the_place_of_the_shape(cat):
     y = 0.8 * cat
     y[..., 10:110, 60] = 1.0

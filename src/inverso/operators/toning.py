@@ -44,11 +44,12 @@ class _ToningPlan(Plan):
         """Decompose the matrix, and set singular values within rounding of zero to zero."""
         left, values, right = torch.linalg.svd(matrix)
         singular = gain * values[..., None, None]
-        singular = singular * (singular > cutoff(eps, singular.shape[-3:]) * singular.max())
-        kept = singular[singular > 0]
+        # In place, as these are the largest tensors of a plan for a large image.
+        singular.masked_fill_(singular <= cutoff(eps, singular.shape[-3:]) * singular.max(), 0)
         images = len(singular) if singular.ndim == _BATCHED else 1
-        condition = float(kept.max() / kept.min()) if len(kept) else 1.0
-        return cls(matrix, gain, left, right, singular, len(kept) / images, condition, eps)
+        kept = int(singular.count_nonzero())
+        condition = float(singular.max() / singular.masked_fill(singular == 0, torch.inf).min()) if kept else 1.0
+        return cls(matrix, gain, left, right, singular, kept / images, condition, eps)
 
     @property
     def per_image(self) -> bool:

@@ -35,13 +35,17 @@ class Defects:
     specks: int
 
 
-def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5) -> Defects:
+def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0.4, sure: float = 0.9) -> Defects:
     """Detect damage with a trained network.
+
+    Pixels of at least the probability `likely` are taken where they are connected with one of at least `sure`: a
+    scratch is followed where it becomes faint, and what is faint everywhere is left.
 
     Args:
         image: `(1, C, H, W)` in [0, 1], in color or with one channel.
         detector: The network, for example from `inverso.restorers.load_detector`.
-        sure: Probability above which a pixel counts as damaged.
+        likely: Probability from which a pixel may be damaged.
+        sure: Probability from which it surely is.
 
     Example:
         >>> import torch
@@ -51,9 +55,13 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, sure: float = 0.5
         torch.Size([1, 1, 20, 30])
     """
     from scipy import ndimage  # noqa: PLC0415
+    from skimage.filters import apply_hysteresis_threshold  # noqa: PLC0415
     from skimage.measure import label, regionprops  # noqa: PLC0415
 
-    mask = (detector.probability(image) >= check_fraction(sure, name="sure"))[0, 0].cpu().numpy()
+    for name, share in (("likely", likely), ("sure", sure)):
+        check_fraction(share, name=name)
+    probability = detector.probability(image)[0, 0].cpu().numpy()
+    mask = apply_hysteresis_threshold(probability, min(likely, sure), sure)
     regions = regionprops(label(mask, connectivity=2))
     lines = sum(region.axis_major_length > _LONG * max(region.axis_minor_length, 1) for region in regions)
     # What surrounds a crack is neither crack nor photo.
