@@ -63,11 +63,11 @@ class Measured:
 
     Args:
         seconds: From start to end.
-        memory: Samples of (seconds, bytes of the driver, bytes of everything that it started).
+        memory: Samples of (answers written, bytes of the driver, bytes of everything that it started).
     """
 
     seconds: float
-    memory: list[tuple[float, int, int]]
+    memory: list[tuple[int, int, int]]
 
 
 def make_photos(folder: Path, n: int, side: int = 64) -> None:
@@ -93,8 +93,8 @@ def run(script: str, photos: Path, out: Path, *, sample: bool = False) -> Measur
         file.flush()
         begin = time.perf_counter()
         process = subprocess.Popen([sys.executable, file.name, photos, out], env=environment, start_new_session=True)
-        samples: list[tuple[float, int, int]] = []
-        watcher = threading.Thread(target=watch, args=(process, samples, begin))
+        samples: list[tuple[int, int, int]] = []
+        watcher = threading.Thread(target=watch, args=(process, samples, out))
         if sample:
             watcher.start()
         code = process.wait()
@@ -107,8 +107,8 @@ def run(script: str, photos: Path, out: Path, *, sample: bool = False) -> Measur
     return Measured(seconds, samples)
 
 
-def watch(process: subprocess.Popen[bytes], samples: list[tuple[float, int, int]], begin: float) -> None:
-    """Sample the memory of a driver and of its descendants, shared pages counted by share."""
+def watch(process: subprocess.Popen[bytes], samples: list[tuple[int, int, int]], out: Path) -> None:
+    """Sample the memory of a driver and of its descendants, shared pages counted by share, beside what is done."""
     while process.poll() is None:
         children: dict[int, list[int]] = {}
         for folder in Path("/proc").glob("[0-9]*"):
@@ -120,7 +120,8 @@ def watch(process: subprocess.Popen[bytes], samples: list[tuple[float, int, int]
             found = children.get(waiting.pop(), [])
             below += found
             waiting += found
-        samples.append((time.perf_counter() - begin, proportional(process.pid), sum(map(proportional, below))))
+        done = sum(1 for _ in out.glob("*.png"))
+        samples.append((done, proportional(process.pid), sum(map(proportional, below))))
         time.sleep(2)
 
 
@@ -169,15 +170,20 @@ def overhead(n: int, folder: Path) -> None:
         print(f"overhead  {name:15} start {few - n * each:6.1f} s, per photo {1000 * each:6.1f} ms", flush=True)
 
 
+def nearest(samples: list[tuple[int, int, int]], done: float) -> tuple[int, int, int]:
+    """Pick the sample at which about so many photos were done."""
+    return min(samples, key=lambda sample: abs(sample[0] - done))
+
+
 def memory(n: int, folder: Path) -> None:
-    """Show that nothing grows: driver and workers at a quarter, a half, three quarters and the end of a run."""
+    """Show that nothing grows: driver and workers at a tenth, a half and nine tenths of a run."""
     make_photos(folder / "photos", n)
     for name in ("Local()", "Ray, 2 actors"):
         script = JOBS.format(job=METHODS["pinv"], executor=EXECUTORS[name])
         found = run(script, folder / "photos", folder / "out", sample=True).memory
-        picked = [found[min(len(found) - 1, len(found) * k // 4)] for k in (1, 2, 3)] + [found[-2 if found[1:] else -1]]
-        told = "; ".join(f"{when:.0f} s {driver / 2**20:.0f} + {below / 2**20:.0f}" for when, driver, below in picked)
-        print(f"memory    {name:15} {n} photos, MiB of the driver + of all below it: {told}")
+        picked = [nearest(found, share * n) for share in (0.1, 0.5, 0.9)]
+        told = "; ".join(f"{done} done: {driver / 2**20:.0f} + {below / 2**20:.0f}" for done, driver, below in picked)
+        print(f"memory    {name:15} {n} photos, MiB of the driver + of all below it: {told}", flush=True)
 
 
 def paper(photos: int = 10**6, gpus: int = 64) -> None:
