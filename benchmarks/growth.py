@@ -182,7 +182,8 @@ def summary(rows: Sequence[Row]) -> str:
 def in_a_process(name: str, height: int, width: int) -> Row:
     """Measure in a process of its own."""
     command = [sys.executable, __file__, "--one", name, str(height), str(width)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # Large pages, as the command line sets them.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "THP_MEM_ALLOC_ENABLE": "1"}
     answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return Row(**json.loads(answer.stdout.splitlines()[-1]))
 

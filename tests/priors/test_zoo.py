@@ -22,8 +22,8 @@ class TestRegistry:
     def test_names_are_unique_and_the_embedded_priors_come_first(self):
         names = [known.name for known in available()]
         assert len(set(names)) == len(names)
-        assert names[:4] == ["faces-64", "faces-64-style", "photos", "faces-64-denoiser"]
-        assert EMBEDDED == available()[:4]
+        assert names[:5] == ["faces-64", "faces-64-style", "faces-128", "photos", "faces-64-denoiser"]
+        assert EMBEDDED == available()[:5]
 
     def test_a_card_is_found_by_its_name(self):
         assert all(card(known.name) is known for known in available())
@@ -82,12 +82,13 @@ class TestEmbeddedPhotos:
         assert not any("SA" in row.split("|")[3] for row in rows)
 
 
-@pytest.mark.parametrize("known", EMBEDDED[:2], ids=lambda known: known.name)
+@pytest.mark.parametrize("known", EMBEDDED[:3], ids=lambda known: known.name)
 class TestEmbeddedFaces:
     def test_they_load_as_their_card_announces(self, known):
         prior = load(known.name)
         assert type(prior).__name__ == known.family
-        assert prior.image_shape == known.image_shape == (3, 64, 64)
+        side = int(known.name.split("-")[1])
+        assert prior.image_shape == known.image_shape == (3, side, side)
         assert prior.latent_shape == (known.latent_dim,)
         assert not prior.training
 

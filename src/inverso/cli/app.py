@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -52,4 +53,7 @@ app.command(epilog=export.EPILOG)(export.export)
 
 def main() -> None:
     """Run the command line."""
+    # Large pages for large tensors, where the system has them: on photos of many megapixels most of the time of a mask
+    # or a copy goes into small pages. Torch asks when it makes its first tensor.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     app()

@@ -52,9 +52,21 @@ def draw_pattern(log_weight: Tensor, count: int, seed: int) -> Tensor:
     return chosen.reshape(log_weight.shape)
 
 
-def random_order(log_weight: Tensor, seed: int) -> Tensor:
-    """Order all places at random, as if drawn one by one without replacement with the given weights."""
-    return _random_keys(log_weight, seed).argsort(descending=True, stable=True)
+def random_order(log_weight: Tensor, seed: int, *, among: Tensor, count: int) -> Tensor:
+    """Return the first places in a random order, as if drawn one by one without replacement with the given weights.
+
+    Args:
+        log_weight: Logarithm of each place's weight, any shape.
+        seed: Seed of the draw.
+        among: True at the places that are drawn from, shaped as the weights.
+        count: Number of places that are needed; hardly more are ordered, which takes long for millions.
+    """
+    places = among.flatten().nonzero().flatten()
+    keys = _random_keys(log_weight, seed)[places]
+    if count < len(keys):
+        first = (keys >= keys.kthvalue(len(keys) - count + 1).values).nonzero().flatten()
+        places, keys = places[first], keys[first]
+    return places[keys.argsort(descending=True, stable=True)]
 
 
 def gumbel_keys(log_weight: Tensor, generator: torch.Generator) -> Tensor:

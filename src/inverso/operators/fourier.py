@@ -342,9 +342,9 @@ class FFTMask(FrequencySampling):
         places = torch.arange(weight.numel(), device="cpu").reshape(weight.shape)
         partner = _mirror(places)
         first = places <= partner
-        size = torch.where(places == partner, 1, 2)
-        order = random_order(torch.where(first, weight, -torch.inf), seed)[: int(first.sum())]
-        taken = size.flatten()[order].cumsum(0)
+        # Pairs, but for at most four frequencies that are their own partners.
+        order = random_order(weight, seed, among=first, count=count // 2 + 4)
+        taken = torch.where(order == partner.view(-1)[order], 1, 2).cumsum(0)
         chosen = torch.zeros(weight.shape, dtype=torch.bool, device="cpu")
         chosen.view(-1)[order[taken <= max(count, 1)]] = True
         return chosen | _mirror(chosen)
