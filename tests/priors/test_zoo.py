@@ -39,7 +39,7 @@ class TestRegistry:
             assert known.family in ("DCGAN", "PGGAN", "StyleGAN2", "VAE")
             assert f"-{known.image_shape[1]}-" in f"{known.name}-"
 
-    @pytest.mark.parametrize("known", available()[4:], ids=lambda known: known.name)
+    @pytest.mark.parametrize("known", available()[len(EMBEDDED) :], ids=lambda known: known.name)
     def test_addresses_carry_the_hash_that_is_checked_where_upstream_publishes_one(self, known):
         assert known.url.startswith("https://")
         if known.hash is None:

@@ -124,7 +124,7 @@ CARDS = (
         family="DCGAN",
         latent_dim=384,
         recipe="`inverso train dcgan --set size=128 --set width=24 --set latent_dim=384`, 7,000 steps",
-        quality="CSGM on 20 fully observed test photos: QUALITY dB",
+        quality="CSGM on 12 fully observed test photos: 26.4 dB",
         side=128,
         note="Trained briefly; its samples have a grid, which a denoiser takes off.",
         denoiser="photos",
