@@ -38,9 +38,20 @@ def test_infinite_weight_is_always_chosen_and_none_never():
 
 def test_order_is_a_permutation_and_its_head_the_pattern():
     weight = torch.rand(5, 4, dtype=torch.float64)
-    order = random_order(weight, 3)
+    everywhere = torch.ones(5, 4, dtype=torch.bool)
+    order = random_order(weight, 3, among=everywhere, count=20)
     assert sorted(order.tolist()) == list(range(20))
     assert set(order[:7].tolist()) == set(draw_pattern(weight, 7, 3).flatten().nonzero().flatten().tolist())
+    assert random_order(weight, 3, among=everywhere, count=7).tolist() == order[:7].tolist()
+
+
+def test_an_order_among_some_places_leaves_out_the_others():
+    weight = torch.rand(5, 4, dtype=torch.float64)
+    some = torch.arange(20).reshape(5, 4) % 3 == 0
+    order = random_order(weight, 3, among=torch.ones_like(some), count=20)
+    kept = [place for place in order.tolist() if place % 3 == 0]
+    assert random_order(weight, 3, among=some, count=20).tolist() == kept
+    assert random_order(weight, 3, among=some, count=4).tolist() == kept[:4]
 
 
 def test_patterns_and_noise_of_one_seed_are_independent():

@@ -150,9 +150,8 @@ def has_full_color(y: Tensor, *, least: float = _FULL) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from inverso.images import photo
         >>> from inverso.restorers.repair import has_full_color
-        >>> colors = photo("astronaut", size=64)
+        >>> colors = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         >>> has_full_color(torch.cat([colors, colors.mean(1, keepdim=True).expand(-1, 3, -1, -1)]))
         tensor([ True, False])
     """
