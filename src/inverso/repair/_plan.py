@@ -134,7 +134,6 @@ class Plan:
         if bool(damaged.all()):
             return start
         stages = _refining(stages_of(self.settings.method)) if refines else stages_of(self.settings.method)
-        # What stands in the damaged places is no measurement.
         known = y.masked_fill(damaged, 0.0)
         # The mean of four pixels has half of their noise.
         noise = self.removed / 2**halvings
@@ -145,16 +144,18 @@ class Plan:
 
     def sharpen(self, y: Tensor, damaged: Tensor | None, report: StageReport) -> Tensor:
         """Undo blur and shrinking in one window."""
-        noise, filled, last = self.noise_of_windows, y, Identity()
-        operator: LinearOperator = self.operator(last, beyond=True)
+        outermost: LinearOperator = Identity()
+        filled, noise = y, self.noise_of_windows
         if damaged is not None:
             if bool(damaged.all()):
                 return F.interpolate(y, scale_factor=self.settings.scale)
-            operator = self.operator(Mask(~damaged[0]), beyond=True)
+            outermost = Mask(~damaged[0])
+            # What stands in the damaged places is no measurement.
             filled, y = fill_in(y, ~damaged), y.masked_fill(damaged, 0.0)
-        start = self.operator(last).pinv(filled, ridge=(noise / _ROUGH) ** 2)
+        start = self.operator(Identity()).pinv(filled, ridge=(noise / _ROUGH) ** 2)
         begin = Resume(State(image=F.pad(start, (self.margin,) * 4, mode="replicate")))
         stages = (begin, *stages_of(self.settings.method))
+        operator = self.operator(outermost, beyond=True)
         image = solve(y, operator, self.denoiser, stages, noise=noise, progress=report).image
         return image[..., self.margin : image.shape[-2] - self.margin, self.margin : image.shape[-1] - self.margin]
 
