@@ -342,12 +342,15 @@ class FFTMask(FrequencySampling):
 
     def _draw_pairs(self, weight: Tensor, count: int, seed: int) -> Tensor:
         """Choose frequencies together with their partners until there are `count`, plus or minus one."""
-        places = torch.arange(weight.numel(), device="cpu").reshape(weight.shape)
-        partner = _mirror(places)
-        first = places <= partner
+        height, width = weight.shape
+        rows, columns = torch.arange(height, device="cpu"), torch.arange(width, device="cpu")
+        partner_rows, partner_columns = -rows % height, -columns % width
+        # Of two partners the one that comes first, row by row.
+        first = (rows == partner_rows)[:, None] & (columns <= partner_columns) | (rows < partner_rows)[:, None]
         # Pairs, but for at most four frequencies that are their own partners.
         order = random_order(weight, seed, among=first, count=count // 2 + 4)
-        taken = torch.where(order == partner.view(-1)[order], 1, 2).cumsum(0)
+        partner = partner_rows[order // width] * width + partner_columns[order % width]
+        taken = torch.where(order == partner, 1, 2).cumsum(0)
         chosen = torch.zeros(weight.shape, dtype=torch.bool, device="cpu")
         chosen.view(-1)[order[taken <= max(count, 1)]] = True
         return chosen | _mirror(chosen)
