@@ -39,8 +39,7 @@ def main() -> None:
     y = A(x)
     strips = [y, *(inverso.solve(y, A, prior, method, seed=SEED).image for method in options.methods)]
     columns = torch.cat(strips, dim=-2)
-    sheet = torch.cat([torch.cat(tuple(row), dim=-1) for row in columns.split(COLUMNS)], dim=-2)
-    save_image(interpolate(sheet[None], scale_factor=ENLARGED), options.out)
+    save_image(interpolate(columns, scale_factor=ENLARGED), options.out, columns=COLUMNS)
 
 
 if __name__ == "__main__":

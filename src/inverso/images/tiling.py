@@ -39,6 +39,14 @@ class Tile:
         top, left, bottom, right = self.window
         return image[..., top:bottom, left:right]
 
+    def paste(self, answer: Tensor, piece: Tensor, *, scale: int = 1) -> None:
+        """Write what a processed window holds of the piece into `(..., scale H, scale W)`."""
+        top, left = self.window[:2]
+        rows = slice(scale * (self.top - top), scale * (self.bottom - top))
+        columns = slice(scale * (self.left - left), scale * (self.right - left))
+        place = answer[..., scale * self.top : scale * self.bottom, scale * self.left : scale * self.right]
+        place.copy_(piece[..., rows, columns])
+
 
 def tiles(
     height: int, width: int, *, side: int, margin: int, multiple: int = 1, same_size: bool = False
@@ -149,12 +157,7 @@ def in_tiles(
         if piece.shape[2:] != (scale * window.shape[2], scale * window.shape[3]):
             msg = f"a window of shape {tuple(window.shape)} was answered with shape {tuple(piece.shape)}"
             raise ValueError(msg)
-        top, left = tile.window[:2]
-        rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
-        columns = slice(scale * (tile.left - left), scale * (tile.right - left))
-        answer[k : k + 1, :, scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
-            ..., rows, columns
-        ]
+        tile.paste(answer[k : k + 1], piece, scale=scale)
     if answer is None:
         msg = f"images of shape {tuple(images.shape)} have no tiles"
         raise ValueError(msg)

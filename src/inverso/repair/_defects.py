@@ -61,7 +61,7 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0
     for name, share in (("likely", likely), ("sure", sure)):
         check_fraction(share, name=name)
     probability = detector.probability(image)[0, 0].cpu().numpy()
-    mask = apply_hysteresis_threshold(probability, min(likely, sure), sure)
+    mask = apply_hysteresis_threshold(probability, likely, sure)
     regions = regionprops(label(mask, connectivity=2))
     lines = sum(region.axis_major_length > _LONG * max(region.axis_minor_length, 1) for region in regions)
     # What surrounds a crack is neither crack nor photo.

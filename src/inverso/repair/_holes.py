@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.images.tiling import Tile, tiles
+from inverso.images.tiling import GRID, Tile, tiles
+from inverso.problem import Report as StageReport
 from inverso.restorers._filling import fill_in
 
 _LARGE = 16
 """Depth in pixels from which a hole is filled at half the resolution first."""
-_SIDE, _MARGIN, _GRID = 192, 32, 16
+_SIDE, _MARGIN = 192, 32
 _LARGE_SIDE = 640
 
 Report = Callable[[float], None]
@@ -32,7 +32,7 @@ class Solve(Protocol):
     """Fill a window `y` where it is damaged, from a start whose large holes may be known but for detail."""
 
     def __call__(
-        self, y: Tensor, damaged: Tensor, start: Tensor, report: Report, *, halvings: int, refines: bool
+        self, y: Tensor, damaged: Tensor, start: Tensor, report: StageReport, *, halvings: int, refines: bool
     ) -> Tensor:
         """Return the filled window of a photo that was halved so many times."""
 
@@ -59,7 +59,7 @@ class Scale:
         margin = _MARGIN + (2 * round(deepest(self.wanted)) if self.large is None else _LARGE)
         side = max(_SIDE if self.large is None else _LARGE_SIDE, 4 * margin)
         height, width = self.pixels.shape[-2:]
-        every = tiles(height, width, side=side, margin=margin, multiple=_GRID)
+        every = tiles(height, width, side=side, margin=margin, multiple=GRID)
         return [t for t in every if bool(self.wanted[..., t.top : t.bottom, t.left : t.right].any())]
 
 
@@ -119,32 +119,29 @@ class Holes:
 
     def fill(self, solve: Solve, report: Report) -> Tensor:
         """Fill the holes; `report` gets the number of windows done."""
-        answer: Tensor | None = None
-        done = 0
+        answer, done = self.steps[0][0].pixels, 0
         for halvings, (scale, windows) in zip(reversed(range(len(self.steps))), self.steps, strict=True):
-            guess = None if answer is None else doubled(answer, scale.pixels)
+            guess = None if scale.large is None else doubled(answer, scale.pixels)
             answer = scale.pixels.clone()
             for tile in windows:
                 y, damaged = tile.look(scale.pixels), tile.look(scale.damaged)
-                start = fill_in(y, ~damaged)
-                refines = False
+                start, refines = fill_in(y, ~damaged), False
                 if guess is not None and scale.large is not None:
                     large = tile.look(scale.large)
                     start, refines = tile.look(guess).where(large, start), bool(large.any())
-                within = partial(_within, report, done)
-                piece = solve(y, damaged, start, within, halvings=halvings, refines=refines)
-                top, left = tile.window[:2]
-                inner = piece[..., tile.top - top : tile.bottom - top, tile.left - left : tile.right - left]
-                answer[..., tile.top : tile.bottom, tile.left : tile.right] = inner
+                piece = solve(y, damaged, start, share_of(report, done), halvings=halvings, refines=refines)
+                tile.paste(answer, piece)
                 done += 1
-        if answer is None:
-            msg = "there are no holes to fill"
-            raise ValueError(msg)
         return answer
 
 
-def _within(report: Report, done: int, share: float) -> None:
-    report(done + share)
+def share_of(report: Report, done: int) -> StageReport:
+    """Make the report function of one window, which adds its share to the windows done."""
+
+    def stage_report(_name: str, step: int, steps: int, _loss: float) -> None:
+        report(done + step / steps)
+
+    return stage_report
 
 
 def deepest(damaged: Tensor) -> float:

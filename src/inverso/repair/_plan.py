@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso.images.tiling import Tile, tiles
+from inverso.images.tiling import GRID, Tile, tiles
 from inverso.methods import stages_of
 from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
 from inverso.problem import Report as StageReport
 from inverso.repair._doubts import counted_doubts
-from inverso.repair._holes import Holes, Report, deepest
+from inverso.repair._holes import Holes, Report, deepest, share_of
 from inverso.repair._settings import MARGIN, Repair
 from inverso.repair._trial import Trial
 from inverso.restorers._filling import fill_in
@@ -29,7 +29,6 @@ _ROUGH = 0.05
 """What a first guess at a sharp photo may be off by."""
 _LEAST_FLOOR = 0.003
 """Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
-_GRID = 16
 _FINE, _FINE_PASSES = 0.1, 5
 """First noise level and passes where detail alone is missing."""
 
@@ -97,7 +96,7 @@ class Plan:
             return []
         margin = MARGIN + (2 * round(deepest(damaged)) if damaged is not None and self.sharpens else 0)
         height, width = pixels.shape[-2:]
-        return list(tiles(height, width, side=max(self.settings.side, 4 * margin), margin=margin, multiple=_GRID))
+        return list(tiles(height, width, side=max(self.settings.side, 4 * margin), margin=margin, multiple=GRID))
 
     def _undo(self, pixels: Tensor, damaged: Tensor | None, windows: list[Tile], report: Report) -> Tensor:
         """Undo noise, blur and shrinking, window by window."""
@@ -108,16 +107,11 @@ class Plan:
             marked = None if damaged is None else tile.look(damaged)
             marked = None if marked is None or not bool(marked.any()) else marked
             if self.sharpens:
-                piece = self.sharpen(tile.look(pixels), marked, _share(report, done))
+                piece = self.sharpen(tile.look(pixels), marked, share_of(report, done))
             else:
                 piece = self.denoise(tile.look(pixels), marked)
             report(done + 1)
-            top, left = tile.window[:2]
-            rows = slice(scale * (tile.top - top), scale * (tile.bottom - top))
-            columns = slice(scale * (tile.left - left), scale * (tile.right - left))
-            answer[..., scale * tile.top : scale * tile.bottom, scale * tile.left : scale * tile.right] = piece[
-                ..., rows, columns
-            ]
+            tile.paste(answer, piece, scale=scale)
         return answer
 
     def denoise(self, y: Tensor, damaged: Tensor | None) -> Tensor:
@@ -128,7 +122,7 @@ class Plan:
             return self.denoiser(y, self.removed)
 
     def fill(
-        self, y: Tensor, damaged: Tensor, start: Tensor, report: Report, *, halvings: int, refines: bool
+        self, y: Tensor, damaged: Tensor, start: Tensor, report: StageReport, *, halvings: int, refines: bool
     ) -> Tensor:
         """Fill the damage of one window, from a start to which detail alone may have to be added."""
         if bool(damaged.all()):
@@ -138,8 +132,7 @@ class Plan:
         # The mean of four pixels has half of their noise.
         noise = self.removed / 2**halvings
         begin = Resume(State(image=start))
-        told = _share(report, 0)
-        filled = solve(known, Mask(~damaged[0]), self.denoiser, (begin, *stages), noise=noise, progress=told).image
+        filled = solve(known, Mask(~damaged[0]), self.denoiser, (begin, *stages), noise=noise, progress=report).image
         return filled.where(damaged, y)
 
     def sharpen(self, y: Tensor, damaged: Tensor | None, report: StageReport) -> Tensor:
@@ -217,12 +210,3 @@ def _from(progress: Progress | None, before: int, total: int) -> Report:
 
     report(0)
     return report
-
-
-def _share(report: Report, done: int) -> StageReport:
-    """Make the report function of one window, which adds its share to the windows done."""
-
-    def stage_report(_name: str, step: int, steps: int, _loss: float) -> None:
-        report(done + step / steps)
-
-    return stage_report

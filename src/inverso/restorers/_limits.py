@@ -12,7 +12,7 @@ from inverso._machine import free_memory
 from inverso.errors import InversoError
 from inverso.images.tiling import in_tiles
 from inverso.restorers.base import Restorer
-from inverso.restorers.repair import RepairRestorer, has_full_color
+from inverso.restorers.repair import RepairRestorer
 
 NEAR = 1.15
 """A photo larger or smaller by this factor than what was trained on is near enough."""
@@ -85,14 +85,11 @@ def _unless_clean(network: Restorer, y: Tensor) -> Restored:
 
 def _restored(network: Restorer, y: Tensor) -> tuple[Tensor, list[str]]:
     """Restore photos; a restorer of old prints only fills the damage of those whose colors have not faded."""
-    image = network(y)
     if not isinstance(network, RepairRestorer):
-        return image, []
-    colored = has_full_color(y)
-    if not bool(colored.any()):
-        return image, []
-    note = f"{int(colored.sum())} of {len(y)} photos have not faded: their colors were kept"
-    return torch.where(colored.reshape(-1, 1, 1, 1), network.fill(y), image), [note]
+        return network(y), []
+    image, colored = network.restore_faded(y)
+    kept = int(colored.sum())
+    return image, [f"{kept} of {len(y)} photos have not faded: their colors were kept"] if kept else []
 
 
 def _at_size(network: Restorer, y: Tensor, size: int) -> Restored:

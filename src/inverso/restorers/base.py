@@ -53,14 +53,14 @@ class Restorer(nn.Module):
             ValueError: y has another number of dimensions or channels, another dtype, or is smaller than `smallest`.
         """
         height, width = y.shape[-2:]
-        if y.ndim != 4 or not y.is_floating_point() or y.shape[1] != CHANNELS or min(height, width) < self.smallest:
-            self._refuse(y)
         return self.restore(self.padded(y))[..., :height, :width]
 
     def padded(self, y: Tensor) -> Tensor:
-        """Mirror images at the border up to sizes divisible by `multiple`."""
-        # No branch on the size, so that an exported network takes every size.
+        """Check images, and mirror them at the border up to sizes divisible by `multiple`."""
         height, width = y.shape[-2:]
+        if y.ndim != 4 or not y.is_floating_point() or y.shape[1] != CHANNELS or min(height, width) < self.smallest:
+            self._refuse(y)
+        # No branch on the size, so that an exported network takes every size.
         return nn.functional.pad(y, (0, -width % self.multiple, 0, -height % self.multiple), mode="reflect")
 
     def restore(self, y: Tensor) -> Tensor:

@@ -123,22 +123,29 @@ class RepairRestorer(Restorer):
         """Repair photos whose sides are multiples of 8."""
         return self.explain(y).image
 
-    def fill(self, y: Tensor) -> Tensor:
-        """Fill what is covered, and keep the colors and all other pixels: for photos that have not faded.
+    def restore_faded(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Repair photos, but keep the colors of those that have not faded and only fill what is covered there.
 
         The difference between photo and repaired photo is continued smoothly into the covered places.
 
         Args:
             y: Photos `(n, 3, H, W)` in [0, 1].
+
+        Returns:
+            The images, and which photos have not faded, `(n,)`.
         """
         height, width = y.shape[-2:]
         repaired = self.explain(self.padded(y))
         image, logits = (part[..., :height, :width] for part in (repaired.image, repaired.logits))
-        covered = F.max_pool2d((logits < 0).to(y.dtype), 3, stride=1, padding=1).bool()
-        return (image + fill_in(y - image, ~covered)).where(covered, y)
+        colored = has_full_color(y)
+        if bool(colored.any()):
+            covered = F.max_pool2d((logits < 0).to(y.dtype), 3, stride=1, padding=1).bool()
+            filled = (image + fill_in(y - image, ~covered)).where(covered, y)
+            image = filled.where(colored.reshape(-1, 1, 1, 1), image)
+        return image, colored
 
 
-def has_full_color(y: Tensor, *, least: float = _FULL) -> Tensor:
+def has_full_color(y: Tensor) -> Tensor:
     """Return which photos have colors of more than one hue, as no faded or toned print has.
 
     The measure is the second singular value of the colors around their mean, divided by the root of their number. Of
@@ -146,7 +153,6 @@ def has_full_color(y: Tensor, *, least: float = _FULL) -> Tensor:
 
     Args:
         y: Photos `(n, 3, H, W)` in [0, 1].
-        least: Value from which a photo counts as one in full color.
 
     Example:
         >>> import torch
@@ -158,7 +164,7 @@ def has_full_color(y: Tensor, *, least: float = _FULL) -> Tensor:
     colors = y.flatten(2)
     colors = colors - colors.mean(dim=2, keepdim=True)
     second = torch.linalg.svdvals(colors)[:, 1]
-    enough: Tensor = second >= least * colors.shape[2] ** 0.5
+    enough: Tensor = second >= _FULL * colors.shape[2] ** 0.5
     return enough
 
 
