@@ -264,5 +264,7 @@ class TestOperators:
         else:
             found = solve(y, A, prior, method, noise=noise)
             assert found.residual.isfinite().all()
+            if method.endswith(("bp", "pinv")) and noise == 0:
+                torch.testing.assert_close(A(found.image), y, rtol=0, atol=1e-4)
         assert found.image.shape == x.shape
         assert found.image.isfinite().all()

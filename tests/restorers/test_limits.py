@@ -72,9 +72,9 @@ def test_a_scratched_photo_that_has_not_faded_keeps_its_colors(size):
 
 def test_long_strips_and_single_pixels_are_answered(faces):
     for size in ((1, 1), (3, 200), (2000, 9)):
-        y = torch.rand(1, 3, *size)
+        plain = torch.full((1, 3, *size), 0.5)
         with torch.no_grad():
-            assert restore(faces, y).image.shape == y.shape
+            torch.testing.assert_close(restore(faces, plain).image, plain, atol=0.02, rtol=0)
 
 
 def test_what_looks_nearby_only_works_in_windows(monkeypatch):

@@ -144,7 +144,7 @@ class Diffusion(Stage):
             passes: Number of diffusion times used, out of 1,000, more of them at low noise.
             zeta: Share of fresh noise: 0.1 for blurs, 0.25 for super-resolution, 1 for masks.
             data_weight: The paper's lambda. Its code divides noise of images in [0, 1] by noise of images in [-1, 1],
-                so that `weight` here is a quarter of it.
+                so that `weight` here is a quarter of it. deepinv's `lambda_` counts twice: 7 there is 14 here.
         """
         spaced = torch.linspace(0, 1000**2, passes, dtype=torch.float64).sqrt().long().clamp_max(999)
         return cls(

@@ -109,7 +109,10 @@ class TestSampling:
     @pytest.mark.parametrize("size", [(21, 60), (40, 27), (12, 12)])
     @pytest.mark.parametrize("start_scale", [0, 1, -1])
     def test_any_size(self, prior, size, start_scale):
-        assert prior.sample(2, size=size, start_scale=start_scale).shape == (2, 3, *size)
+        images = prior.sample(2, size=size, start_scale=start_scale, seed=2)
+        assert images.shape == (2, 3, *size)
+        torch.testing.assert_close(prior.sample(2, size=size, start_scale=start_scale, seed=2), images)
+        assert not torch.equal(prior.sample(2, size=size, start_scale=start_scale, seed=3), images)
 
     def test_scales_below_the_start_make_the_photo(self, prior):
         noises = prior.draw_noises(2, start=1, seed=3)
