@@ -63,6 +63,33 @@ class TestNetwork:
             LatentEncoder(**{"latent_dim": 5, "image_shape": SHAPE, "width": 8, **settings})
 
 
+class TestCertainty:
+    def test_is_one_until_it_is_trained(self, encoder):
+        seen = torch.rand(2, 6, 16, 16)
+        latents, certainty = encoder.with_certainty().estimate(seen)
+        torch.testing.assert_close(latents, encoder(seen))
+        assert certainty.tolist() == encoder.estimate(seen)[1].tolist() == [1, 1]
+
+    def test_is_the_exponential_of_a_linear_layer_of_the_mean_features(self, encoder):
+        own = encoder.with_certainty()
+        with torch.no_grad():
+            own.pull.weight[0, :2] = torch.tensor([1.0, -2.0])
+            own.pull.bias.fill_(0.5)
+        features = torch.rand(3, own.pull.in_features, 4, 4)
+        mean = features.mean(dim=(2, 3))
+        torch.testing.assert_close(own.certainty(features), (mean[:, 0] - 2 * mean[:, 1] + 0.5).exp())
+        assert own.certainty(1000 * features).max() <= 150
+
+    def test_comes_back_from_a_file(self, encoder, tmp_path):
+        own = encoder.with_certainty()
+        torch.nn.init.constant_(own.pull.bias, 2.0)
+        save_encoder(own, tmp_path / "e.safetensors")
+        again = load(tmp_path / "e.safetensors")
+        assert again.certain
+        assert float(again.pull.bias) == 2
+        torch.testing.assert_close(again.with_certainty().state_dict(), own.state_dict())
+
+
 class TestFiles:
     @pytest.mark.parametrize("dtype", [None, torch.float16])
     def test_comes_back_as_it_was(self, encoder, tmp_path, dtype):

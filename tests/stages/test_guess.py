@@ -54,7 +54,9 @@ class TestGuess:
         A = RandomMask(0.5)
         problem = Problem(y=A(X), A=A, prior=PRIOR)
         expected = encoder.eval()(what_is_left(A(X), A, PRIOR.image_shape))
-        torch.testing.assert_close(guess(problem, encoder), expected)
+        latents, certainty = guess(problem, encoder)
+        torch.testing.assert_close(latents, expected)
+        assert certainty.tolist() == [1, 1, 1]
 
     def test_the_encoder_is_left_as_it_was(self, encoder):
         encoder.train()
@@ -77,17 +79,35 @@ class TestSearch:
     def test_one_step_gives_the_guess(self, encoder):
         A = RandomMask(0.5)
         answer = inverso.solve(A(X), A, PRIOR, CSGM(steps=1, restarts=1, encoder=encoder), progress=False)
-        torch.testing.assert_close(answer.latent, guess(Problem(y=A(X), A=A, prior=PRIOR), encoder))
+        torch.testing.assert_close(answer.latent, guess(Problem(y=A(X), A=A, prior=PRIOR), encoder)[0])
 
     def test_the_weight_pulls_towards_the_guess(self, encoder):
         A = RandomMask(0.5)
-        found = guess(Problem(y=A(X), A=A, prior=PRIOR), encoder)
+        found, _ = guess(Problem(y=A(X), A=A, prior=PRIOR), encoder)
         distances = [
             float((inverso.solve(A(X), A, PRIOR, search, progress=False).latent - found).norm())
             for search in (CSGM(20, restarts=1, latent_weight=weight, encoder=encoder) for weight in (1e-3, 1.0, 1e4))
         ]
         assert distances[0] > distances[1] > distances[2]
         assert distances[2] < 1e-2
+
+    def test_a_surer_encoder_pulls_more_unless_the_weight_is_given(self, encoder):
+        A = RandomMask(0.5)
+        found, _ = guess(Problem(y=A(X), A=A, prior=PRIOR), encoder)
+        doubtful, sure = encoder.with_certainty(), encoder.with_certainty()
+        with torch.no_grad():
+            doubtful.pull.bias.fill_(-3)
+            sure.pull.bias.fill_(4)
+        plain, less, more = (
+            inverso.solve(A(X), A, PRIOR, CSGM(20, restarts=1, encoder=each), progress=False).latent
+            for each in (encoder, doubtful, sure)
+        )
+        assert (less - found).norm() > (plain - found).norm() > (more - found).norm()
+        given = [
+            inverso.solve(A(X), A, PRIOR, CSGM(20, restarts=1, latent_weight=1.0, encoder=each), progress=False).latent
+            for each in (encoder, sure)
+        ]
+        torch.testing.assert_close(*given)
 
     def test_further_restarts_begin_at_candidates(self, encoder):
         A = RandomMask(0.5)

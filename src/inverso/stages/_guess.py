@@ -78,8 +78,11 @@ def misfit(encoder: LatentEncoder, prior: LatentPrior, like: Tensor) -> str | No
     return f"{encoder!r} was trained with another prior, or with other weights of this one"
 
 
-def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
-    """Estimate the latents `(n, *latent_shape)` of a problem's images by an encoder.
+def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> tuple[Tensor, Tensor]:
+    """Estimate the latents of a problem's images by an encoder.
+
+    Returns:
+        The latents `(n, *latent_shape)`, and the encoder's certainty of each, `(n,)`.
 
     Raises:
         ValueError: The encoder belongs to another prior.
@@ -91,5 +94,4 @@ def guess(problem: Problem, encoder: LatentEncoder | str | Path) -> Tensor:
     if reason is not None:
         raise ValueError(reason)
     with torch.no_grad():
-        latents: Tensor = network(what_is_left(problem.measured, problem.operator, problem.image_shape))
-    return latents
+        return network.estimate(what_is_left(problem.measured, problem.operator, problem.image_shape))

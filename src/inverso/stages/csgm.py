@@ -47,7 +47,8 @@ class CSGM(Stage):
             best `restarts` of them. An evaluation is a forward pass without gradient, shared by all images.
         encoder: Network that estimates the latent: a LatentEncoder, its name or file for `inverso.priors.encoder.load`,
             or "own" for the one that the prior's card names. The first restart begins at the estimate, and the weight
-            penalizes the distance to it instead of the norm. 20 steps of one restart are then enough.
+            penalizes the distance to it instead of the norm, by default times the encoder's certainty. 20 steps of one
+            restart are then enough.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -113,8 +114,10 @@ class CSGM(Stage):
         """Search for the latents of all images at once."""
         prior, n = problem.need(Need.PRIOR), len(problem.y)
         with Iterations(self.name, problem, state, total=self.steps, repeats=self.restarts) as run:
-            weights = self._weights(problem)
-            center = None if self.encoder is None else guess(problem, self.encoder)
+            weights, center = self._weights(problem), None
+            if self.encoder is not None:
+                center, certainty = guess(problem, self.encoder)
+                weights = weights if self.latent_weight is not None else weights * self._pull(certainty)
             z = self._starts(problem, weights, center).flatten(0, 1).requires_grad_()
             expected = 0 if center is None else center.repeat(self.restarts, *(1,) * (center.ndim - 1))
             optimizer = QuasiNewton(z) if self.lr is None else torch.optim.Adam([z], lr=self.lr)
@@ -132,6 +135,10 @@ class CSGM(Stage):
             with torch.no_grad():
                 return _natural_weight(problem)
         return torch.full_like(problem.noise_energy, self.latent_weight)
+
+    def _pull(self, certainty: Tensor) -> Tensor:
+        """Return the factor of the natural weight for each image, `(n,)`, from the encoder's certainty."""
+        return certainty
 
     def _starts(self, problem: Problem, weights: Tensor, center: Tensor | None) -> Tensor:
         """Choose the starting latents of each image, `(restarts, n, *latent_shape)`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from inverso.training.base import Recipe, Run, Training
 from inverso.training.loop import fit, read_rows
+from inverso.training.recipes.certainty import CertaintyRecipe
 from inverso.training.recipes.dcgan import DCGANRecipe
 from inverso.training.recipes.denoiser import DenoiserRecipe
 from inverso.training.recipes.detector import DetectorRecipe
@@ -18,6 +19,7 @@ from inverso.training.recipes.singan_recipe import SinGANRecipe
 from inverso.training.recipes.stylegan2_recipe import StyleGAN2Recipe
 
 _FAMILIES: tuple[type[Recipe[Any, Any]], ...] = (
+    CertaintyRecipe,
     DCGANRecipe,
     DenoiserRecipe,
     DetectorRecipe,
@@ -30,6 +32,7 @@ RECIPES: Mapping[str, type[Recipe[Any, Any]]] = MappingProxyType({recipe.kind: r
 """All kinds of training by name, as `inverso train` knows them."""
 
 __all__ = [
+    "CertaintyRecipe",
     "DCGANRecipe",
     "DenoiserRecipe",
     "DetectorRecipe",

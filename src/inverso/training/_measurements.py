@@ -50,11 +50,13 @@ class Measured:
         rows: Their indices in the batch.
         y: Their measurements.
         A: The operator.
+        noise: Standard deviation of the noise.
     """
 
     rows: slice
     y: Tensor
     A: LinearOperator
+    noise: float
 
 
 def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -> list[Measured]:
@@ -78,5 +80,5 @@ def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -
         seeds = tuple(torch.randint(2**31, (len(some),), generator=generator).tolist())
         A = draw(u, seeds, photos.shape[-1])
         strength = 0.0 if silent < 1 / 2 else noise * level
-        parts.append(Measured(rows, A.measure(some, noise=strength, seed=generator), A))
+        parts.append(Measured(rows, A.measure(some, noise=strength, seed=generator), A, strength))
     return parts

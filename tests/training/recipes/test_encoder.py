@@ -67,7 +67,7 @@ def test_it_learns(unbroken: Path, prior: WrappedPrior) -> None:
     assert quality[-1] > quality[0] + 1
     x = prior(prior.sample_latent(8, seed=9))
     A = RandomMask(0.5, seed=tuple(range(8)))
-    found = prior(guess(Problem(y=A(x), A=A, prior=prior), load(unbroken / "best.safetensors")))
+    found = prior(guess(Problem(y=A(x), A=A, prior=prior), load(unbroken / "best.safetensors"))[0])
     unguessed = prior(torch.zeros(8, 4))
     assert float(psnr(found, x).mean()) > float(psnr(unguessed, x).mean()) + 1
 
@@ -142,7 +142,7 @@ class TestMeasurements:
 
     def test_a_small_batch_has_some_kinds_only(self) -> None:
         parts = measure_batch(torch.rand(2, 3, 16, 16), noise=0.1, generator=torch.Generator().manual_seed(0))
-        assert len(parts) == 2
+        assert [type(part.A) for part in parts] == [FFTMask, RandomMask]
 
     def test_kinds_span_what_they_say(self) -> None:
         seeds = (1, 2)

@@ -16,6 +16,10 @@ from inverso._types import ImageShape
 from inverso.priors.base import as_image_shape
 
 _SMALLEST = 4
+_LAST = -2
+"""Where the layers begin that make latents of the last features: they are flattened, and mapped linearly."""
+_SUREST = (-3.5, 5.0)
+"""Logarithms between which the certainty is kept: what was tried in its training, about 0.03 to 100."""
 GROUPS = 8
 ALIKE = 0.02
 """How far the thumbnails of one prior may differ, in another precision or on another device."""
@@ -29,10 +33,14 @@ class LatentEncoder(nn.Module):
     `CSGM(encoder=...)` computes both. It belongs to the prior that it was trained for, which it recognizes by a
     thumbnail of one of its images.
 
+    It may know how sure it is of an estimate, by one more linear layer: the certainty is the factor of the penalty for
+    leaving the estimate, and is learned from searches (`inverso train certainty`).
+
     Args:
         latent_dim: Length of the latent.
         image_shape: `(C, H, W)` of the prior's images, a square whose side is 4 times a power of two.
         width: Channels after the first convolution, a multiple of 8; there are up to eight times as many.
+        certain: Whether it has the layer of the certainty; without, and before that is trained, the certainty is 1.
         seed: Seed of the initial weights.
 
     Raises:
@@ -49,7 +57,13 @@ class LatentEncoder(nn.Module):
     thumbnail: Tensor
 
     def __init__(
-        self, latent_dim: int, image_shape: Sequence[int] = (3, 64, 64), *, width: int = 24, seed: int = 0
+        self,
+        latent_dim: int,
+        image_shape: Sequence[int] = (3, 64, 64),
+        *,
+        width: int = 24,
+        certain: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.latent_dim = check_count(latent_dim, name="latent_dim")
@@ -66,12 +80,18 @@ class LatentEncoder(nn.Module):
             for wide, wider in pairwise(widths):
                 layers += [nn.Conv2d(wide, wider, 4, 2, 1), nn.GroupNorm(GROUPS, wider), nn.LeakyReLU(0.2)]
             self.main = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * _SMALLEST**2, latent_dim))
+        self.certain = certain
+        if certain:
+            self.pull = nn.Linear(widths[-1], 1)
+            nn.init.zeros_(self.pull.weight)
+            nn.init.zeros_(self.pull.bias)
         self.register_buffer("thumbnail", torch.zeros(channels, _SMALLEST, _SMALLEST))
 
     @property
     def config(self) -> Mapping[str, Any]:
         """Its settings."""
-        return {"latent_dim": self.latent_dim, "image_shape": list(self.image_shape), "width": self.width}
+        config = {"latent_dim": self.latent_dim, "image_shape": list(self.image_shape), "width": self.width}
+        return config | ({"certain": True} if self.certain else {})
 
     if TYPE_CHECKING:
         # What calling a module gives is unknown to type checkers.
@@ -83,7 +103,28 @@ class LatentEncoder(nn.Module):
         Args:
             seen: `(n, 2 C, H, W)`: regularized pseudo-inverses of the measured photos and of measured white noise.
         """
-        return cast("Tensor", self.main(seen))
+        return self.estimate(seen)[0]
+
+    def estimate(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Estimate latents `(n, latent_dim)` and the certainty of each estimate `(n,)`.
+
+        Args:
+            seen: The same as for a call.
+        """
+        features = self.main[:_LAST](seen)
+        return cast("Tensor", self.main[_LAST:](features)), self.certainty(features)
+
+    def certainty(self, features: Tensor) -> Tensor:
+        """Compute the certainty of an estimate from the last features `(n, C, 4, 4)`."""
+        if not self.certain:
+            return features.new_ones(len(features))
+        return cast("Tensor", self.pull(features.mean(dim=(2, 3))))[:, 0].clamp(*_SUREST).exp()
+
+    def with_certainty(self) -> LatentEncoder:
+        """Return a copy that has the layer of the certainty, which starts at 1 unless this encoder has one."""
+        copied = LatentEncoder(self.latent_dim, self.image_shape, width=self.width, certain=True)
+        copied.load_state_dict({**copied.state_dict(), **self.state_dict()})
+        return copied.to(self.thumbnail)
 
     def learn(self, image: Tensor) -> None:
         """Store a thumbnail of the image `(1, C, H, W)` that the prior generates from its first latent."""
@@ -95,7 +136,7 @@ class LatentEncoder(nn.Module):
 
     def extra_repr(self) -> str:
         """Describe the settings."""
-        return f"{self.latent_dim}, {self.image_shape}, width={self.width}"
+        return f"{self.latent_dim}, {self.image_shape}, width={self.width}{', certain=True' if self.certain else ''}"
 
     def __repr__(self) -> str:
         return f"LatentEncoder({self.extra_repr()})"
