@@ -107,3 +107,10 @@ def test_a_generator_draws_another_picture_each_time(page: Tab, runtime: Path, t
             page.wait_for_function("document.getElementById('status').textContent.startsWith('Done')")
             drawn.add(page.eval_on_selector("#before", "c => c.toDataURL()"))
         assert len(drawn) == 2
+
+
+@pytest.mark.parametrize(("name", "bits"), [("photos", 8), ("faces-64-style", 16)])
+def test_as_many_bits_as_the_network_needs(name: str, bits: int, runtime: Path, tmp_path: Path) -> None:
+    page = write_page(priors.load(name), tmp_path / "site", name=name, runtime=runtime, webgpu=False)
+    assert page.bits == bits
+    assert page.difference <= 2 / 255

@@ -30,6 +30,7 @@ _TILE, _MARGIN = 384, 32
 """Side of a window in pixels, and how much of it on each side is looked at and not used. With a margin of 32, `photos`
 leaves less than 0.05 of 255 of a seam."""
 _MULTIPLE = 8
+_BITS, _VISIBLE = (8, 16), 2 / 255
 _CHECKED_SIDE, _EXAMPLE_NOISE = 48, 0.1
 
 
@@ -42,12 +43,14 @@ class Page:
         sent: Bytes of the page and the network, which every visitor downloads.
         runtime: Bytes of ONNX Runtime Web that a visitor without WebGPU downloads in addition.
         difference: Largest difference between the outputs of the network and of the packed one, on a known example.
+        bits: Bits per weight.
     """
 
     folder: Path
     sent: int
     runtime: int
     difference: float
+    bits: int
 
 
 def write_page(
@@ -55,7 +58,7 @@ def write_page(
     folder: str | Path,
     *,
     name: str,
-    bits: int = 8,
+    bits: int | None = None,
     card: Card | None = None,
     runtime: str | Path | None = None,
     webgpu: bool = True,
@@ -70,7 +73,8 @@ def write_page(
         network: A denoiser of color or gray photos of any size, a restorer, or a generator.
         folder: Folder to write to; created if it does not exist.
         name: Name of the network on the page.
-        bits: Bits per weight: 8 for almost equal outputs, 6 or 4 for smaller files, 16 or 32 for exact ones.
+        bits: Bits per weight: 8 for almost equal outputs, 6 or 4 for smaller files, 16 or 32 for exact ones. By default
+            8, or 16 if the output for the known example would otherwise change by more than 2/255.
         card: Card of the network, to be shown.
         runtime: Folder of the npm package `onnxruntime-web`; by default that of `find_runtime`.
         webgpu: Whether to include the runtime for browsers with WebGPU, 27 MB more on the server.
@@ -97,14 +101,17 @@ def write_page(
     with TemporaryDirectory() as temporary:
         whole = Path(temporary, "network.onnx")
         to_onnx(network, whole)
-        packed = pack_onnx(whole, bits=bits)
-        known, shapes, difference = _example(network, packed, Path(temporary))
+        for taken in _BITS if bits is None else (bits,):
+            packed = pack_onnx(whole, bits=taken)
+            known, shapes, difference = _example(network, packed, Path(temporary))
+            if difference <= _VISIBLE:
+                break
         contents = {"model.onnx": packed.graph, WEIGHTS: packed.packed, "check.bin": known}
     contents |= _static_files() | _example_picture(network)
     facts = {
         "name": name,
         "kind": kind,
-        "bits": bits,
+        "bits": taken,
         "bytes": len(packed.packed) + len(packed.graph),
         "weights": packed.layout,
         "engines": list(engines),
@@ -120,7 +127,7 @@ def write_page(
     contents["model.json"] = json.dumps(facts, indent=1).encode()
     _write(folder, contents, {file: source / file for engine in engines.values() for file in engine})
     sent = sum(map(len, contents.values())) - len(contents.get("example.jpg", b""))
-    return Page(folder, sent, sum((source / file).stat().st_size for file in WASM), difference)
+    return Page(folder, sent, sum((source / file).stat().st_size for file in WASM), difference, taken)
 
 
 def _kind(network: nn.Module) -> str:

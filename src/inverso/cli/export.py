@@ -32,7 +32,12 @@ def export(  # noqa: PLR0913 - two kinds of output
         Path | None,
         typer.Option("--web", help="Folder to write a page into that runs the network in a browser.", metavar="DIR"),
     ] = None,
-    bits: Annotated[int, typer.Option("--bits", help="Bits per weight of a page: 1 to 8, 16 or 32.")] = 8,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            "--bits", help="Bits per weight of a page: 1 to 8, 16 or 32; by default 8, or 16 if 8 lose too much."
+        ),
+    ] = None,
     runtime: Annotated[
         Path | None,
         typer.Option("--runtime", help="Folder of the npm package onnxruntime-web, for a page.", metavar="DIR"),
@@ -89,7 +94,9 @@ def export(  # noqa: PLR0913 - two kinds of output
     typer.echo(f"wrote {output} ({output.stat().st_size / 1e6:.2f} MB)")
 
 
-def _write_page(model: str, network: nn.Module, folder: Path, *, bits: int, runtime: Path | None, webgpu: bool) -> None:
+def _write_page(
+    model: str, network: nn.Module, folder: Path, *, bits: int | None, runtime: Path | None, webgpu: bool
+) -> None:
     from inverso.browser import write_page  # noqa: PLC0415
     from inverso.cli.networks import find_card  # noqa: PLC0415
 
@@ -103,8 +110,8 @@ def _write_page(model: str, network: nn.Module, folder: Path, *, bits: int, runt
         webgpu=webgpu,
     )
     typer.echo(
-        f"wrote {folder}: {page.sent / 1e6:.2f} MB of page and network, {page.runtime / 1e6:.1f} MB of ONNX Runtime "
-        f"Web; answers differ by {255 * page.difference:.2f} of 255"
+        f"wrote {folder}: {page.sent / 1e6:.2f} MB of page and network with {page.bits} bits a weight, "
+        f"{page.runtime / 1e6:.1f} MB of ONNX Runtime Web; answers differ by {255 * page.difference:.2f} of 255"
     )
     typer.echo(f"to look at it: python -m http.server -d {folder}")
 
