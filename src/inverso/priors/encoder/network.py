@@ -18,8 +18,8 @@ from inverso.priors.base import as_image_shape
 _SMALLEST = 4
 _LAST = -2
 """Where the layers begin that make latents of the last features: they are flattened, and mapped linearly."""
-_SUREST = (-3.5, 5.0)
-"""Logarithms between which the certainty is kept: what was tried in its training, about 0.03 to 100."""
+_SUREST = (-4.6, 4.6)
+"""Logarithms between which the certainty is kept: what was tried in its training, 0.01 to 100."""
 GROUPS = 8
 ALIKE = 0.02
 """How far the thumbnails of one prior may differ, in another precision or on another device."""

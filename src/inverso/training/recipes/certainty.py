@@ -29,9 +29,9 @@ from inverso.training.base import Recipe, Training
 from inverso.training.loop import BEST
 
 _MEASURING, _VALIDATION = 2, 3
-_PULLS = tuple(10 ** (k / 2) for k in range(-3, 5))
-"""The factors that are tried, 0.03 to 100, evenly spaced in their logarithm."""
-_SPACING = math.log(10) / 2
+_PULLS = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""The factors that are tried; between them the quality is interpolated."""
+_PASSES = 8
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class CertaintyRecipe(Recipe[PhotoFolder, LatentEncoder]):
 
     `CSGM(encoder=...)` searches near the encoder's estimate. Where the measurement decides, a search should be free to
     leave it; where it says little, as inside of a box, a free search ends in a wrong image that agrees with the rest.
-    A step measures a batch of photos in many ways and searches for each with eight factors, from 0.03 to 100; the loss
+    A step measures a batch of photos in many ways and searches for each with five factors, from 0.01 to 100; the loss
     is the mean PSNR of the results, interpolated between the factors at the one that the encoder's last layer computes.
     Results are those of the prior's default: back-projected, and refined by its denoiser if it names one. The layer of
     the certainty alone is trained.
@@ -160,7 +160,7 @@ class _CertaintyTraining(Training):
     def _curves(self, part: Measured, x: Tensor) -> Tensor:
         """Return the PSNR of every photo with every factor, `(n, factors)`."""
         found = []
-        after = [BackProject(), PlugAndPlay()] if self.prior.denoiser_name else [BackProject()]
+        after = [BackProject(), PlugAndPlay(passes=_PASSES)] if self.prior.denoiser_name else [BackProject()]
         for factor in _PULLS:
             search = _Pulled(
                 steps=self.recipe.search,
@@ -208,7 +208,7 @@ class _CertaintyTraining(Training):
 
 def _between(curves: Tensor, factors: Tensor) -> Tensor:
     """Interpolate curves `(n, factors)` linearly in the logarithm, at one factor each."""
-    place = (factors.log() - math.log(_PULLS[0])) / _SPACING
+    place = (factors.log() - math.log(_PULLS[0])) / math.log(_PULLS[1] / _PULLS[0])
     below = place.detach().long().clamp(0, len(_PULLS) - 2)
     left, right = (curves.gather(1, (below + k)[:, None])[:, 0] for k in (0, 1))
     return left + (place - below) * (right - left)
