@@ -9,7 +9,8 @@ from cases import PRIORS
 from inverso._random import stream
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
 from inverso.stages import CSGM, Problem, State
-from inverso.stages.csgm import _natural_weight, starting_latents
+from inverso.stages._natural_weight import natural_weight
+from inverso.stages.csgm import starting_latents
 from stages.toys import SHAPE, Constant, LinearPrior, energy, pictures, recording, small_dcgan, typical_noise
 
 OPERATORS = {
@@ -299,7 +300,7 @@ class TestNaturalWeight:
         y = FFTMask(0.5)(pictures(1))
         wanted = prior.least_squares(FFTMask(0.5), y, ridge=noise**2 / 2)
         for A, measured in ((FFTMask(0.5), y), (stack(FFTMask(0.5)), stack(FFTMask(0.5))(pictures(1)))):
-            weight = _natural_weight(Problem(measured, A, prior, noise=noise))
+            weight = natural_weight(Problem(measured, A, prior, noise=noise))
             torch.testing.assert_close(weight, torch.full_like(weight, noise**2 / 2), rtol=0, atol=1e-9)
         found = CSGM(steps=500, lr=0.05, restarts=1, latent_weight=float(weight))
         torch.testing.assert_close(found(Problem(y, FFTMask(0.5), prior), State()).latent, wanted, rtol=0, atol=1e-4)
@@ -307,13 +308,13 @@ class TestNaturalWeight:
     def test_all_frequencies_are_the_whole_image(self, prior):
         prior.latent_weight = 0.3
         y = pictures(1)
-        whole, frequencies = (_natural_weight(Problem(A(y), A, prior)) for A in (Identity(), FFTMask(1.0)))
+        whole, frequencies = (natural_weight(Problem(A(y), A, prior)) for A in (Identity(), FFTMask(1.0)))
         torch.testing.assert_close(frequencies, whole)
 
     def test_an_operator_that_lets_no_constant_through_has_one_too(self, prior):
         prior.latent_weight = 0.3
         A = Blur(torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]))
-        weight = _natural_weight(Problem(A(pictures(1)), A, prior))
+        weight = natural_weight(Problem(A(pictures(1)), A, prior))
         assert float(weight) == pytest.approx(0.3 * 20, rel=0.3)
 
     @pytest.mark.parametrize("weight", [-1.0, math.nan])

@@ -11,6 +11,7 @@ from inverso.stages.diffusion import Diffusion
 from inverso.stages.dps import DPS
 from inverso.stages.feed_forward import FeedForward
 from inverso.stages.image_adaptive import ImageAdaptive
+from inverso.stages.intermediate_layer import IntermediateLayer
 from inverso.stages.interpolation import Interpolation
 from inverso.stages.plug_and_play import PlugAndPlay
 from inverso.stages.pseudo_inverse import PseudoInverse
@@ -28,6 +29,7 @@ __all__ = [
     "DirectStage",
     "FeedForward",
     "ImageAdaptive",
+    "IntermediateLayer",
     "Interpolation",
     "InterruptedStage",
     "Iterations",

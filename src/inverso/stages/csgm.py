@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inverso._checks import as_generator, check_count, check_non_negative, check_positive
+from inverso._checks import check_count, check_non_negative, check_positive
 from inverso._linalg import energies
 from inverso._optim.iterations import IMAGE, LATENT, Iterations
 from inverso._optim.quasi_newton import QuasiNewton
@@ -20,10 +20,10 @@ from inverso.priors.base import AnyPrior
 from inverso.priors.encoder import LatentEncoder
 from inverso.problem import Need, Problem, State
 from inverso.stages._guess import OWN, guess, misfit, named
+from inverso.stages._natural_weight import natural_weight
 from inverso.stages.base import Stage
 
 _LOOKS_AT_ONCE = 16
-_PROBES = 4
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class CSGM(Stage):
         """Return the weight of the latent's squared norm for each image, `(n,)`."""
         if self.latent_weight is None:
             with torch.no_grad():
-                return _natural_weight(problem)
+                return natural_weight(problem)
         return torch.full_like(problem.noise_energy, self.latent_weight)
 
     def _pull(self, certainty: Tensor) -> Tensor:
@@ -166,34 +166,6 @@ def _look(problem: Problem, candidates: Tensor, weights: Tensor) -> Tensor:
     images = problem.need(Need.PRIOR)(candidates)
     misfit = problem.misfit(images[:, None].expand(-1, len(problem.y), *images.shape[1:]))
     return misfit + weights * energies(candidates)[:, None]
-
-
-def _natural_weight(problem: Problem) -> Tensor:
-    """Estimate the variance of a measured number around the prior's images, per image `(n,)`.
-
-    It is the variance of the noise plus that of the prior's own errors after the operator. Errors that are independent
-    from pixel to pixel pass the operator like white noise, errors that are constant over the image like a constant
-    image. Errors of generators lie in between: the geometric mean of the two is taken. If the operator passes less of a
-    constant than of white noise, that of white noise is taken.
-    """
-    own = check_non_negative(problem.need(Need.PRIOR).latent_weight, name="the prior's latent_weight")
-    if own == 0:
-        return torch.zeros_like(problem.noise_energy)
-    profile = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape).flatten(1)
-    entries = profile.count_nonzero(dim=1).clamp(min=1)
-
-    def passed(image: Tensor) -> Tensor:
-        images = image.to(problem.noise_energy).expand(len(problem.y), *problem.image_shape)
-        return energies(problem.operator(images)) / entries
-
-    generator = as_generator(0)
-    signs = torch.randint(0, 2, (_PROBES, *problem.image_shape), generator=generator, device="cpu") * 2 - 1
-    white = torch.stack([passed(each) for each in signs]).mean(dim=0)
-    alike = passed(torch.ones(problem.image_shape)).maximum(white)
-    # Real and imaginary part have noise of their own. Errors of a real image come twice, at a frequency and its
-    # conjugate.
-    noise = problem.noise_energy / entries / (2 if problem.y.is_complex() else 1)
-    return noise + own * (white * alike).sqrt()
 
 
 def starting_latents(problem: Problem, restarts: int) -> Tensor:
