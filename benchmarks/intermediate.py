@@ -3,7 +3,7 @@
     python benchmarks/intermediate.py --data photos/ --n 24
     python benchmarks/intermediate.py --data photos/ --n 8 --prior faces-64-style --denoiser faces-64-denoiser
 
-The search is that of the prior's default, or style inversion for a StyleGAN2. A row per measurement with back-projection
+The search is that of the default, or style inversion for a StyleGAN2. A row per measurement with back-projection
 alone, and one with the denoiser after it: PSNR in dB, mean of the photos. The last row has processor seconds per photo.
 """
 
