@@ -21,7 +21,7 @@ from inverso.priors import LatentPrior
 from inverso.priors import load as load_prior
 from inverso.priors.encoder import LatentEncoder, load, save_encoder
 from inverso.solver import frozen_copy, solve
-from inverso.stages import CSGM, BackProject, PlugAndPlay
+from inverso.stages import CSGM, BackProject
 from inverso.stages._guess import misfit, what_is_left
 from inverso.training._devices import Devices, inner
 from inverso.training._measurements import KINDS, Measured, measure_batch
@@ -31,7 +31,6 @@ from inverso.training.loop import BEST
 _MEASURING, _VALIDATION = 2, 3
 _PULLS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """The factors that are tried; between them the quality is interpolated."""
-_PASSES = 8
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class CertaintyRecipe(Recipe[PhotoFolder, LatentEncoder]):
     `CSGM(encoder=...)` searches near the encoder's estimate. Where the measurement decides, a search should be free to
     leave it; where it says little, as inside of a box, a free search ends in a wrong image that agrees with the rest.
     A step measures a batch of photos in many ways and searches for each with five factors, from 0.01 to 100; the loss
-    is the mean PSNR of the results, interpolated between the factors at the one that the encoder's last layer computes.
-    Results are those of the prior's default: back-projected, and refined by its denoiser if it names one. The layer of
-    the certainty alone is trained.
+    is the mean PSNR of the back-projected results, interpolated between the factors at the one that the encoder's last
+    layer computes. That layer alone is trained. The photos should be others than those the encoder was trained on, of
+    which it is surer than of a new one.
 
     Args:
         encoder: The encoder, or its name or file.
@@ -62,7 +61,7 @@ class CertaintyRecipe(Recipe[PhotoFolder, LatentEncoder]):
     Example:
         >>> from inverso.training import CertaintyRecipe
         >>> CertaintyRecipe().batch
-        20
+        40
     """
 
     kind: ClassVar[str] = "certainty"
@@ -71,9 +70,9 @@ class CertaintyRecipe(Recipe[PhotoFolder, LatentEncoder]):
 
     encoder: str | LatentEncoder = "faces-64"
     prior: str | LatentPrior = "faces-64"
-    batch: int = 20
+    batch: int = 40
     search: int = 20
-    lr: float = 0.005
+    lr: float = 0.01
     noise: float = 20 / 255
     held_out: int = 50
     seed: int = 0
@@ -160,7 +159,6 @@ class _CertaintyTraining(Training):
     def _curves(self, part: Measured, x: Tensor) -> Tensor:
         """Return the PSNR of every photo with every factor, `(n, factors)`."""
         found = []
-        after = [BackProject(), PlugAndPlay(passes=_PASSES)] if self.prior.denoiser_name else [BackProject()]
         for factor in _PULLS:
             search = _Pulled(
                 steps=self.recipe.search,
@@ -171,7 +169,7 @@ class _CertaintyTraining(Training):
             with warnings.catch_warnings():
                 # Searches with the wrong factor may end in anything.
                 warnings.simplefilter("ignore", WorseThanInputWarning)
-                answer = solve(part.y, part.A, self.prior, [search, *after], noise=part.noise, progress=False)
+                answer = solve(part.y, part.A, self.prior, [search, BackProject()], noise=part.noise, progress=False)
             found.append(psnr(answer.image, x))
         return torch.stack(found, dim=1)
 
