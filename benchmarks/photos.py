@@ -27,7 +27,7 @@ from inverso.stages import Diffusion, DirectStage, Need, PlugAndPlay, Problem, S
 
 SIDE = 256
 PLAIN = ("interpolation", "tv")
-TV = Tuned(tuple(TotalVariation(weight) for weight in (0.001, 0.003, 0.01, 0.03)))
+TV = Tuned(tuple(TotalVariation(weight, steps) for weight in (0.001, 0.003, 0.01, 0.03) for steps in (40, 200)))
 PASSES: Mapping[str, Method] = MappingProxyType(
     {"pnp (8 passes)": PlugAndPlay(passes=8), "pnp (24 passes)": PlugAndPlay(passes=24), "ddnm": Diffusion()}
 )

@@ -38,7 +38,9 @@ WORTH = Experiment(
     ),
     methods={
         "interpolation": Interpolation(),
-        "tv": Tuned(tuple(TotalVariation(weight) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02))),
+        "tv": Tuned(
+            tuple(TotalVariation(weight, steps) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02) for steps in (40, 300))
+        ),
         "csgm+bp": "csgm+bp",
         "ia+bp": ONCE,
         DEFAULT: DEFAULT,

@@ -19,6 +19,7 @@ from inverso.stages.interpolation import is_masked_picture
 _STEP = 0.03
 """Length of a step of the image for a dual variable of length 1: about the contrast that still has to move."""
 _START_RIDGE = 1e-2
+_STEPS_OF_PICTURES, _STEPS = 40, 200
 _AT_ONCE = 2**18
 """Numbers that are worked on at once on a CPU: few enough to stay in its cache."""
 
@@ -42,7 +43,9 @@ class TotalVariation(Stage):
     Args:
         weight: Weight of the total variation; by default `0.2 noise + 3 noise^2`, and at least 0.001, which works for
             photos with masks, blurs and sampled frequencies.
-        steps: Number of iterations; with 40 a photo is within 0.1 dB of the minimum.
+        steps: Number of iterations. By default 40 if y is a picture, with which a photo is within 0.1 dB of the
+            minimum (a hole of half its side: 0.3 dB), and 200 if not: what is missing of sampled frequencies is spread
+            over the whole image, and after 40 steps 1 dB is still to be gained.
 
     Raises:
         ValueError: A setting lies outside its range.
@@ -58,7 +61,7 @@ class TotalVariation(Stage):
     """
 
     weight: float | None = None
-    steps: int = 40
+    steps: int | None = None
 
     name = "tv"
     needs = frozenset({Need.OPERATOR})
@@ -66,12 +69,13 @@ class TotalVariation(Stage):
     def __post_init__(self) -> None:
         if self.weight is not None:
             check_positive(self.weight, name="weight")
-        check_count(self.steps, name="steps")
+        if self.steps is not None:
+            check_count(self.steps, name="steps")
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Reconstruct the whole batch."""
         with torch.no_grad():
-            return follow(self.name, problem, state, self._iterates(problem, state), total=self.steps)
+            return follow(self.name, problem, state, self._iterates(problem, state), total=self.steps_of(problem))
 
     def weight_of(self, problem: Problem) -> float:
         """Return the weight for the noise of a problem."""
@@ -79,13 +83,19 @@ class TotalVariation(Stage):
             return self.weight
         return max(0.2 * problem.noise + 3 * problem.noise**2, 0.001)
 
+    def steps_of(self, problem: Problem) -> int:
+        """Return the number of iterations for a problem."""
+        if self.steps is not None:
+            return self.steps
+        return _STEPS_OF_PICTURES if problem.y.ndim == 4 and not problem.y.is_complex() else _STEPS
+
     def _iterates(self, problem: Problem, state: State) -> Iterator[Tensor]:
         A, y = problem.operator, problem.measured
         norm = squared_norm(problem, like=y.new_empty(len(y), *problem.image_shape, dtype=y.real.dtype))
         ridge = norm.clamp_min(1e-12) * self.weight_of(problem) / _STEP
         x = _start(problem, state, norm)
         ahead, dual = x, _Dual(x)
-        for _ in range(self.steps):
+        for _ in range(self.steps_of(problem)):
             following = A.project(dual.climb(ahead, x, step=_STEP), y, ridge=ridge)
             ahead, x = 2 * following - x, following
             yield x
