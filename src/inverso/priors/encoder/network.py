@@ -111,14 +111,18 @@ class LatentEncoder(nn.Module):
         Args:
             seen: The same as for a call.
         """
-        features = self.main[:_LAST](seen)
-        return cast("Tensor", self.main[_LAST:](features)), self.certainty(features)
+        features = self.features(seen)
+        return cast("Tensor", self.main[_LAST:](features)), self.certainty(features.mean(dim=(2, 3)))
+
+    def features(self, seen: Tensor) -> Tensor:
+        """Compute the last features `(n, C, 4, 4)`, of which latents and certainties are made."""
+        return cast("Tensor", self.main[:_LAST](seen))
 
     def certainty(self, features: Tensor) -> Tensor:
-        """Compute the certainty of an estimate from the last features `(n, C, 4, 4)`."""
+        """Compute the certainty of an estimate `(n,)` from the last features, averaged over their pixels, `(n, C)`."""
         if not self.certain:
             return features.new_ones(len(features))
-        return cast("Tensor", self.pull(features.mean(dim=(2, 3))))[:, 0].clamp(*_SUREST).exp()
+        return cast("Tensor", self.pull(features))[:, 0].clamp(*_SUREST).exp()
 
     def with_certainty(self) -> LatentEncoder:
         """Return a copy that has the layer of the certainty, which starts at 1 unless this encoder has one."""
