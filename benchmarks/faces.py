@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from worth import DEFAULT, WORTH
+from worth import ADAPTED, DEFAULT, WORTH
 
 from inverso.experiments import Case, Experiment, Using, mean_interval
 from inverso.experiments.report import markdown_table
@@ -50,11 +50,12 @@ E15 = Experiment(
         OLD: OLD,
         DEFAULT: DEFAULT,
         THOROUGH: THOROUGH,
+        ADAPTED: ADAPTED,
     },
     slow={
         "csgm+bp+pnp (photos)": Using("csgm+bp+pnp", prior=("faces-64", "photos")),
         f"ddnm ({SAMPLES} samples)": (Average((Diffusion(),), SAMPLES),),
     },
-    comparisons=((DEFAULT, OLD), (THOROUGH, OLD), (THOROUGH, DEFAULT)),
+    comparisons=((DEFAULT, OLD), (THOROUGH, OLD), (THOROUGH, DEFAULT), (ADAPTED, THOROUGH)),
     appendix=beside_the_old,
 )

@@ -16,6 +16,8 @@ SLOW: Mapping[str, Method] = MappingProxyType({"dip": "dip", **DEEPINV})
 """Columns beside the prior that take their time, and run when asked for."""
 DEFAULT = "encoder+bp+pnp"
 """What `solve` does by default with `faces-64`."""
+ADAPTED = "encoder+ia+bp+pnp"
+"""The same with image adaptation."""
 BOX = 32
 STARTS = 5
 
@@ -44,12 +46,13 @@ WORTH = Experiment(
         "csgm+bp": "csgm+bp",
         "ia+bp": ONCE,
         DEFAULT: DEFAULT,
+        THOROUGH: THOROUGH,
     },
     slow={
         AVERAGED: (Average(ONCE, STARTS),),
         "csgm+bp (encoder)": (GUIDED, BackProject()),
         "ia+bp (encoder)": (GUIDED, ImageAdaptive(), BackProject()),
-        THOROUGH: THOROUGH,
+        ADAPTED: ADAPTED,
         **SLOW,
     },
     comparisons=(
@@ -57,6 +60,7 @@ WORTH = Experiment(
         ("ia+bp", "tv"),
         ("ia+bp", "csgm+bp"),
         (DEFAULT, "ia+bp"),
+        (THOROUGH, DEFAULT),
         (AVERAGED, "ia+bp"),
         ("ia+bp (encoder)", "ia+bp"),
         ("csgm+bp (encoder)", "csgm+bp"),

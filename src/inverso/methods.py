@@ -48,8 +48,8 @@ TABLE: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 )
 """The stages of each name. Names are joined by "+"; a stage that an earlier name brought is not repeated."""
 
-THOROUGH = "encoder+ia+bp+pnp"
-"""The best method for a generative prior with an encoder and a denoiser: image adaptation takes most of its time."""
+THOROUGH = "encoder+ilo+bp+pnp"
+"""The best method for a generative prior with an encoder and a denoiser: the default, and an intermediate layer."""
 
 BEST: Sequence[tuple[frozenset[Need], str]] = (
     (frozenset({Need.OPERATOR, Need.PRIOR, Need.ENCODER, Need.DENOISER}), "encoder+bp+pnp"),
