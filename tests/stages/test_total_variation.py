@@ -8,7 +8,7 @@ import torch
 import inverso
 from inverso.images import photo
 from inverso.metrics import psnr
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomMask
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask
 from inverso.stages import Problem, TotalVariation, total_variation
 from inverso.stages.back_project import squared_norm
 
@@ -89,6 +89,32 @@ def test_the_weight_follows_the_noise():
     assert float(psnr(denoised, x) - psnr(y, x)) > 2
     exact = inverso.solve(x, Identity(), method="tv", progress=False).image
     assert float(psnr(exact, x)) > 40
+
+
+class Dark(LinearOperator):
+    """A quarter of the light."""
+
+    def forward(self, x):
+        return x / 4
+
+
+def test_the_weight_knows_the_unit_of_the_measurement():
+    y = Identity().measure(photo("coffee", size=32).double(), noise=0.1)
+    plain = inverso.solve(y, Identity(), method="tv", noise=0.1, progress=False).image
+    scaled = inverso.solve(y / 4, Dark(), method="tv", noise=0.025, progress=False).image
+    torch.testing.assert_close(scaled, plain, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_weight_suits_small_noisy_pictures(scale):
+    x, A = photo("astronaut", size=96), Bicubic(scale)
+    y = A.measure(x, noise=0.06)
+    own = inverso.solve(y, A, method="tv", noise=0.06, progress=False).image
+    tried = [
+        float(psnr(inverso.solve(y, A, method=TotalVariation(weight), noise=0.06, progress=False).image, x))
+        for weight in (0.01, 0.03, 0.1, 0.3)
+    ]
+    assert float(psnr(own, x)) > max(tried) - 0.3
 
 
 def test_it_goes_on_from_the_stage_before():
