@@ -127,6 +127,7 @@ CARDS = (
         quality="CSGM on 12 fully observed test photos: 26.4 dB",
         side=128,
         note="Trained briefly; its samples have a grid, which a denoiser takes off.",
+        encoder="faces-128",
         denoiser="photos",
     ),
     Card(
