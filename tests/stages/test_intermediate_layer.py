@@ -10,7 +10,7 @@ import inverso
 from inverso.errors import InversoError
 from inverso.operators import FFTMask, RandomMask
 from inverso.priors import DCGAN, PGGAN, LatentPrior, StyleGAN2, WrappedPrior
-from inverso.stages import CSGM, IntermediateLayer, Problem, State
+from inverso.stages import CSGM, IntermediateLayer, Problem, State, StyleInversion
 from inverso.stages._natural_weight import natural_weight
 from stages.toys import LinearPrior, pictures, small_dcgan
 
@@ -104,6 +104,16 @@ def test_it_is_a_name_of_methods():
     found = inverso.solve(A(x), A, prior, "ilo+bp", progress=False)
     assert [stage.name for stage in found.stages] == ["csgm", "ilo", "bp"]
     assert float(found.residual.abs().max()) < 1e-6
+
+
+def test_it_goes_on_from_style_inversion():
+    prior, A = StyleGAN2(16, z_dim=8, w_dim=8, channel_max=8), RandomMask(0.5)
+    y = A(torch.rand(1, 3, 16, 16))
+    stages = [StyleInversion(steps=3, loss="edges"), IntermediateLayer(side=4, weight=0.0)]
+    answer = inverso.solve(y, A, prior, stages, progress=False)
+    problem = Problem(y, A, prior)
+    before, after = (float(problem.misfit(stage.image)) for stage in answer.stages)
+    assert after < before
 
 
 def test_refusals():

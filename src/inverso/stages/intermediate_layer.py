@@ -16,7 +16,7 @@ from inverso._linalg import energies
 from inverso._optim.iterations import IMAGE, Iterations
 from inverso._optim.quasi_newton import QuasiNewton
 from inverso.errors import InversoError
-from inverso.priors import LatentPrior
+from inverso.priors import LatentPrior, StylePrior
 from inverso.problem import Need, Problem, State
 from inverso.stages._natural_weight import natural_weight
 from inverso.stages.base import Stage
@@ -90,7 +90,7 @@ class IntermediateLayer(Stage):
             optimizer = QuasiNewton(features)
             for _ in run.steps(self.steps):
                 with _replaced(layer, features):
-                    images = prior(latent)
+                    images = _generate(prior, latent)
                 misfit = problem.misfit(images)
                 run.keep(misfit + weights * energies(features - start), misfit, {IMAGE: images})
                 run.descend(optimizer)
@@ -110,6 +110,13 @@ class IntermediateLayer(Stage):
         return [(layer, made) for layer, made in fitting if made.shape[1] == most][-1]
 
 
+def _generate(prior: LatentPrior, latent: Tensor) -> Tensor:
+    """Generate images of latents, or of the styles that style inversion found."""
+    if isinstance(prior, StylePrior) and tuple(latent.shape[1:]) != prior.latent_shape:
+        return prior.synthesize(latent)
+    return prior(latent)
+
+
 def _features(prior: LatentPrior, latent: Tensor) -> list[tuple[nn.Module, Tensor]]:
     """Return the layers that make one stack of feature maps per image, with what they make, in the order they run."""
     made: list[tuple[nn.Module, Tensor]] = []
@@ -121,7 +128,7 @@ def _features(prior: LatentPrior, latent: Tensor) -> list[tuple[nn.Module, Tenso
     handles = [module.register_forward_hook(record) for module in prior.modules() if module is not prior]
     try:
         with torch.no_grad():
-            prior(latent)
+            _generate(prior, latent)
     finally:
         for handle in handles:
             handle.remove()
