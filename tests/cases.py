@@ -49,6 +49,7 @@ from inverso.stages import (
     Diffusion,
     FeedForward,
     ImageAdaptive,
+    IntermediateLayer,
     Interpolation,
     PlugAndPlay,
     PseudoInverse,
@@ -281,4 +282,5 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "DPS": lambda: DPS(steps=4),
     "StyleInversion": lambda: StyleInversion(steps=3, loss="edges"),
     "TotalVariation": lambda: TotalVariation(steps=4),
+    "IntermediateLayer": lambda: IntermediateLayer(side=4, steps=3),
 }

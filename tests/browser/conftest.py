@@ -78,7 +78,7 @@ def written(runtime: Path, denoiser: FFDNet, tmp_path_factory: pytest.TempPathFa
     """Write the page of the tiny denoiser."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
-    return write_page(denoiser, tmp_path_factory.mktemp("site"), name="tiny", runtime=runtime, webgpu=False)
+    return write_page(denoiser, tmp_path_factory.mktemp("site"), name="tiny", bits=8, runtime=runtime, webgpu=False)
 
 
 @contextmanager

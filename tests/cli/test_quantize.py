@@ -224,11 +224,12 @@ class TestExport:
 
         def write_page(network, folder, **settings):
             asked.append((type(network).__name__, folder, settings))
-            return Page(folder, 4_000_000, 14_000_000, 1 / 255)
+            return Page(folder, 4_000_000, 14_000_000, 1 / 255, settings["bits"] or 8)
 
         monkeypatch.setattr("inverso.browser.write_page", write_page)
         result = inverso("export", "photos", "--web", "site", "--bits", 4, "--no-webgpu", "--runtime", "ort")
         assert (result.exit_code, "4.00 MB" in result.stdout, "1.00 of 255" in result.stdout) == (0, True, True)
+        assert "4 bits a weight" in result.stdout
         assert inverso("export", restorer, "--web", "own").exit_code == 0
         (first, folder, settings), (second, _, others) = asked
         assert (first, folder, settings["card"].name) == ("PhotoDenoiser", Path("site"), "photos")

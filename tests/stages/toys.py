@@ -65,11 +65,14 @@ class LinearStyles(StylePrior):
         drawn = torch.randn(pixels, count, generator=generator, dtype=torch.float64)
         self.weight = nn.Parameter(torch.linalg.qr(drawn).Q.T.reshape(num_ws, filters, w_dim, pixels))
         self.register_buffer("mean_w", torch.full((w_dim,), mean, dtype=torch.float64))
+        # All styles of an image as feature maps of one pixel.
+        self.maps = nn.Unflatten(1, (count, 1, 1))
 
     def synthesize(self, styles: Tensor) -> Tensor:
         """Map styles `(n, num_ws, w_dim)` or `(n, num_ws, filters, w_dim)` to images."""
         styles = styles[:, :, None].expand(-1, -1, self.filters, -1) if styles.ndim == 3 else styles
-        return torch.einsum("nrfd,rfdp->np", styles, self.weight).reshape(-1, *self.image_shape) + 0.5
+        maps = self.maps(styles.flatten(1))
+        return (maps.flatten(1) @ self.weight.flatten(0, 2)).reshape(-1, *self.image_shape) + 0.5
 
     def forward(self, z: Tensor) -> Tensor:
         """Take the latent for a style."""

@@ -148,7 +148,7 @@ def tab_to(page, selector: str) -> None:
 
 def test_cancel_stops_the_work_and_the_next_photo_is_restored(restoring, cat, tmp_path):
     large = tmp_path / "large.png"
-    Image.open(cat).resize((512, 384)).save(large)
+    Image.open(cat).resize((620, 460)).save(large)
     bring(restoring, large)
     restoring.get_by_label("It is blurred").check()
     restoring.click("#restore")

@@ -86,8 +86,13 @@ def _hurried(stage: Stage) -> Stage:
     inner = getattr(stage, "stages", None)
     if isinstance(inner, tuple):
         return cast("Stage", replace(cast("Any", stage), stages=tuple(_hurried(each) for each in inner)))
-    numbers = {name: getattr(stage, name, None) for name in ("steps", "samples", "passes", "starts")}
-    fewer = {name: min(_FAST_STEPS, number) for name, number in numbers.items() if isinstance(number, int)}
+    numbers = {name: getattr(stage, name) for name in ("steps", "samples", "passes", "starts") if hasattr(stage, name)}
+    # A number that the stage chooses by itself is None.
+    fewer = {
+        name: _FAST_STEPS if number is None else min(_FAST_STEPS, number)
+        for name, number in numbers.items()
+        if number is None or isinstance(number, int)
+    }
     return cast("Stage", replace(cast("Any", stage), **fewer)) if fewer else stage
 
 
