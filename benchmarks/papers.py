@@ -9,7 +9,7 @@ from baselines import DrawnFromPrior, FoundMask
 from old_photos import AsItIs, DamageKnown, OldPhotos
 from points import DETECTORS, CentralBlock, Points, RandomBox
 from terciles import terciles
-from worth import DEFAULT, SLOW
+from worth import DEFAULT, LITTLE_NOISE, SLOW, TV
 
 from inverso.experiments import Case, Curve, Experiment, Tuned, Using
 from inverso.methods import Method, stages_of
@@ -27,9 +27,6 @@ TEN_OF_FREQUENCIES = 10 / (255 * 2**0.5)
 """The same, which they add to real and imaginary part each."""
 TEN = 10 / 255
 
-LITTLE_NOISE = (0.0005, 0.002, 0.005, 0.01, 0.02)
-STEPS = (40, 300)
-TV = Tuned(tuple(TotalVariation(weight, steps) for weight in LITTLE_NOISE for steps in STEPS))
 TV_OF_BLURS = Tuned(tuple(TotalVariation(weight) for weight in (*LITTLE_NOISE, 0.05, 0.1, 0.2, 0.5)))
 """Divided by its small norm, the noise of a blur is large, and so is the weight that it asks for."""
 GAUSSIAN = Tuned(tuple(DrawnFromPrior(ridge=ridge) for ridge in (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)))

@@ -18,6 +18,8 @@ DEFAULT = "encoder+bp+pnp"
 """What `solve` does by default with `faces-64`."""
 ADAPTED = "encoder+ia+bp+pnp"
 """The same with image adaptation."""
+LITTLE_NOISE = (0.0005, 0.002, 0.005, 0.01, 0.02)
+TV = Tuned(tuple(TotalVariation(weight, steps) for weight in LITTLE_NOISE for steps in (40, 300)))
 BOX = 32
 STARTS = 5
 
@@ -40,9 +42,7 @@ WORTH = Experiment(
     ),
     methods={
         "interpolation": Interpolation(),
-        "tv": Tuned(
-            tuple(TotalVariation(weight, steps) for weight in (0.0005, 0.002, 0.005, 0.01, 0.02) for steps in (40, 300))
-        ),
+        "tv": TV,
         "csgm+bp": "csgm+bp",
         "ia+bp": ONCE,
         DEFAULT: DEFAULT,

@@ -68,7 +68,7 @@ def test_averages_begin_at_random(prior, y):
     assert answer.uncertainty is not None
 
 
-def test_the_thorough_method_adapts_what_the_encoder_began():
+def test_the_thorough_method_goes_on_from_what_the_encoder_began():
     assert [stage.name for stage in stages_of(THOROUGH)] == ["csgm", "ilo", "bp", "pnp"]
     assert stages_of(THOROUGH)[0].encoder == "own"
 

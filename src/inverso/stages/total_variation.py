@@ -85,7 +85,7 @@ class TotalVariation(Stage):
         if self.weight is not None:
             return torch.full_like(norm, self.weight)
         # Several pixels averaged into one number weaken the image and not the noise; so do fewer numbers than pixels,
-        # by what photos shrunk to a half, a quarter and an eighth showed.
+        # by what photos shrunk to a half and a quarter showed.
         measured = problem.y[0].numel() / math.prod(problem.image_shape)
         noise = problem.noise * measured**_FEWER / norm.sqrt()
         weight: Tensor = (0.2 * noise + 3 * noise.square()).clamp(min=0.001)

@@ -10,12 +10,17 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from inverso._random import step_generator
+from inverso.images.folders import PhotoFolder
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomMask
 from inverso.operators.separable import MAX_SCALE
 
 Draw = Callable[[float, tuple[int, ...], int], LinearOperator]
 """From a number in [0, 1), a seed per image and the side of the images to an operator."""
 
+MEASURING = 2
+"""Stream of the measurements of a training step."""
+_VALIDATION = 3
 SMALLEST_PICTURE = 4
 KERNEL = 9
 
@@ -82,3 +87,9 @@ def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -
         strength = 0.0 if silent < 1 / 2 else noise * level
         parts.append(Measured(rows, A.measure(some, noise=strength, seed=generator), A, strength))
     return parts
+
+
+def measure_held_out(folder: PhotoFolder, device: torch.device) -> tuple[Tensor, list[Measured]]:
+    """Return the photos of a folder and the same measurements of them at every call, without noise."""
+    photos = (folder.photos.float() / 255).to(device)
+    return photos, measure_batch(photos, noise=0.0, generator=step_generator(0, 0, stream=_VALIDATION))

@@ -24,19 +24,6 @@ RECIPE = CertaintyRecipe(batch=5, held_out=5, search=8)
 
 
 @pytest.fixture(scope="module")
-def prior() -> WrappedPrior:
-    """A prior of smooth patterns."""
-    generator = torch.Generator().manual_seed(4)
-    patterns = nn.functional.interpolate(torch.randn(4, 3, 4, 4, generator=generator), 16, mode="bicubic")
-    mix = nn.Linear(4, patterns[0].numel())
-    with torch.no_grad():
-        mix.weight.copy_(patterns.flatten(1).T)
-        mix.bias.zero_()
-    made = WrappedPrior(nn.Sequential(mix, nn.Sigmoid(), nn.Unflatten(1, (3, 16, 16))), 4)
-    return made.requires_grad_(requires_grad=False)
-
-
-@pytest.fixture(scope="module")
 def encoder(prior: WrappedPrior) -> LatentEncoder:
     """An encoder that has learned nothing, so that its estimates are wrong."""
     made = LatentEncoder(4, (3, 16, 16), width=8)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from inverso.errors import InversoError
 from inverso.images.io import load_image, save_image
@@ -23,20 +22,6 @@ from inverso.training import EncoderRecipe, Run, fit
 from inverso.training._measurements import KINDS, measure_batch
 
 RECIPE = EncoderRecipe(anneal=0, width=8, batch=10, warmup=0, held_out=6, lr=3e-3)
-
-
-@pytest.fixture(scope="module")
-def prior() -> WrappedPrior:
-    """A prior whose images differ: four smooth patterns, mixed."""
-    generator = torch.Generator().manual_seed(4)
-    patterns = torch.nn.functional.interpolate(torch.randn(4, 3, 4, 4, generator=generator), 16, mode="bicubic")
-    mix = nn.Linear(4, patterns[0].numel())
-    with torch.no_grad():
-        mix.weight.copy_(patterns.flatten(1).T)
-        mix.bias.zero_()
-    return WrappedPrior(nn.Sequential(mix, nn.Sigmoid(), nn.Unflatten(1, (3, 16, 16))), 4).requires_grad_(
-        requires_grad=False
-    )
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from inverso._checks import check_count, check_non_negative, check_seed
-from inverso._random import step_generator
 from inverso.errors import InversoError, WorseThanInputWarning
 from inverso.images.folders import PhotoFolder
 from inverso.metrics import psnr
@@ -24,11 +23,10 @@ from inverso.solver import frozen_copy, solve
 from inverso.stages import CSGM, BackProject
 from inverso.stages._guess import misfit, what_is_left
 from inverso.training._devices import Devices
-from inverso.training._measurements import KINDS, Measured, measure_batch
+from inverso.training._measurements import KINDS, MEASURING, Measured, measure_batch, measure_held_out
 from inverso.training.base import Recipe, Run, Training
 from inverso.training.loop import BEST
 
-_MEASURING, _VALIDATION = 2, 3
 _PULLS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """The factors that are tried; between them the quality is interpolated."""
 _FIT_STEPS, _FIT_LR = 300, 0.02
@@ -156,17 +154,17 @@ class _CertaintyTraining(Training):
         here = torch.empty(0, device=devices.device)
         self.prior = cast("LatentPrior", frozen_copy(recipe.load_prior(), here))
         known = load(recipe.encoder) if isinstance(recipe.encoder, str) else recipe.encoder
-        reason = misfit(known.to(here), self.prior, here)
+        self.encoder = known.with_certainty().to(here).requires_grad_(requires_grad=False).eval()
+        reason = misfit(self.encoder, self.prior, here)
         if reason is not None:
             raise InversoError(reason)
-        self.encoder = known.with_certainty().requires_grad_(requires_grad=False).eval()
         self.searches = _Searches(here.new_empty(0, self.encoder.pull.in_features), here.new_empty(0, len(_PULLS)))
         self.parts |= {"encoder": self.encoder, "searches": self.searches}
 
     def step(self, step: int) -> dict[str, float]:
         """Search with every factor for one batch, and fit the layer to all searches so far."""
         x = self.photos.batch(step, size=self.recipe.batch, seed=self.seed).to(self.devices.device)
-        parts = measure_batch(x, noise=self.recipe.noise, generator=self.random(step, _MEASURING))
+        parts = measure_batch(x, noise=self.recipe.noise, generator=self.random(step, MEASURING))
         self.searches.add(
             *(torch.cat(values) for values in zip(*(self._searched(part, x) for part in parts), strict=True))
         )
@@ -190,9 +188,8 @@ class _CertaintyTraining(Training):
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:  # noqa: ARG002 - it draws nothing
         """Measure held-out photos: PSNR, and by kind of measurement the gain over a certainty of 1."""
-        photos = (self.held_out.photos.float() / 255).to(self.devices.device)
+        photos, parts = measure_held_out(self.held_out, self.devices.device)
         quality, gains = [], {}
-        parts = measure_batch(photos, noise=0.0, generator=step_generator(0, 0, stream=_VALIDATION))
         for kind, part in zip(KINDS, parts, strict=True):
             features, curves = self._searched(part, photos)
             with torch.no_grad():

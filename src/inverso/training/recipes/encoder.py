@@ -13,7 +13,6 @@ from torch import Tensor
 
 from inverso._checks import check_count, check_non_negative, check_positive, check_seed
 from inverso._linalg import energies
-from inverso._random import step_generator
 from inverso.errors import InversoError
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
@@ -25,11 +24,9 @@ from inverso.priors.encoder.network import ALIKE, GROUPS
 from inverso.solver import frozen_copy
 from inverso.stages._guess import first_image, what_is_left
 from inverso.training._devices import Devices, inner
-from inverso.training._measurements import KINDS, Measured, measure_batch
+from inverso.training._measurements import KINDS, MEASURING, Measured, measure_batch, measure_held_out
 from inverso.training.base import Recipe, Training, check_anneal, step_size
 from inverso.training.loop import BEST
-
-_MEASURING, _VALIDATION = 2, 3
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ class _EncoderTraining(Training):
         """Train on one batch."""
         recipe = self.recipe
         x = self.photos.batch(step, size=recipe.batch, seed=self.seed).to(self.devices.device)
-        parts = measure_batch(x, noise=recipe.noise, generator=self.random(step, _MEASURING))
+        parts = measure_batch(x, noise=recipe.noise, generator=self.random(step, MEASURING))
         z, wanted = self._guess(parts), torch.cat([x[part.rows] for part in parts])
         errors = energies(self.prior(z) - wanted)
         loss = (errors + self.prior.latent_weight * energies(z)).mean()
@@ -164,8 +161,7 @@ class _EncoderTraining(Training):
 
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Estimate the latents of held-out photos, and draw some of each kind of measurement."""
-        photos = (self.held_out.photos.float() / 255).to(self.devices.device)
-        parts = measure_batch(photos, noise=0.0, generator=step_generator(0, 0, stream=_VALIDATION))
+        photos, parts = measure_held_out(self.held_out, self.devices.device)
         with torch.no_grad():
             images = self.prior(self._guess(parts))
         x = torch.cat([photos[part.rows] for part in parts])
