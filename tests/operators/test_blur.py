@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from scipy import ndimage
 
 from inverso.images.io import photo
 from inverso.operators import Blur, GaussianBlur
+from inverso.operators._conjugate import conjugate_gradients
+from inverso.operators._framed import FramedPlan, NearInverse
 from inverso.operators._mirror import ReflectPlan
 from inverso.operators.separable import _Decomposition
 from inverso.testing import check_operator, operator_errors
@@ -89,6 +93,83 @@ class TestLargeBlurs:
         x = torch.rand(1, *shape, dtype=torch.float64)
         on_black = GaussianBlur(5, 0.6, padding="zero")(x)
         torch.testing.assert_close(A(x), A.frame(on_black))
+
+
+class TestPreconditioned:
+    """Pseudo-inverses with a ridge of blurs without a transform, by preconditioned iterations."""
+
+    SLANTED = torch.eye(5, dtype=torch.float64) / 5
+    BLURS = (
+        GaussianBlur(5, 1.1, padding="zero"),
+        GaussianBlur(5, 1.1, padding="valid"),
+        Blur(torch.ones(3, 7) / 21, padding="valid"),
+        Blur(SLANTED, padding="valid"),
+    )
+
+    @staticmethod
+    def near_inverse(A: Blur | GaussianBlur, shape: tuple[int, int, int]) -> NearInverse:
+        plan = A._plan(shape, torch.float64, torch.device("cpu"))
+        assert isinstance(plan, FramedPlan)
+        return plan.near_inverse
+
+    @pytest.mark.parametrize("A", BLURS, ids=repr)
+    def test_answers_solve_the_dense_problem(self, A):
+        shape = (1, 516, 5) if isinstance(A, GaussianBlur) else (1, 24, 20)
+        y = torch.randn(A.output_shape(shape), dtype=torch.float64)[None]
+        matrix = torch.func.vmap(A)(torch.eye(math.prod(shape), dtype=torch.float64).unflatten(1, shape)).flatten(1).T
+        for ridge in (1e-1, 1e-4):
+            gram = matrix @ matrix.T + ridge * torch.eye(len(matrix), dtype=torch.float64)
+            expected = matrix.T @ torch.linalg.solve(gram, y.flatten())
+            found = A.pinv(y, ridge=ridge, image_shape=shape)
+            torch.testing.assert_close(found.flatten(), expected, rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize("A", BLURS, ids=repr)
+    def test_every_item_has_its_own_ridge(self, A):
+        shape = (2, 520, 20)
+        y = torch.randn(2, *A.output_shape(shape), dtype=torch.float64)
+        both = A.pinv(y, ridge=torch.tensor([0.3, 1e-3], dtype=torch.float64), image_shape=shape)
+        for one, ridge, found in zip(y, (0.3, 1e-3), both, strict=True):
+            torch.testing.assert_close(found, A.pinv(one, ridge=ridge, image_shape=shape), rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize("A", BLURS, ids=repr)
+    def test_has_derivatives_in_y_and_the_ridge(self, A):
+        shape = (1, 514, 10)
+        y = torch.randn(1, *A.output_shape(shape), dtype=torch.float64, requires_grad=True)
+        ridge = torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
+
+        def back(y: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
+            return A.pinv(y, ridge=ridge, image_shape=shape)
+
+        assert torch.autograd.gradcheck(back, (y, ridge), fast_mode=True, check_forward_ad=True, atol=1e-4)
+
+    @pytest.mark.parametrize("A", BLURS, ids=repr)
+    def test_a_photo_takes_a_fraction_of_the_steps(self, A):
+        shape = (1, 520, 64)
+        x = photo(size=520).double()[:, :1, :, :64]
+        near, ridge = self.near_inverse(A, shape), torch.tensor(1e-3, dtype=torch.float64)
+        y, steps = A(x), []
+        for precondition in (None, lambda u: near(u, ridge)):
+            calls = []
+
+            def system(u, calls=calls):
+                calls.append(1)
+                return A(A.adjoint(u, image_shape=shape)) + ridge * u
+
+            conjugate_gradients(system, y, precondition=precondition, max_steps=500, digits=1e-6 / 2**-52)
+            steps.append(len(calls))
+        assert steps[1] < 0.6 * steps[0]
+
+    def test_slanted_kernels_take_fourier_transforms(self):
+        assert self.near_inverse(Blur(self.SLANTED, padding="valid"), (1, 20, 20)).basis == "fourier"
+        assert self.near_inverse(Blur(torch.ones(3, 5), padding="valid"), (1, 20, 20)).basis == "cosine"
+
+    def test_kernels_may_be_larger_than_y(self):
+        for kernel in (torch.eye(9), torch.ones(9, 9)):
+            A = Blur(kernel / 9, padding="valid")
+            x = torch.rand(1, 1, 11, 13, dtype=torch.float64)
+            back = A.pinv(A(x), ridge=1e-3)
+            slope = A.adjoint(A(x) - A(back)) - 1e-3 * back
+            assert float(slope.abs().max()) < 1e-10
 
 
 class TestValid:

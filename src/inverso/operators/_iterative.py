@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from inverso.errors import ConvergenceWarning
 from inverso.operators import _implicit
-from inverso.operators._plans import in_a_transform
+from inverso.operators._conjugate import conjugate_gradients
+from inverso.operators._plans import Plan, in_a_transform
 
 LinearMap = Callable[[Tensor], Tensor]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
@@ -34,6 +35,8 @@ class LeastSquares(_implicit.ImplicitInverse):
         name: Name of the operator, for warnings.
         by_channel: Whether A acts on every channel of an image `(C, H, W)` separately: the channels of large images are
             then solved one after another, which takes less memory.
+        near: An approximation of `(A A^T + ridge)^-1 y` for ridges `(..., 1, 1, 1)` above 0, for y `(..., C, h, w)`. It
+            preconditions the iterations for such ridges, which then run in the space of y.
     """
 
     A: LinearMap
@@ -42,6 +45,12 @@ class LeastSquares(_implicit.ImplicitInverse):
     x_dims: int = 3
     name: str = "A"
     by_channel: bool = False
+    near: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, y_dims: int, *, name: str) -> LeastSquares:
+        """Set up the problem of an operator with a plan."""
+        return cls(plan.forward, plan.adjoint, y_dims, 3, name, plan.by_channel, plan.near_inverse)
 
     def solve(self, y: Tensor, ridge: float | Tensor = 0.0) -> Tensor:
         """Solve for y `(..., *measurement)`, every item of the leading dimensions on its own.
@@ -98,14 +107,41 @@ class LeastSquares(_implicit.ImplicitInverse):
 
     def pinv(self, y: Tensor, ridge: Tensor) -> Tensor:
         """Compute `H^-1 A^T y` by conjugate gradients."""
-        if self.by_channel and y.shape[-3] > 1 and y.shape[-2:].numel() >= _LARGE_CHANNEL:
-            return torch.cat([self._cgls(channel, ridge) for channel in y.split(1, dim=-3)], dim=-3)
-        return self._cgls(y, ridge)
+        if self.near is not None and bool((ridge > 0).all()):
+            return self._each(lambda channels: self.adjoint(self._dual(channels, ridge)), y)
+        return self._each(lambda channels: self._cgls(channels, ridge), y)
 
     def transposed(self, x: Tensor, ridge: Tensor) -> Tensor:
-        """Compute `A H^-1 x`: the same problem with A and its adjoint exchanged."""
+        """Compute `A H^-1 x`, which is `(A A^T + ridge)^-1 A x`, or the problem with A and its adjoint exchanged."""
+        if self.near is not None and bool((ridge > 0).all()):
+            return self._each(lambda channels: self._dual(self.A(channels), ridge), x)
         turned = LeastSquares(self.adjoint, self.A, self.x_dims, self.y_dims, self.name, self.by_channel)
         return turned.pinv(x, ridge)
+
+    def _each(self, compute: LinearMap, v: Tensor) -> Tensor:
+        """Compute channel by channel if A acts on every channel separately, and they are large."""
+        if self.by_channel and v.shape[-3] > 1 and v.shape[-2:].numel() >= _LARGE_CHANNEL:
+            return torch.cat([compute(channel) for channel in v.split(1, dim=-3)], dim=-3)
+        return compute(v)
+
+    @torch.no_grad()
+    def _dual(self, y: Tensor, ridge: Tensor) -> Tensor:
+        """Solve `(A A^T + ridge) u = y` by preconditioned conjugate gradients."""
+        each = ridge.reshape(*ridge.shape, *(1,) * self.y_dims)
+        near = self.near
+
+        def system(u: Tensor) -> Tensor:
+            return torch.addcmul(self.A(self.adjoint(u)), each, u)
+
+        def precondition(u: Tensor) -> Tensor:
+            return u if near is None else near(u, each)
+
+        tolerance = TOLERANCE.get(y.dtype, TOLERANCE[torch.float32])
+        digits = tolerance / torch.finfo(y.dtype).eps
+        u, left = conjugate_gradients(system, y, precondition=precondition, max_steps=MAX_STEPS, digits=digits)
+        if left > 0:
+            self._warn(left, wanted=tolerance)
+        return u
 
     def normal(self, x: Tensor, ridge: Tensor) -> Tensor:
         """Compute `H^-1 x` by conjugate gradients."""
@@ -151,14 +187,16 @@ class LeastSquares(_implicit.ImplicitInverse):
             direction.mul_(turn.reshape(*turn.shape, *over_x)).add_(slope)
             del slope
             gamma = following
-        worst = float(_ratio(gamma, first, where=first > 0).sqrt().max())
+        self._warn(float(_ratio(gamma, first, where=first > 0).sqrt().max()), wanted=tolerance)
+        return x
+
+    def _warn(self, residual: float, *, wanted: float) -> None:
         msg = (
             f"conjugate gradients for the pseudo-inverse of {self.name} stopped after {MAX_STEPS} steps "
-            f"at a relative residual of {worst:.1e} (wanted {tolerance:.0e}): it is too ill-conditioned to be inverted "
+            f"at a relative residual of {residual:.1e} (wanted {wanted:.0e}): it is too ill-conditioned to be inverted "
             "without a ridge, or without a larger one"
         )
-        warnings.warn(ConvergenceWarning(msg, worst), stacklevel=depth_of_caller())
-        return x
+        warnings.warn(ConvergenceWarning(msg, residual), stacklevel=depth_of_caller())
 
 
 class _OwnTensors(torch.autograd.Function):

@@ -118,6 +118,11 @@ class Plan(TensorFields, ABC):
     def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
         """Compute `A^T (A A^T + ridge I)^-1 y`, or `A^+ y` if the ridge is the number 0."""
 
+    @property
+    def near_inverse(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """An approximation of `(A A^T + ridge)^-1 y` for ridges above 0, to precondition iterations; or None."""
+        return None
+
     def restrict(self, y: Tensor) -> Tensor:
         """Set the entries of y that carry no measurement to zero."""
         return y

@@ -251,10 +251,10 @@ class LinearOperator(ABC):
                 over = (1,) * trailing
                 return plan.pinv(y, ridge.reshape(*ridge.shape, *over) if isinstance(ridge, Tensor) else ridge)
             if plan is None:
-                forward, adjoint, by_channel = self.forward, lambda v: self._adjoint(v, shape), False
+                problem = LeastSquares(self.forward, lambda v: self._adjoint(v, shape), trailing, name=repr(self))
             else:
-                forward, adjoint, by_channel = plan.forward, plan.adjoint, plan.by_channel
-            return LeastSquares(forward, adjoint, trailing, name=repr(self), by_channel=by_channel).solve(y, ridge)
+                problem = LeastSquares.of(plan, trailing, name=repr(self))
+            return problem.solve(y, ridge)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero.

@@ -7,15 +7,15 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import MIN_IMAGE_DIMS, check_count, check_positive
 from inverso._types import ImageShape
 from inverso.operators._bands import Axis
 from inverso.operators._border import Gains
+from inverso.operators._framed import FramedPlan, NearInverse, crop
 from inverso.operators._mirror import ReflectPlan, SymmetricPlan
-from inverso.operators._plans import Plan, Ridge
+from inverso.operators._plans import Plan
 from inverso.operators._text import FILE, Text, choice, integer, number
 from inverso.operators.base import PlannedOperator
 from inverso.operators.fourier import CirculantPlan
@@ -25,53 +25,6 @@ _Padding = Literal["reflect", "symmetric", "circular", "zero", "valid"]
 _Border = Literal["circular", "valid"]
 _NUMPY_PADDING = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap", "zero": "constant"}
 _LARGEST_DECOMPOSED = 512
-
-
-@dataclass(frozen=True)
-class _FramedPlan(Plan):
-    """A "valid" blur: a larger scene is blurred, and its inside is recorded.
-
-    Args:
-        whole: The blur of the scene, with any border condition that affects the margins only.
-        margins: Rows and columns that are cropped on either side.
-    """
-
-    whole: Plan
-    margins: tuple[int, int]
-
-    @property
-    def exact(self) -> bool:
-        """False: pseudo-inverses are computed by iterations."""
-        return False
-
-    @property
-    def takes_half(self) -> bool:
-        """Whether the blur of the scene works in half precision."""
-        return self.whole.takes_half
-
-    @property
-    def by_channel(self) -> bool:
-        """Whether the blur of the scene acts on every channel separately."""
-        return self.whole.by_channel
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Blur and crop."""
-        return _crop(self.whole.forward(x), self.margins)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Pad with zeros, and apply the transposed blur."""
-        tall, wide = self.margins
-        return self.whole.adjoint(F.pad(y, (wide, wide, tall, tall)))
-
-    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
-        """Raise, as there is no closed form."""
-        raise NotImplementedError
-
-
-def _crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
-    """Crop rows and columns of `(..., H, W)` on either side."""
-    tall, wide = margins
-    return x[..., tall : x.shape[-2] - tall, wide : x.shape[-1] - wide]
 
 
 @dataclass(frozen=True)
@@ -152,7 +105,7 @@ class GaussianBlur(PlannedOperator):
 
     def frame(self, x: Tensor) -> Tensor:
         """Crop an image of the scene to the part that y shows: no change, unless the padding is "valid"."""
-        return _crop(x, (self._reach, self._reach)) if self.padding == "valid" else x
+        return crop(x, (self._reach, self._reach)) if self.padding == "valid" else x
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
         self.output_shape(image_shape)
@@ -169,8 +122,10 @@ class GaussianBlur(PlannedOperator):
             gains = Gains(self._gains(height, height), self._gains(width, width), eps)
             return SymmetricPlan(rows, columns, gains, channels, eps)
         if self.padding in {"zero", "valid"}:
-            whole = SeparablePlan(rows, columns, None, eps, channels)
-            return _FramedPlan(whole, (self._reach, self._reach)) if self.padding == "valid" else whole
+            margin = self._reach if self.padding == "valid" else 0
+            taps = self._taps()
+            near = NearInverse.of(taps[:, None] * taps, (height - 2 * margin, width - 2 * margin))
+            return FramedPlan(SeparablePlan(rows, columns, None, eps, channels), (margin, margin), near)
         if rows.matrix is not None and columns.matrix is not None:
             return SeparablePlan.build(rows.matrix, columns.matrix, channels=channels, eps=eps)
         gains = Gains(self._gains(height, height - 1), self._gains(width, width - 1), eps)
@@ -265,7 +220,7 @@ class Blur(PlannedOperator):
 
     def frame(self, x: Tensor) -> Tensor:
         """Crop an image of the scene to the part that y shows: no change, unless the padding is "valid"."""
-        return _crop(x, self._margins) if self.padding == "valid" else x
+        return crop(x, self._margins) if self.padding == "valid" else x
 
     def _make_plan(self, image_shape: ImageShape, eps: float) -> Plan:
         self.output_shape(image_shape)
@@ -275,7 +230,9 @@ class Blur(PlannedOperator):
         canvas[0, :tall, :wide] = self.kernel
         canvas = canvas.roll((-(tall // 2), -(wide // 2)), (-2, -1))
         plan = CirculantPlan.build(torch.fft.fft2(canvas), channels=channels, eps=eps)
-        return _FramedPlan(plan, self._margins) if self.padding == "valid" else plan
+        if self.padding == "circular":
+            return plan
+        return FramedPlan(plan, self._margins, NearInverse.of(self.kernel, (height - tall + 1, width - wide + 1)))
 
     def __repr__(self) -> str:
         padding = "" if self.padding == "circular" else f", padding={self.padding!r}"

@@ -1,0 +1,119 @@
+"""Blurs with a border that no fast transform diagonalizes: black ("zero"), or beyond the frame ("valid").
+
+Inside the frame `A A^T` is a convolution by the autocorrelation of the kernel, so that cosine or Fourier transforms
+invert it but near the border. Conjugate gradients on `(A A^T + ridge) u = y`, preconditioned by that inverse, need
+some 10 steps for a ridge of 1e-2 and some 50 for 1e-4 where plain ones need 60 and 600, for any image size (measured
+with a Gaussian blur; Chan and Ng 1996, doi:10.1137/S0036144594276474, survey such preconditioners).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inverso.operators._cosine import both_axes, dct2, inverse_dct2
+from inverso.operators._plans import Plan, Ridge, TensorFields
+
+_SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class NearInverse(TensorFields):
+    """An approximation of `(A A^T + ridge)^-1` for a blur: a division in the cosine or Fourier plane.
+
+    Args:
+        power: Squared response of the blur to the waves, `(h, w)` cosines or `(h, w // 2 + 1)` frequencies.
+        basis: The waves.
+    """
+
+    power: Tensor
+    basis: Literal["cosine", "fourier"]
+
+    @classmethod
+    def of(cls, kernel: Tensor, size: tuple[int, int]) -> NearInverse:
+        """Make it for measurements of some size.
+
+        Cosines, which continue the image by its mirror image, are nearer, but fit kernels whose autocorrelation is the
+        same from left to right; a slanted line, for one, leaves Fourier transforms.
+        """
+        tall, wide = kernel.shape
+        around = F.pad(kernel, (wide - 1, wide - 1, tall - 1, tall - 1))[None, None]
+        correlation = F.conv2d(around, kernel[None, None])[0, 0]
+        if not torch.allclose(correlation, correlation.flip(-1), rtol=0, atol=_SAME * float(correlation.max())):
+            # Wrapped around, a kernel that is larger than y keeps its sum.
+            lines = [torch.arange(n, device="cpu") % side for n, side in zip(kernel.shape, size, strict=True)]
+            canvas = torch.zeros(size, dtype=kernel.dtype, device="cpu")
+            canvas.index_put_((lines[0][:, None], lines[1]), kernel, accumulate=True)
+            return cls(torch.fft.rfft2(canvas).abs().square(), "fourier")
+        down, across = (
+            torch.cos(
+                torch.outer(torch.arange(side, device="cpu") * (torch.pi / side), torch.arange(1 - n, n, device="cpu"))
+            ).to(kernel.dtype)
+            for n, side in zip(kernel.shape, size, strict=True)
+        )
+        return cls((down @ correlation @ across.mT).clamp(min=0), "cosine")
+
+    def __call__(self, y: Tensor, ridge: Tensor) -> Tensor:
+        """Divide measurements `(..., C, h, w)`; the ridge, greater than 0, broadcasts against them."""
+        if self.basis == "cosine":
+            return both_axes(inverse_dct2, both_axes(dct2, y).div_(self.power + ridge))
+        divided: Tensor = torch.fft.irfft2(torch.fft.rfft2(y).div_(self.power + ridge), s=y.shape[-2:])
+        return divided
+
+
+@dataclass(frozen=True)
+class FramedPlan(Plan):
+    """A blur of a scene of which the inside is recorded, without a closed form of its pseudo-inverse.
+
+    Args:
+        whole: The blur of the scene. Its border affects the margins only, or is the blur's own if there are none.
+        margins: Rows and columns that are cropped on either side.
+        near: What preconditions the iterations.
+    """
+
+    whole: Plan
+    margins: tuple[int, int]
+    near: NearInverse
+
+    @property
+    def exact(self) -> bool:
+        """False: pseudo-inverses are computed by iterations."""
+        return False
+
+    @property
+    def near_inverse(self) -> NearInverse:
+        """The preconditioner."""
+        return self.near
+
+    @property
+    def takes_half(self) -> bool:
+        """Whether the blur of the scene works in half precision."""
+        return self.whole.takes_half
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether the blur of the scene acts on every channel separately."""
+        return self.whole.by_channel
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Blur and crop."""
+        return crop(self.whole.forward(x), self.margins)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Pad with zeros, and apply the transposed blur."""
+        tall, wide = self.margins
+        return self.whole.adjoint(F.pad(y, (wide, wide, tall, tall)))
+
+    def pinv(self, y: Tensor, ridge: Ridge) -> Tensor:
+        """Raise, as there is no closed form."""
+        raise NotImplementedError
+
+
+def crop(x: Tensor, margins: tuple[int, int]) -> Tensor:
+    """Crop rows and columns of `(..., H, W)` on either side."""
+    tall, wide = margins
+    return x[..., tall : x.shape[-2] - tall, wide : x.shape[-1] - wide]
