@@ -27,7 +27,7 @@ from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, RandomMask
 from inverso.operators._plans import real_dtype
 from inverso.priors.base import AnyPrior
 from inverso.problem import no_losses
-from inverso.stages import Diffusion, Need, PlugAndPlay, Problem, Stage, StageRecord, State
+from inverso.stages import DPS, Diffusion, Need, PlugAndPlay, Problem, Stage, StageRecord, State
 
 Name: TypeAlias = Literal["dpir", "ddrm", "diffpir", "dps"]
 
@@ -161,7 +161,7 @@ DEEPINVERSE = Experiment(
         K_SPACE,
     ),
     methods={**OURS, **{name: THEIRS[name] for name in ("dpir (deepinv)", "diffpir (deepinv)")}},
-    slow={"dps (deepinv)": THEIRS["dps (deepinv)"]},
+    slow={"dps": DPS(steps=1000), "dps (deepinv)": THEIRS["dps (deepinv)"]},
     comparisons=(("pnp", "dpir (deepinv)"), ("diffpir settings", "diffpir (deepinv)")),
     size=256,
     prior="photos",

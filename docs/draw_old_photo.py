@@ -13,6 +13,7 @@ from inverso.metrics import psnr, sharpness, ssim
 from inverso.priors import Denoiser
 from inverso.priors import load as load_prior
 from inverso.repair import Repair, repair
+from inverso.repair._fading import find_fading
 from inverso.restorers import load, load_detector
 
 IMAGES = Path(__file__).parent / "images"
@@ -75,6 +76,25 @@ def restored() -> None:
     save_image(torch.cat([old, answer.photo.pixels], dim=-1), IMAGES / "old-print.jpg")
 
 
+def colors() -> None:
+    """What `--old` and `--color` make of prints whose dyes have faded apart, or that are sepia."""
+    names = ("coffee", "astronaut", "cat", "rocket")
+    photos = torch.cat([photo(name, size=256) for name in names])
+    black = torch.tensor([[0.25, 0.15, 0.05], [0.05, 0.2, 0.3], [0.3, 0.15, 0.15]])[..., None, None]
+    white = torch.tensor([[0.95, 0.8, 0.6], [0.75, 0.85, 0.95], [1.0, 0.75, 0.7]])[..., None, None]
+    faded = black + (white - black) * photos[:3]
+    sepia = OldPhoto.only(fading=0.7, toning=1.0, tone="sepia")(photos[3:], seed=1).y
+    prints = torch.cat([faded, sepia])
+    columns = {
+        "faded": prints,
+        "tones undone": torch.cat([find_fading(y).undo(y) for y in prints[:, None]]),
+        "--color": torch.cat([find_fading(y, color=True).undo(y) for y in prints[:, None]]),
+        "photo": photos,
+    }
+    captions = {name: [f"{db:.1f} dB" for db in psnr(columns[name], photos)] for name in list(columns)[:-1]}
+    grid(columns, captions=captions, cell=1.9).savefig(IMAGES / "faded-colors.jpg", dpi=DPI)
+
+
 if __name__ == "__main__":
-    for draw in (parts, presets, repaired, restored):
+    for draw in (parts, presets, repaired, restored, colors):
         draw()

@@ -239,8 +239,8 @@ def test_lines_are_found_by_shape():
 
 
 def test_fading_that_is_none_stays():
-    assert find_fading(torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)).gain == 1
-    assert find_fading(torch.full((1, 1, 10, 10), 0.5)).gain == 1
+    assert not find_fading(torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)).there
+    assert not find_fading(torch.full((1, 1, 10, 10), 0.5)).there
     sepia = torch.stack([0.5 + 0.2 * torch.rand(40, 40)] * 3)[None] * torch.tensor([1, 0.9, 0.8])[:, None, None]
     spread = find_fading(sepia).undo(sepia)
     assert bool((spread[:, 0] >= spread[:, 2]).all()), "sepia stays sepia"
@@ -258,10 +258,50 @@ def test_undoing_fading_brings_a_print_closer_to_the_photo(preset, cat):
 
 def test_the_darkest_tone_decides_whether_fading_is_undone():
     ramp = torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)
-    gains = [find_fading(black + 0.5 * ramp).gain for black in (0.09, 0.15, 0.2, 0.3)]
+    gains = [find_fading(black + 0.5 * ramp).gain[0] for black in (0.09, 0.15, 0.2, 0.3)]
     assert gains[0] == 1
     assert gains[1] == pytest.approx(1 + (gains[2] - 1) / 2, rel=0.2)
     assert min(gains[2:]) > 1.2
+
+
+def dyed(x: torch.Tensor) -> torch.Tensor:
+    """Fade the channels apart, as the dyes of a print do: black becomes brown, white orange."""
+    black, white = (torch.tensor(part)[:, None, None] for part in ((0.3, 0.15, 0.1), (0.95, 0.8, 0.6)))
+    return black + (white - black) * x
+
+
+def test_colors_that_faded_apart_come_back_when_asked(cat):
+    for x in (cat, photo("coffee", size=128), photo("rocket", size=128)):
+        faded = dyed(x)
+        before, tones, colors = (
+            float(psnr(image, x))
+            for image in (faded, find_fading(faded).undo(faded), find_fading(faded, color=True).undo(faded))
+        )
+        assert colors > max(before, tones) + 2
+
+
+def test_sepia_goes_when_asked_and_gray_stays_gray(cat):
+    print_ = OldPhoto.only(toning=1.0, tone="sepia")(cat, seed=0).y
+    undone = find_fading(print_, color=True).undo(print_)
+    assert colorfulness(print_) > 0.1
+    assert colorfulness(undone) < 1e-4
+    gray = (0.3 + 0.4 * cat.mean(dim=1, keepdim=True)).expand(-1, 3, -1, -1)
+    undone = find_fading(gray, color=True).undo(gray)
+    torch.testing.assert_close(undone, find_fading(gray).undo(gray))
+    assert "gray" in find_fading(print_, color=True).told()
+
+
+def colorfulness(x: torch.Tensor) -> float:
+    """Compute the mean difference of the channels."""
+    return float((x.amax(dim=1) - x.amin(dim=1)).mean())
+
+
+def test_repair_undoes_colors_alone(cat):
+    faded = dyed(cat)
+    answer = repair(Photo(faded), Repair(color=True, noise=0.0), denoiser=smoothing())
+    torch.testing.assert_close(answer.photo.pixels, find_fading(faded, color=True).undo(faded))
+    assert "colors" in " ".join(answer.said)
+    assert repair(Photo(cat.clone()), Repair(noise=0.0), denoiser=smoothing()).change == 0
 
 
 def test_holes_are_filled_by_what_is_around():

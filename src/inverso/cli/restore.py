@@ -34,7 +34,7 @@ EPILOG = examples(
     "inverso restore small.jpg --scale 2 -o large.png",
     "inverso restore print.jpg --old -o new.jpg",
     "inverso restore portrait.jpg --mask scratches.png --face -o whole.jpg",
-    "inverso restore album/ --old -o restored/",
+    "inverso restore album/ --old --color -o restored/",
 )
 
 
@@ -59,7 +59,8 @@ def restore(  # noqa: PLR0913 - one argument per option
     noise: Annotated[
         str, typer.Option("--noise", help="auto, or the noise to remove; white is 1.", metavar="LEVEL")
     ] = "auto",
-    old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo fading.")] = False,
+    old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo faded tones.")] = False,
+    color: Annotated[bool, typer.Option("--color", help="Undo faded colors and sepia, too.")] = False,
     detector: Annotated[
         str | None,
         typer.Option("--detector", help="Detector of damage for --old: a name, a file, or shape.", metavar="NAME"),
@@ -89,7 +90,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         msg = f"--detector {detector} finds the damage that --old fills: add --old"
         raise ValueError(msg)
     face = face or bool(face_at)
-    settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old)
+    settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, color=color)
     if are_many(photos):
         if mask is not None:
             msg = f"--mask {mask} is of one photo, and several were given: restore it separately"

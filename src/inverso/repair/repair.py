@@ -110,11 +110,11 @@ def repair(
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
         answer = work.run(answer, faces, said)
-    if settings.old:
-        fading = find_fading(answer)
+    if settings.old or settings.color:
+        fading = find_fading(answer, color=settings.color)
         answer = fading.undo(answer)
-        if fading.gain != 1:
-            said.append(f"faded tones, {fading.low:.2f} to {fading.high:.2f}, were spread by {fading.gain:.2f}")
+        if fading.there:
+            said.append(fading.told())
     untouched = answer is pixels
     # Not even the rounding of a conversion to gray and back.
     repaired = photo if untouched else photo.with_pixels(answer)

@@ -19,8 +19,8 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
 
     Example:
         >>> from inverso.repair import Repair
-        >>> restore_command("my cat.jpg", "cat.png", Repair(scale=2, noise=0.0))
-        "inverso restore 'my cat.jpg' --scale 2 --noise 0 -o cat.png"
+        >>> restore_command("my cat.jpg", "cat.png", Repair(scale=2, noise=0.0, color=True))
+        "inverso restore 'my cat.jpg' --scale 2 --noise 0 --color -o cat.png"
     """
     words = ["inverso", "restore", photo]
     if mask is not None:
@@ -33,6 +33,8 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
         words += ["--noise", f"{repair.noise:.4g}"]
     if repair.old:
         words.append("--old")
+    if repair.color:
+        words.append("--color")
     return shlex.join([*words, "-o", answer])
 
 

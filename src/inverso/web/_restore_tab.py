@@ -26,6 +26,7 @@ from inverso.web._words import ended, lines, plain_name, status
 Updates: TypeAlias = dict[Any, Any]
 
 NOISY, BLURRED, SMALL, OLD = "It is noisy", "It is blurred", "It is too small", "It is an old print"
+FADED = "Its colors have faded"
 BEGIN = "Bring a photo to begin."
 HINT = "Paint over what is damaged, or choose what happened, and press Restore"
 GRAY_LEVELS = 255
@@ -83,7 +84,7 @@ class RestoreTab:
                     )
             with gr.Column(scale=2, min_width=320):
                 happened = gr.CheckboxGroup(
-                    [NOISY, BLURRED, SMALL, OLD],
+                    [NOISY, BLURRED, SMALL, OLD, FADED],
                     value=[NOISY],
                     label="What happened to it?",
                     info="What you paint is filled in any case.",
@@ -235,6 +236,7 @@ class RestoreTab:
                 blur=blur if BLURRED in happened else 0.0,
                 noise=_noise(strength) if NOISY in happened else 0.0,
                 old=OLD in happened,
+                color=FADED in happened,
             )
             order = self._order(visit, repair, file_format, painted, mask)
             running = visit.begin(self.work, order)
