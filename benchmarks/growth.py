@@ -10,8 +10,8 @@ marks: from 256 x 256 to 4000 x 6000 the cost of A, adjoint and pinv, in copies,
 more than 5 s, and memory stays under 12 images. At the end stands how often seconds per pixel have grown themselves,
 beside those of a copy: what does little more than copy cannot grow less than that. `RandomGaussian` holds a dense
 matrix and is left out. Blurs with a border that has no fast transform ("zero", "valid") are decomposed up to 512 pixels
-a side and solved by iterations above: they are measured with a ridge, and without a mark for their pseudo-inverse, as
-is shrinking with a ridge.
+a side and solved by preconditioned iterations above: they are measured with a ridge, and without a mark for their
+pseudo-inverse, as is shrinking with a ridge.
 """
 
 from __future__ import annotations

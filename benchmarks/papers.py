@@ -9,7 +9,7 @@ from baselines import DrawnFromPrior, FoundMask
 from old_photos import AsItIs, DamageKnown, OldPhotos
 from points import DETECTORS, CentralBlock, Points, RandomBox
 from terciles import terciles
-from worth import DEFAULT, LITTLE_NOISE, SLOW, TV
+from worth import DEFAULT, LITTLE_NOISE, SLOW, TV, UNFAMILIAR
 
 from inverso.experiments import Case, Curve, Experiment, Tuned, Using
 from inverso.methods import Method, stages_of
@@ -165,8 +165,14 @@ E7 = Experiment(
     question="Is a photo better remembered by points on its edges than by random ones?",
     source=f"figures 4 and 10 of {X_GANS}",
     cases=tuple(POINTS.values()),
-    methods={"linear": Interpolation("linear"), "csgm+bp": "csgm+bp", "ia+bp": "ia+bp", DEFAULT: DEFAULT},
-    comparisons=(("ia+bp", "linear"), ("ia+bp", "csgm+bp"), (DEFAULT, "ia+bp")),
+    methods={
+        "linear": Interpolation("linear"),
+        "csgm+bp": "csgm+bp",
+        "ia+bp": "ia+bp",
+        DEFAULT: DEFAULT,
+        UNFAMILIAR: UNFAMILIAR,
+    },
+    comparisons=(("ia+bp", "linear"), ("ia+bp", "csgm+bp"), (UNFAMILIAR, "ia+bp"), (UNFAMILIAR, DEFAULT)),
     case_comparisons=tuple(
         (POINTS[where, keep].title, POINTS["random", keep].title) for where in ("sobel", "canny") for keep in SHARES
     ),
@@ -228,7 +234,7 @@ E11 = Experiment(
         "damaged": AsItIs(),
         "ff": "ff",
         "ia+bp (damage known)": DamageKnown((CSGM(), ImageAdaptive(), BackProject())),
-        f"{DEFAULT} (damage known)": DamageKnown(stages_of(DEFAULT)),
+        f"{UNFAMILIAR} (damage known)": DamageKnown(stages_of(UNFAMILIAR)),
     },
     slow={
         "style (damage known)": Using(DamageKnown((StyleInversion(),)), prior=STYLES),

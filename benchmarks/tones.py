@@ -93,9 +93,7 @@ def error(weight: Tensor, values: Tensor, share: Tensor, moments: Tensor) -> Ten
 
 def fit(photos: list[Tensor], seeds: Mapping[str, int], *, color: bool) -> Tensor:
     """Fit constant and slopes of gain - 1 and offset, `(2, features)`."""
-    parts = [
-        numbers(photos, KINDS[kind], 1000 * k, color=color) for kind, count in seeds.items() for k in range(count)
-    ]
+    parts = [numbers(photos, KINDS[kind], 1000 * k, color=color) for kind, count in seeds.items() for k in range(count)]
     quantiles, moments = (torch.cat(part) for part in zip(*parts, strict=True))
     values = color_features(quantiles) if color else features(quantiles)
     share = color_share(quantiles) if color else faded_share(quantiles[:, 0])

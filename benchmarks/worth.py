@@ -15,6 +15,8 @@ from inverso.stages import CSGM, Average, BackProject, ImageAdaptive, Interpolat
 SLOW: Mapping[str, Method] = MappingProxyType({"dip": "dip", **DEEPINV})
 """Columns beside the prior that take their time, and run when asked for."""
 DEFAULT = "encoder+bp+pnp"
+UNFAMILIAR = "csgm+bp+pnp"
+"""The default for operators that encoders are not trained for."""
 """What `solve` does by default with `faces-64`."""
 ADAPTED = "encoder+ia+bp+pnp"
 """The same with image adaptation."""

@@ -10,13 +10,13 @@ import torch
 import inverso
 from inverso.jobs import Job
 from inverso.methods import THOROUGH, best_for, stages_of
-from inverso.operators import RandomMask
+from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, Identity, Mask, RandomMask
 from inverso.priors import DCGAN, WrappedDenoiser, load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.problem import Need, Problem
 from inverso.stages import CSGM, PlugAndPlay
-from inverso.stages._guess import first_image
+from inverso.stages._guess import first_image, is_familiar
 
 A = RandomMask(0.5)
 
@@ -51,6 +51,37 @@ def y(prior: DCGAN) -> torch.Tensor:
 )
 def test_the_best_method_for_what_is_there(has, method):
     assert best_for(frozenset(has)) == method
+
+
+@pytest.mark.parametrize(
+    ("operator", "familiar"),
+    [
+        (RandomMask(0.4), True),
+        (RandomMask(0.01), False),
+        (BoxMask(8), True),
+        (BoxMask(8, corner=(0, 8)), False),
+        (BoxMask(8, random=True), False),
+        (Mask(torch.ones(16, 16).tril()), False),
+        (FFTMask(0.3), True),
+        (Bicubic(4), True),
+        (GaussianBlur(5, 1.0), True),
+        (GaussianBlur(5, 1.0) @ Bicubic(2), False),
+        (2 * Identity(), False),
+    ],
+    ids=repr,
+)
+def test_an_encoder_begins_where_it_was_trained_for_the_operator(operator, familiar):
+    everything = frozenset({Need.OPERATOR, Need.PRIOR, Need.ENCODER, Need.DENOISER})
+    assert best_for(everything, operator=operator) == ("encoder+bp+pnp" if familiar else "csgm+bp+pnp")
+    assert is_familiar(operator) == familiar
+
+
+def test_a_painted_mask_is_not_begun_by_an_encoder(prior):
+    painted = Mask(torch.ones(16, 16).tril())
+    y = painted(prior(prior.sample_latent(1, seed=5)).detach())
+    answer = inverso.solve(y, painted, prior, progress=False)
+    assert answer.method == "csgm+bp+pnp"
+    assert [stage.name for stage in answer.stages] == ["csgm", "bp", "pnp"]
 
 
 def test_the_default_guesses_searches_projects_and_denoises(prior, y):

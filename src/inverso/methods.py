@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias, cast
 
+from inverso.operators import LinearOperator
 from inverso.stages import (
     CSGM,
     DPS,
@@ -23,7 +24,7 @@ from inverso.stages import (
     StyleInversion,
     TotalVariation,
 )
-from inverso.stages._guess import OWN
+from inverso.stages._guess import OWN, is_familiar
 
 Method: TypeAlias = "str | Stage | Sequence[Stage]"
 
@@ -74,12 +75,14 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 """Stages that replace those of the same name; "iagan" has the settings of Abu Hussein et al. 2020."""
 
 
-def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
+def best_for(has: frozenset[Need], *, starts: int = 1, operator: LinearOperator | None = None) -> str:
     """Choose the default method for the parts that a problem has.
 
     Args:
         has: The parts that are given: `Problem.has`.
         starts: Number of starts. With more than one the method starts from random latents, not from an encoder's.
+        operator: The operator. An encoder gives the start for the kinds that encoders are trained for: points, boxes in
+            the middle, frequencies, small pictures and blurs. For others, such as painted masks, random latents do.
 
     Example:
         >>> from inverso.methods import best_for
@@ -87,7 +90,7 @@ def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
         >>> best_for(frozenset({Need.OPERATOR, Need.DENOISER}))
         'pnp'
     """
-    if starts > 1:
+    if starts > 1 or not (operator is None or is_familiar(operator)):
         has -= {Need.ENCODER}
     for needed, method in BEST:
         if has >= needed:

@@ -55,8 +55,9 @@ def solve(
             brings the denoiser that its card names. Not needed by methods such as "pinv".
         method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best fast
             method for the given parts: "encoder+bp+pnp" for a generative prior with an encoder and a denoiser, such as
-            "faces-64"; "csgm+bp+pnp" for one without an encoder, "ia+bp" for one without both; "pnp" for a denoiser,
-            "ff+bp" for a restorer, "tv" for an operator alone. The result has it as `.method`.
+            "faces-64"; "csgm+bp+pnp" for one without an encoder, or with an operator that encoders are not trained
+            for, such as a painted mask; "ia+bp" without encoder and denoiser; "pnp" for a denoiser, "ff+bp" for a
+            restorer, "tv" for an operator alone. The result has it as `.method`.
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
             stops and how far back-projection goes.
@@ -100,7 +101,7 @@ def solve(
     latent_prior, denoiser = split_prior(prior)
     check_parts(A, restorer)
     given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
-    chosen = best_for(given.has, starts=count) if method is None else method
+    chosen = best_for(given.has, starts=count, operator=A) if method is None else method
     stages = stages_of(chosen, schedule=schedule)
     called = chosen if isinstance(chosen, str) else "+".join(stage.name for stage in stages)
     if count > 1:

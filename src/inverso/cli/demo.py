@@ -120,7 +120,7 @@ def _reconstruct(
     from inverso.solver import solve  # noqa: PLC0415
     from inverso.stages import Resume  # noqa: PLC0415
 
-    methods = list(dict.fromkeys((*_METHODS, best_for(Problem(y, A, prior).has))))
+    methods = list(dict.fromkeys((*_METHODS, best_for(Problem(y, A, prior).has, operator=A))))
     done: dict[tuple[Stage, ...], Reconstruction] = {}
     for method in methods:
         stages = stages_of(method)

@@ -196,7 +196,7 @@ class Solving:
             msg = f"stages are given one by one of a single start, and starts={self.job.starts}"
             raise ValueError(msg)
         given = frozenset() if measured.A is None else frozenset({Need.OPERATOR})
-        method = self.job.method or best_for(self.networks.has | given)
+        method = self.job.method or best_for(self.networks.has | given, operator=measured.A)
         before: list[Stage] = []
         for stage in stages_of(method, schedule=self.job.schedule):
             found = self.solve(measured, progress=progress, method=[*before, stage])

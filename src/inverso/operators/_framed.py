@@ -44,17 +44,13 @@ class NearInverse(TensorFields):
         around = F.pad(kernel, (wide - 1, wide - 1, tall - 1, tall - 1))[None, None]
         correlation = F.conv2d(around, kernel[None, None])[0, 0]
         if not torch.allclose(correlation, correlation.flip(-1), rtol=0, atol=_SAME * float(correlation.max())):
-            # Wrapped around, a kernel that is larger than y keeps its sum.
-            lines = [torch.arange(n, device="cpu") % side for n, side in zip(kernel.shape, size, strict=True)]
-            canvas = torch.zeros(size, dtype=kernel.dtype, device="cpu")
-            canvas.index_put_((lines[0][:, None], lines[1]), kernel, accumulate=True)
-            return cls(torch.fft.rfft2(canvas).abs().square(), "fourier")
-        down, across = (
-            torch.cos(
-                torch.outer(torch.arange(side, device="cpu") * (torch.pi / side), torch.arange(1 - n, n, device="cpu"))
-            ).to(kernel.dtype)
-            for n, side in zip(kernel.shape, size, strict=True)
-        )
+            # The response to the few waves of a row and of a column, which is faster than a transform of the whole.
+            down = torch.polar(torch.ones((), dtype=kernel.dtype), _phases(size[0], range(tall), 2 * torch.pi))
+            across = torch.polar(torch.ones((), dtype=kernel.dtype), _phases(size[1], range(wide), 2 * torch.pi))
+            half = across[: size[1] // 2 + 1]
+            return cls((down @ kernel.to(down.dtype) @ half.mT).abs().square(), "fourier")
+        down = _phases(size[0], range(1 - tall, tall), torch.pi).cos()
+        across = _phases(size[1], range(1 - wide, wide), torch.pi).cos()
         return cls((down @ correlation @ across.mT).clamp(min=0), "cosine")
 
     def __call__(self, y: Tensor, ridge: Tensor) -> Tensor:
@@ -63,6 +59,12 @@ class NearInverse(TensorFields):
             return both_axes(inverse_dct2, both_axes(dct2, y).div_(self.power + ridge))
         divided: Tensor = torch.fft.irfft2(torch.fft.rfft2(y).div_(self.power + ridge), s=y.shape[-2:])
         return divided
+
+
+def _phases(side: int, offsets: range, turn: float) -> Tensor:
+    """Compute the phase of every wave at some offsets in pixels, `(side, offsets)`."""
+    waves, places = (torch.tensor(each, dtype=torch.float64, device="cpu") for each in (range(side), offsets))
+    return torch.outer(waves * (turn / side), places)
 
 
 @dataclass(frozen=True)

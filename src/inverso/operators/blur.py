@@ -44,7 +44,7 @@ class GaussianBlur(PlannedOperator):
 
     Pseudo-inverses are exact: by cosine transforms ("reflect", "symmetric"), Fourier transforms ("circular") or
     singular value decompositions ("zero", "valid", up to 512 pixels a side). For larger sides "zero" and "valid" use
-    conjugate gradients.
+    conjugate gradients, preconditioned by cosine transforms if there is a ridge.
 
     Raises:
         TypeError: kernel_size is not an integer, or sigma is not a number.
@@ -174,7 +174,7 @@ class Blur(PlannedOperator):
         padding: Border condition: "circular" (periodic; y has the image's shape, and the pseudo-inverse is a division
             in the Fourier plane), or "valid" (the scene continues beyond the frame: the image is larger than y by the
             kernel's sides minus one, `frame(x)` crops it to the size of y, and the pseudo-inverse is computed by
-            conjugate gradients).
+            conjugate gradients, preconditioned by cosine or Fourier transforms if there is a ridge).
 
     Raises:
         TypeError: The kernel is not a tensor.

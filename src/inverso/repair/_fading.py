@@ -102,8 +102,8 @@ def find_fading(image: Tensor, *, color: bool = False) -> Fading:
     toning = _toning(image)
     if toning is not None:
         one, other = (gain[0], offset[0]) if gain[0] > 1 else (1.0, 0.0)
-        gains, offsets = toning
-        return Fading(low, high, tuple(one * part for part in gains), tuple(one * part + other for part in offsets), True)
+        gains, offsets = (tuple(one * part for part in parts) for parts in toning)
+        return Fading(low, high, gains, tuple(part + other for part in offsets), toned=True)
     quantiles = quantiles_of(image)
     weights = _COLOR_GAIN, _COLOR_OFFSET
     gain, offset = _predicted(color_features(quantiles), color_share(quantiles), weights, _MOST_OF_COLOR)
