@@ -299,7 +299,7 @@ def _draw_plots(out: Path, experiment: Experiment, results: Results) -> dict[str
         name = metric.name
         figures = {f"bars-{name}": bars(experiment, results, metric)} if not experiment.curves else {}
         figures |= {f"{c.name}-{name}": curve_figure(experiment, results, c, metric) for c in experiment.curves}
-        drawn[name] = [out / "plots" / f"{file}.png" for file in figures]
+        drawn[name] = [out / "plots" / f"{slug(file)}.png" for file in figures]
         for path, figure in zip(drawn[name], figures.values(), strict=True):
             _save(figure, path)
     return drawn
