@@ -5,10 +5,12 @@ from __future__ import annotations
 import cmath
 import math
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from inverso._types import ImageShape
 from inverso.errors import RangeWarning
 
 MIN_IMAGE_DIMS = 3
@@ -198,6 +200,15 @@ def check_count(value: object, *, name: str, minimum: int = 1) -> int:
         msg = f"{name} must be an integer of at least {minimum}, got {value}"
         raise ValueError(msg)
     return value
+
+
+def check_image_shape(shape: Sequence[int]) -> ImageShape:
+    """Return the three positive integers `(C, H, W)`; raise if they are none."""
+    if len(shape) != MIN_IMAGE_DIMS:
+        msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
+        raise ValueError(msg)
+    channels, height, width = (check_count(size, name="each size of image_shape") for size in shape)
+    return channels, height, width
 
 
 def _integer_advice(values: Tensor) -> str:

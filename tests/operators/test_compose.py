@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import inverso
 from cases import EvenRows, Shade
 from inverso.operators import (
     Bicubic,
@@ -179,6 +180,17 @@ class TestStack:
         message = r"a stacked y of shape \(1, 576\) does not tell the image's shape: give image_shape=\(C, H, W\)"
         with pytest.raises(ValueError, match=message):
             getattr(stack(Identity(), Identity()), method)((1, 576) if method == "measured_count" else y)
+
+    def test_told_the_images_shape_it_can_be_solved_without_a_prior(self):
+        A = stack(Identity(), RandomMask(0.5, seed=2), image_shape=SHAPE)
+        assert repr(A).endswith(f"image_shape={SHAPE})")
+        assert A.for_image(0).input_shape((576,)) == SHAPE
+        torch.testing.assert_close(inverso.solve(A(self.x), A, method="pinv").image, self.x)
+
+    @pytest.mark.parametrize(("shape", "message"), [((3, 7, 7), "multiples of scale=2, got 7x7"), ((3, 8), "C, H, W")])
+    def test_a_shape_that_a_part_cannot_measure_is_refused(self, shape, message):
+        with pytest.raises(ValueError, match=message):
+            stack(Bicubic(2), Identity(), image_shape=shape)
 
     def test_measurements_of_another_length_are_refused(self):
         with pytest.raises(

@@ -77,7 +77,7 @@ def test_shapes_must_be_of_one_image(shape):
 
 
 def test_empty_images_are_refused():
-    with pytest.raises(ValueError, match="every number of image_shape must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="each size of image_shape must be an integer of at least 1, got 0"):
         RandomGaussian(5, (1, 0, 4))
 
 

@@ -11,11 +11,13 @@ from torch import Tensor
 import inverso
 from cases import OPERATORS, Setting
 from inverso._types import ImageShape
-from inverso.operators import GaussianBlur, Identity, RandomMask
+from inverso.images import photo
+from inverso.operators import FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
 from inverso.priors import WrappedDenoiser
 from inverso.stages import (
     DPS,
     Diffusion,
+    Interpolation,
     InterruptedStage,
     NonFiniteLossError,
     PlugAndPlay,
@@ -23,6 +25,7 @@ from inverso.stages import (
     PseudoInverse,
     Resume,
     State,
+    TotalVariation,
     _splitting,
 )
 
@@ -69,6 +72,36 @@ def test_plug_and_play_weighs_measurement_and_prior():
     expected = z + (0.9 - z) / (1 + 0.5 * 0.05**2 / 0.1**2)
     answer = inverso.solve(y, Identity(), gaussian_denoiser(), stage, noise=0.05, progress=False)
     torch.testing.assert_close(answer.image, torch.full_like(y, expected))
+
+
+class OwnFrequencies(LinearOperator):
+    """Sampled frequencies without an exact plan."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return FFTMask(0.3)(x)
+
+    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        return image_shape
+
+
+@pytest.mark.parametrize(
+    ("A", "before"),
+    [
+        (FFTMask(0.3), TotalVariation(steps=100)),
+        (stack(RandomMask(0.2), RandomMask(0.2, seed=1)), TotalVariation(steps=100)),
+        (OwnFrequencies(), PseudoInverse()),
+        (RandomMask(0.3), Interpolation()),
+        (GaussianBlur(5, 1.2), Interpolation()),
+    ],
+    ids=repr,
+)
+def test_plug_and_play_starts_from_a_total_variation_where_y_is_no_picture(A, before):
+    x = photo("coffee", size=24).double()
+    y, D = A(x), gaussian_denoiser(3, (3, 24, 24))
+    expected = inverso.solve(y, A, D, [before, PlugAndPlay(passes=1)], progress=False)
+    answer = inverso.solve(y, A, D, PlugAndPlay(passes=1), progress=False)
+    torch.testing.assert_close(answer.image, expected.image)
+    assert [(stage.name, stage.evaluations) for stage in answer.stages] == [("pnp", 1)]
 
 
 @pytest.mark.parametrize(("A", "noise", "denoised"), [

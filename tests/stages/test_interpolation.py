@@ -11,9 +11,12 @@ from inverso import solve
 from inverso.errors import WorseThanInputWarning
 from inverso.images import photo
 from inverso.metrics import psnr
-from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Mask
+from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Identity, Mask, Toning
 from inverso.stages import Interpolation
 from inverso.stages.interpolation import _fill_linearly
+
+GRAY = Toning(torch.full((3, 3), 0.1) + 0.2 * torch.eye(3), torch.ones(32, 32))
+"""A faded print, nearly gray."""
 
 
 def ramp(side: int = 16) -> torch.Tensor:
@@ -98,6 +101,19 @@ class TestOthers:
         A = FFTMask(0.5)
         y = A.measure(photo("coffee", size=32))
         torch.testing.assert_close(solve(y, A, method="interpolation").image, solve(y, A, method="pinv").image)
+
+    @pytest.mark.parametrize("A", [0.1 * Identity(), Identity() + GaussianBlur(5, 1.0), GRAY], ids=repr)
+    def test_what_changes_the_brightness_is_undone(self, A):
+        x = photo("coffee", size=32).double()
+        y = A.measure(x)
+        answer = solve(y, A, method="interpolation").image
+        torch.testing.assert_close(answer, solve(y, A, method="pinv").image)
+        assert psnr(answer, x) > psnr(y, x) + 3
+
+    def test_a_blurred_picture_stays_as_it_is(self):
+        A = GaussianBlur(5, 1.0, padding="zero")
+        y = A.measure(photo("coffee", size=32))
+        assert torch.equal(solve(y, A, method="interpolation").image, y)
 
     def test_under_noise_the_pseudo_inverse_does_not_blow_it_up(self):
         A, x = GaussianBlur(9, 1.7), photo("coffee", size=32)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from inverso._checks import check_image_shape
 from inverso._types import ImageShape
 from inverso.operators._cosine import both_axes, dct2, inverse_dct2
 from inverso.operators._plans import Basis, Plan, Ridge, image_shape_of, real_dtype
@@ -237,13 +238,16 @@ class Stack(LinearOperator):
 
     Args:
         parts: At least one operator.
+        image_shape: `(C, H, W)` of the images, which the length of y does not tell: needed to solve with a prior that
+            takes images of any size, or without a prior.
 
     Raises:
         TypeError: A part is not an operator.
-        ValueError: There is no part. On use: `image_shape` is missing where y does not tell it.
+        ValueError: There is no part, or a part cannot measure images of that shape. On use: the shape is not known.
     """
 
     parts: tuple[LinearOperator, ...]
+    image_shape: ImageShape | None = field(default=None, kw_only=True)
 
     _complex = False
 
@@ -255,6 +259,9 @@ class Stack(LinearOperator):
             if not isinstance(part, LinearOperator):
                 msg = f"stack joins operators, got {type(part).__name__}"
                 raise TypeError(msg)
+        if self.image_shape is not None:
+            object.__setattr__(self, "image_shape", check_image_shape(self.image_shape))
+            self.output_shape(self.image_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure with every part and join the results."""
@@ -269,9 +276,14 @@ class Stack(LinearOperator):
         return tuple(_split(y, self._layout(image_shape)))
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
-        """Raise: the length of a vector does not determine the image's shape."""
-        msg = f"a stacked y of shape {tuple(y_shape)} does not tell the image's shape: give image_shape=(C, H, W)"
-        raise ValueError(msg)
+        """Return the image's shape that was given; raise if none was, as the length of a vector does not tell it."""
+        if self.image_shape is None:
+            msg = (
+                f"a stacked y of shape {tuple(y_shape)} does not tell the image's shape: "
+                "give image_shape=(C, H, W), here or to stack"
+            )
+            raise ValueError(msg)
+        return self.image_shape
 
     def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
         """Return `(m,)`, the sum of the parts' lengths."""
@@ -326,30 +338,33 @@ class Stack(LinearOperator):
 
     def for_image(self, index: int) -> Stack:
         """Return the stack of the parts' operators of one image."""
-        return Stack(tuple(part.for_image(index) for part in self.parts))
+        return Stack(tuple(part.for_image(index) for part in self.parts), image_shape=self.image_shape)
 
     def __repr__(self) -> str:
-        return f"stack({', '.join(map(repr, self.parts))})"
+        shape = () if self.image_shape is None else (f"image_shape={self.image_shape}",)
+        return f"stack({', '.join((*map(repr, self.parts), *shape))})"
 
 
-def stack(*parts: LinearOperator) -> Stack:
+def stack(*parts: LinearOperator, image_shape: ImageShape | None = None) -> Stack:
     """Measure one image in several ways, one measurement after the other.
 
     Args:
         parts: Operators on images of one shape.
+        image_shape: Their shape `(C, H, W)`, which the length of y does not tell; not needed if the prior has one fixed
+            size.
 
     Returns:
         An operator whose y is one real vector per image.
 
     Raises:
         TypeError: A part is not an operator.
-        ValueError: There is no part.
+        ValueError: There is no part, or a part cannot measure images of that shape.
 
     Example:
         >>> import torch
         >>> from inverso.operators import Bicubic, RandomMask, stack
-        >>> A = stack(Bicubic(4), RandomMask(0.1))
+        >>> A = stack(Bicubic(4), RandomMask(0.1), image_shape=(3, 8, 8))
         >>> A(torch.rand(2, 3, 8, 8)).shape
         torch.Size([2, 204])
     """
-    return Stack(parts)
+    return Stack(parts, image_shape=image_shape)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inverso._checks import as_seed, check_count
+from inverso._checks import as_seed, check_count, check_image_shape
 from inverso._types import ImageShape, Seed
 from inverso.operators._plans import Plan, Ridge, TensorFields, undisturbed
 from inverso.operators._sampling import pattern_generator
@@ -144,12 +144,7 @@ class RandomGaussian(PlannedOperator):
 
     def __post_init__(self) -> None:
         check_count(self.m, name="m")
-        if len(self.image_shape) != 3:
-            msg = f"image_shape must be (C, H, W), got {self.image_shape}"
-            raise ValueError(msg)
-        for side in self.image_shape:
-            check_count(side, name="every number of image_shape")
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", check_image_shape(self.image_shape))
         object.__setattr__(self, "seed", as_seed(self.seed))
 
     def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:

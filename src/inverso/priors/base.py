@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from inverso._checks import as_generator, check_count, check_non_negative, check_positive
+from inverso._checks import as_generator, check_count, check_image_shape, check_non_negative, check_positive
 from inverso._networks.files import adopt
 from inverso._types import ImageShape, Seed
 
@@ -206,7 +206,7 @@ class Denoiser(nn.Module):
             msg = f"sigma_range must be (low, high) with low <= high, got {sigma_range}"
             raise ValueError(msg)
         self.channels = channels
-        self.image_shape = None if image_shape is None else as_image_shape(image_shape)
+        self.image_shape = None if image_shape is None else check_image_shape(image_shape)
         self.sigma_range = (float(low), float(high))
         self.errors = {
             check_positive(sigma, name="a sigma of errors"): check_positive(error, name="an error of errors")
@@ -297,15 +297,6 @@ def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std:
     if not values.is_meta:
         values.copy_(torch.randn(shape, generator=generator, device="cpu").mul_(std).add_(mean))
     return nn.Parameter(values)
-
-
-def as_image_shape(shape: Sequence[int]) -> ImageShape:
-    """Convert three positive integers to an image shape."""
-    if len(shape) != 3:
-        msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
-        raise ValueError(msg)
-    channels, height, width = (check_count(size, name="each size of image_shape") for size in shape)
-    return channels, height, width
 
 
 def _can_be_asked(values: Tensor) -> bool:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from inverso._checks import as_generator, check_count
+from inverso._checks import as_generator, check_count, check_image_shape
 from inverso._types import Seed
-from inverso.priors.base import LatentPrior, as_image_shape, draw_normal
+from inverso.priors.base import LatentPrior, draw_normal
 
 _ENCODER_LAYERS = ("fc1", "fc21", "fc22")
 
@@ -54,7 +54,7 @@ class VAE(LatentPrior):
     ) -> None:
         check_count(latent_dim, name="latent_dim")
         check_count(hidden, name="hidden")
-        super().__init__(latent_shape=(latent_dim,), image_shape=as_image_shape(image_shape))
+        super().__init__(latent_shape=(latent_dim,), image_shape=check_image_shape(image_shape))
         self.config = {"latent_dim": latent_dim, "hidden": hidden, "image_shape": list(self.image_shape)}
         generator = as_generator(seed)
         self.fc3 = _Linear(latent_dim, hidden, generator)

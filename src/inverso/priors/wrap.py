@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inverso._checks import check_count, check_interval, check_non_negative, check_positive
+from inverso._checks import check_count, check_image_shape, check_interval, check_non_negative, check_positive
 from inverso._random import fork_rng
 from inverso._types import ImageShape
 from inverso.priors._padding import PaddedDenoiser
-from inverso.priors.base import LatentPrior, as_image_shape
+from inverso.priors.base import LatentPrior
 
 
 class WrappedPrior(LatentPrior):
@@ -76,7 +76,7 @@ class WrappedPrior(LatentPrior):
         self.adapt_lr = check_positive(adapt_lr, name="adapt_lr")
         own = module.latent_weight if isinstance(module, LatentPrior) else self.latent_weight
         self.latent_weight = check_non_negative(own if latent_weight is None else latent_weight, name="latent_weight")
-        self.image_shape = self._probe() if image_shape is None else as_image_shape(image_shape)
+        self.image_shape = self._probe() if image_shape is None else check_image_shape(image_shape)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents `(n, *latent_shape)` to images `(n, C, H, W)`, nominally in [0, 1]."""
@@ -115,7 +115,7 @@ class WrappedPrior(LatentPrior):
         if not isinstance(image, Tensor) or image.ndim != 4 or len(image) != 1:
             msg = f"the module returned {_describe(image)} for one latent, expected images (1, C, H, W)"
             raise ValueError(msg)
-        return as_image_shape(image.shape[1:])
+        return check_image_shape(image.shape[1:])
 
 
 class WrappedDenoiser(PaddedDenoiser):

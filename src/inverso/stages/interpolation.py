@@ -21,6 +21,8 @@ _Kind: TypeAlias = Literal["interpolation", "linear", "bicubic"]
 _BATCHED_IMAGE = 4
 _TILE = 512
 """Side of the squares, in pixels, in which a large picture is filled."""
+_DARKENED = 0.1
+"""Mean change of white up to which a picture can be taken as it is: a black border darkens a blurred one."""
 _CONTRAST = 0.2
 """Typical standard deviation of a photo's pixels around their mean, against which the noise is weighed."""
 
@@ -31,9 +33,10 @@ class Interpolation(DirectStage):
 
     - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their convex hull by
       the nearest known pixel. Channels with different masks are filled separately.
+    - Blurred pictures stay as they are.
     - Small pictures are enlarged by bicubic interpolation, as any picture viewer does.
-    - For other operators, such as sampled frequencies and blurs, the result is the pseudo-inverse; with noise its ridge
-      is `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
+    - For other operators, such as sampled frequencies and those that change the brightness, the result is the
+      pseudo-inverse; with noise its ridge is `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
 
     Args:
         kind: "interpolation" chooses by the operator. "linear" and "bicubic" always do the first or the second, or
@@ -68,7 +71,9 @@ class Interpolation(DirectStage):
 
     def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Interpolate every picture."""
-        if self.kind == "linear" or (self.kind == "interpolation" and is_masked_picture(problem)):
+        if self.kind == "linear" or (
+            self.kind == "interpolation" and is_masked_picture(problem) and _keeps_brightness(problem)
+        ):
             return _filled(problem)
         smaller = _is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
         if self.kind == "bicubic" or smaller:
@@ -80,6 +85,14 @@ class Interpolation(DirectStage):
 def is_masked_picture(problem: Problem) -> bool:
     """Return whether y is a picture in which some pixels, or some channels of pixels, are known."""
     return not problem.y.is_complex() and tuple(problem.y.shape[1:]) == problem.image_shape
+
+
+def _keeps_brightness(problem: Problem) -> bool:
+    """Return whether the operator leaves white white where it measures anything."""
+    white = torch.ones(len(problem.y), *problem.image_shape, dtype=problem.y.dtype, device=problem.y.device)
+    known = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
+    off = (problem.operator(white) - known).abs().mean()
+    return bool(off <= _DARKENED * known.mean())
 
 
 def _is_small_picture(problem: Problem) -> bool:

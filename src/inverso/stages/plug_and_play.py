@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from inverso._checks import check_non_negative
 from inverso.operators._plans import real_dtype
@@ -25,11 +26,14 @@ from inverso.stages._splitting import (
     start_of,
 )
 from inverso.stages.base import Stage
+from inverso.stages.total_variation import TotalVariation, is_picture
 
 _FIRST = 0.2
 _WEIGHT = 0.23
 _FINEST = 3 / 255
 _AMPLIFIED = 2.0
+_STEPS_BEFORE = 100
+"""Steps of total variation that it starts from where y is no picture: half of those to its minimum."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class PlugAndPlay(Stage):
         P(z) = z + A^T (A A^T + ridge I)^-1 (y - A z),   ridge = weight noise^2 / sigma^2
 
     The denoiser treats all errors of an image as noise. No gradient of the network is needed; a pass costs one denoiser
-    evaluation and one pseudo-inverse. It starts from the image of the previous stage, or else from an interpolation.
+    evaluation and one pseudo-inverse. It starts from the image of the previous stage, or else from an interpolation;
+    where y is no picture, as of sampled frequencies, from 100 steps of total variation if the operator has an exact
+    plan.
 
     Args:
         passes: Number of denoiser evaluations; 8 are fast, 24 are slightly better if much is missing.
@@ -149,6 +155,26 @@ class PlugAndPlay(Stage):
             ways=self.ways(problem),
             ends_denoised=self.is_denoised_last(problem) if self.ends_denoised is None else self.ends_denoised,
         )
+
+        def images() -> Iterator[Tensor]:
+            yield from loop.run(_start(problem, state), looks_of(problem), NoiseSource(problem))
+
         with torch.no_grad():
-            images = loop.run(start_of(problem, state), looks_of(problem), NoiseSource(problem))
-            return follow(self.name, problem, state, images, total=loop.looks)
+            return follow(self.name, problem, state, images(), total=loop.looks)
+
+
+def _start(problem: Problem, state: State) -> Tensor:
+    """Return the image to start from.
+
+    A denoiser does not remove what sampled frequencies leave out, waves all over the image, as it removes noise; from
+    the pseudo-inverse of 30 % of the frequencies photos come 2 dB less far than from a total variation. Iterative
+    pseudo-inverses are left out, since every step would need one.
+    """
+    if state.image is None and not is_picture(problem.y) and _has_exact_plan(problem):
+        return TotalVariation(steps=_STEPS_BEFORE)(problem, state).need(Need.IMAGE)
+    return start_of(problem, state)
+
+
+def _has_exact_plan(problem: Problem) -> bool:
+    y = problem.y
+    return problem.operator.plan(problem.image_shape, real_dtype(y.dtype), y.device) is not None

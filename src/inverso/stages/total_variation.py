@@ -95,7 +95,7 @@ class TotalVariation(Stage):
         """Return the number of iterations for a problem."""
         if self.steps is not None:
             return self.steps
-        return _STEPS_OF_PICTURES if problem.y.ndim == 4 and not problem.y.is_complex() else _STEPS
+        return _STEPS_OF_PICTURES if is_picture(problem.y) else _STEPS
 
     def _iterates(self, problem: Problem, state: State) -> Iterator[Tensor]:
         A, y = problem.operator, problem.measured
@@ -108,6 +108,11 @@ class TotalVariation(Stage):
             following = A.project(dual.climb(ahead, x, step=_STEP), y, ridge=ridge)
             ahead, x = 2 * following - x, following
             yield x
+
+
+def is_picture(y: Tensor) -> bool:
+    """Return whether measurements `(n, ...)` are pictures: real, with channels, rows and columns."""
+    return y.ndim == 4 and not y.is_complex()
 
 
 def _start(problem: Problem, state: State, norm: Tensor) -> Tensor:

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso._checks import check_count, check_positive, check_seed
+from inverso._checks import check_count, check_image_shape, check_positive, check_seed
 from inverso._random import fork_rng
 from inverso.priors._padding import PaddedDenoiser
-from inverso.priors.base import as_image_shape
 
 _CELL = 2
 _SIGMA_DATA = 0.25
@@ -88,7 +87,7 @@ class PhotoDenoiser(PaddedDenoiser):
     ) -> None:
         super().__init__(
             channels=channels,
-            image_shape=None if image_shape is None else as_image_shape(image_shape),
+            image_shape=None if image_shape is None else check_image_shape(image_shape),
             sigma_range=(sigma_range[0], sigma_range[1]),
             errors={float(level): error for level, error in (errors or {}).items()},
             multiple=MULTIPLE,

@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso._checks import check_count, check_seed
+from inverso._checks import check_count, check_image_shape, check_seed
 from inverso._random import fork_rng
 from inverso._types import ImageShape
-from inverso.priors.base import as_image_shape
 
 _SMALLEST = 4
 _LAST = -2
@@ -152,7 +151,7 @@ def _shrunk(image: Tensor) -> Tensor:
 
 
 def _square(shape: Sequence[int]) -> ImageShape:
-    channels, height, width = as_image_shape(shape)
+    channels, height, width = check_image_shape(shape)
     if height != width or height < 2 * _SMALLEST or _SMALLEST << (height // _SMALLEST).bit_length() - 1 != height:
         msg = f"image_shape must be a square whose side is 8, 16, 32, ... pixels, got {tuple(shape)}"
         raise ValueError(msg)
