@@ -12,7 +12,7 @@ import inverso
 from cases import OPERATORS, Setting
 from inverso._types import ImageShape
 from inverso.images import photo
-from inverso.operators import FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
+from inverso.operators import BoxMask, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
 from inverso.priors import WrappedDenoiser
 from inverso.stages import (
     DPS,
@@ -90,12 +90,15 @@ class OwnFrequencies(LinearOperator):
         (FFTMask(0.3), TotalVariation(steps=100)),
         (stack(RandomMask(0.2), RandomMask(0.2, seed=1)), TotalVariation(steps=100)),
         (OwnFrequencies(), PseudoInverse()),
+        (RandomMask(0.02), Interpolation()),
         (RandomMask(0.3), Interpolation()),
+        (BoxMask(10), Interpolation()),
+        (BoxMask(14), TotalVariation()),
         (GaussianBlur(5, 1.2), Interpolation()),
     ],
     ids=repr,
 )
-def test_plug_and_play_starts_from_a_total_variation_where_y_is_no_picture(A, before):
+def test_plug_and_play_starts_from_a_total_variation_where_an_interpolation_is_poor(A, before):
     x = photo("coffee", size=24).double()
     y, D = A(x), gaussian_denoiser(3, (3, 24, 24))
     expected = inverso.solve(y, A, D, [before, PlugAndPlay(passes=1)], progress=False)

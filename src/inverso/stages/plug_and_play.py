@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_non_negative
@@ -26,6 +27,7 @@ from inverso.stages._splitting import (
     start_of,
 )
 from inverso.stages.base import Stage
+from inverso.stages.interpolation import is_masked_picture
 from inverso.stages.total_variation import TotalVariation, is_picture
 
 _FIRST = 0.2
@@ -34,6 +36,8 @@ _FINEST = 3 / 255
 _AMPLIFIED = 2.0
 _STEPS_BEFORE = 100
 """Steps of total variation that it starts from where y is no picture: half of those to its minimum."""
+_DEEP, _MOSTLY = 6, 0.5
+"""Distance in pixels from what is known, and known share of a picture, from which a hole is large."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,8 @@ class PlugAndPlay(Stage):
 
     The denoiser treats all errors of an image as noise. No gradient of the network is needed; a pass costs one denoiser
     evaluation and one pseudo-inverse. It starts from the image of the previous stage, or else from an interpolation;
-    where y is no picture, as of sampled frequencies, from 100 steps of total variation if the operator has an exact
-    plan.
+    behind a large hole from a total variation, and where y is no picture, as of sampled frequencies, from 100 steps of
+    it if the operator has an exact plan.
 
     Args:
         passes: Number of denoiser evaluations; 8 are fast, 24 are slightly better if much is missing.
@@ -166,15 +170,31 @@ class PlugAndPlay(Stage):
 def _start(problem: Problem, state: State) -> Tensor:
     """Return the image to start from.
 
-    A denoiser does not remove what sampled frequencies leave out, waves all over the image, as it removes noise; from
-    the pseudo-inverse of 30 % of the frequencies photos come 2 dB less far than from a total variation. Iterative
-    pseudo-inverses are left out, since every step would need one.
+    What sampled frequencies leave out, waves all over the image, no denoiser takes for noise: from the pseudo-inverse
+    of 30 % of the frequencies photos come 2 dB less far than from a total variation. Iterative pseudo-inverses are left
+    out, since every step would need one. Across a large hole a linear interpolation draws triangles, which stay.
     """
-    if state.image is None and not is_picture(problem.y) and _has_exact_plan(problem):
-        return TotalVariation(steps=_STEPS_BEFORE)(problem, state).need(Need.IMAGE)
-    return start_of(problem, state)
+    if state.image is not None:
+        return state.image
+    if not is_picture(problem.y):
+        exact = problem.operator.plan(problem.image_shape, real_dtype(problem.y.dtype), problem.y.device) is not None
+        return _smooth(problem, state, steps=_STEPS_BEFORE) if exact else start_of(problem, state)
+    interpolated, large = start_of(problem, state), _has_large_hole(problem)
+    if not bool(large.any()):
+        return interpolated
+    return torch.where(large[:, None, None, None], _smooth(problem, state), interpolated)
 
 
-def _has_exact_plan(problem: Problem) -> bool:
+def _smooth(problem: Problem, state: State, *, steps: int | None = None) -> Tensor:
+    return TotalVariation(steps=steps)(problem, state).need(Need.IMAGE)
+
+
+def _has_large_hole(problem: Problem) -> Tensor:
+    """Return for each image `(n,)` whether it is known but for holes, of which one is deeper than `_DEEP`."""
     y = problem.y
-    return problem.operator.plan(problem.image_shape, real_dtype(y.dtype), y.device) is not None
+    if not is_masked_picture(problem):
+        return torch.zeros(len(y), dtype=torch.bool, device=y.device)
+    known = (problem.operator.noise_profile(y, image_shape=problem.image_shape) > 0).expand_as(y).any(dim=1).float()
+    near = F.max_pool2d(known[:, None], 2 * _DEEP + 1, stride=1, padding=_DEEP)
+    deep: Tensor = (near == 0).flatten(1).any(dim=1) & (known.mean(dim=(1, 2)) >= _MOSTLY)
+    return deep
