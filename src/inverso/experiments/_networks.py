@@ -138,7 +138,14 @@ def _missing(entry: Entry, prior: AnyPrior | None, shape: PhotoShape) -> str | N
     side = shape.resized or shape.cropped
     if made is not None and made != (shape.channels, side, side):
         return f"its prior makes images of shape {made}, and photos are {(shape.channels, side, side)}"
+    if any(Need.DENOISER in stage.needs for stage in stages_in(entry)) and not _has_denoiser(prior):
+        return "it needs a denoiser, and the prior brings none"
     return next((reason for stage in stages_in(entry) if (reason := stage.missing(prior)) is not None), None)
+
+
+def _has_denoiser(prior: AnyPrior | None) -> bool:
+    """Return whether a prior is a denoiser, is given with one, or names one."""
+    return not isinstance(prior, LatentPrior) or prior.denoiser_name is not None
 
 
 def fingerprint_of_prior(prior: AnyPrior) -> str:

@@ -87,7 +87,7 @@ def test_e11_runs_with_several_restorers(tmp_path: Path, data: Path, prior_file:
     save_restorer(SlidesRestorer(width=8, channels=3), tmp_path / "slides.safetensors")
     restorers = {name: str(tmp_path / f"{name}.safetensors") for name in ("ours", "slides")}
     options = Options(n=2, batch=2, prior=str(prior_file), restorers=restorers, fast=True, progress=False, pictures=0)
-    with pytest.warns(UserWarning, match=r"encoder\+bp\+pnp \(damage known\) is left out.*an encoder"):
+    with pytest.warns(UserWarning, match=r"csgm\+bp\+pnp \(damage known\) is left out.*a denoiser"):
         finished = run(find("e11"), data, tmp_path / "e11", options)
     names = ["damaged", "ff (ours)", "ff (slides)", "ia+bp (damage known)"]
     assert list(finished.experiment.methods) == names

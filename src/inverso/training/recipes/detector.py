@@ -67,6 +67,8 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         scales: Factors by which photos are resized.
         whole: Share of patches without damage.
         gray: Share of patches that are converted to gray.
+        negative: Share of patches that are damaged as negatives and turned back, so that what is bright elsewhere,
+            paper and cracks, is dark on them.
         caution: Weight of undamaged pixels relative to damaged ones: larger for fewer false alarms.
         lr: Step size of Adam; it rises over `warmup` steps and falls along half a cosine to zero at `anneal`.
         warmup: Steps of the rise.
@@ -93,6 +95,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
     scales: tuple[float, ...] = (1.0, 0.5)
     whole: float = 0.2
     gray: float = 0.5
+    negative: float = 0.0
     caution: float = 1.5
     lr: float = 1e-3
     warmup: int = 100
@@ -116,7 +119,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         for name in ("lr", "caution"):
             check_positive(getattr(self, name), name=name)
         check_non_negative(self.ema, name="ema")
-        for name in ("whole", "gray"):
+        for name in ("whole", "gray", "negative"):
             if not 0 <= check_number(getattr(self, name), name=name, expected="a share in [0, 1]") <= 1:
                 msg = f"{name} must be a share in [0, 1], got {getattr(self, name)}"
                 raise ValueError(msg)
@@ -222,13 +225,16 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
     gray, whole = torch.rand(2, len(x), generator=generator)
     x = torch.where((gray < recipe.gray)[:, None, None, None], to_gray(x).expand_as(x), x)
     olds, changes = [], []
+    turned = (torch.rand(len(x), generator=generator) < recipe.negative)[:, None, None, None]
+    x = torch.where(turned, 1 - x, x)
     for part, spared in zip(x.chunk(recipe.groups), (whole < recipe.whole).chunk(recipe.groups), strict=True):
         unit = round(math.exp(low + (high - low) * float(torch.rand((), generator=generator))))
         seeds = tuple(torch.randint(2**32, (len(part),), generator=generator).tolist())
         y, change = _damage(part, replace(_ANY_DAMAGE, unit=unit), seeds, spared=spared)
         olds.append(y)
         changes.append(change)
-    return torch.cat(olds), torch.cat(changes)
+    y = torch.cat(olds)
+    return torch.where(turned, 1 - y, y), torch.cat(changes)
 
 
 def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
