@@ -9,14 +9,14 @@ import torch
 
 import inverso
 from inverso.jobs import Job
-from inverso.methods import THOROUGH, best_for, stages_of
+from inverso.methods import THOROUGH, best_for, default_for, stages_of
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, Identity, Mask, RandomMask
 from inverso.priors import DCGAN, WrappedDenoiser, load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.problem import Need, Problem
 from inverso.stages import CSGM, PlugAndPlay
-from inverso.stages._guess import first_image, is_familiar
+from inverso.stages._guess import first_image
 
 A = RandomMask(0.5)
 
@@ -59,6 +59,8 @@ def test_the_best_method_for_what_is_there(has, method):
         (RandomMask(0.4), True),
         (RandomMask(0.01), False),
         (BoxMask(8), True),
+        (BoxMask(10), False),
+        (BoxMask((4, 8)), False),
         (BoxMask(8, corner=(0, 8)), False),
         (BoxMask(8, random=True), False),
         (Mask(torch.ones(16, 16).tril()), False),
@@ -70,10 +72,10 @@ def test_the_best_method_for_what_is_there(has, method):
     ],
     ids=repr,
 )
-def test_an_encoder_begins_where_it_was_trained_for_the_operator(operator, familiar):
-    everything = frozenset({Need.OPERATOR, Need.PRIOR, Need.ENCODER, Need.DENOISER})
-    assert best_for(everything, operator=operator) == ("encoder+bp+pnp" if familiar else "csgm+bp+pnp")
-    assert is_familiar(operator) == familiar
+def test_an_encoder_begins_where_it_was_trained_for_the_operator(prior, operator, familiar):
+    problem = Problem(operator(torch.zeros(1, 3, 16, 16)), operator, prior)
+    assert default_for(problem) == ("encoder+bp+pnp" if familiar else "csgm+bp+pnp")
+    assert default_for(problem, starts=2) == "csgm+bp+pnp"
 
 
 def test_a_painted_mask_is_not_begun_by_an_encoder(prior):

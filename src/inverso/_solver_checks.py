@@ -99,15 +99,16 @@ def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
 
 def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> None:
     """Raise if A has a mask per image and `for_image` does not select the mask of one image."""
+    msg = (
+        f"{A!r} cannot measure the first image of a batch separately, as stages that process images one by one "
+        "need: if it has data for each image, override for_image(index)"
+    )
     try:
         measured = A.for_image(0)(image)
-    except (RuntimeError, ValueError, IndexError):
-        measured = None
-    if measured is None or measured.shape != expected.shape:
-        msg = (
-            f"{A!r} cannot measure the first image of a batch separately, as stages that process images one by one "
-            "need: if it has data for each image, override for_image(index)"
-        )
+    except (RuntimeError, ValueError, IndexError) as error:
+        more = f"{msg}. It says: {error}"
+        raise ValueError(more) from error
+    if measured.shape != expected.shape:
         raise ValueError(msg)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias, cast
 
-from inverso.operators import LinearOperator
+from inverso.problem import Problem
 from inverso.stages import (
     CSGM,
     DPS,
@@ -75,14 +75,12 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
 """Stages that replace those of the same name; "iagan" has the settings of Abu Hussein et al. 2020."""
 
 
-def best_for(has: frozenset[Need], *, starts: int = 1, operator: LinearOperator | None = None) -> str:
+def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
     """Choose the default method for the parts that a problem has.
 
     Args:
         has: The parts that are given: `Problem.has`.
         starts: Number of starts. With more than one the method starts from random latents, not from an encoder's.
-        operator: The operator. An encoder gives the start for the kinds that encoders are trained for: points, boxes in
-            the middle, frequencies, small pictures and blurs. For others, such as painted masks, random latents do.
 
     Example:
         >>> from inverso.methods import best_for
@@ -90,13 +88,37 @@ def best_for(has: frozenset[Need], *, starts: int = 1, operator: LinearOperator 
         >>> best_for(frozenset({Need.OPERATOR, Need.DENOISER}))
         'pnp'
     """
-    if starts > 1 or not (operator is None or is_familiar(operator)):
+    if starts > 1:
         has -= {Need.ENCODER}
     for needed, method in BEST:
         if has >= needed:
             return method
     # No method fits: this one then fails with a message that lists what is missing.
     return "ia+bp"
+
+
+def default_for(problem: Problem, *, starts: int = 1) -> str:
+    """Choose the default method for a problem.
+
+    An encoder gives the start for the kinds of operators that encoders are trained for: points, boxes in the middle,
+    frequencies, small pictures and blurs. For others, such as painted masks, random latents do.
+
+    Args:
+        problem: The problem.
+        starts: Number of starts, as for `best_for`.
+
+    Example:
+        >>> import torch
+        >>> from inverso.methods import default_for
+        >>> from inverso.operators import Identity
+        >>> from inverso.stages import Problem
+        >>> default_for(Problem(torch.zeros(1, 3, 8, 8), Identity()))
+        'tv'
+    """
+    has, A, prior = problem.has, problem.A, problem.prior
+    if A is not None and prior is not None and not is_familiar(A, prior.image_shape):
+        has -= {Need.ENCODER}
+    return best_for(has, starts=starts)
 
 
 def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]:

@@ -16,7 +16,7 @@ from inverso._random import fork_rng
 from inverso._solver_checks import check_parts, check_y, warn_if_blown_up
 from inverso._types import Seed
 from inverso.errors import InversoError
-from inverso.methods import Method, best_for, stages_of
+from inverso.methods import Method, default_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
 from inverso.priors import Denoiser, LatentPrior
@@ -101,7 +101,7 @@ def solve(
     latent_prior, denoiser = split_prior(prior)
     check_parts(A, restorer)
     given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
-    chosen = best_for(given.has, starts=count, operator=A) if method is None else method
+    chosen = default_for(given, starts=count) if method is None else method
     stages = stages_of(chosen, schedule=schedule)
     called = chosen if isinstance(chosen, str) else "+".join(stage.name for stage in stages)
     if count > 1:

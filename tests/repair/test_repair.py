@@ -291,6 +291,34 @@ def test_sepia_goes_when_asked_and_gray_stays_gray(cat):
     assert "gray" in find_fading(print_, color=True).told()
 
 
+def test_toning_need_not_be_linear(cat):
+    gray = cat.mean(dim=1, keepdim=True)
+    print_ = torch.cat([gray**0.7, gray**0.9, gray**1.3], dim=1)
+    for y in (print_, 0.3 + 0.4 * print_):
+        found = find_fading(y, color=True)
+        assert found.toned
+        assert colorfulness(y) > 0.05
+        assert colorfulness(found.undo(y)) == 0
+
+
+@pytest.mark.parametrize("name", ["rocket", "coffee", "astronaut", "cat"])
+def test_a_dark_photo_has_not_faded_and_a_pale_one_keeps_its_colors(name):
+    x = photo(name, size=128)
+    assert not find_fading(0.15 * x, color=True).there
+    pale = 0.48 + 0.2 * x
+    undone = find_fading(pale, color=True).undo(pale)
+    assert colorfulness(undone) > 1.5 * colorfulness(pale)
+    assert psnr(undone, x) > psnr(pale, x)
+
+
+def test_what_was_no_color_is_not_called_one(cat):
+    gray = cat.mean(dim=1, keepdim=True)
+    answer = repair(Photo(gray), Repair(color=True, noise=0.0), denoiser=smoothing())
+    assert answer.change == 0
+    assert "as it was" in answer.said[-1]
+    assert "one color" not in find_fading(0.3 + 0.4 * gray.expand(-1, 3, -1, -1), color=True).told()
+
+
 def colorfulness(x: torch.Tensor) -> float:
     """Compute the mean difference of the channels."""
     return float((x.amax(dim=1) - x.amin(dim=1)).mean())

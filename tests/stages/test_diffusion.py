@@ -11,6 +11,7 @@ from torch import Tensor
 import inverso
 from cases import OPERATORS, Setting
 from inverso._types import ImageShape
+from inverso.errors import ConvergenceWarning
 from inverso.images import photo
 from inverso.operators import BoxMask, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
 from inverso.priors import WrappedDenoiser
@@ -107,6 +108,16 @@ def test_plug_and_play_starts_from_a_total_variation_where_an_interpolation_is_p
     assert [(stage.name, stage.evaluations) for stage in answer.stages] == [("pnp", 1)]
 
 
+def test_without_noise_iterations_are_not_asked_for_more_than_they_can_give(recwarn):
+    """They would need all their 2000 steps in every pass, and warn each time."""
+    A = GaussianBlur(9, 2.0) @ RandomMask(0.5)
+    x = photo("coffee", size=24)
+    y = A(x)
+    answer = inverso.solve(y, A, gaussian_denoiser(3), PlugAndPlay(passes=4), progress=False)
+    assert not [warning for warning in recwarn if issubclass(warning.category, ConvergenceWarning)]
+    assert float((A(answer.image) - y).abs().max()) < 0.005
+
+
 @pytest.mark.parametrize(("A", "noise", "denoised"), [
     (RandomMask(0.3), 0.001, False),
     (RandomMask(0.3), 0.02, True),
@@ -147,7 +158,9 @@ def test_every_operator_has_its_measurement_explained(name, method):
     stage = {"pnp": PlugAndPlay(passes=2), "ddnm": Diffusion(passes=2)}[method]
     denoiser = gaussian_denoiser(x.shape[1], setting.image_shape)
     answer = inverso.solve(y, A, denoiser, stage, progress=False)
-    torch.testing.assert_close(A(answer.image), A.restrict(A(x), image_shape=setting.image_shape), rtol=0, atol=1e-6)
+    # Iterations are asked for an eighth of a gray level at most.
+    atol = 1e-6 if case.exact else 5e-4
+    torch.testing.assert_close(A(answer.image), A.restrict(A(x), image_shape=setting.image_shape), rtol=0, atol=atol)
     noisy = inverso.solve(y, A, denoiser, stage, noise=0.05, progress=False)
     assert bool(noisy.image.isfinite().all())
     assert float((noisy.image - answer.image).abs().max()) > 1e-4

@@ -115,12 +115,12 @@ def _reconstruct(
     y: Tensor, A: LinearOperator, prior: LatentPrior, *, noise: float, seed: int
 ) -> dict[str, Reconstruction]:
     """Run every method, the prior's default last; a method whose first stages have run continues from there."""
-    from inverso.methods import best_for, stages_of  # noqa: PLC0415
+    from inverso.methods import default_for, stages_of  # noqa: PLC0415
     from inverso.problem import Problem  # noqa: PLC0415
     from inverso.solver import solve  # noqa: PLC0415
     from inverso.stages import Resume  # noqa: PLC0415
 
-    methods = list(dict.fromkeys((*_METHODS, best_for(Problem(y, A, prior).has, operator=A))))
+    methods = list(dict.fromkeys((*_METHODS, default_for(Problem(y, A, prior)))))
     done: dict[tuple[Stage, ...], Reconstruction] = {}
     for method in methods:
         stages = stages_of(method)

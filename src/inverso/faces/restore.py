@@ -13,7 +13,7 @@ from inverso.faces._framed import FramedFace
 from inverso.faces.find import find_faces
 from inverso.faces.fit import FittedFace, fit_face
 from inverso.faces.pose import Pose, check_inside
-from inverso.methods import Method, best_for, stages_of
+from inverso.methods import Method, default_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.priors import Denoiser, LatentPrior
 from inverso.problem import Need, Problem, StageRecord, State, no_losses
@@ -82,7 +82,7 @@ def restore_face(
     share = framed.share(photo)
     rest = A.restrict(y, image_shape=(photo.shape[1], height, width)) - A((1 - share) * photo)
     if method is None:
-        method = best_for(Problem(y, A, prior).has)
+        method = default_for(Problem(y, A, prior))
     later = [stage for stage in stages_of(method) if not isinstance(stage, CSGM)]
     begin = Resume(State(image=fitted.face, latent=fitted.latent))
     answer = solve(rest, framed, prior, [begin, *later], noise=max(noise, _COARSE), seed=seed, progress=False)

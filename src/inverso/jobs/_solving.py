@@ -24,12 +24,12 @@ from inverso.jobs._networks import Networks
 from inverso.jobs.photo_job import Answer, Input
 from inverso.jobs.restore import load_denoiser
 from inverso.jobs.work import photos_together
-from inverso.methods import Method, best_for, stages_of
+from inverso.methods import Method, default_for, stages_of
 from inverso.metrics import psnr
 from inverso.operators import LinearOperator
 from inverso.operators.spec import OperatorSpec, parse_operator
 from inverso.priors import Denoiser
-from inverso.problem import Need, Report, silent
+from inverso.problem import Problem, Report, silent
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve, split_prior
 from inverso.stages import Resume, Stage
@@ -195,8 +195,9 @@ class Solving:
         if self.job.starts != 1:
             msg = f"stages are given one by one of a single start, and starts={self.job.starts}"
             raise ValueError(msg)
-        given = frozenset() if measured.A is None else frozenset({Need.OPERATOR})
-        method = self.job.method or best_for(self.networks.has | given, operator=measured.A)
+        latent, denoiser = split_prior(self.networks.prior)
+        problem = Problem(measured.y, measured.A, latent, denoiser, self.networks.restorer)
+        method = self.job.method or default_for(problem)
         before: list[Stage] = []
         for stage in stages_of(method, schedule=self.job.schedule):
             found = self.solve(measured, progress=progress, method=[*before, stage])

@@ -178,7 +178,8 @@ class Blur(PlannedOperator):
 
     Raises:
         TypeError: The kernel is not a tensor.
-        ValueError: The kernel is not a matrix with odd sides, not finite or all zero, or the padding is unknown. On
+        ValueError: The kernel is not a matrix with odd sides, not finite or all zero, or requires a gradient; or the
+            padding is unknown. On
             use: the kernel is larger than the image.
 
     Example:
@@ -265,6 +266,12 @@ def _check_kernel(kernel: object) -> Tensor:
     if not isinstance(kernel, Tensor):
         msg = f"kernel must be a torch.Tensor (height, width), got {type(kernel).__name__}"
         raise TypeError(msg)
+    if kernel.requires_grad:
+        msg = (
+            "a Blur has no gradient in its kernel, and this one asks for it: give kernel.detach(), or write an "
+            "operator of your own whose forward convolves with the kernel"
+        )
+        raise ValueError(msg)
     if kernel.ndim != MIN_IMAGE_DIMS - 1 or kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
         msg = f"kernel must be a matrix with odd sides, so that it has a center, got shape {tuple(kernel.shape)}"
         raise ValueError(msg)

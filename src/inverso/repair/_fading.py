@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.images.photo import luminance
@@ -13,8 +14,8 @@ _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 _GAIN = (1.515, 0.038, -0.689, 0.359, 0.286, -1.213)
 _OFFSET = (-0.295, -0.211, 0.357, -0.049, -0.404, 0.540)
 """Constant and slopes of what the quantiles above 1/2 predict; `benchmarks/tones.py` fits them."""
-_COLOR_GAIN = (2.098, 1.637, -0.139, -0.027, 0.292, -1.455, 0.265, -0.474, -0.003, 0.233, 0.209)
-_COLOR_OFFSET = (-0.606, -1.697, 0.314, 0.042, 0.041, 0.124, 0.359, -0.054, -0.052, -0.241, 0.157)
+_COLOR_GAIN = (2.089, 1.661, -0.137, -0.031, 0.283, -1.479, 0.173, -0.475, 0.023, 0.230, 0.204)
+_COLOR_OFFSET = (-0.605, -1.713, 0.317, 0.045, 0.043, 0.123, 0.397, -0.052, -0.060, -0.247, 0.165)
 """The same for one channel: constant, slopes of its own quantiles, and of their means over the channels."""
 _BLACK = (0.1, 0.2)
 """Darkest tone of a photo up to which nothing is undone, and from which on all is."""
@@ -22,8 +23,16 @@ _RANGE = (0.82, 0.72)
 """Range of tones from which on nothing is undone, and up to which all is."""
 _MOST, _MOST_OF_COLOR = 2.5, 4.0
 _LEAST_RANGE = 0.05
-_ONE_COLOR = 0.01
-"""Error of the luminance predicted from one channel, up to which a print counts as gray or sepia."""
+_LIFTED = (0.05, 0.15)
+"""Darkest tone of the channel whose black is lifted most: from the second on its colors have faded."""
+_APART = (0.1, 0.2)
+"""Difference of the largest and the smallest range of a channel: from the second on their colors have faded apart."""
+_GRAY = 2 / 255
+"""Difference of the channels up to which a picture is gray."""
+_ONE_COLOR = 0.06
+"""Error of the channels predicted from the luminance, over its standard deviation, up to which a print is toned."""
+_AVERAGED = 128
+"""Shorter side in pixels to which details are averaged for that."""
 _SAMPLES = 1 << 20
 
 
@@ -47,23 +56,24 @@ class Fading:
 
     @property
     def there(self) -> bool:
-        """Whether the photo is faded."""
-        return any(gain != 1 for gain in self.gain)
+        """Whether the photo is faded, or toned."""
+        return self.toned or any(gain != 1 for gain in self.gain)
 
     def undo(self, image: Tensor) -> Tensor:
-        """Map the tones, `gain x + offset`."""
+        """Map the tones, `gain x + offset`, of a toned photo those of its luminance."""
         if not self.there:
             return image
+        image = luminance(image).expand_as(image) if self.toned else image
         gain, offset = (torch.tensor(part).to(image)[:, None, None] for part in (self.gain, self.offset))
         return (gain * image + offset).clamp(0, 1)
 
     def told(self) -> str:
         """Say what was done."""
         if len(self.gain) == 1:
-            return f"faded tones, {self.low:.2f} to {self.high:.2f}, were spread by {self.gain[0]:.2f}"
+            gray = "the print is of one color and was made gray" * self.toned
+            spread = f"faded tones, {self.low:.2f} to {self.high:.2f}, were spread by {self.gain[0]:.2f}"
+            return "; ".join(filter(None, (gray, spread * (self.gain[0] != 1))))
         by = ", ".join(f"{name} by {gain:.2f}" for name, gain in zip(("red", "green", "blue"), self.gain, strict=True))
-        if self.toned:
-            return f"the print is of one color and was made gray, {by}"
         return f"faded colors were spread, {by}: what was gray, and how bright it was, is a guess"
 
 
@@ -77,8 +87,9 @@ def find_fading(image: Tensor, *, color: bool = False) -> Fading:
     range 0.82 or more, and in part between.
 
     With `color` every channel has a map of its own, as dyes fade apart, from its own quantiles and their means over the
-    channels; it applies where the channel of the smallest range has 0.72 or less. A print of one color, where each
-    channel tells the luminance to 0.01, becomes gray.
+    channels; no more than 1 % is pushed beyond black or white. It applies where the channel of the smallest range has
+    0.72 or less, not from 0.82 on, and where black is lifted or the channels have different ranges, unlike in a dark
+    photo. A print of one color, where each channel is a function of the luminance, becomes gray.
 
     Args:
         image: `(1, C, H, W)` in [0, 1].
@@ -94,42 +105,48 @@ def find_fading(image: Tensor, *, color: bool = False) -> Fading:
     """
     tones = quantiles_of(luminance(image))
     low, high = float(tones[0, 0]), float(tones[0, -1])
+    toned = color and _is_toned(image)
     if high - low < _LEAST_RANGE:
-        return Fading(low, high)
-    gain, offset = _predicted(features(tones), faded_share(tones[0]), (_GAIN, _OFFSET), _MOST)
-    if not color or image.shape[1] == 1:
-        return Fading(low, high, tuple(gain), tuple(offset)) if gain[0] > 1 else Fading(low, high)
-    toning = _toning(image)
-    if toning is not None:
-        one, other = (gain[0], offset[0]) if gain[0] > 1 else (1.0, 0.0)
-        gains, offsets = (tuple(one * part for part in parts) for parts in toning)
-        return Fading(low, high, gains, tuple(part + other for part in offsets), toned=True)
-    quantiles = quantiles_of(image)
-    weights = _COLOR_GAIN, _COLOR_OFFSET
-    gain, offset = _predicted(color_features(quantiles), color_share(quantiles), weights, _MOST_OF_COLOR)
-    return Fading(low, high, tuple(gain), tuple(offset)) if max(gain) > 1 else Fading(low, high)
+        return Fading(low, high, toned=toned)
+    if toned or not color or _is_gray(image):
+        values, share = features(tones), faded_share(tones[0])
+        gain = 1 + share * ((values @ torch.tensor(_GAIN).double()).clamp(max=_MOST) - 1)
+        offset = share * (values @ torch.tensor(_OFFSET).double())
+    else:
+        quantiles = quantiles_of(image)
+        values, share = color_features(quantiles), color_share(quantiles)
+        darkest, brightest = quantiles[:, 0], quantiles[:, -1]
+        gain = (values @ torch.tensor(_COLOR_GAIN).double()).clamp(min=1)
+        gain = 1 + share * (gain.minimum(1 / (brightest - darkest).clamp(min=1 / _MOST_OF_COLOR)) - 1)
+        offset = share * (values @ torch.tensor(_COLOR_OFFSET).double())
+        # Nothing is pushed beyond black or white, as the offset of a dark photo would.
+        offset = offset.maximum((-gain * darkest).clamp(max=0)).minimum((1 - gain * brightest).clamp(min=0))
+    if float(gain.max()) <= 1:
+        return Fading(low, high, toned=toned)
+    return Fading(low, high, tuple(gain.tolist()), tuple(offset.tolist()), toned=toned)
 
 
-def _predicted(
-    values: Tensor, share: Tensor, weights: tuple[tuple[float, ...], tuple[float, ...]], most: float
-) -> tuple[list[float], list[float]]:
-    """Predict gain and offset of every channel."""
-    gain, offset = (values @ torch.tensor(part).double() for part in weights)
-    return (1 + share * (gain.clamp(max=most) - 1)).tolist(), (share * offset).tolist()
+def _is_gray(image: Tensor) -> bool:
+    """Return whether an image has no color."""
+    return float((image.amax(dim=1) - image.amin(dim=1)).max()) <= _GRAY
 
 
-def _toning(image: Tensor) -> tuple[list[float], list[float]] | None:
-    """Return the maps of the channels of a print of one color to its luminance; None for one of several colors."""
-    tones = _sampled(torch.cat([image, luminance(image)], dim=1))
-    centered = tones - tones.mean(dim=1, keepdim=True)
-    covariance = centered @ centered.T / tones.shape[1]
-    with_luminance, variances = covariance[:-1, -1], covariance.diagonal()
-    gain = with_luminance / variances[:-1].clamp(min=1e-12)
-    left = variances[-1] - gain * with_luminance
-    if float(left.max()) > _ONE_COLOR**2:
-        return None
-    means = tones.mean(dim=1)
-    return gain.tolist(), (means[-1] - gain * means[:-1]).tolist()
+def _is_toned(image: Tensor) -> bool:
+    """Return whether a photo is a gray one in the tones of its print, such as sepia.
+
+    Then every channel is a function of the luminance, and a cubic one comes near it. Small details are averaged, as
+    noise has colors of its own.
+    """
+    if image.shape[1] == 1 or _is_gray(image):
+        return False
+    small = F.interpolate(image, scale_factor=1 / max(1, round(min(image.shape[-2:]) / _AVERAGED)), mode="area")
+    channels, tone = small[0].flatten(1).T.double().cpu(), luminance(small).flatten().double().cpu()
+    scale = float(tone.std(correction=0))
+    if scale < 1e-3:
+        return False
+    powers = torch.stack([((tone - tone.mean()) / scale) ** power for power in range(4)], dim=1)
+    left = channels - powers @ (torch.linalg.pinv(powers) @ channels)
+    return float(left.square().mean(dim=0).max().sqrt()) <= _ONE_COLOR * scale
 
 
 def quantiles_of(image: Tensor) -> Tensor:
@@ -162,7 +179,10 @@ def faded_share(quantiles: Tensor) -> Tensor:
 
 def color_share(quantiles: Tensor) -> Tensor:
     """Compute how much of the map of the colors applies, in [0, 1], from quantiles `(..., C, 5)`."""
-    return _between((quantiles[..., -1] - quantiles[..., 0]).amin(dim=-1), _RANGE)
+    ranges = quantiles[..., -1] - quantiles[..., 0]
+    lifted = _between(quantiles[..., 0].amax(dim=-1), _LIFTED)
+    apart = _between(ranges.amax(dim=-1) - ranges.amin(dim=-1), _APART)
+    return _between(ranges.amin(dim=-1), _RANGE) * lifted.maximum(apart)
 
 
 def _between(value: Tensor, ends: tuple[float, float]) -> Tensor:

@@ -34,11 +34,11 @@ RIDGE = 0.01
 
 _FAMILIAR = Bicubic, Blur, ColorNoise, FFTMask, GaussianBlur, Identity
 """What encoders are trained for, and what looks the same to them: blurs and points of one color."""
-_FEWEST = 0.02
-"""Smallest share of points that encoders are trained for."""
+_FEWEST, _LARGEST_BOX = 0.02, 0.55
+"""Smallest share of points that encoders are trained for; share of the side up to which they know a box well."""
 
 
-def is_familiar(A: LinearOperator) -> bool:
+def is_familiar(A: LinearOperator, image_shape: ImageShape) -> bool:
     """Return whether an encoder can be expected to understand what an operator measured.
 
     `inverso train encoder` measures points, a box in the middle, frequencies, small pictures and blurs. What lies
@@ -46,7 +46,9 @@ def is_familiar(A: LinearOperator) -> bool:
     upper three eighths missing a search from an encoder's estimate ends 5 dB below one from random latents.
     """
     if isinstance(A, BoxMask):
-        return A.corner is None and not A.random
+        height, width = A.size if isinstance(A.size, tuple) else (A.size, A.size)
+        centered = A.corner is None and not A.random
+        return centered and height == width <= _LARGEST_BOX * min(image_shape[1:])
     if isinstance(A, RandomMask):
         return A.keep >= _FEWEST
     return isinstance(A, _FAMILIAR)

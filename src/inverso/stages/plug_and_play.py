@@ -36,6 +36,8 @@ _FINEST = 3 / 255
 _AMPLIFIED = 2.0
 _STEPS_BEFORE = 100
 """Steps of total variation that it starts from where y is no picture: half of those to its minimum."""
+_INEXACT = 5e-4
+"""An eighth of a gray level of 8 bits."""
 _DEEP, _MOSTLY = 6, 0.5
 """Distance in pixels from what is known, and known share of a picture, from which a hole is large."""
 
@@ -60,7 +62,7 @@ class PlugAndPlay(Stage):
         last: Noise level of the last pass; by default the noise of y, and at least 3/255.
         levels: The noise level of every pass, instead of the three settings above.
         weight: Factor of the ridge; 0 takes y as exact.
-        floor: Smallest noise of y that is assumed.
+        floor: Smallest noise of y that is assumed; at least 0.0005 if the operator has no exact plan.
         variance: Denominator of the ridge: "sigma" as in the paper, or the denoiser's "error" at that level. The image
             between two passes is further from the photo than that error, since its errors are not white noise.
         ensemble: Rotate and mirror the image before each denoising, in another way each time; for a denoiser of one
@@ -155,7 +157,7 @@ class PlugAndPlay(Stage):
         """Denoise and project the whole batch."""
         loop = Splitting(
             (*self.schedule(problem), 0.0),
-            Projection(problem, self.weight, self.floor, self.variance),
+            Projection(problem, self.weight, max(self.floor, _least_noise(problem)), self.variance),
             ways=self.ways(problem),
             ends_denoised=self.is_denoised_last(problem) if self.ends_denoised is None else self.ends_denoised,
         )
@@ -165,6 +167,16 @@ class PlugAndPlay(Stage):
 
         with torch.no_grad():
             return follow(self.name, problem, state, images(), total=loop.looks)
+
+
+def _has_exact_plan(problem: Problem) -> bool:
+    y = problem.y
+    return problem.operator.plan(problem.image_shape, real_dtype(y.dtype), y.device) is not None
+
+
+def _least_noise(problem: Problem) -> float:
+    """Return the noise that is assumed at least: some, where an exact y would ask too much of iterations."""
+    return 0.0 if _has_exact_plan(problem) else _INEXACT
 
 
 def _start(problem: Problem, state: State) -> Tensor:
@@ -177,8 +189,7 @@ def _start(problem: Problem, state: State) -> Tensor:
     if state.image is not None:
         return state.image
     if not is_picture(problem.y):
-        exact = problem.operator.plan(problem.image_shape, real_dtype(problem.y.dtype), problem.y.device) is not None
-        return _smooth(problem, state, steps=_STEPS_BEFORE) if exact else start_of(problem, state)
+        return _smooth(problem, state, steps=_STEPS_BEFORE) if _has_exact_plan(problem) else start_of(problem, state)
     interpolated, large = start_of(problem, state), _has_large_hole(problem)
     if not bool(large.any()):
         return interpolated
