@@ -202,6 +202,16 @@ def check_count(value: object, *, name: str, minimum: int = 1) -> int:
     return value
 
 
+def check_constant(value: Tensor, *, name: str, of: str) -> None:
+    """Raise if a tensor that an operator is made of asks for a gradient, which it would not get."""
+    if value.requires_grad:
+        msg = (
+            f"a {of} has no gradient in its {name}, and this one asks for it: give {name}.detach(), or write an "
+            f"operator of your own whose forward uses the {name}"
+        )
+        raise ValueError(msg)
+
+
 def check_image_shape(shape: Sequence[int]) -> ImageShape:
     """Return the three positive integers `(C, H, W)`; raise if they are none."""
     if len(shape) != MIN_IMAGE_DIMS:

@@ -95,13 +95,6 @@ class TestLargeBlurs:
         torch.testing.assert_close(A(x), A.frame(on_black))
 
 
-def test_a_kernel_that_asks_for_a_gradient_is_refused():
-    kernel = torch.ones(3, 3, requires_grad=True)
-    with pytest.raises(ValueError, match=r"no gradient in its kernel.*kernel\.detach"):
-        Blur(kernel)
-    assert Blur(kernel.detach()).kernel.shape == (3, 3)
-
-
 class TestPreconditioned:
     """Pseudo-inverses with a ridge of blurs without a transform, by preconditioned iterations."""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cases import OPERATORS
-from inverso.operators import Blur
+from inverso.operators import Blur, Toning
 from inverso.operators._plans import CACHE
 from operators.laws import assert_near, every_operator, random_like, small, tolerance
 
@@ -83,7 +83,16 @@ def test_plans_made_in_inference_mode_can_be_differentiated_later(case):
     assert float(x.grad.abs().sum()) > 0
 
 
-def test_plans_carry_no_gradient():
-    kernel = torch.rand(3, 3, dtype=torch.float64, requires_grad=True)
-    A = Blur(kernel)
-    assert not A(torch.rand(1, 1, 4, 4, dtype=torch.float64)).requires_grad
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("kernel", Blur),
+        ("matrix", lambda matrix: Toning(matrix, torch.ones(3, 3))),
+        ("gain", lambda gain: Toning(torch.eye(3), gain)),
+    ],
+)
+def test_what_gets_no_gradient_must_not_ask_for_one(name, make):
+    value = torch.ones(3, 3, requires_grad=True)
+    with pytest.raises(ValueError, match=rf"no gradient in its {name}.*{name}\.detach"):
+        make(value)
+    assert not make(value.detach())(torch.rand(1, 3, 3, 3)).requires_grad

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso._checks import MIN_IMAGE_DIMS, check_count, check_positive
+from inverso._checks import MIN_IMAGE_DIMS, check_constant, check_count, check_positive
 from inverso._types import ImageShape
 from inverso.operators._bands import Axis
 from inverso.operators._border import Gains
@@ -266,12 +266,7 @@ def _check_kernel(kernel: object) -> Tensor:
     if not isinstance(kernel, Tensor):
         msg = f"kernel must be a torch.Tensor (height, width), got {type(kernel).__name__}"
         raise TypeError(msg)
-    if kernel.requires_grad:
-        msg = (
-            "a Blur has no gradient in its kernel, and this one asks for it: give kernel.detach(), or write an "
-            "operator of your own whose forward convolves with the kernel"
-        )
-        raise ValueError(msg)
+    check_constant(kernel, name="kernel", of="Blur")
     if kernel.ndim != MIN_IMAGE_DIMS - 1 or kernel.shape[0] % 2 == 0 or kernel.shape[1] % 2 == 0:
         msg = f"kernel must be a matrix with odd sides, so that it has a center, got shape {tuple(kernel.shape)}"
         raise ValueError(msg)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso._checks import check_finite
+from inverso._checks import check_constant, check_finite
 from inverso._types import ImageShape
 from inverso.operators._plans import Plan, Ridge, cutoff
 from inverso.operators.base import PlannedOperator
@@ -132,6 +132,7 @@ class Toning(PlannedOperator):
     def __post_init__(self) -> None:
         for name, value, dims in (("matrix", self.matrix, _MATRIX_DIMS), ("gain", self.gain, _GAIN_DIMS)):
             _check_field(value, name, dims)
+            check_constant(value, name=name, of="Toning")
         matrix, gain = (value.detach().to("cpu", torch.float64, copy=True) for value in (self.matrix, self.gain))
         if matrix.shape[-1] != matrix.shape[-2]:
             msg = f"the matrix must be square, (C, C) or (B, C, C), got shape {tuple(matrix.shape)}"
