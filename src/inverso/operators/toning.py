@@ -115,7 +115,7 @@ class Toning(PlannedOperator):
 
     Raises:
         TypeError: An argument is not a floating-point tensor.
-        ValueError: An argument has another shape or is not finite, a gain is negative, or matrix and gain have
+        ValueError: An argument has another shape, is not finite or requires a gradient, a gain is negative, or matrix and gain have
             different numbers of images.
 
     Example:
