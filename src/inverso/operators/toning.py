@@ -115,8 +115,8 @@ class Toning(PlannedOperator):
 
     Raises:
         TypeError: An argument is not a floating-point tensor.
-        ValueError: An argument has another shape, is not finite or requires a gradient, a gain is negative, or matrix and gain have
-            different numbers of images.
+        ValueError: An argument has another shape, is not finite or requires a gradient, a gain is negative, or matrix
+            and gain have different numbers of images.
 
     Example:
         >>> import torch
