@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from inverso._types import ImageShape
+from inverso.operators import LinearOperator
 from inverso.priors import load as load_prior
 from inverso.priors._zoo import own_denoiser
 from inverso.priors.base import AnyPrior
@@ -54,8 +55,12 @@ class Networks:
     @property
     def has(self) -> frozenset[Need]:
         """The parts of a problem that they provide."""
+        return self.problem(torch.empty(0), None).has
+
+    def problem(self, y: Tensor, A: LinearOperator | None) -> Problem:
+        """Return the problem of a measurement with these networks."""
         latent, denoiser = split_prior(self.prior)
-        return Problem(torch.empty(0), None, latent, denoiser, self.restorer).has
+        return Problem(y, A, latent, denoiser, self.restorer)
 
     @property
     def image_shape(self) -> ImageShape | None:

@@ -29,7 +29,7 @@ from inverso.metrics import psnr
 from inverso.operators import LinearOperator
 from inverso.operators.spec import OperatorSpec, parse_operator
 from inverso.priors import Denoiser
-from inverso.problem import Problem, Report, silent
+from inverso.problem import Report, silent
 from inverso.reconstruction import Reconstruction
 from inverso.solver import solve, split_prior
 from inverso.stages import Resume, Stage
@@ -195,9 +195,7 @@ class Solving:
         if self.job.starts != 1:
             msg = f"stages are given one by one of a single start, and starts={self.job.starts}"
             raise ValueError(msg)
-        latent, denoiser = split_prior(self.networks.prior)
-        problem = Problem(measured.y, measured.A, latent, denoiser, self.networks.restorer)
-        method = self.job.method or default_for(problem)
+        method = self.job.method or default_for(self.networks.problem(measured.y, measured.A))
         before: list[Stage] = []
         for stage in stages_of(method, schedule=self.job.schedule):
             found = self.solve(measured, progress=progress, method=[*before, stage])

@@ -107,14 +107,16 @@ class LeastSquares(_implicit.ImplicitInverse):
 
     def pinv(self, y: Tensor, ridge: Tensor) -> Tensor:
         """Compute `H^-1 A^T y` by conjugate gradients."""
-        if self.near is not None and bool((ridge > 0).all()):
-            return self._each(lambda channels: self.adjoint(self._dual(channels, ridge)), y)
+        near = self._preconditioner(ridge)
+        if near is not None:
+            return self._each(lambda channels: self.adjoint(self._dual(channels, ridge, near)), y)
         return self._each(lambda channels: self._cgls(channels, ridge), y)
 
     def transposed(self, x: Tensor, ridge: Tensor) -> Tensor:
         """Compute `A H^-1 x`, which is `(A A^T + ridge)^-1 A x`, or the problem with A and its adjoint exchanged."""
-        if self.near is not None and bool((ridge > 0).all()):
-            return self._each(lambda channels: self._dual(self.A(channels), ridge), x)
+        near = self._preconditioner(ridge)
+        if near is not None:
+            return self._each(lambda channels: self._dual(self.A(channels), ridge, near), x)
         turned = LeastSquares(self.adjoint, self.A, self.x_dims, self.y_dims, self.name, self.by_channel)
         return turned.pinv(x, ridge)
 
@@ -124,21 +126,27 @@ class LeastSquares(_implicit.ImplicitInverse):
             return torch.cat([compute(channel) for channel in v.split(1, dim=-3)], dim=-3)
         return compute(v)
 
-    @torch.no_grad()
-    def _dual(self, y: Tensor, ridge: Tensor) -> Tensor:
-        """Solve `(A A^T + ridge) u = y` by preconditioned conjugate gradients."""
-        each = ridge.reshape(*ridge.shape, *(1,) * self.y_dims)
+    def _preconditioner(self, ridge: Tensor) -> LinearMap | None:
+        """Return the approximation of `(A A^T + ridge)^-1` for the ridges of all items, or None."""
         near = self.near
+        if near is None or not bool((ridge > 0).all()):
+            return None
+        return lambda u: near(u, self._over_y(ridge))
+
+    def _over_y(self, ridge: Tensor) -> Tensor:
+        return ridge.reshape(*ridge.shape, *(1,) * self.y_dims)
+
+    @torch.no_grad()
+    def _dual(self, y: Tensor, ridge: Tensor, near: LinearMap) -> Tensor:
+        """Solve `(A A^T + ridge) u = y` by conjugate gradients, preconditioned."""
+        each = self._over_y(ridge)
 
         def system(u: Tensor) -> Tensor:
             return torch.addcmul(self.A(self.adjoint(u)), each, u)
 
-        def precondition(u: Tensor) -> Tensor:
-            return u if near is None else near(u, each)
-
         tolerance = TOLERANCE.get(y.dtype, TOLERANCE[torch.float32])
         digits = tolerance / torch.finfo(y.dtype).eps
-        u, left = conjugate_gradients(system, y, precondition=precondition, max_steps=MAX_STEPS, digits=digits)
+        u, left = conjugate_gradients(system, y, precondition=near, max_steps=MAX_STEPS, digits=digits)
         if left > 0:
             self._warn(left, wanted=tolerance)
         return u

@@ -179,8 +179,7 @@ class Blur(PlannedOperator):
     Raises:
         TypeError: The kernel is not a tensor.
         ValueError: The kernel is not a matrix with odd sides, not finite or all zero, or requires a gradient; or the
-            padding is unknown. On
-            use: the kernel is larger than the image.
+            padding is unknown. On use: the kernel is larger than the image.
 
     Example:
         >>> import torch

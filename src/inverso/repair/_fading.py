@@ -70,9 +70,10 @@ class Fading:
     def told(self) -> str:
         """Say what was done."""
         if len(self.gain) == 1:
-            gray = "the print is of one color and was made gray" * self.toned
-            spread = f"faded tones, {self.low:.2f} to {self.high:.2f}, were spread by {self.gain[0]:.2f}"
-            return "; ".join(filter(None, (gray, spread * (self.gain[0] != 1))))
+            said = ["the print is of one color and was made gray"] if self.toned else []
+            if self.gain[0] != 1:
+                said.append(f"faded tones, {self.low:.2f} to {self.high:.2f}, were spread by {self.gain[0]:.2f}")
+            return "; ".join(said)
         by = ", ".join(f"{name} by {gain:.2f}" for name, gain in zip(("red", "green", "blue"), self.gain, strict=True))
         return f"faded colors were spread, {by}: what was gray, and how bright it was, is a guess"
 
@@ -105,10 +106,11 @@ def find_fading(image: Tensor, *, color: bool = False) -> Fading:
     """
     tones = quantiles_of(luminance(image))
     low, high = float(tones[0, 0]), float(tones[0, -1])
+    color = color and not _is_gray(image)
     toned = color and _is_toned(image)
     if high - low < _LEAST_RANGE:
         return Fading(low, high, toned=toned)
-    if toned or not color or _is_gray(image):
+    if toned or not color:
         values, share = features(tones), faded_share(tones[0])
         gain = 1 + share * ((values @ torch.tensor(_GAIN).double()).clamp(max=_MOST) - 1)
         offset = share * (values @ torch.tensor(_OFFSET).double())
@@ -132,13 +134,11 @@ def _is_gray(image: Tensor) -> bool:
 
 
 def _is_toned(image: Tensor) -> bool:
-    """Return whether a photo is a gray one in the tones of its print, such as sepia.
+    """Return whether a photo with color is a gray one in the tones of its print, such as sepia.
 
     Then every channel is a function of the luminance, and a cubic one comes near it. Small details are averaged, as
     noise has colors of its own.
     """
-    if image.shape[1] == 1 or _is_gray(image):
-        return False
     small = F.interpolate(image, scale_factor=1 / max(1, round(min(image.shape[-2:]) / _AVERAGED)), mode="area")
     channels, tone = small[0].flatten(1).T.double().cpu(), luminance(small).flatten().double().cpu()
     scale = float(tone.std(correction=0))
@@ -151,14 +151,9 @@ def _is_toned(image: Tensor) -> bool:
 
 def quantiles_of(image: Tensor) -> Tensor:
     """Compute the quantiles of every channel of an image `(1, C, H, W)`, `(C, 5)`."""
-    tones = _sampled(image)
-    return torch.quantile(tones, torch.tensor(_QUANTILES).to(tones), dim=1).T
-
-
-def _sampled(image: Tensor) -> Tensor:
-    """Take at most some two million pixels of an image `(1, C, H, W)`, evenly spread, `(C, pixels)`."""
     tones = image[0].flatten(1)
-    return tones[:, :: max(1, tones.shape[1] // _SAMPLES)].double().cpu()
+    tones = tones[:, :: max(1, tones.shape[1] // _SAMPLES)].double().cpu()
+    return torch.quantile(tones, torch.tensor(_QUANTILES).to(tones), dim=1).T
 
 
 def features(quantiles: Tensor) -> Tensor:

@@ -30,8 +30,6 @@ OWN = "own"
 """Stands for the encoder that the prior names."""
 RIDGE = 0.01
 """Added to squared singular values in the pseudo-inverse of the encoder's input: `s / (s^2 + 0.01)` is at most 5."""
-
-
 _FAMILIAR = Bicubic, Blur, ColorNoise, FFTMask, GaussianBlur, Identity
 """What encoders are trained for, and what looks the same to them: blurs and points of one color."""
 _FEWEST, _LARGEST_BOX = 0.02, 0.55
@@ -46,7 +44,7 @@ def is_familiar(A: LinearOperator, image_shape: ImageShape) -> bool:
     upper three eighths missing a search from an encoder's estimate ends 5 dB below one from random latents.
     """
     if isinstance(A, BoxMask):
-        height, width = A.size if isinstance(A.size, tuple) else (A.size, A.size)
+        height, width = A._box()
         centered = A.corner is None and not A.random
         return centered and height == width <= _LARGEST_BOX * min(image_shape[1:])
     if isinstance(A, RandomMask):

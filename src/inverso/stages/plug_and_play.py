@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_non_negative
-from inverso.operators._plans import real_dtype
+from inverso.operators._plans import Plan, real_dtype
 from inverso.problem import Need, Problem, State
 from inverso.stages._noise_levels import check_schedule, falling
 from inverso.stages._passes import follow
@@ -148,9 +148,7 @@ class PlugAndPlay(Stage):
             return False
         if problem.noise >= problem.need(Need.DENOISER).error(self.schedule(problem)[-1]):
             return True
-        # Of y's own precision and device, as the projections use it: making one can take seconds.
-        y = problem.y
-        plan = problem.operator.plan(problem.image_shape, real_dtype(y.dtype), y.device)
+        plan = _exact_plan(problem)
         return plan is None or plan.condition > _AMPLIFIED
 
     def __call__(self, problem: Problem, state: State) -> State:
@@ -169,14 +167,14 @@ class PlugAndPlay(Stage):
             return follow(self.name, problem, state, images(), total=loop.looks)
 
 
-def _has_exact_plan(problem: Problem) -> bool:
-    y = problem.y
-    return problem.operator.plan(problem.image_shape, real_dtype(y.dtype), y.device) is not None
+def _exact_plan(problem: Problem) -> Plan | None:
+    """Return the operator's plan in y's own precision and device, as projections use it: one can take seconds."""
+    return problem.operator.plan(problem.image_shape, real_dtype(problem.y.dtype), problem.y.device)
 
 
 def _least_noise(problem: Problem) -> float:
     """Return the noise that is assumed at least: some, where an exact y would ask too much of iterations."""
-    return 0.0 if _has_exact_plan(problem) else _INEXACT
+    return _INEXACT if _exact_plan(problem) is None else 0.0
 
 
 def _start(problem: Problem, state: State) -> Tensor:
@@ -189,7 +187,8 @@ def _start(problem: Problem, state: State) -> Tensor:
     if state.image is not None:
         return state.image
     if not is_picture(problem.y):
-        return _smooth(problem, state, steps=_STEPS_BEFORE) if _has_exact_plan(problem) else start_of(problem, state)
+        iterative = _exact_plan(problem) is None
+        return start_of(problem, state) if iterative else _smooth(problem, state, steps=_STEPS_BEFORE)
     interpolated, large = start_of(problem, state), _has_large_hole(problem)
     if not bool(large.any()):
         return interpolated
