@@ -1,4 +1,4 @@
-"""Cracks, folds and torn edges: where they are, and damage in other sizes and in pieces of a photo."""
+"""Cracks, folds, torn edges, spots and hairs: where they are, and damage in other sizes and in pieces of a photo."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ class TestParts:
         inner = -torch.nn.functional.max_pool2d(-lost.float(), 5, stride=1)
         assert float(inner.mean()) < 0.03
 
-    @pytest.mark.parametrize("part", ["cracks", "folds", "tears"])
+    def test_hairs_are_thin_and_spots_are_not(self) -> None:
+        hairs, spots = covered(256, hairs=1.0), covered(256, spots=1.0)
+        inner = [
+            float(1 - torch.nn.functional.max_pool2d(1 - lost.float(), 5, stride=1).mean()) for lost in (hairs, spots)
+        ]
+        assert inner[0] < 0.001 < inner[1]
+        assert bool(hairs.flatten(1).any(dim=1).all())
+
+    @pytest.mark.parametrize("part", ["cracks", "folds", "tears", "spots", "hairs"])
     def test_more_of_it_covers_more(self, part: str) -> None:
         shares = [float(covered(**{part: strength}).float().mean()) for strength in (0.0, 0.4, 0.8)]
         assert shares == sorted(shares)
@@ -43,7 +51,7 @@ class TestParts:
     def test_old_presets_have_none_of_them(self) -> None:
         for name in ("light", "default", "severe"):
             old = OldPhoto.preset(name)
-            assert old.cracks == old.folds == old.tears == (0.0, 0.0)
+            assert old.cracks == old.folds == old.tears == old.spots == old.hairs == (0.0, 0.0)
 
 
 class TestUnit:

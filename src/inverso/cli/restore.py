@@ -59,7 +59,12 @@ def restore(  # noqa: PLR0913 - one argument per option
     noise: Annotated[
         str, typer.Option("--noise", help="auto, or the noise to remove; white is 1.", metavar="LEVEL")
     ] = "auto",
-    old: Annotated[bool, typer.Option("--old", help="Fill cracks, scratches and dust, undo faded tones.")] = False,
+    old: Annotated[
+        bool, typer.Option("--old", help="Fill cracks, scratches and dust; undo stains and faded tones.")
+    ] = False,
+    stains: Annotated[
+        bool, typer.Option("--stains/--no-stains", help="Take brown stains off a print of one color, with --old.")
+    ] = True,
     color: Annotated[bool, typer.Option("--color", help="Undo faded colors and sepia, too.")] = False,
     detector: Annotated[
         str | None,
@@ -90,7 +95,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         msg = f"--detector {detector} finds the damage that --old fills: add --old"
         raise ValueError(msg)
     face = face or bool(face_at)
-    settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, color=color)
+    settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, stains=stains, color=color)
     if are_many(photos):
         if mask is not None:
             msg = f"--mask {mask} is of one photo, and several were given: restore it separately"

@@ -160,7 +160,7 @@ def _sides(dark: Tensor, there: Tensor) -> Tensor:
     return torch.stack([~dark & there, dark & there])[..., None, None]
 
 
-class _Scattered:
+class Scattered:
     """Base of covers that consist of up to `most` pieces, each made of a row of `each` numbers.
 
     The last number of a row decides whether the piece is dirt, with the probability `dark`, or bare paper.
@@ -216,7 +216,7 @@ class Stains:
         return layer
 
 
-class Dust(_Scattered):
+class Dust(Scattered):
     """Specks of dust: up to sixty spots of 0.4 to 1.2 % of the side in radius, most of them small and light."""
 
     most: ClassVar[int] = 60
@@ -238,7 +238,7 @@ class Dust(_Scattered):
         return (radius + 0.5 - torch.hypot(along, across)).clamp(0, 1).minimum((2 * radius).clamp_max(1))
 
 
-class Scratches(_Scattered):
+class Scratches(Scattered):
     """Scratches: up to ten bent lines with gaps, 0.5 to 1.4 % of the side in width; every other one is long."""
 
     most: ClassVar[int] = 10

@@ -15,6 +15,7 @@ from inverso._types import Seed
 from inverso.degradations._aging import Exposure, Fading, Texture, toning_matrix
 from inverso.degradations._breaks import Cracks, Folds, Tears
 from inverso.degradations._damages import Canvas, Cover, Dust, Layer, Scratches, Stains
+from inverso.degradations._spots import Hairs, Spots
 from inverso.degradations.base import Degradation, Degraded, check_seeds
 from inverso.operators import Toning
 from inverso.operators._sampling import pattern_generator
@@ -28,7 +29,8 @@ _TONES = ("gray", "sepia", "random")
 _CHANNELS = (1, 3)
 _AGING = ("scratches", "stains", "dust", "fading", "exposure", "toning", "texture")
 _BREAKS = ("cracks", "folds", "tears")
-_STREAMS = (*_AGING, *_BREAKS, "window")
+_SPOTS = ("spots", "hairs")
+_STREAMS = (*_AGING, *_BREAKS, "window", *_SPOTS)
 """Names of the streams that parts are drawn from; the order decides what a seed gives."""
 
 _COVERS: Mapping[str, type[Cover]] = MappingProxyType(
@@ -36,14 +38,16 @@ _COVERS: Mapping[str, type[Cover]] = MappingProxyType(
         "stains": Stains,
         "cracks": Cracks,
         "folds": Folds,
+        "spots": Spots,
         "dust": Dust,
         "scratches": Scratches,
+        "hairs": Hairs,
         "tears": Tears,
     }
 )
 """What lies over the print, from the bottom to the top."""
 
-STRENGTHS = _STREAMS[:-1]
+STRENGTHS = (*_AGING, *_BREAKS, *_SPOTS)
 """Settings that say how strong a part is."""
 
 PRESETS: Mapping[str, Mapping[str, _Strength]] = MappingProxyType(
@@ -86,6 +90,8 @@ PRESETS: Mapping[str, Mapping[str, _Strength]] = MappingProxyType(
             "cracks": (0.2, 0.9),
             "folds": (0.0, 1.0),
             "tears": (0.0, 0.8),
+            "spots": (0.0, 0.8),
+            "hairs": (0.0, 0.8),
         },
     }
 )
@@ -107,7 +113,7 @@ class OldPhoto(Degradation):
     """Age photos: scratches, stains, dust, fading, over-exposure, sepia or gray, paper texture, cracks, tears.
 
     A photo x is exposed with a factor e >= 1 and clipped at white, mixed to gray by P, printed between a black b and a
-    white w in a tint T on paper t, and then covered by stains, cracks, folds, dust, scratches and tears:
+    white w in a tint T on paper t, and then covered by stains, cracks, folds, spots, dust, scratches, hairs and tears:
 
         y = t T (b + (w - b) min(e P x, 1))
 
@@ -128,6 +134,8 @@ class OldPhoto(Degradation):
         cracks: Strength of cracks of the emulsion in some places.
         folds: Strength of up to three creases.
         tears: Strength of torn edges and corners.
+        spots: Strength of lost emulsion, ink and mold: up to twelve blots.
+        hairs: Strength of up to eight hairs and fibers.
         tone: `"gray"`, `"sepia"`, or `"random"` for either.
         unit: Length in pixels to which all sizes of damage are relative; the shorter side by default. A smaller unit
             gives finer damage; with a larger one the picture is a window of a photo whose shorter side has that length.
@@ -159,6 +167,8 @@ class OldPhoto(Degradation):
     cracks: _Strength = field(default=0.0, kw_only=True)
     folds: _Strength = field(default=0.0, kw_only=True)
     tears: _Strength = field(default=0.0, kw_only=True)
+    spots: _Strength = field(default=0.0, kw_only=True)
+    hairs: _Strength = field(default=0.0, kw_only=True)
     tone: _Tone = field(default="random", kw_only=True)
     unit: int | None = field(default=None, kw_only=True)
 

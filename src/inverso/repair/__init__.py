@@ -1,4 +1,4 @@
-"""Repair photos of any size: noise, damage, blur, cracks and fading."""
+"""Repair photos of any size: noise, damage, blur, cracks, stains and fading."""
 
 from inverso.repair._faces import Faces
 from inverso.repair._plan import Progress

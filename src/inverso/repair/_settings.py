@@ -20,7 +20,9 @@ class Repair:
         scale: Factor by which the photo is enlarged, 1 to 8.
         blur: Standard deviation in pixels of the Gaussian blur to undo; 0 for none.
         noise: Standard deviation of the noise to remove, for images in [0, 1], or "auto" to estimate it.
-        old: Whether to detect and fill cracks, scratches and dust, and to undo faded tones; colors stay what they are.
+        old: Whether to detect and fill cracks, scratches and dust, to take brown stains off a print of one color, and
+            to undo faded tones; colors stay what they are.
+        stains: Whether `old` takes stains off; what was colored by hand may look like one.
         color: Whether to undo faded colors, with a map of tones for every channel.
         method: Method of `inverso.solve` that needs no prior but a denoiser.
         side: Side in pixels of the windows in which large photos are processed.
@@ -34,6 +36,7 @@ class Repair:
     blur: float = 0.0
     noise: float | Literal["auto"] = "auto"
     old: bool = False
+    stains: bool = True
     color: bool = False
     method: str = "pnp"
     side: int = _SIDE

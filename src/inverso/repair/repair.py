@@ -1,4 +1,4 @@
-"""Repair a photo in one call: detect noise, damage and fading, undo them, and keep intact pixels."""
+"""Repair a photo in one call: detect noise, damage, stains and fading, undo them, and keep intact pixels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from inverso.repair._fading import find_fading
 from inverso.repair._noise import estimate_noise, has_few_colors
 from inverso.repair._plan import Plan, Progress
 from inverso.repair._settings import MARGIN, Repair
+from inverso.repair._stains import find_stains
 from inverso.restorers import DamageDetector
 
 _LEAST_NOISE = 0.014
@@ -110,6 +111,11 @@ def repair(
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
         answer = work.run(answer, faces, said)
+    if settings.old and settings.stains:
+        stains = find_stains(answer)
+        answer = stains.undo(answer)
+        if stains.number:
+            said.append(stains.told())
     if settings.old or settings.color:
         fading = find_fading(answer, color=settings.color)
         answer = fading.undo(answer)

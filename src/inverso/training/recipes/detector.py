@@ -37,7 +37,10 @@ _ANY_DAMAGE = OldPhoto(
     cracks=(0.0, 1.0),
     folds=(0.0, 0.8),
     tears=(0.0, 0.4),
+    spots=(0.0, 1.0),
+    hairs=(0.0, 1.0),
 )
+_COVERING = ("scratches", "dust", "cracks", "folds", "tears", "spots", "hairs")
 _THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
 _MIXED = OldPhoto.preset("battered")
 _SHOWN = 4
@@ -284,7 +287,7 @@ def _damage(
     x: Tensor, degradation: OldPhoto, seeds: tuple[int, ...], *, spared: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Age photos, and return them with the change of each pixel of the print by covering damage."""
-    intact = replace(degradation, scratches=0.0, dust=0.0, cracks=0.0, folds=0.0, tears=0.0)
+    intact = replace(degradation, **dict.fromkeys(_COVERING, 0.0))
     bare = intact(x, seed=seeds).y
     y = degradation(x, seed=seeds).y
     if spared is not None:
