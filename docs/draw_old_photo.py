@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from inverso.priors import Denoiser
 from inverso.priors import load as load_prior
 from inverso.repair import Repair, repair
 from inverso.repair._fading import find_fading
+from inverso.repair._stains import find_stains
 from inverso.restorers import load, load_detector
 
 IMAGES = Path(__file__).parent / "images"
@@ -95,6 +97,25 @@ def colors() -> None:
     grid(columns, captions=captions, cell=1.9).savefig(IMAGES / "faded-colors.jpg", dpi=DPI)
 
 
+def stains() -> None:
+    """What `--old` makes of brown stains: tea, coffee rings and foxing on prints of one color."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+    import stains as kinds  # noqa: PLC0415
+
+    prints = {"tea": ("astronaut", 4), "foxing": ("camera", 2), "rings": ("coffee", 3)}
+    stained, undone, bare = [], [], []
+    for name, (of, seed) in prints.items():
+        x = photo(of, size=384).expand(-1, 3, -1, -1)
+        stained.append(kinds.scanned(kinds.KINDS[name](x, seed), seed))
+        undone.append(find_stains(stained[-1]).undo(stained[-1]))
+        bare.append(kinds.scanned(OldPhoto.only(**kinds.AGED)(x, seed=seed).y, seed))
+    columns = {"stained": torch.cat(stained), "stains off": torch.cat(undone), "never stained": torch.cat(bare)}
+    captions = {
+        name: [f"{db:.1f} dB" for db in psnr(columns[name], columns["never stained"])] for name in list(columns)[:-1]
+    }
+    grid(columns, captions=captions, cell=2.4).savefig(IMAGES / "stains.jpg", dpi=DPI)
+
+
 if __name__ == "__main__":
-    for draw in (parts, presets, repaired, restored, colors):
+    for draw in (parts, presets, repaired, restored, colors, stains):
         draw()

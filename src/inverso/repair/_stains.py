@@ -21,8 +21,8 @@ _DARK = 0.02
 """Added to values before the logarithm."""
 _BRIGHT = 0.15
 """Darkest channel from which on a pixel's color counts in full."""
-_SMOOTH = 0.003
-"""Standard deviation of the smoothing of colors, in shorter sides."""
+_SMOOTH, _PIXELS = 0.003, 1.5
+"""Standard deviation of the smoothing of colors in shorter sides, and in pixels at least."""
 _POINTS = 40_000
 _ROUNDS = 30
 _LEAST, _SURE, _SPREADS = 0.05, 0.12, 4.0
@@ -34,7 +34,9 @@ _SMALLEST, _MOST = 0.0001, 0.6
 _CORE = 9
 _BROWN = (0.25, 0.65)
 """Extra loss of green over that of blue, of what is brown or yellow."""
-_RED, _AGREE = (0.1, 1.0), 0.7
+_ALIKE, _KNOWN = 0.08, 4
+"""Spread of that over all spots, and the area of all over that of the agreeing ones, at most."""
+_RED, _AGREE = (0.1, 1.0), 0.8
 """Loss of red over the extra loss of blue, and the range of its quartiles along a stain's edges."""
 
 
@@ -116,11 +118,10 @@ def find_stains(image: Tensor) -> Stains:
         return Stains()
     spots = _spots(colors)
     known = sum(spot.area for spot in spots if spot.agrees)
-    # On a photo in color more is found that is no stain.
-    others = int((colors.extra > colors.least).sum()) - sum(spot.area for spot in spots)
-    if not known or others > known or known > _MOST * colors.extra.size:
+    # On a photo in color more is found that is no stain, of many colors.
+    if not known or known > _MOST * colors.extra.size or not _are_alike(spots, known):
         return Stains()
-    return _lift(colors, spots)
+    return _lift(colors, [spot for spot in spots if spot.brown])
 
 
 @dataclass(frozen=True)
@@ -153,15 +154,14 @@ class _Colors:
     @property
     def sigma(self) -> float:
         """Standard deviation of the smoothing in pixels."""
-        return _SMOOTH * float(min(self.weight.shape))
+        return _sigma(self.weight)
 
     @classmethod
     def of(cls, values: _Field) -> _Colors:
         """Fit the color of the print, as that of most pixels, from wide to narrow."""
         logs = np.log(values + _DARK)
         weight = np.clip(values.min(0) / _BRIGHT, 0, 1) ** 2 + 1e-4
-        size = weight.shape
-        sigma = _SMOOTH * min(size)
+        sigma = _sigma(weight)
         tone = _smooth(logs[1], weight, sigma)
         ratios = np.stack([_smooth(logs[0] - logs[k], weight, sigma) for k in (2, 1)], axis=-1)
         powers = np.stack([power[0, 0].numpy() for power in _powers(torch.from_numpy(tone)[None, None])], axis=-1)
@@ -189,20 +189,22 @@ class _Colors:
 
 @dataclass(frozen=True)
 class _Spot:
-    """What may be a stain.
+    """What has another color than the print.
 
     Args:
         window: The rows and columns about it.
         where: Its pixels in the window.
         red: Loss of red over the extra loss of blue.
         green: Extra loss of green over that of blue.
-        agrees: Whether `red` is the same along its edges.
+        brown: Whether it has the color of a stain.
+        agrees: Whether it does, and `red` is the same along its edges.
     """
 
     window: tuple[slice, slice]
     where: _Mask
     red: float
     green: float
+    brown: bool
     agrees: bool
 
     @property
@@ -211,8 +213,15 @@ class _Spot:
         return int(self.where.sum())
 
 
+def _are_alike(spots: list[_Spot], known: int) -> bool:
+    """Tell whether spots have one color, and a good part of them, `known` pixels, shows what red has lost."""
+    greens = np.repeat([spot.green for spot in spots], [spot.area for spot in spots])
+    spread = 1.4826 * np.median(np.abs(greens - np.median(greens)))
+    return bool(len(greens) <= _KNOWN * known and spread <= _ALIKE)
+
+
 def _spots(colors: _Colors) -> list[_Spot]:
-    """Find what is connected, large and brown."""
+    """Find what is connected, large and yellower than the print."""
     from scipy import ndimage  # noqa: PLC0415
     from skimage.filters import apply_hysteresis_threshold  # noqa: PLC0415
     from skimage.measure import label, regionprops  # noqa: PLC0415
@@ -232,11 +241,11 @@ def _spots(colors: _Colors) -> list[_Spot]:
         if core.sum() < _CORE:
             continue
         green = float(np.median(colors.green[window][core] / np.maximum(colors.extra[window][core], 1e-3)))
-        if _BROWN[0] <= green <= _BROWN[1]:
-            near = ndimage.binary_dilation(where, iterations=max(3, round(3 * colors.sigma)))
-            low, red, high = _loss_of_red([part[window] for part in slopes], near * colors.weight[window])
-            agrees = _RED[0] <= red <= _RED[1] and high - low <= _AGREE
-            found.append(_Spot(window, where, red, green, agrees))
+        near = ndimage.binary_dilation(where, iterations=max(3, round(3 * colors.sigma)))
+        low, red, high = _loss_of_red([part[window] for part in slopes], near * colors.weight[window])
+        brown = _BROWN[0] <= green <= _BROWN[1]
+        agrees = brown and _RED[0] <= red <= _RED[1] and high - low <= _AGREE
+        found.append(_Spot(window, where, red, green, brown, agrees))
     return found
 
 
@@ -312,6 +321,10 @@ def _powers(tone: Tensor) -> Iterator[Tensor]:
     yield torch.ones_like(tone)
     yield from (shifted**power for power in (1, 2, 3))
     yield from (down, right, down**2, down * right, right**2)
+
+
+def _sigma(field: _Field) -> float:
+    return max(_PIXELS, _SMOOTH * float(min(field.shape)))
 
 
 def _smooth(field: _Field, weight: _Field, sigma: float) -> _Field:
