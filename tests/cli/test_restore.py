@@ -110,6 +110,7 @@ def test_enlarging(inverso, tmp_path):
         ("photo.png -o none/out.png", "the folder none does not exist"),
         ("photo.png -o photo.png", "would be overwritten"),
         ("photo.png --detector d.safetensors", "add --old"),
+        ("photo.png --no-stains", "add --old"),
         ("photo.png --old --detector text.png", "text.png"),
         ("photo.png -o out.xyz", "suffix of a picture format"),
     ],

@@ -94,6 +94,9 @@ def restore(  # noqa: PLR0913 - one argument per option
     if detector is not None and not old:
         msg = f"--detector {detector} finds the damage that --old fills: add --old"
         raise ValueError(msg)
+    if not stains and not old:
+        msg = "--no-stains leaves what --old would take off: add --old, or leave it out"
+        raise ValueError(msg)
     face = face or bool(face_at)
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, stains=stains, color=color)
     if are_many(photos):

@@ -15,12 +15,16 @@ from torch import Tensor
 _Field: TypeAlias = "npt.NDArray[np.float64]"
 _Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
-_SIDE = 768
-"""Shorter side in pixels, about, to which a photo is averaged to find its stains."""
+_AVERAGED = 1 << 20
+"""Number of pixels, about, to which a photo is averaged to find its stains."""
 _DARK = 0.02
 """Added to values before the logarithm."""
 _BRIGHT = 0.15
 """Darkest channel from which on a pixel's color counts in full."""
+_LIT = 0.3
+"""Weight from which on the color of a single pixel is more than noise."""
+_TV = 5.0
+"""Weight of the total variation of the extra loss, in its noise: the rims of stains are sharp."""
 _SMOOTH, _PIXELS = 0.003, 1.5
 """Standard deviation of the smoothing of colors in shorter sides, and in pixels at least."""
 _POINTS = 40_000
@@ -111,7 +115,7 @@ def find_stains(image: Tensor) -> Stains:
     """
     if image.shape[1] == 1:
         return Stains()
-    factor = max(1, round(min(image.shape[-2:]) / _SIDE))
+    factor = max(1, round((image[0, 0].numel() / _AVERAGED) ** 0.5))
     small = F.interpolate(image, scale_factor=1 / factor, mode="area") if factor > 1 else image
     colors = _Colors.of(small[0].detach().cpu().double().numpy())
     if not colors.plain:
@@ -131,7 +135,8 @@ class _Colors:
     Args:
         logs: Logarithms of the channels, `(3, H, W)`.
         weight: How far the color of a pixel counts.
-        extra: Extra loss of blue against red, smooth.
+        rough: Extra loss of blue against red, with its noise.
+        extra: The same, smooth.
         green: Extra loss of green against red.
         spread: Spread of the extra loss of blue where there is no stain.
         tones: Coefficients of the print's color, `(9, 2)`.
@@ -140,6 +145,7 @@ class _Colors:
 
     logs: _Field
     weight: _Field
+    rough: _Field
     extra: _Field
     green: _Field
     spread: float
@@ -179,12 +185,13 @@ class _Colors:
             # Stains lie on one side.
             share = w / (1 + (off / np.where(off > 0, 2 * width, 3 * width)) ** 2) ** 2
         extra, green = np.moveaxis(ratios - powers @ tones, -1, 0)
-        near = (np.abs(extra) < 3 * max(spread, 0.004)) & (weight > 0.3)
+        rough = np.where(weight > _LIT, logs[0] - logs[2] - powers @ tones[:, 0], extra)
+        near = (np.abs(extra) < 3 * max(spread, 0.004)) & (weight > _LIT)
         within = 1.4826 * float(np.median(np.abs(extra[near]))) if near.any() else 1.0
         warm = float(np.median((ratios - np.stack([extra, green], axis=-1))[..., 0]))
-        lit = max(1, int((weight > 0.3).sum()))
+        lit = max(1, int((weight > _LIT).sum()))
         plain = within <= _PLAIN and warm >= _COOL and near.sum() > lit * (1 - _MOST)
-        return cls(logs, weight, extra, green, within, tones, bool(plain))
+        return cls(logs, weight, rough, extra, green, within, tones, bool(plain))
 
 
 @dataclass(frozen=True)
@@ -279,7 +286,9 @@ def _loss_of_red(slopes: list[_Field], weight: _Field) -> tuple[float, float, fl
 def _lift(colors: _Colors, spots: list[_Spot]) -> Stains:
     """Give the losses of red and of green, and where to undo them, from the extra loss of blue."""
     from scipy import ndimage  # noqa: PLC0415
+    from skimage.restoration import denoise_tv_chambolle  # noqa: PLC0415
 
+    noise = 1.4826 * float(np.median(np.abs(colors.rough - colors.extra)))
     agreeing = [spot for spot in spots if spot.agrees]
     usual = float(np.average([spot.red for spot in agreeing], weights=[spot.area for spot in agreeing]))
     cover = np.zeros(colors.weight.shape)
@@ -289,7 +298,8 @@ def _lift(colors: _Colors, spots: list[_Spot]) -> Stains:
         soft = ndimage.gaussian_filter(wide.astype(float), max(1.0, colors.sigma))
         # Where nothing is seen through it the same liquid as elsewhere is assumed.
         red = spot.red if spot.agrees else usual
-        extra = np.maximum(colors.extra[spot.window], 0)
+        rough = colors.rough[spot.window]
+        extra = np.maximum(denoise_tv_chambolle(rough, weight=_TV * noise) if noise else rough, 0)
         over = soft > cover[spot.window]
         for k, share in enumerate((red, red + spot.green)):
             loss[k][spot.window][over] = share * extra[over]
