@@ -38,6 +38,9 @@ _SMALLEST, _MOST = 0.0001, 0.6
 _CORE = 9
 _BROWN = (0.25, 0.65)
 """Extra loss of green over that of blue, of what is brown or yellow."""
+_STEP, _ELSEWHERE, _WHITER = 0.1, 0.3, 0.1
+"""Width of the classes of brightness, in its logarithm; share of a stain's class that is plain, on average and at least;
+and share of its pixels that come out whiter than the print's white, at most."""
 _ALIKE, _KNOWN = 0.08, 4
 """Spread of that over all spots, and the area of all over that of the agreeing ones, at most."""
 _RED, _AGREE = (0.1, 1.0), 0.8
@@ -134,6 +137,7 @@ class _Colors:
 
     Args:
         logs: Logarithms of the channels, `(3, H, W)`.
+        tone: That of green, smooth.
         weight: How far the color of a pixel counts.
         rough: Extra loss of blue against red, with its noise.
         extra: The same, smooth.
@@ -144,6 +148,7 @@ class _Colors:
     """
 
     logs: _Field
+    tone: _Field
     weight: _Field
     rough: _Field
     extra: _Field
@@ -191,7 +196,7 @@ class _Colors:
         warm = float(np.median((ratios - np.stack([extra, green], axis=-1))[..., 0]))
         lit = max(1, int((weight > _LIT).sum()))
         plain = within <= _PLAIN and warm >= _COOL and near.sum() > lit * (1 - _MOST)
-        return cls(logs, weight, rough, extra, green, within, tones, bool(plain))
+        return cls(logs, tone, weight, rough, extra, green, within, tones, bool(plain))
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,10 @@ def _spots(colors: _Colors) -> list[_Spot]:
     mask = apply_hysteresis_threshold(colors.extra, colors.least, max(_SURE, 2 * colors.least))
     regions = regionprops(label(ndimage.binary_fill_holes(mask), connectivity=2))
     regions = [region for region in regions if region.area >= max(_CORE, _SMALLEST * mask.size)]
-    slopes = _slopes(colors) if regions else ()
+    if not regions:
+        return []
+    slopes = _slopes(colors)
+    plain, white = _plain_tones(colors, mask)
     margin = 3 * max(3, round(3 * colors.sigma))
     found = []
     for region in regions:
@@ -250,10 +258,22 @@ def _spots(colors: _Colors) -> list[_Spot]:
         green = float(np.median(colors.green[window][core] / np.maximum(colors.extra[window][core], 1e-3)))
         near = ndimage.binary_dilation(where, iterations=max(3, round(3 * colors.sigma)))
         low, red, high = _loss_of_red([part[window] for part in slopes], near * colors.weight[window])
-        brown = _BROWN[0] <= green <= _BROWN[1]
+        lifted = colors.tone[window][core] + (min(max(red, 0.0), 1.0) + green) * colors.extra[window][core]
+        # Where all of its brightness has its color, the print has it there; and no paper is whiter than white.
+        likely = plain[window][where].mean() >= _ELSEWHERE and (lifted > white).mean() <= _WHITER
+        brown = bool(_BROWN[0] <= green <= _BROWN[1] and likely)
         agrees = brown and _RED[0] <= red <= _RED[1] and high - low <= _AGREE
         found.append(_Spot(window, where, red, green, brown, agrees))
     return found
+
+
+def _plain_tones(colors: _Colors, mask: _Mask) -> tuple[_Field, float]:
+    """Give what share of the pixels that are as bright has the color of the print, and the brightness of its white."""
+    bins = np.clip(((colors.tone - np.log(_DARK)) / _STEP).astype(int), 0, None)
+    plain = ~mask & (np.abs(colors.extra) < colors.least)
+    count = np.bincount(bins.ravel())
+    share = np.bincount(bins.ravel(), weights=plain.ravel().astype(float)) / np.maximum(count, 1)
+    return share[bins], float(np.quantile(colors.tone[plain], 0.99)) + _STEP if plain.any() else 0.0
 
 
 def _wider(part: slice, margin: int, length: int) -> slice:

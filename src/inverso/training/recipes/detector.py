@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,9 @@ from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average
 from inverso.training.loop import BEST
 
-_DAMAGE, _SCAN = 2, 3
+_DAMAGE, _SCAN, _FRAME = 2, 3, 4
+_WHITE = 0.7
+"""Share of the borders of prints that are white; the others are black."""
 _SEEN, _UNSEEN = 0.05, 0.015
 """From such a change of a channel a pixel counts as damaged, up to such a one as whole; between does not matter."""
 
@@ -70,6 +72,8 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         scales: Factors by which photos are resized.
         whole: Share of patches without damage.
         gray: Share of patches that are converted to gray.
+        framed: Share of patches with a part of the print's white or black border along one or two sides, which is no
+            damage.
         negative: Share of patches that are damaged as negatives and turned back, so that what is bright elsewhere,
             paper and cracks, is dark on them.
         caution: Weight of undamaged pixels relative to damaged ones: larger for fewer false alarms.
@@ -98,6 +102,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
     scales: tuple[float, ...] = (1.0, 0.5)
     whole: float = 0.2
     gray: float = 0.5
+    framed: float = 0.0
     negative: float = 0.0
     caution: float = 1.5
     lr: float = 1e-3
@@ -122,7 +127,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         for name in ("lr", "caution"):
             check_positive(getattr(self, name), name=name)
         check_non_negative(self.ema, name="ema")
-        for name in ("whole", "gray", "negative"):
+        for name in ("whole", "gray", "framed", "negative"):
             if not 0 <= check_number(getattr(self, name), name=name, expected="a share in [0, 1]") <= 1:
                 msg = f"{name} must be a share in [0, 1], got {getattr(self, name)}"
                 raise ValueError(msg)
@@ -166,6 +171,7 @@ class _DetectorTraining(Training):
         """Train on one batch."""
         recipe = self.recipe
         x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=True, seed=self.seed)
+        x = _frame(x, recipe.framed, self.random(step, _FRAME)) if recipe.framed else x
         y, change = _make_pairs(x, recipe, self.random(step, _DAMAGE))
         y = _scan(y, self.random(step, _SCAN))
         y, change = (self.devices.to_device(part) for part in (y, change))
@@ -240,6 +246,22 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
     return torch.where(turned, 1 - y, y), torch.cat(changes)
 
 
+def _frame(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Paint straight borders of up to a third of the side along one or two neighboring sides of some patches."""
+    u = torch.rand(len(x), 6, generator=generator)
+    side = x.shape[-1]
+    place = torch.arange(side)
+    depths = (u[:, 1:3] ** 2 * side / 3).round()
+    # Half of the framed patches have one border.
+    depths[:, 1] *= u[:, 3] < 0.5
+    beside, below = (place < depth[:, None] for depth in depths.T)
+    bordered = (below[:, :, None] | beside[:, None, :]) & (u[:, 0] < share)[:, None, None]
+    value = torch.where(u[:, 4] < _WHITE, 0.9, 0.0) + 0.1 * u[:, 5]
+    framed = torch.where(bordered[:, None], value[:, None, None, None], x)
+    turns = torch.randint(4, (len(x),), generator=generator).tolist()
+    return torch.stack([torch.rot90(each, turn, (1, 2)) for each, turn in zip(framed, turns, strict=True)])
+
+
 def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
     """Blur every image a little, add noise of up to 0.03, and compress half of them as JPEG."""
     blur, level, saved = torch.rand(3, len(y), generator=generator)[..., None, None, None]
@@ -287,7 +309,8 @@ def _damage(
     x: Tensor, degradation: OldPhoto, seeds: tuple[int, ...], *, spared: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Age photos, and return them with the change of each pixel of the print by covering damage."""
-    intact = replace(degradation, **dict.fromkeys(_COVERING, 0.0))
+    nothing: dict[str, Any] = dict.fromkeys(_COVERING, 0.0)
+    intact = replace(degradation, **nothing)
     bare = intact(x, seed=seeds).y
     y = degradation(x, seed=seeds).y
     if spared is not None:
