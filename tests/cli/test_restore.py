@@ -86,7 +86,7 @@ def test_a_folder_tells_what_was_found_and_what_was_left_out(inverso, tmp_path):
     result = inverso("restore", "album", "--noise", 0, "--workers", 1, "-o", "out")
     assert result.exit_code == 0, result.output
     assert "album/film.gif: of the 2 pictures in the file the first was read" in result.stdout
-    assert result.stdout.split()[:5] == ["image", "seconds", "noise", "filled", "change"]
+    assert result.stdout.split()[:6] == ["image", "seconds", "noise", "filled", "stained", "change"]
     assert "1 of 1, film.gif" in result.stderr
 
 

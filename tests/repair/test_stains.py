@@ -105,6 +105,39 @@ def test_a_brown_thing_on_a_gray_photo_is_no_stain():
     assert find_stains(x).number == 0
 
 
+def toned(gray: torch.Tensor, *colors: tuple[int, int, int]) -> torch.Tensor:
+    """Map gray to colors, linearly between black, middle and white, as photo editors do."""
+    black, middle, white = (torch.tensor(color)[:, None, None] / 255 for color in colors)
+    return torch.where(gray < 0.5, torch.lerp(black, middle, 2 * gray), torch.lerp(middle, white, 2 * gray - 1))
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut", "cat", "rocket"])
+@pytest.mark.parametrize(
+    "colors",
+    [
+        ((16, 9, 5), (120, 82, 52), (232, 208, 168)),
+        ((26, 15, 8), (138, 102, 66), (245, 230, 200)),
+        ((50, 22, 8), (176, 112, 52), (250, 222, 160)),
+    ],
+    ids=["dark", "middle", "strong"],
+)
+def test_dark_parts_of_a_sepia_print_are_no_stains(name, colors):
+    assert find_stains(toned(luminance(photo(name, size=256)), *colors)).number == 0
+
+
+def test_a_face_in_color_on_a_gray_photo_is_no_stain():
+    x = luminance(photo("camera", size=256)).expand(1, 3, 256, 256).clone()
+    x[..., 40:140, 100:200] = photo("astronaut", size=100)
+    assert find_stains(x).number == 0
+
+
+def test_writing_in_brown_ink_is_no_stain():
+    x = printed("camera", size=256)
+    for column in range(20, 230, 12):
+        x[..., 200:230, column : column + 3] = 0.6 * torch.exp(-TEA)
+    assert find_stains(x).number == 0
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 300), (40, 40)])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_flat_and_tiny_pictures_have_none(size, value):

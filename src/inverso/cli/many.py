@@ -170,7 +170,7 @@ def _numbers(record: Record) -> dict[str, float | None]:
     """Return the columns of a record in the table: of a repair what was found, of a reconstruction how good it is."""
     details = record.details
     if "said" in details:
-        return {name: details.get(name) for name in ("noise", "filled", "change")}
+        return {name: details.get(name) for name in ("noise", "filled", "stained", "change")}
     return {"residual": details.get("residual"), "PSNR": record.psnr}
 
 

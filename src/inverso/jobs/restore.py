@@ -15,7 +15,7 @@ from inverso.images.marks import read_mask
 from inverso.images.photo import Photo, read_photo, write_photo
 from inverso.jobs.photo_job import Answer, Described, Input
 from inverso.priors import Denoiser, LatentPrior
-from inverso.repair import Faces, Progress, Repair, repair
+from inverso.repair import Faces, Progress, Repair, Repaired, repair
 from inverso.restorers import DamageDetector, load_detector
 
 FINDER = "photos-repair"
@@ -99,8 +99,7 @@ class _Restoring:
 
     def _repair(self, photo: Photo) -> Answer:
         answer = repair(photo, self.job.repair, denoiser=self.denoiser, detector=self.detector, faces=self.faces)
-        told = {"notes": list(photo.notes), "said": list(answer.said), "noise": answer.noise, "filled": answer.filled}
-        return Answer(partial(_write, answer.photo), details={**told, "change": answer.change})
+        return Answer(partial(_write, answer.photo), details=_told(photo, answer))
 
 
 def restore_file(
@@ -142,9 +141,19 @@ def restore_file(
     return {
         "input": str(source),
         "path": str(target),
+        **_told(photo, answer),
         "said": [*photo.notes, *answer.said, *notes],
+    }
+
+
+def _told(photo: Photo, answer: Repaired) -> dict[str, Any]:
+    """Give what a report says about a repair."""
+    return {
+        "notes": list(photo.notes),
+        "said": list(answer.said),
         "noise": answer.noise,
         "filled": answer.filled,
+        "stained": answer.stained,
         "change": answer.change,
     }
 

@@ -23,6 +23,7 @@ _RANGE = (0.82, 0.72)
 """Range of tones from which on nothing is undone, and up to which all is."""
 _MOST, _MOST_OF_COLOR = 2.5, 4.0
 _LEAST_RANGE = 0.05
+_LEAST_GAIN = 1.005
 _LIFTED = (0.05, 0.15)
 """Darkest tone of the channel whose black is lifted most: from the second on its colors have faded."""
 _APART = (0.1, 0.2)
@@ -123,7 +124,7 @@ def find_fading(image: Tensor, *, color: bool = False) -> Fading:
         offset = share * (values @ torch.tensor(_COLOR_OFFSET).double())
         # Nothing is pushed beyond black or white, as the offset of a dark photo would.
         offset = offset.maximum((-gain * darkest).clamp(max=0)).minimum((1 - gain * brightest).clamp(min=0))
-    if float(gain.max()) <= 1:
+    if float(gain.max()) < _LEAST_GAIN:
         return Fading(low, high, toned=toned)
     return Fading(low, high, tuple(gain.tolist()), tuple(offset.tolist()), toned=toned)
 

@@ -177,7 +177,7 @@ class Plan:
 
     def _say(self, said: list[str], damaged: Tensor | None, off: float | None, *, large: bool) -> None:
         if damaged is not None:
-            kept = "" if self.sharpens or self.removed else "; all else kept its values"
+            kept = "" if self.sharpens or self.removed else "; the filling changed nothing else"
             line = f"{100 * float(damaged.float().mean()):.2f} % of the photo was filled in{kept}"
             if off is not None:
                 where = " and half the resolution" if large else ""

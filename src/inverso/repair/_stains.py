@@ -36,13 +36,15 @@ _PLAIN, _COOL = 0.025, -0.08
 _SMALLEST, _MOST = 0.0001, 0.6
 """Shares of the photo that one stain covers at least, and all at most."""
 _CORE = 9
-_BROWN = (0.25, 0.65)
+_BROWN = (0.12, 0.65)
 """Extra loss of green over that of blue, of what is brown or yellow."""
 _STEP, _ELSEWHERE, _WHITER = 0.1, 0.3, 0.1
-"""Width of the classes of brightness, in its logarithm; share of a stain's class that is plain, on average and at least;
+"""Width of the classes of brightness, in its logarithm; share of a stain's class that is plain, on average, at least;
 and share of its pixels that come out whiter than the print's white, at most."""
 _ALIKE, _KNOWN = 0.08, 4
 """Spread of that over all spots, and the area of all over that of the agreeing ones, at most."""
+_SCALES, _LARGE = (1, 4), 0.01
+"""Scales at which edges are looked at, for sharp and soft ones; those in stains of such a share of the photo."""
 _RED, _AGREE = (0.1, 1.0), 0.8
 """Loss of red over the extra loss of blue, and the range of its quartiles along a stain's edges."""
 
@@ -84,8 +86,11 @@ class Stains:
 
     def told(self) -> str:
         """Say what was found."""
-        stains = "1 brown stain" if self.number == 1 else f"{self.number} brown stains"
-        return f"{stains}, on {100 * self.share:.1f} % of the photo, got the color of the print, and their light back"
+        stains = "1 brown stain was" if self.number == 1 else f"{self.number} brown stains were"
+        return (
+            f"{stains} taken off {100 * self.share:.1f} % of the photo: look whether a brown or yellow thing has lost "
+            "its color (--no-stains keeps them)"
+        )
 
 
 def find_stains(image: Tensor) -> Stains:
@@ -243,7 +248,7 @@ def _spots(colors: _Colors) -> list[_Spot]:
     regions = [region for region in regions if region.area >= max(_CORE, _SMALLEST * mask.size)]
     if not regions:
         return []
-    slopes = _slopes(colors)
+    slopes = [_slopes(colors, scale * colors.sigma) for scale in _SCALES]
     plain, white = _plain_tones(colors, mask)
     margin = 3 * max(3, round(3 * colors.sigma))
     found = []
@@ -257,13 +262,15 @@ def _spots(colors: _Colors) -> list[_Spot]:
             continue
         green = float(np.median(colors.green[window][core] / np.maximum(colors.extra[window][core], 1e-3)))
         near = ndimage.binary_dilation(where, iterations=max(3, round(3 * colors.sigma)))
-        low, red, high = _loss_of_red([part[window] for part in slopes], near * colors.weight[window])
+        weight = near * colors.weight[window]
+        scales = slopes if region.area >= _LARGE * mask.size else slopes[:1]
+        measured = [_loss_of_red([part[window] for part in scale], weight) for scale in scales]
+        red, agrees = next((each for each in measured if each[1]), measured[0])
         lifted = colors.tone[window][core] + (min(max(red, 0.0), 1.0) + green) * colors.extra[window][core]
         # Where all of its brightness has its color, the print has it there; and no paper is whiter than white.
         likely = plain[window][where].mean() >= _ELSEWHERE and (lifted > white).mean() <= _WHITER
         brown = bool(_BROWN[0] <= green <= _BROWN[1] and likely)
-        agrees = brown and _RED[0] <= red <= _RED[1] and high - low <= _AGREE
-        found.append(_Spot(window, where, red, green, brown, agrees))
+        found.append(_Spot(window, where, red, green, brown, brown and agrees))
     return found
 
 
@@ -280,18 +287,18 @@ def _wider(part: slice, margin: int, length: int) -> slice:
     return slice(max(0, part.start - margin), min(length, part.stop + margin))
 
 
-def _slopes(colors: _Colors) -> tuple[_Field, ...]:
+def _slopes(colors: _Colors, sigma: float) -> tuple[_Field, ...]:
     """Give the slopes of the extra loss, down and right, and of red's logarithm."""
     from scipy import ndimage  # noqa: PLC0415
 
     return (
-        *np.gradient(ndimage.gaussian_filter(colors.extra, colors.sigma)),
-        *np.gradient(ndimage.gaussian_filter(colors.logs[0], 1.4 * colors.sigma)),
+        *np.gradient(ndimage.gaussian_filter(colors.extra, sigma)),
+        *np.gradient(ndimage.gaussian_filter(colors.logs[0], 1.4 * sigma)),
     )
 
 
-def _loss_of_red(slopes: list[_Field], weight: _Field) -> tuple[float, float, float]:
-    """Give the weighted quartiles of what the extra loss explains of red's slopes, along its own."""
+def _loss_of_red(slopes: list[_Field], weight: _Field) -> tuple[float, bool]:
+    """Give the weighted median of what the extra loss explains of red's slopes, and whether it is the same in most."""
     down, right, red_down, red_right = slopes
     steep = down**2 + right**2
     weight = steep * weight
@@ -300,7 +307,7 @@ def _loss_of_red(slopes: list[_Field], weight: _Field) -> tuple[float, float, fl
     order = np.argsort(ratio)
     total = np.cumsum(weight[chosen][order])
     low, middle, high = (float(ratio[order][np.searchsorted(total, q * total[-1])]) for q in (0.25, 0.5, 0.75))
-    return low, middle, high
+    return middle, _RED[0] <= middle <= _RED[1] and high - low <= _AGREE
 
 
 def _lift(colors: _Colors, spots: list[_Spot]) -> Stains:

@@ -36,6 +36,7 @@ class Repaired:
         said: Lines that say what was detected and done, and how certain that is.
         noise: Standard deviation of the noise that was assumed.
         filled: Share of the pixels that were damaged and filled.
+        stained: Share of the pixels that stains were taken off.
         change: Root mean square difference to the input, for values in [0, 1]; None if the size has changed.
     """
 
@@ -43,6 +44,7 @@ class Repaired:
     said: tuple[str, ...]
     noise: float
     filled: float
+    stained: float
     change: float | None
 
 
@@ -98,10 +100,10 @@ def repair(
     if settings.old:
         found = find_defects(pixels, noise=noise) if detector is None else detect_defects(pixels, detector)
         by = "their shape" if detector is None else "a network"
+        lines = _counted(found.lines, "crack or scratch", "cracks or scratches")
         said.append(
-            f"{found.lines} cracks or scratches and {found.specks} specks were found by {by}, on "
-            f"{100 * found.share:.2f} % of the photo: look whether thin bright things are "
-            "gone; a mask that you paint is surer"
+            f"{lines} and {_counted(found.specks, 'speck', 'specks')} were found by {by}, on {100 * found.share:.2f} % "
+            "of the photo: look whether thin bright things are gone; a mask that you paint is surer"
         )
         damaged = found.mask if damaged is None else damaged | found.mask
     filled = 0.0 if damaged is None else float(damaged.float().mean())
@@ -111,9 +113,10 @@ def repair(
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
         answer = work.run(answer, faces, said)
+    stained = 0.0
     if settings.old and settings.stains:
         stains = find_stains(answer)
-        answer = stains.undo(answer)
+        answer, stained = stains.undo(answer), stains.share
         if stains.number:
             said.append(stains.told())
     if settings.old or settings.color:
@@ -128,7 +131,11 @@ def repair(
     change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
     if change == 0:
         said.append("nothing was found that had to be done: the photo is as it was")
-    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, change)
+    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, stained, change)
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _checked(mask: Tensor | None, photo: Photo) -> Tensor | None:
