@@ -302,6 +302,8 @@ def _loss_of_red(slopes: list[_Field], weight: _Field) -> tuple[float, bool]:
     down, right, red_down, red_right = slopes
     steep = down**2 + right**2
     weight = steep * weight
+    if not weight.any():
+        return 0.0, False
     chosen = weight > 0.05 * weight.max()
     ratio = -(red_down * down + red_right * right)[chosen] / steep[chosen]
     order = np.argsort(ratio)

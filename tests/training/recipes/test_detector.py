@@ -12,7 +12,7 @@ from inverso.images import save_image
 from inverso.images.io import photo
 from inverso.restorers import DamageDetector, load_detector
 from inverso.training import DetectorRecipe, Run, fit, read_rows
-from inverso.training.recipes.detector import _SEEN, _detection_loss, _found, _make_pairs, _scan
+from inverso.training.recipes.detector import _SEEN, _detection_loss, _found, _frame, _make_pairs, _scan
 
 RECIPE = DetectorRecipe(
     widths=(8, 8, 8), blocks=1, patch=32, batch=4, groups=2, scales=(1.0,), warmup=2, held_out=1, anneal=8, lr=5e-3
@@ -65,6 +65,19 @@ def test_it_learns_to_find_damage_on_flat_photos(tmp_path: Path) -> None:
 
 
 class TestPairs:
+    def test_framed_patches_have_straight_borders_and_are_else_what_they_were(self) -> None:
+        x = 0.2 + 0.6 * torch.rand(64, 3, 24, 24, generator=rng())
+        bordered = 0
+        for before, after in zip(x, _frame(x, 1.0, rng()), strict=True):
+            border = (after > 0.85) | (after < 0.15)
+            turns = [torch.rot90(before, turn, (1, 2)) for turn in range(4)]
+            assert any(torch.equal(after[~border], turned[~border]) for turned in turns)
+            sides = [border[:, 0], border[:, -1], border[:, :, 0], border[:, :, -1]]
+            bordered += any(bool(side.all()) for side in sides)
+            assert len(after[border].unique()) <= 1
+        assert bordered > 40
+        assert float(_frame(x, 0.0, rng()).max()) < 0.81
+
     def test_whole_patches_have_no_damage_and_gray_ones_no_color(self) -> None:
         x = photo("coffee", size=32).expand(4, -1, -1, -1)
         y, change = _make_pairs(x, replace(RECIPE, whole=1.0, gray=1.0), rng())
