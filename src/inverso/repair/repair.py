@@ -103,7 +103,7 @@ def repair(
         lines = _counted(found.lines, "crack or scratch", "cracks or scratches")
         said.append(
             f"{lines} and {_counted(found.specks, 'speck', 'specks')} were found by {by}, on {100 * found.share:.2f} % "
-            "of the photo: look whether thin bright things are gone; a mask that you paint is surer"
+            "of the photo: look whether small or thin things, bright or dark, are gone; a mask that you paint is surer"
         )
         damaged = found.mask if damaged is None else damaged | found.mask
     filled = 0.0 if damaged is None else float(damaged.float().mean())
