@@ -38,7 +38,7 @@ _SMALLEST, _MOST = 0.0001, 0.6
 _CORE = 9
 _BROWN = (0.12, 0.65)
 """Extra loss of green over that of blue, of what is brown or yellow."""
-_STEP, _ELSEWHERE, _WHITER = 0.1, 0.3, 0.1
+_STEP, _ELSEWHERE, _WHITER = 0.1, 0.41, 0.1
 """Width of the classes of brightness, in its logarithm; share of a stain's class that is plain, on average, at least;
 and share of its pixels that come out whiter than the print's white, at most."""
 _ALIKE, _KNOWN = 0.08, 4
