@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inverso.degradations._damages import PAPER, Canvas, Layer, between, field_at, spread_out
+from inverso.degradations._damages import PAPER, Canvas, Layer, between, field_at, spread_out, turned
 
 ALBUM = (0.93, 0.92, 0.89)
 NIGHT = (0.05, 0.05, 0.05)
@@ -79,8 +79,7 @@ class Folds:
             aslant = place[:, 3] < 0.2
             tilt = torch.where(aslant, between(place[:, 2], -0.8, 0.8), between(place[:, 2], -0.05, 0.05))
             turn = spread_out(torch.where(place[:, 4] < 0.5, 0.0, math.pi / 2) + tilt)
-            down, right = canvas.rows - row, canvas.columns - column
-            along, across = right * turn.cos() + down * turn.sin(), down * turn.cos() - right * turn.sin()
+            along, across = turned(canvas.rows - row, canvas.columns - column, turn)
             rough = profile(knots, along / sum(canvas.extent) + 0.5)
             distance = (across + 0.006 * (rough - 0.5)).abs() * canvas.side
             half = spread_out(between(place[:, 5], 0.001, 0.004) * (0.5 + strength)) * canvas.side

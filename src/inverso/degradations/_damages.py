@@ -94,6 +94,19 @@ def between(u: Tensor, low: float, high: float) -> Tensor:
     return low + (high - low) * u
 
 
+def turned(down: Tensor, right: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+    """Return coordinates along and across a direction at the angle `turn` to the rows."""
+    return right * turn.cos() + down * turn.sin(), down * turn.cos() - right * turn.sin()
+
+
+def on_ellipse(own: Tensor, canvas: Canvas, *, stretch: Tensor) -> tuple[Tensor, Tensor]:
+    """Return coordinates in pixels in which an ellipse is a circle; its place and angle are in columns 0, 1 and 3."""
+    row, column = canvas.place(own[:, 0], own[:, 1])
+    down, right = ((canvas.rows - row) * canvas.side, (canvas.columns - column) * canvas.side)
+    along, across = turned(down, right, spread_out(own[:, 3] * math.pi))
+    return along / spread_out(stretch), across * spread_out(stretch)
+
+
 def smooth_field(u: Tensor, size: tuple[int, int]) -> Tensor:
     """Interpolate `(n, k^2)` numbers in [0, 1] to smooth fields `(n, 1, H, W)` in [0, 1]."""
     side = math.isqrt(u.shape[1])
@@ -227,13 +240,8 @@ class Dust(Scattered):
     @staticmethod
     def _piece(own: Tensor, canvas: Canvas) -> Tensor:
         """Draw one speck per image: an ellipse."""
-        row, column = canvas.place(own[:, 0], own[:, 1])
         radius = spread_out(between(own[:, 2] ** 3, 0.004, 0.012)) * canvas.side
-        turn = spread_out(own[:, 3] * math.pi)
-        down, right = ((canvas.rows - row) * canvas.side, (canvas.columns - column) * canvas.side)
-        stretch = spread_out(between(own[:, 4], 0.8, 1.6))
-        along = (right * turn.cos() + down * turn.sin()) / stretch
-        across = (down * turn.cos() - right * turn.sin()) * stretch
+        along, across = on_ellipse(own, canvas, stretch=between(own[:, 4], 0.8, 1.6))
         # Specks under a pixel cover a part of it.
         return (radius + 0.5 - torch.hypot(along, across)).clamp(0, 1).minimum((2 * radius).clamp_max(1))
 
@@ -252,9 +260,7 @@ class Scratches(Scattered):
         row, column = canvas.place(own[:, 0], own[:, 1])
         # Most scratches of a stack of photos run along it: nearly upright.
         turn = spread_out(math.pi / 2 + (own[:, 2] - 0.5).sign() * between((2 * own[:, 2] - 1).abs() ** 2, 0, 1.4))
-        down, right = canvas.rows - row, canvas.columns - column
-        along = right * turn.cos() + down * turn.sin()
-        across = down * turn.cos() - right * turn.sin()
+        along, across = turned(canvas.rows - row, canvas.columns - column, turn)
         bend, slope = torch.zeros(()), torch.zeros(())
         for amplitude, waves, shift in ((0.05, 3.0, own[:, 4]), (0.008, 14.0, own[:, 5])):
             size = spread_out(amplitude * (own[:, 3] - 0.5) * 2)

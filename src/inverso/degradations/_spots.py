@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inverso.degradations._damages import Canvas, Scattered, between, spread_out
+from inverso.degradations._damages import Canvas, Scattered, between, on_ellipse, spread_out
 
 
 class Spots(Scattered):
@@ -30,13 +30,8 @@ class Spots(Scattered):
     @classmethod
     def _piece(cls, own: Tensor, canvas: Canvas) -> Tensor:
         """Draw one blot per image."""
-        row, column = canvas.place(own[:, 0], own[:, 1])
         radius = spread_out(between(own[:, 2] ** 3, 0.004, 0.03)) * canvas.side
-        turn = spread_out(own[:, 3] * math.pi)
-        down, right = ((canvas.rows - row) * canvas.side, (canvas.columns - column) * canvas.side)
-        stretch = spread_out(between(own[:, 4] ** 2, 1.0, 1.7))
-        along = (right * turn.cos() + down * turn.sin()) / stretch
-        across = (down * turn.cos() - right * turn.sin()) * stretch
+        along, across = on_ellipse(own, canvas, stretch=between(own[:, 4] ** 2, 1.0, 1.7))
         angle = torch.atan2(across, along)
         outline = torch.ones(())
         for wave in range(cls.waves):

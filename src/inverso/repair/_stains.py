@@ -190,14 +190,14 @@ class _Colors:
             ridge = 1e-6 * share.sum() * np.eye(flat.shape[1])
             tones = np.linalg.solve((flat * share[:, None]).T @ flat + ridge, (flat * share[:, None]).T @ wanted)
             off = wanted[:, 0] - flat @ tones[:, 0]
-            spread = 1.4826 * float(np.median(np.abs(off - np.median(off))))
+            spread = _spread(off - np.median(off))
             width = max(spread, 0.004, 0.3 * 0.8**k)
             # Stains lie on one side.
             share = w / (1 + (off / np.where(off > 0, 2 * width, 3 * width)) ** 2) ** 2
         extra, green = np.moveaxis(ratios - powers @ tones, -1, 0)
         rough = np.where(weight > _LIT, logs[0] - logs[2] - powers @ tones[:, 0], extra)
         near = (np.abs(extra) < 3 * max(spread, 0.004)) & (weight > _LIT)
-        within = 1.4826 * float(np.median(np.abs(extra[near]))) if near.any() else 1.0
+        within = _spread(extra[near]) if near.any() else 1.0
         warm = float(np.median((ratios - np.stack([extra, green], axis=-1))[..., 0]))
         lit = max(1, int((weight > _LIT).sum()))
         plain = within <= _PLAIN and warm >= _COOL and near.sum() > lit * (1 - _MOST)
@@ -233,8 +233,8 @@ class _Spot:
 def _are_alike(spots: list[_Spot], known: int) -> bool:
     """Tell whether spots have one color, and a good part of them, `known` pixels, shows what red has lost."""
     greens = np.repeat([spot.green for spot in spots], [spot.area for spot in spots])
-    spread = 1.4826 * np.median(np.abs(greens - np.median(greens)))
-    return bool(len(greens) <= _KNOWN * known and spread <= _ALIKE)
+    spread = _spread(greens - np.median(greens))
+    return len(greens) <= _KNOWN * known and spread <= _ALIKE
 
 
 def _spots(colors: _Colors) -> list[_Spot]:
@@ -250,10 +250,10 @@ def _spots(colors: _Colors) -> list[_Spot]:
         return []
     slopes = [_slopes(colors, scale * colors.sigma) for scale in _SCALES]
     plain, white = _plain_tones(colors, mask)
-    margin = 3 * max(3, round(3 * colors.sigma))
+    reach = round(3 * colors.sigma)
     found = []
     for region in regions:
-        window = (_wider(region.slice[0], margin, mask.shape[0]), _wider(region.slice[1], margin, mask.shape[1]))
+        window = (_wider(region.slice[0], 3 * reach, mask.shape[0]), _wider(region.slice[1], 3 * reach, mask.shape[1]))
         where = np.zeros(mask.shape, bool)[window]
         down, right = (part.start - wide.start for part, wide in zip(region.slice, window, strict=True))
         where[down : down + region.image.shape[0], right : right + region.image.shape[1]] = region.image
@@ -261,7 +261,7 @@ def _spots(colors: _Colors) -> list[_Spot]:
         if core.sum() < _CORE:
             continue
         green = float(np.median(colors.green[window][core] / np.maximum(colors.extra[window][core], 1e-3)))
-        near = ndimage.binary_dilation(where, iterations=max(3, round(3 * colors.sigma)))
+        near = ndimage.binary_dilation(where, iterations=reach)
         weight = near * colors.weight[window]
         scales = slopes if region.area >= _LARGE * mask.size else slopes[:1]
         measured = [_loss_of_red([part[window] for part in scale], weight) for scale in scales]
@@ -317,14 +317,14 @@ def _lift(colors: _Colors, spots: list[_Spot]) -> Stains:
     from scipy import ndimage  # noqa: PLC0415
     from skimage.restoration import denoise_tv_chambolle  # noqa: PLC0415
 
-    noise = 1.4826 * float(np.median(np.abs(colors.rough - colors.extra)))
+    noise = _spread(colors.rough - colors.extra)
     agreeing = [spot for spot in spots if spot.agrees]
     usual = float(np.average([spot.red for spot in agreeing], weights=[spot.area for spot in agreeing]))
     cover = np.zeros(colors.weight.shape)
     loss = np.zeros((2, *colors.weight.shape))
     for spot in spots:
-        wide = ndimage.binary_dilation(spot.where, iterations=max(2, round(2 * colors.sigma)))
-        soft = ndimage.gaussian_filter(wide.astype(float), max(1.0, colors.sigma))
+        wide = ndimage.binary_dilation(spot.where, iterations=round(2 * colors.sigma))
+        soft = ndimage.gaussian_filter(wide.astype(float), colors.sigma)
         # Where nothing is seen through it the same liquid as elsewhere is assumed.
         red = spot.red if spot.agrees else usual
         rough = colors.rough[spot.window]
@@ -360,6 +360,11 @@ def _powers(tone: Tensor) -> Iterator[Tensor]:
     yield torch.ones_like(tone)
     yield from (shifted**power for power in (1, 2, 3))
     yield from (down, right, down**2, down * right, right**2)
+
+
+def _spread(deviations: _Field) -> float:
+    """Estimate a standard deviation from the median of what deviates, which few outliers do not change."""
+    return 1.4826 * float(np.median(np.abs(deviations)))
 
 
 def _sigma(field: _Field) -> float:

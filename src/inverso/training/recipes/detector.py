@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,6 @@ _ANY_DAMAGE = OldPhoto(
     spots=(0.0, 1.0),
     hairs=(0.0, 1.0),
 )
-_COVERING = ("scratches", "dust", "cracks", "folds", "tears", "spots", "hairs")
 _THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
 _MIXED = OldPhoto.preset("battered")
 _SHOWN = 4
@@ -309,8 +308,7 @@ def _damage(
     x: Tensor, degradation: OldPhoto, seeds: tuple[int, ...], *, spared: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Age photos, and return them with the change of each pixel of the print by covering damage."""
-    nothing: dict[str, Any] = dict.fromkeys(_COVERING, 0.0)
-    intact = replace(degradation, **nothing)
+    intact = replace(degradation.print_alone(), stains=degradation.stains)
     bare = intact(x, seed=seeds).y
     y = degradation(x, seed=seeds).y
     if spared is not None:
