@@ -13,8 +13,9 @@ from cases import OPERATORS, Setting
 from inverso._types import ImageShape
 from inverso.errors import ConvergenceWarning
 from inverso.images import photo
-from inverso.operators import BoxMask, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
-from inverso.priors import WrappedDenoiser
+from inverso.metrics import psnr
+from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
+from inverso.priors import Denoiser, WrappedDenoiser
 from inverso.stages import (
     DPS,
     Diffusion,
@@ -73,6 +74,45 @@ def test_plug_and_play_weighs_measurement_and_prior():
     expected = z + (0.9 - z) / (1 + 0.5 * 0.05**2 / 0.1**2)
     answer = inverso.solve(y, Identity(), gaussian_denoiser(), stage, noise=0.05, progress=False)
     torch.testing.assert_close(answer.image, torch.full_like(y, expected))
+
+
+def test_the_image_goes_on_in_what_is_not_measured():
+    """By hand, from black; after a pass at a noise level below 0.1 the next begins at x + momentum (x - before)."""
+    levels, momentum = (0.2, 0.08, 0.04, 0.02), 0.5
+    x = torch.full((1, 1, 6, 6), 0.9, dtype=torch.float64)
+    A = RandomMask(0.5, seed=1)
+    begin, before, seen = 0.0, None, None
+    for sigma in levels:
+        left = WIDTH**2 / (WIDTH**2 + sigma**2)
+        seen = 0.5 + left * (begin - 0.5)
+        begin = seen + momentum * (seen - before) if before is not None and sigma < 0.1 else seen
+        before = seen
+    start = Resume(State(image=A(x)))
+    stage = PlugAndPlay(levels=levels, momentum=momentum)
+    answer = inverso.solve(A(x), A, gaussian_denoiser(), [start, stage], progress=False).image
+    known = A.noise_profile(x) > 0
+    torch.testing.assert_close(answer, torch.where(known, x, torch.full_like(x, seen)))
+
+
+@pytest.mark.parametrize(("A", "moved"), [(Identity(), False), (RandomMask(0.5), True), (Bicubic(2), True)], ids=repr)
+def test_under_noise_momentum_leaves_what_is_measured_alone(A, moved):
+    """What y determines is found at once; to overshoot it would add noise. All is measured by the identity."""
+    x = photo("coffee", size=24).double()
+    y = A.measure(x, noise=0.02)
+    slow, fast = (
+        inverso.solve(y, A, gaussian_denoiser(3), PlugAndPlay(passes=4, momentum=m), noise=0.02, progress=False).image
+        for m in (0.0, 0.7)
+    )
+    assert bool((fast - slow).abs().max() > 1e-3) == moved
+
+
+def test_momentum_fills_scattered_points_in_fewer_passes():
+    x = photo("astronaut", size=None)[..., 60:156, 170:266]
+    A, D = RandomMask(0.4), inverso.priors.load("photos", kind=Denoiser)
+    slow, fast = (
+        psnr(inverso.solve(A(x), A, D, PlugAndPlay(passes=6, momentum=m), progress=False).image, x) for m in (0.0, 0.7)
+    )
+    assert float(fast - slow) > 0.5
 
 
 class OwnFrequencies(LinearOperator):
@@ -260,6 +300,8 @@ def test_a_denoiser_is_asked_for():
         (lambda: PlugAndPlay(first=-1.0), "first.*-1"),
         (lambda: PlugAndPlay(levels=(0.1, 0.0)), "levels.*0"),
         (lambda: PlugAndPlay(weight=-0.5), "weight.*-0.5"),
+        (lambda: PlugAndPlay(momentum=-0.5), "momentum.*-0.5"),
+        (lambda: PlugAndPlay(momentum=1.0), "momentum.*1.0"),
         (lambda: Diffusion(fresh=1.5), "fresh.*1.5"),
         (lambda: Diffusion(correction="best"), "correction.*best"),
         (lambda: Diffusion(travel=(0, 1)), "travel.*0"),

@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from inverso.degradations import OldPhoto
+from inverso.images import photo, save_image
+
 pytestmark = pytest.mark.browser
 
 
@@ -144,6 +147,25 @@ def tab_to(page, selector: str) -> None:
         if page.evaluate("selector => document.activeElement?.matches(selector)", selector):
             return
     pytest.fail(f"Tab never comes to {selector}")
+
+
+def test_stains_of_an_old_print_are_taken_off_unless_they_are_to_stay(restoring, tmp_path):
+    stained = tmp_path / "stained.png"
+    aged = OldPhoto.only(toning=1.0, fading=0.5, stains=0.8)(photo("astronaut", size=256), seed=0)
+    save_image(aged.y, stained)
+    bring(restoring, stained)
+    choice = restoring.get_by_label("Take brown stains off")
+    assert not choice.is_visible()
+    restoring.get_by_label("It is noisy").uncheck()
+    restoring.get_by_label("It is an old print").check()
+    choice.uncheck()
+    restore(restoring)
+    assert "stain" not in restoring.inner_text("#said")
+    assert "--old --no-stains" in restoring.input_value("#command textarea")
+    choice.check()
+    restoring.click("#restore")
+    restoring.wait_for_function("document.querySelector('#said')?.innerText.includes('stain')")
+    assert "--no-stains" not in restoring.input_value("#command textarea")
 
 
 def test_cancel_stops_the_work_and_the_next_photo_is_restored(restoring, cat, tmp_path):

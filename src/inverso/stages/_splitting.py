@@ -21,6 +21,7 @@ from inverso.stages.interpolation import Interpolation
 Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
 Project: TypeAlias = "Callable[[Tensor, float, float, NoiseSource], Tensor]"
 Renoise: TypeAlias = "Callable[[Tensor, Tensor, Tensor, float, float, NoiseSource], Tensor]"
+Beyond: TypeAlias = Callable[[Tensor, float], Tensor]
 Variance: TypeAlias = Literal["error", "sigma"]
 Direction: TypeAlias = Literal["denoised", "projected"]
 
@@ -157,6 +158,34 @@ class Projection:
 
 
 @dataclass(frozen=True)
+class Momentum:
+    """What is added to a projected image for a step d from the one before: `weight (I - A^+ A) d` below a noise level.
+
+    Only what A leaves open is moved: there many passes go the same way, from what is known into what is not, while what
+    y determines is found at once. Steps between projections on an exact y lie there anyway.
+
+    Args:
+        problem: The problem.
+        weight: Share of the step, below 1.
+        below: Noise level from which on there is momentum. At higher ones a denoiser smooths, and going on in that
+            direction takes away what an interpolation of few points had right.
+    """
+
+    problem: Problem
+    weight: float
+    below: float
+
+    def __call__(self, step: Tensor, sigma: float) -> Tensor:
+        """Return what is added after a pass at the noise level sigma."""
+        if sigma >= self.below:
+            return torch.zeros_like(step)
+        if not self.problem.noise:
+            return self.weight * step
+        nothing = torch.zeros_like(self.problem.measured)
+        return self.weight * self.problem.operator.project(step, nothing)
+
+
+@dataclass(frozen=True)
 class Splitting:
     """The loop: denoise, project and renoise at falling noise levels.
 
@@ -173,6 +202,8 @@ class Splitting:
         project: The data step P, called with z, sigma, sigma' and a source of unit noise.
         renoise: Computes x' from x, z, x0, sigma, sigma' and a source of unit noise; None sets x' = x0, whose error
             then counts as the noise.
+        beyond: Computes what is added to x' from the difference of x0 to the projected image of the pass before and
+            from sigma.
         clip: Clamp the denoiser's output to [0, 1].
         ways: Transformations of the image before each denoising, undone after it, used in turn (all eight are the
             periodic self-ensemble of DPIR).
@@ -182,6 +213,7 @@ class Splitting:
     levels: Sequence[float]
     project: Project
     renoise: Renoise | None = None
+    beyond: Beyond | None = None
     clip: bool = False
     ways: Sequence[Way] = (AS_IT_IS,)
     ends_denoised: bool = False
@@ -194,6 +226,7 @@ class Splitting:
     def run(self, x: Tensor, denoise: Denoise, noise: NoiseSource) -> Iterator[Tensor]:
         """Go from an image `(n, C, H, W)` with noise of the first level to the result, yielding every image."""
         clean, looks = x, 0
+        before: Tensor | None = None
         if self.ends_denoised:
             x = self.project(x, self.levels[0], self.levels[0], noise)
         for sigma, target in pairwise(self.levels):
@@ -211,6 +244,9 @@ class Splitting:
             x0 = self.project(clean, target if self.ends_denoised else sigma, target, noise)
             x = x0 if self.renoise is None else self.renoise(x, clean, x0, sigma, target, noise)
             yield x
+            if self.beyond is not None and before is not None:
+                x = x + self.beyond(x0 - before, sigma)
+            before = x0
 
 
 def start_of(problem: Problem, state: State) -> Tensor:

@@ -21,6 +21,8 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
         >>> from inverso.repair import Repair
         >>> restore_command("my cat.jpg", "cat.png", Repair(scale=2, noise=0.0, color=True))
         "inverso restore 'my cat.jpg' --scale 2 --noise 0 --color -o cat.png"
+        >>> restore_command("aunt.jpg", "aunt.png", Repair(old=True, stains=False))
+        'inverso restore aunt.jpg --old --no-stains -o aunt.png'
     """
     words = ["inverso", "restore", photo]
     if mask is not None:
@@ -32,7 +34,7 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
     if repair.noise != "auto":
         words += ["--noise", f"{repair.noise:.4g}"]
     if repair.old:
-        words.append("--old")
+        words += ["--old"] if repair.stains else ["--old", "--no-stains"]
     if repair.color:
         words.append("--color")
     return shlex.join([*words, "-o", answer])

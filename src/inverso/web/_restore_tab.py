@@ -57,6 +57,7 @@ class RestoreTab:
     strength: gr.Slider
     blur: gr.Slider
     scale: gr.Radio
+    stains: gr.Checkbox
     file_format: gr.Dropdown
     restore_button: gr.Button
     cancel_button: gr.Button
@@ -99,6 +100,10 @@ class RestoreTab:
                     info="Too much makes rings: begin low",
                 )  # fmt: skip
                 scale = gr.Radio([2, 3, 4, 8], value=2, label="Enlarge so many times", visible=False, elem_id="scale")
+                stains = gr.Checkbox(
+                    value=True, label="Take brown stains off", visible=False, elem_id="stains",
+                    info="Not from a print that was colored by hand",
+                )  # fmt: skip
                 file_format = gr.Dropdown(list(FORMATS), value=LIKE_THE_PHOTO, label="Save as", elem_id="format")
                 with gr.Row():
                     restore = gr.Button("Restore", variant="primary", interactive=False, elem_id="restore")
@@ -117,8 +122,8 @@ class RestoreTab:
                 label="The same on the command line", interactive=False, buttons=["copy"], lines=1, elem_id="command"
             )
         tab = cls(
-            settings, work, looks, visits, photo, editor, mask, happened, strength, blur, scale, file_format, restore,
-            cancel, say, results, compare, position, download, download_mask, said, command,
+            settings, work, looks, visits, photo, editor, mask, happened, strength, blur, scale, stains, file_format,
+            restore, cancel, say, results, compare, position, download, download_mask, said, command,
         )  # fmt: skip
         tab._connect(examples)
         return tab
@@ -129,8 +134,9 @@ class RestoreTab:
         self.photo.upload(self.bring, [self.photo], shown, **quiet)
         for name, button in examples.items():
             button.click(self._example(name), [], shown, **quiet)
-        self.happened.change(self._show_choices, [self.happened], [self.strength, self.blur, self.scale], **quiet)
-        asked = [self.editor, self.mask, self.happened, self.strength, self.blur, self.scale, self.file_format]
+        choices = [self.strength, self.blur, self.scale, self.stains]
+        self.happened.change(self._show_choices, [self.happened], choices, **quiet)
+        asked = [self.editor, self.mask, self.happened, *choices, self.file_format]
         answered = [
             self.restore_button, self.cancel_button, self.say, self.results, self.compare, self.position,
             self.download, self.download_mask, self.said, self.command,
@@ -211,7 +217,7 @@ class RestoreTab:
 
     @staticmethod
     def _show_choices(happened: list[str]) -> list[Any]:
-        return [gr.update(visible=name in happened) for name in (NOISY, BLURRED, SMALL)]
+        return [gr.update(visible=name in happened) for name in (NOISY, BLURRED, SMALL, OLD)]
 
     def cancel(self, request: gr.Request) -> None:
         """Stop the visitor's running task."""
@@ -225,6 +231,7 @@ class RestoreTab:
         strength: float,
         blur: float,
         scale: int,
+        stains: bool,  # noqa: FBT001 - Gradio gives values in order
         file_format: str,
         request: gr.Request,
     ) -> Iterator[Updates]:
@@ -237,6 +244,7 @@ class RestoreTab:
                 noise=_noise(strength) if NOISY in happened else 0.0,
                 old=OLD in happened,
                 color=FADED in happened,
+                stains=stains,
             )
             order = self._order(visit, repair, file_format, painted, mask)
             running = visit.begin(self.work, order)
