@@ -166,13 +166,13 @@ class Momentum:
 
     Args:
         problem: The problem.
-        weight: Share of the step, below 1.
+        weight: Shares of the step, below 1: `(n, 1, H, W)`, or what can be expanded to it.
         below: Noise level from which on there is momentum. At higher ones a denoiser smooths, and going on in that
             direction takes away what an interpolation of few points had right.
     """
 
     problem: Problem
-    weight: float
+    weight: Tensor
     below: float
 
     def __call__(self, step: Tensor, sigma: float) -> Tensor:

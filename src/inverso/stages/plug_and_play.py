@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ _STEPS_BEFORE = 100
 """Steps of total variation that it starts from where y is no picture: half of those to its minimum."""
 _INEXACT = 5e-4
 """An eighth of a gray level of 8 bits."""
+_ENOUGH = 0.1
+"""Share of the values nearby, or of the image, that is measured, from which on there is full momentum."""
 _DEEP, _MOSTLY = 6, 0.5
 """Distance in pixels from what is known, and known share of a picture, from which a hole is large."""
 
@@ -60,7 +63,8 @@ class PlugAndPlay(Stage):
 
     After a pass at a noise level below 0.1 the image goes on by `momentum` times its last step in what A does not
     measure (as in FISTA, Beck and Teboulle 2009, doi:10.1137/080716542, with a fixed factor): what is known spreads
-    into what is missing in a third of the passes.
+    into what is missing in a third of the passes. Where less than a tenth of the values is measured, as deep in a hole,
+    the factor is smaller.
 
     It starts from the image of the previous stage, or else from an interpolation; behind a large hole from a total
     variation, and where y is no picture, as of sampled frequencies, from 100 steps of it if the operator has an exact
@@ -100,7 +104,7 @@ class PlugAndPlay(Stage):
         (torch.Size([1, 3, 6, 7]), 4)
     """
 
-    passes: int = 16
+    passes: int = 12
     first: float | None = None
     last: float | None = None
     levels: Sequence[float] | None = None
@@ -171,7 +175,7 @@ class PlugAndPlay(Stage):
         """Return the momentum, or None where it is left out."""
         if self.momentum == 0 or (problem.noise > 0 and _exact_plan(problem) is None):
             return None
-        return Momentum(problem, self.momentum, _SMOOTHS)
+        return Momentum(problem, self.momentum * _measured_nearby(problem), _SMOOTHS)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
@@ -220,6 +224,22 @@ def _start(problem: Problem, state: State) -> Tensor:
 
 def _smooth(problem: Problem, state: State, *, steps: int | None = None) -> Tensor:
     return TotalVariation(steps=steps)(problem, state).need(Need.IMAGE)
+
+
+def _measured_nearby(problem: Problem) -> Tensor:
+    """Return in [0, 1] how far a tenth of the values around each pixel is measured, `(n, 1, H, W)` or `(n, 1, 1, 1)`.
+
+    Deep in a hole, and of small pictures that are enlarged much, the start decides what is there: another stage's guess
+    is better than what the denoiser makes of it.
+    """
+    y = problem.y
+    measured = problem.operator.noise_profile(y, image_shape=problem.image_shape).square()
+    if is_masked_picture(problem):
+        known = measured.mean(dim=1, keepdim=True)
+        near = F.avg_pool2d(known, 2 * _DEEP + 1, stride=1, padding=_DEEP, count_include_pad=False)
+    else:
+        near = (measured.flatten(1).sum(dim=1) / math.prod(problem.image_shape))[:, None, None, None]
+    return (near / _ENOUGH).clamp(max=1)
 
 
 def _has_large_hole(problem: Problem) -> Tensor:
