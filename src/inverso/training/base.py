@@ -227,6 +227,11 @@ def _rank_seed(seed: int, rank: int) -> int:
     return seed + _RANK_STRIDE * rank
 
 
+def validation_size(held_out: int, photos: int, *, least: int = 1) -> int:
+    """Return how many of a number of photos are held out: `held_out`, but at most a tenth, and `least` at least."""
+    return min(held_out, max(least, photos // 10))
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, source: nn.Module, *, decay: float, step: int) -> None:
     """Update averaged weights and batch-norm statistics, with a decay that is lower at the beginning."""

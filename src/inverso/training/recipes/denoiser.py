@@ -22,7 +22,7 @@ from inverso.priors import load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.denoisers.network import MULTIPLE
 from inverso.training._devices import Devices, inner
-from inverso.training.base import Recipe, Run, Training, update_average
+from inverso.training.base import Recipe, Run, Training, update_average, validation_size
 from inverso.training.loop import BEST
 
 _NOISE, _GRAY, _VALIDATION = 4, 5, 6
@@ -162,7 +162,7 @@ class _DenoiserTraining(Training):
     def __init__(self, photos: PhotoPatches, recipe: DenoiserRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
+        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
         network = PhotoDenoiser(
             widths=recipe.widths,
             blocks=recipe.blocks,

@@ -19,7 +19,7 @@ from inverso.images._patches import PhotoPatches, middle
 from inverso.restorers.base import CHANNELS
 from inverso.restorers.detector import MULTIPLE, DamageDetector, read_detector, save_detector
 from inverso.training._devices import Devices, inner
-from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average
+from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average, validation_size
 from inverso.training.loop import BEST
 
 _DAMAGE, _SCAN, _FRAME = 2, 3, 4
@@ -159,7 +159,7 @@ class _DetectorTraining(Training):
     def __init__(self, photos: PhotoPatches, recipe: DetectorRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(min(recipe.held_out, max(1, len(photos) // 10)))
+        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
         network = DamageDetector(widths=recipe.widths, blocks=recipe.blocks, seed=recipe.seed)
         network = network.to(memory_format=torch.channels_last)
         self.average = self.add_average(network)
