@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from inverso.degradations import OldPhoto
-from inverso.images.io import load_image, load_measurement
+from inverso.images.io import load_image
+from inverso.images.measurements import load_measurement
 from inverso.operators import Bicubic, FFTMask, RandomGaussian, RandomMask
 
 

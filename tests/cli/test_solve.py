@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from inverso import priors, solver, stages
-from inverso.images.io import load_image, load_measurement, photo, quantization_noise, save_image, save_measurement
+from inverso.images.io import load_image, photo, save_image
+from inverso.images.measurements import load_measurement, quantization_noise, save_measurement
 from inverso.jobs import _networks, _solving
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, RandomMask

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from inverso.images import io
-from inverso.images.io import load_image, load_measurement, photo, quantization_noise, save_image, save_measurement
+from inverso.images.io import load_image, photo, save_image
+from inverso.images.measurements import load_measurement, quantization_noise, save_measurement
 
 
 @pytest.fixture

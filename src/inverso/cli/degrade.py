@@ -45,7 +45,8 @@ def degrade(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise; or age it."""
     from inverso.images._decode import size_of  # noqa: PLC0415
-    from inverso.images.io import read_image, save_measurement  # noqa: PLC0415
+    from inverso.images.io import read_image  # noqa: PLC0415
+    from inverso.images.measurements import save_measurement  # noqa: PLC0415
     from inverso.jobs._fitting import fit, squared  # noqa: PLC0415
 
     if (operator is None) == (damage is None):
@@ -81,7 +82,8 @@ def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: 
     import torch  # noqa: PLC0415
 
     from inverso.degradations import named  # noqa: PLC0415
-    from inverso.images.io import save_image, save_measurement  # noqa: PLC0415
+    from inverso.images.io import save_image  # noqa: PLC0415
+    from inverso.images.measurements import save_measurement  # noqa: PLC0415
 
     generator = torch.Generator().manual_seed(seed)
     degraded = named(damage)(x, seed=seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import struct
 import threading
@@ -18,29 +17,25 @@ from PIL import Image, UnidentifiedImageError
 
 from inverso.errors import InversoError
 from inverso.images._color import deep_to_srgb, to_srgb
+from inverso.images._deep import DEEP, WIDE_MODES, deep_color, depth_of, open_tiff
 from inverso.images._heif import is_heif, register_heif
 from inverso.images._jpeg import jpeg_noise
 from inverso.images._metadata import ORIENTATION, read_exif, read_resolution
 
 if TYPE_CHECKING:
-    import tifffile
     from numpy.typing import NDArray
 
 LARGEST = 100_000_000
 """Pixels of a picture that is read without being asked whether it is meant: 100 megapixels."""
 
-DEEP = 65535
 ROUNDING = 1 / math.sqrt(12)
-_WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 _UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError,
     zlib.error, struct.error,
 )  # fmt: skip
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
-_SEPARATE_PLANES = 2
-_PREMULTIPLIED = 1
 # The first picture of an MPO is the photo and of a PSD all layers; the others are a preview or single layers.
 _SEVERAL = frozenset({"AVIF", "GIF", "HEIF", "PNG", "TIFF", "WEBP"})
 
@@ -83,7 +78,7 @@ def decode(path: Path, *, large: bool = False) -> Decoded:
     """
     with _readable(path), opened(path, large=large) as picture:
         # Decoding may fail, and may still change the header's claims, so that it comes first.
-        deep = _deep_color(path, picture)
+        deep = deep_color(path, picture)
         if deep is None:
             picture.load()
         return _decode(picture, deep)
@@ -139,7 +134,7 @@ def opened(path: Path, *, large: bool = False) -> Image.Image:
 def _kind_of_tiff(path: Path) -> str:
     """Describe the numbers in a TIFF that Pillow cannot read; "" if the file is not a TIFF."""
     try:
-        with _tiff(path) as stream:
+        with open_tiff(path) as stream:
             page = stream.pages[0].aspage()
             # Of whole numbers of 8 and 16 bits the file itself is broken.
             known = page.dtype is not None and (page.dtype.kind != "u" or page.dtype.itemsize > 2)
@@ -166,7 +161,7 @@ def metadata_of(path: Path) -> tuple[bytes, tuple[float, float] | None, int]:
         ValueError: The file is not a picture.
     """
     with _readable(path), opened(path, large=True) as picture:
-        return read_exif(picture), read_resolution(picture), _depth(path, picture)
+        return read_exif(picture), read_resolution(picture), depth_of(path, picture)
 
 
 def noise_of(path: Path) -> float:
@@ -176,7 +171,7 @@ def noise_of(path: Path) -> float:
         ValueError: The file is not a picture.
     """
     with _readable(path), opened(path, large=True) as picture:
-        return _noise(picture, depth=_depth(path, picture))
+        return _noise(picture, depth=depth_of(path, picture))
 
 
 def reason(error: BaseException) -> str:
@@ -188,7 +183,7 @@ def reason(error: BaseException) -> str:
 
 def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
     profile: bytes | None = picture.info.get("icc_profile")
-    depth = 16 if deep is not None or picture.mode in _WIDE_MODES else 32 if picture.mode == "F" else 8
+    depth = 16 if deep is not None or picture.mode in WIDE_MODES else 32 if picture.mode == "F" else 8
     noise = _noise(picture, depth=depth)
     turned = picture.getexif().get(ORIENTATION, 1)
     exif, dpi = read_exif(picture), read_resolution(picture)
@@ -279,70 +274,6 @@ def _split(pixels: NDArray[np.uint16] | NDArray[np.float32]) -> tuple[NDArray[np
         return scaled, None
     opaque = bool((scaled[..., -1] == 1).all())
     return scaled[..., :-1], None if opaque else scaled[..., -1]
-
-
-def _deep_color(path: Path, picture: Image.Image) -> NDArray[np.uint16] | None:
-    """Read 16-bit colors, which Pillow would reduce to 8 bits; None for other files."""
-    if _depth(path, picture) != 16 or picture.mode in _WIDE_MODES:
-        return None
-    pixels = _read_png(path) if picture.format == "PNG" else _read_tiff(path)
-    if pixels.ndim != 3 or pixels.dtype != np.uint16 or pixels.shape[-1] not in {2, 3, 4}:
-        msg = f"its 16-bit pixels have the shape {pixels.shape}; gray or RGB, with or without transparency, can be read"
-        raise ValueError(msg)
-    return pixels
-
-
-def _depth(path: Path, picture: Image.Image) -> int:
-    """Return the bits per channel of a file: 8, 16, or 32 for floating point."""
-    if picture.mode == "F":
-        return 32
-    if picture.mode in _WIDE_MODES:
-        return 16
-    if picture.format == "PNG":
-        with path.open("rb") as stream:
-            header = stream.read(25)
-        return 16 if header[24:25] == b"\x10" else 8
-    if picture.format == "TIFF":
-        bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
-        return 16 if set(bits if isinstance(bits, tuple) else (bits,)) == {16} and picture.mode != "CMYK" else 8
-    return 8
-
-
-def _read_png(path: Path) -> NDArray[np.uint16]:
-    import torch  # noqa: PLC0415
-    from torchvision.io import ImageReadMode, decode_png  # noqa: PLC0415
-
-    data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-    try:
-        pixels: NDArray[np.uint16] = decode_png(data, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    except RuntimeError as error:
-        # The message of torchvision is about its source code.
-        msg = "its data are cut or broken"
-        raise ValueError(msg) from error
-    return pixels
-
-
-def _read_tiff(path: Path) -> NDArray[np.uint16]:
-    with _tiff(path) as stream:
-        page = stream.pages[0].aspage()
-        pixels: NDArray[np.uint16] = page.asarray()
-    if pixels.ndim == 3 and page.planarconfig == _SEPARATE_PLANES:
-        pixels = np.moveaxis(pixels, 0, -1)
-    if _PREMULTIPLIED in page.extrasamples and pixels.dtype == np.uint16:
-        alpha = pixels[..., -1:].astype(np.float64).clip(1)
-        color = (pixels[..., :-1] * (DEEP / alpha)).clip(0, DEEP).round()
-        pixels = np.concatenate([color.astype(np.uint16), pixels[..., -1:]], axis=-1)
-    return pixels
-
-
-def _tiff(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF. What is wrong with it is raised, and not printed on standard error as well."""
-    import tifffile  # noqa: PLC0415
-
-    logger = tifffile.logger()
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    return tifffile.TiffFile(path)
 
 
 def _turn(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from inverso._checks import check_finite, check_image
 from inverso._files import replacing
-from inverso.images._decode import DEEP, ROUNDING, decode
+from inverso.images._decode import ROUNDING, decode
+from inverso.images._deep import DEEP
 from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
 from inverso.images._gray import to_gray
 

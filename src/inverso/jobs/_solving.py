@@ -17,7 +17,8 @@ from inverso._types import ImageShape
 from inverso.faces import Pose, solve_faces
 from inverso.images import quantization_noise, save_image
 from inverso.images._decode import size_of
-from inverso.images.io import read_image, read_measurement, save_answer
+from inverso.images.io import read_image, save_answer
+from inverso.images.measurements import read_measurement
 from inverso.images.photo import luminance
 from inverso.jobs._fitting import Fitted, check_size, fit, squared
 from inverso.jobs._networks import Networks
