@@ -21,7 +21,12 @@ SAMPLES = 8
 
 
 def beside_the_old(finished: Finished, out: Path) -> str:  # noqa: ARG001 - it draws nothing
-    """Say how much better and how much faster every method is than adaptation, in the mean of the tasks of worth."""
+    """Say how much better and how much faster every method is than adaptation, in the mean of the tasks of worth.
+
+    Without adaptation among the methods there is nothing to say.
+    """
+    if OLD not in finished.experiment.methods:
+        return ""
     results, titles = finished.results, [case.title for case in WORTH.cases]
 
     def over_tasks(method: str, metric: str) -> dict[str, float]:

@@ -4,8 +4,9 @@
 
 PHOTOS is a folder of photos that no network has seen, of which crops of 256 pixels are made old by `OldPhoto` at its
 default preset. DETECTOR is the file of a `DamageDetector`; without one, damage is found by its shape. Printed are
-means: PSNR to the photo and, with fading and toning left in, to the print before it was covered; `sharpness` against
-that print; precision, recall and F1 of what is found of thin scratches; PSNR of clean photos to themselves.
+means: PSNR to the photo, of its light alone (a gray or sepia print has no more, and stays gray or sepia), and, with
+fading and toning left in, to the print before it was covered; `sharpness` against that print; precision, recall and F1
+of what is found of thin scratches; PSNR of clean photos to themselves.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 import inverso
 from inverso.degradations import OldPhoto
 from inverso.images import Photo, load_image
+from inverso.images._gray import to_gray
 from inverso.metrics import psnr, sharpness
 from inverso.priors import Denoiser
 from inverso.repair import Repair, repair
@@ -57,6 +59,7 @@ def main() -> None:
         answer = repair(Photo(old.y), settings, denoiser=denoiser, detector=detector).photo.pixels
         for name, image in (("old", old.y), ("restored", answer)):
             add(f"{name}, PSNR to the photo", float(psnr(image, x)))
+            add(f"{name}, PSNR of the light", float(psnr(to_gray(image), to_gray(x))))
             add(f"{name}, PSNR to the print", float(psnr(image, print_)))
             add(f"{name}, sharpness", float(sharpness(image, print_)))
         thin, change = _damage(x, _THIN, (k,))
