@@ -4,6 +4,8 @@ import { look, put, tiles } from "./tiles.js";
 
 const FIRST = 0.5;
 const LAST = 3 / 255;
+// After a look at a noise level below this, unknown pixels go on by this share of their last step.
+const [BELOW, MOMENTUM] = [0.1, 0.7];
 // Pixels are filled in cells of this side, so that long thin strokes cost little, with so many pixels seen around them.
 const CELL = 128;
 const AROUND = 24;
@@ -137,8 +139,8 @@ export function turned({ values, shape }, way, back = false) {
 }
 
 /**
- * Fill the unknown pixels of a picture, `x <- project(D(x, sigma))` at falling noise levels sigma; the projection
- * gives every known pixel its measured value again, and so is exact.
+ * Fill the unknown pixels of a picture, `x <- project(D(x, sigma))` at falling noise levels sigma, with momentum; the
+ * projection gives every known pixel its measured value again, and so is exact.
  *
  * @param picture RGBA bytes with width and height; it is changed, in its unknown pixels only.
  * @param unknown 1 for each pixel to fill.
@@ -159,6 +161,7 @@ export async function fill(picture, unknown, { passes, denoise, channels, step }
   pullPush(x, inside, height, width, channels);
   const work = pieces(inside, height, width);
   const levels = falling(FIRST, LAST, passes);
+  let before = null;
   for (const [k, sigma] of levels.entries()) {
     const answers = [];
     for (const [j, tile] of work.entries()) {
@@ -167,6 +170,10 @@ export async function fill(picture, unknown, { passes, denoise, channels, step }
       await step(k * work.length + j + 1, levels.length * work.length);
     }
     work.forEach((tile, j) => paste(x, height, width, channels, tile, answers[j], inside));
+    if (k === levels.length - 1) break;
+    const reached = x.slice();
+    if (before !== null && sigma < BELOW) for (let i = 0; i < x.length; i += 1) x[i] += MOMENTUM * (x[i] - before[i]);
+    before = reached;
   }
   const whole = { top, left, bottom, right, window: area };
   put(picture, whole, { values: x, shape: [1, channels, height, width] }, (at) => unknown[at]);
