@@ -89,7 +89,7 @@ def test_a_painted_mask_is_not_begun_by_an_encoder(prior):
 def test_the_default_guesses_searches_projects_and_denoises(prior, y):
     answer = inverso.solve(y, A, prior, progress=False)
     assert answer.method == "encoder+bp+pnp"
-    assert [(stage.name, stage.evaluations) for stage in answer.stages] == [("csgm", 20), ("bp", 0), ("pnp", 16)]
+    assert [(stage.name, stage.evaluations) for stage in answer.stages] == [("csgm", 20), ("bp", 0), ("pnp", 12)]
     spelled = [CSGM(steps=20, restarts=1, encoder=prior.encoder_name), *stages_of("bp+pnp")]
     named = inverso.solve(y, A, (prior, load(prior.denoiser_name)), spelled, progress=False)
     torch.testing.assert_close(answer.image, named.image, rtol=0, atol=0)
