@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from inverso import __version__
@@ -93,6 +94,19 @@ def test_bad_input_is_one_line_and_exit_2(inverso, picture, prior, tmp_path, com
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_warning_is_one_line_too(picture):
+    """A mask as it is displayed, frequency 0 in the middle."""
+    mask = np.zeros((24, 24), bool)
+    mask[8:17, 8:17] = True
+    np.save("mask.npy", mask)
+    words = ["solve", picture.name, "--simulate", "-A", "fft:mask.npy", "-m", "pinv", "-o", "out.png"]
+    result = subprocess.run([sys.executable, "-m", "inverso", *words], capture_output=True, text=True, check=True)
+    told = [line for line in result.stderr.splitlines() if "frequency 0" in line]
+    assert len(told) == 1
+    assert told[0].startswith("warning: ")
+    assert "shifted=true" in told[0]
 
 
 def test_debug_shows_where_an_error_comes_from(inverso):

@@ -185,6 +185,15 @@ def test_mirror_exchanges_a_frequency_and_its_negative():
     torch.testing.assert_close(_mirror(spectrum).conj(), spectrum)
 
 
+@pytest.mark.parametrize(("shifted", "told"), [(False, "frequency 0.*shifted=True"), (True, "frequency 0")])
+def test_a_mask_without_the_mean_of_the_image_is_told(shifted, told):
+    mask = torch.zeros(8, 6, dtype=torch.bool)
+    mask[4, 3] = not shifted
+    mask[1, 2] = True
+    with pytest.warns(UserWarning, match=told):
+        FrequencyMask(mask, shifted=shifted)
+
+
 class TestCheck:
     """What `solve` asks before it begins."""
 

@@ -1,4 +1,4 @@
-"""Errors of commands: bad input is one line on stderr with exit code 2, Ctrl-C exit code 130, without a traceback."""
+"""Errors and warnings of commands: one line on stderr, exit code 2 for bad input and 130 for Ctrl-C, no traceback."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class OneLineErrors(TyperGroup):
         """Run a command."""
         # What Pillow warns of in a broken file is in the error, or does not keep the picture from being read.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        written, warnings.formatwarning = warnings.formatwarning, _as_one_line
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -60,6 +61,8 @@ class OneLineErrors(TyperGroup):
             _stop(message_of(error), EXIT_BAD_INPUT)
         except KeyboardInterrupt:
             _stop("interrupted", _EXIT_INTERRUPTED)
+        finally:
+            warnings.formatwarning = written
 
 
 def _hint(args: Sequence[str], message: str) -> str:
@@ -78,6 +81,14 @@ def _usage_message(error: Exception) -> str | None:
         return ""
     read = getattr(error, "format_message", None)
     return None if read is None else str(read())
+
+
+def _as_one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Write a warning as one line; the place in the source tells a developer only."""
+    del category, filename, lineno, line
+    return f"warning: {' '.join(in_options(str(message)).split())}\n"
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -21,6 +21,7 @@ _RULES = (
     (re.compile(r"inverso\.(?:priors|restorers)\.load\('([^']+)'\)"), r"--prior \1"),
     (re.compile(rf"\bas ({_NAMES})=(?!\w)"), lambda match: f"by {_OPTIONS[match[1]]}"),
     (re.compile(r"\bposes=\[Pose\(x, y, side\)\]"), "--face-at X,Y,SIDE"),
+    (re.compile(r"\bshifted=True\b"), "shifted=true in -A"),
     (re.compile(rf"\b({_NAMES})=True\b"), lambda match: _OPTIONS[match[1]]),
     (re.compile(rf"\b({_NAMES})='([^']*)'"), lambda match: f"{_OPTIONS[match[1]]} {match[2]}"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
+from inverso.operators._iterative import depth_of_caller
 from inverso.operators._text import FILE, SWITCH, Text
 from inverso.operators.diagonal import check_mask
 from inverso.operators.fourier import FrequencySampling
@@ -43,6 +45,9 @@ class FrequencyMask(FrequencySampling):
         TypeError: The mask is not a tensor.
         ValueError: The mask is not binary, keeps nothing, or has another number of dimensions.
 
+    Warns:
+        UserWarning: The mask leaves out frequency 0, the mean of the image.
+
     Example:
         >>> import torch
         >>> from inverso.operators import FFTMask, FrequencyMask
@@ -69,6 +74,12 @@ class FrequencyMask(FrequencySampling):
             msg = f"a mask of frequencies must have shape (H, W) or (1, H, W), got {tuple(mask.shape)}"
             raise ValueError(msg)
         object.__setattr__(self, "pattern", torch.fft.ifftshift(pattern, dim=(-2, -1)) if shifted else pattern)
+        if not bool(self.pattern[0, 0, 0]):
+            msg = "the mask leaves out frequency 0, the mean of the image: how bright the answer is, nothing tells"
+            height, width = pattern.shape[-2:]
+            if not shifted and bool(pattern[0, height // 2, width // 2]):
+                msg += "; if the zero frequency is in the mask's middle, it needs shifted=True"
+            warnings.warn(msg, UserWarning, stacklevel=depth_of_caller())
 
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Return the sampled frequencies, unshifted, `(1, H, W)`; raise if the image has another size."""
