@@ -244,7 +244,7 @@ class Splitting:
             x0 = self.project(clean, target if self.ends_denoised else sigma, target, noise)
             x = x0 if self.renoise is None else self.renoise(x, clean, x0, sigma, target, noise)
             yield x
-            if self.beyond is not None and before is not None:
+            if self.beyond is not None and before is not None and target > 0:
                 x = x + self.beyond(x0 - before, sigma)
             before = x0
 
