@@ -4,9 +4,9 @@
 
 PHOTOS is a folder of photos that no network has seen, of which crops of 256 pixels are made old by `OldPhoto` at its
 default preset. DETECTOR is the file of a `DamageDetector`; without one, damage is found by its shape. Printed are
-means: PSNR to the photo, of its light alone (a gray or sepia print has no more, and stays gray or sepia), and, with
-fading and toning left in, to the print before it was covered; `sharpness` against that print; precision, recall and F1
-of what is found of thin scratches; PSNR of clean photos to themselves.
+means: PSNR to the photo; PSNR of the light alone (a gray or sepia print has no more, and stays gray or sepia); PSNR to
+the print before it was covered, with fading and toning left in; `sharpness` against that print; precision, recall and
+F1 of what is found of thin scratches; PSNR of clean photos to themselves.
 """
 
 from __future__ import annotations

@@ -179,6 +179,20 @@ def test_unknown_pixels_go_on_by_a_share_of_their_last_step(ready: Tab) -> None:
     assert filled == [pytest.approx(255 * fourth, abs=0.51), 51]
 
 
+def test_unknown_pixels_deep_in_a_hole_do_not_go_on(ready: Tab) -> None:
+    """Of 13 x 13 pixels around the middle none is known, of those around the border of the picture a part."""
+    weights = ready.evaluate(
+        """async () => {
+        const { momentum } = await import('./fill.js');
+        const unknown = new Uint8Array(20 * 20);
+        for (let r = 4; r < 17; r += 1) for (let c = 4; c < 17; c += 1) unknown[r * 20 + c] = 1;
+        const weights = momentum(unknown, 20, 20);
+        return [weights[10 * 20 + 10], weights[10 * 20 + 11], weights[0]];
+    }"""
+    )
+    assert weights == [0, pytest.approx(0.7 * 13 / 169 / 0.1), pytest.approx(0.7)]
+
+
 def test_turning_and_unpacking_are_right(ready: Tab) -> None:
     assert (
         ready.evaluate(

@@ -14,7 +14,17 @@ from inverso._types import ImageShape
 from inverso.errors import ConvergenceWarning
 from inverso.images import photo
 from inverso.metrics import psnr
-from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask, stack
+from inverso.operators import (
+    Bicubic,
+    BoxMask,
+    FFTMask,
+    GaussianBlur,
+    Identity,
+    LinearOperator,
+    Mask,
+    RandomMask,
+    stack,
+)
 from inverso.priors import Denoiser, WrappedDenoiser
 from inverso.stages import (
     DPS,
@@ -94,16 +104,54 @@ def test_the_image_goes_on_in_what_is_not_measured():
     torch.testing.assert_close(answer, torch.where(known, x, torch.full_like(x, seen)))
 
 
-@pytest.mark.parametrize(("A", "moved"), [(Identity(), False), (RandomMask(0.5), True), (Bicubic(2), True)], ids=repr)
-def test_under_noise_momentum_leaves_what_is_measured_alone(A, moved):
-    """What y determines is found at once; to overshoot it would add noise. All is measured by the identity."""
-    x = photo("coffee", size=24).double()
-    y = A.measure(x, noise=0.02)
+def moved(A, *, noise=0.0, x=None, **settings) -> tuple[Tensor, Tensor]:
+    """What momentum changes of an answer, and of its measurement, for a denoiser that treats each pixel alone."""
+    x = photo("coffee", size=24).double() if x is None else x
+    y = A.measure(x, noise=noise)
     slow, fast = (
-        inverso.solve(y, A, gaussian_denoiser(3), PlugAndPlay(passes=4, momentum=m), noise=0.02, progress=False).image
+        inverso.solve(
+            y, A, gaussian_denoiser(3), PlugAndPlay(passes=4, momentum=m, **settings), noise=noise, progress=False
+        ).image
         for m in (0.0, 0.7)
     )
-    assert bool((fast - slow).abs().max() > 1e-3) == moved
+    return (fast - slow).abs(), (A(fast) - A(slow)).abs()
+
+
+@pytest.mark.parametrize("A", [RandomMask(0.5), FFTMask(0.5), Bicubic(2)], ids=repr)
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_momentum_leaves_what_is_measured_alone(A, noise):
+    """What y determines is found at once; to overshoot it would add noise."""
+    image, measured = moved(A, noise=noise, ends_denoised=False)
+    assert float(image.max()) > 1e-3
+    assert float(measured.max()) < 1e-9
+
+
+@pytest.mark.parametrize("settings", [{"noise": 0.02}, {"floor": 0.02}], ids=str)
+def test_there_is_no_momentum_where_everything_is_measured(settings):
+    assert float(moved(Identity(), **settings)[0].max()) < 1e-9
+
+
+def test_under_noise_there_is_no_momentum_where_pseudo_inverses_are_iterative():
+    assert float(moved(OwnFrequencies(), noise=0.02)[0].max()) == 0
+
+
+def test_momentum_is_less_deep_in_a_hole():
+    """13 x 13 pixels around the middle of a box of 13 are unknown, and all around its edge some are known."""
+    mask = torch.ones(24, 24, dtype=torch.bool)
+    mask[5:18, 5:18] = False
+    image, _ = moved(Mask(mask), x=torch.full((1, 3, 24, 24), 0.9, dtype=torch.float64))
+    assert float(image[..., 11, 11].max()) < 1e-9
+    assert float(image[..., 5, 11].min()) > 1e-4
+
+
+def test_momentum_is_less_where_few_values_are_measured():
+    """Of one value in 64, 5/32 of the momentum of one in four: 10/64 for a tenth."""
+    x = torch.full((1, 3, 32, 32), 0.9, dtype=torch.float64)
+    problems = [Problem(A(x), A, denoiser=gaussian_denoiser(3)) for A in (Bicubic(8), Bicubic(2))]
+    step = torch.ones_like(x)
+    few, many = (float(PlugAndPlay().beyond(problem)(step, 0.05).max()) for problem in problems)
+    assert many == pytest.approx(0.7)
+    assert few == pytest.approx(0.7 * 10 / 64)
 
 
 def test_momentum_fills_scattered_points_in_fewer_passes():

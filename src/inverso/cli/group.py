@@ -50,7 +50,9 @@ class OneLineErrors(TyperGroup):
         """Run a command."""
         # What Pillow warns of in a broken file is in the error, or does not keep the picture from being read.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        written, warnings.formatwarning = warnings.formatwarning, _as_one_line
+        written = warnings.formatwarning
+        if "--debug" not in sys.argv:
+            warnings.formatwarning = _as_one_line
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -86,7 +88,7 @@ def _usage_message(error: Exception) -> str | None:
 def _as_one_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Write a warning as one line; the place in the source tells a developer only."""
+    """Write a warning as one line; its place in the source, `--debug` shows."""
     del category, filename, lineno, line
     return f"warning: {' '.join(in_options(str(message)).split())}\n"
 

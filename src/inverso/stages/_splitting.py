@@ -162,24 +162,26 @@ class Momentum:
     """What is added to a projected image for a step d from the one before: `weight (I - A^+ A) d` below a noise level.
 
     Only what A leaves open is moved: there many passes go the same way, from what is known into what is not, while what
-    y determines is found at once. Steps between projections on an exact y lie there anyway.
+    y determines is found at once. Steps between projections on an exact y lie there anyway, as far as iterations go.
 
     Args:
         problem: The problem.
         weight: Shares of the step, below 1: `(n, 1, H, W)`, or what can be expanded to it.
+        floor: Smallest noise of y that the projections assume.
         below: Noise level from which on there is momentum. At higher ones a denoiser smooths, and going on in that
             direction takes away what an interpolation of few points had right.
     """
 
     problem: Problem
     weight: Tensor
+    floor: float
     below: float
 
     def __call__(self, step: Tensor, sigma: float) -> Tensor:
         """Return what is added after a pass at the noise level sigma."""
         if sigma >= self.below:
             return torch.zeros_like(step)
-        if not self.problem.noise:
+        if max(self.problem.noise, self.floor) == 0:
             return self.weight * step
         nothing = torch.zeros_like(self.problem.measured)
         return self.weight * self.problem.operator.project(step, nothing)

@@ -37,8 +37,8 @@ _WEIGHT = 0.23
 _FINEST = 3 / 255
 _AMPLIFIED = 2.0
 _MOMENTUM = 0.7
-_SMOOTHS = 0.1
-"""Noise level from which on a denoiser smooths more than it draws."""
+_MOMENTUM_BELOW = 0.1
+"""At higher noise levels a denoiser smooths more than it draws."""
 _STEPS_BEFORE = 100
 """Steps of total variation that it starts from where y is no picture: half of those to its minimum."""
 _INEXACT = 5e-4
@@ -63,8 +63,8 @@ class PlugAndPlay(Stage):
 
     After a pass at a noise level below 0.1 the image goes on by `momentum` times its last step in what A does not
     measure (as in FISTA, Beck and Teboulle 2009, doi:10.1137/080716542, with a fixed factor): what is known spreads
-    into what is missing in a third of the passes. Where less than a tenth of the values is measured, as deep in a hole,
-    the factor is smaller.
+    into what is missing in fewer passes. Where less than a tenth of the values is measured, as deep in a hole, the
+    factor is smaller.
 
     It starts from the image of the previous stage, or else from an interpolation; behind a large hole from a total
     variation, and where y is no picture, as of sampled frequencies, from 100 steps of it if the operator has an exact
@@ -173,9 +173,10 @@ class PlugAndPlay(Stage):
 
     def beyond(self, problem: Problem) -> Momentum | None:
         """Return the momentum, or None where it is left out."""
-        if self.momentum == 0 or (problem.noise > 0 and _exact_plan(problem) is None):
+        noisy = max(problem.noise, self.floor) > 0
+        if self.momentum == 0 or (noisy and _exact_plan(problem) is None):
             return None
-        return Momentum(problem, self.momentum * _measured_nearby(problem), _SMOOTHS)
+        return Momentum(problem, self.momentum * _measured_nearby(problem), self.floor, _MOMENTUM_BELOW)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
@@ -227,7 +228,9 @@ def _smooth(problem: Problem, state: State, *, steps: int | None = None) -> Tens
 
 
 def _measured_nearby(problem: Problem) -> Tensor:
-    """Return in [0, 1] how far a tenth of the values around each pixel is measured, `(n, 1, H, W)` or `(n, 1, 1, 1)`.
+    """Return the share of the values around each pixel that is measured, over a tenth and at most 1: `(n, 1, H, W)`.
+
+    Where y is no picture with holes it is that of the whole image, `(n, 1, 1, 1)`.
 
     Deep in a hole, and of small pictures that are enlarged much, the start decides what is there: another stage's guess
     is better than what the denoiser makes of it.

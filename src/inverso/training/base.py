@@ -228,7 +228,7 @@ def _rank_seed(seed: int, rank: int) -> int:
 
 
 def validation_size(held_out: int, photos: int, *, least: int = 1) -> int:
-    """Return how many of a number of photos are held out: `held_out`, but at most a tenth, and `least` at least."""
+    """Return how many photos are held out: `held_out`, at most a tenth of them or, if that is more, `least`."""
     return min(held_out, max(least, photos // 10))
 
 

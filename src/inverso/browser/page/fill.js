@@ -6,6 +6,8 @@ const FIRST = 0.5;
 const LAST = 3 / 255;
 // After a look at a noise level below this, unknown pixels go on by this share of their last step.
 const [BELOW, MOMENTUM] = [0.1, 0.7];
+// Less so deep in a hole: where less than a tenth of the pixels so far away at most are known.
+const [NEARBY, ENOUGH] = [6, 0.1];
 // Pixels are filled in cells of this side, so that long thin strokes cost little, with so many pixels seen around them.
 const CELL = 128;
 const AROUND = 24;
@@ -161,6 +163,7 @@ export async function fill(picture, unknown, { passes, denoise, channels, step }
   pullPush(x, inside, height, width, channels);
   const work = pieces(inside, height, width);
   const levels = falling(FIRST, LAST, passes);
+  const weights = momentum(inside, height, width);
   let before = null;
   for (const [k, sigma] of levels.entries()) {
     const answers = [];
@@ -172,11 +175,36 @@ export async function fill(picture, unknown, { passes, denoise, channels, step }
     work.forEach((tile, j) => paste(x, height, width, channels, tile, answers[j], inside));
     if (k === levels.length - 1) break;
     const reached = x.slice();
-    if (before !== null && sigma < BELOW) for (let i = 0; i < x.length; i += 1) x[i] += MOMENTUM * (x[i] - before[i]);
+    if (before !== null && sigma < BELOW) {
+      for (let i = 0; i < x.length; i += 1) x[i] += weights[i % weights.length] * (x[i] - before[i]);
+    }
     before = reached;
   }
   const whole = { top, left, bottom, right, window: area };
   put(picture, whole, { values: x, shape: [1, channels, height, width] }, (at) => unknown[at]);
+}
+
+/** The share of its last step by which each pixel goes on: all of MOMENTUM where a tenth of what is nearby is known. */
+export function momentum(unknown, height, width) {
+  // Sums over everything above and to the left, so that those over squares are four looks each.
+  const sums = new Float64Array((height + 1) * (width + 1));
+  for (let r = 0; r < height; r += 1) {
+    for (let c = 0; c < width; c += 1) {
+      const at = (r + 1) * (width + 1) + c + 1;
+      sums[at] = sums[at - 1] + sums[at - width - 1] - sums[at - width - 2] + 1 - unknown[r * width + c];
+    }
+  }
+  const weights = new Float32Array(height * width);
+  for (let r = 0; r < height; r += 1) {
+    const [top, bottom] = [Math.max(r - NEARBY, 0), Math.min(r + NEARBY + 1, height)];
+    for (let c = 0; c < width; c += 1) {
+      const [left, right] = [Math.max(c - NEARBY, 0), Math.min(c + NEARBY + 1, width)];
+      const [above, below] = [top * (width + 1), bottom * (width + 1)];
+      const known = sums[below + right] - sums[above + right] - sums[below + left] + sums[above + left];
+      weights[r * width + c] = MOMENTUM * Math.min(1, known / ((bottom - top) * (right - left)) / ENOUGH);
+    }
+  }
+  return weights;
 }
 
 function cut(x, height, width, channels, [top, left, bottom, right]) {
