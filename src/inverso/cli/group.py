@@ -51,7 +51,7 @@ class OneLineErrors(TyperGroup):
         # What Pillow warns of in a broken file is in the error, or does not keep the picture from being read.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         written = warnings.formatwarning
-        if "--debug" not in sys.argv:
+        if not ctx.params.get("debug"):
             warnings.formatwarning = _as_one_line
         try:
             return super().invoke(ctx)

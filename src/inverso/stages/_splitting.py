@@ -167,21 +167,21 @@ class Momentum:
     Args:
         problem: The problem.
         weight: Shares of the step, below 1: `(n, 1, H, W)`, or what can be expanded to it.
-        floor: Smallest noise of y that the projections assume.
+        exact: Whether y is taken as exact, so that steps need no projection.
         below: Noise level from which on there is momentum. At higher ones a denoiser smooths, and going on in that
             direction takes away what an interpolation of few points had right.
     """
 
     problem: Problem
     weight: Tensor
-    floor: float
+    exact: bool
     below: float
 
     def __call__(self, step: Tensor, sigma: float) -> Tensor:
         """Return what is added after a pass at the noise level sigma."""
         if sigma >= self.below:
             return torch.zeros_like(step)
-        if max(self.problem.noise, self.floor) == 0:
+        if self.exact:
             return self.weight * step
         nothing = torch.zeros_like(self.problem.measured)
         return self.weight * self.problem.operator.project(step, nothing)

@@ -173,10 +173,10 @@ class PlugAndPlay(Stage):
 
     def beyond(self, problem: Problem) -> Momentum | None:
         """Return the momentum, or None where it is left out."""
-        noisy = max(problem.noise, self.floor) > 0
-        if self.momentum == 0 or (noisy and _exact_plan(problem) is None):
+        exact = max(problem.noise, self.floor) == 0
+        if self.momentum == 0 or (not exact and _exact_plan(problem) is None):
             return None
-        return Momentum(problem, self.momentum * _measured_nearby(problem), self.floor, _MOMENTUM_BELOW)
+        return Momentum(problem, self.momentum * _measured_nearby(problem), exact, _MOMENTUM_BELOW)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
