@@ -59,6 +59,29 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_a_run_can_begin_with_another_denoiser(photos: Path, unbroken: Path, tmp_path: Path) -> None:
+    start = unbroken / "last.safetensors"
+    recipe = replace(RECIPE, start=str(start), widths=(16, 16, 16), lr=1e-9, steps=2, cooldown=0)
+    fit(recipe, photos, out=tmp_path, run=RUN)
+    one, other = (load(file).state_dict() for file in (tmp_path / "last.safetensors", start))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert all(weight.requires_grad for weight in recipe.network().parameters())
+
+
+@pytest.mark.parametrize(
+    ("start", "setting", "named"),
+    [
+        ("nobody", {}, "nobody"),
+        ("faces-64-denoiser", {}, "faces-64-denoiser"),
+        ("photos", {"size": 64}, "photos"),
+        ("photos", {"largest": 9.0}, "largest"),
+    ],
+)
+def test_a_denoiser_of_other_images_or_noise_is_no_start(start: str, setting: dict[str, float], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        replace(RECIPE, start=start, **setting).network()
+
+
 def test_a_checkpoint_has_the_parts_that_runs_under_way_have_written(unbroken: Path) -> None:
     state = torch.load(unbroken / "checkpoint.pt", weights_only=True)
     assert set(state) == {"task", "step", "best"}

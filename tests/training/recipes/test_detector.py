@@ -54,6 +54,20 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_a_run_can_begin_with_another_detector(photos: Path, unbroken: Path, tmp_path: Path) -> None:
+    start = unbroken / "last.safetensors"
+    recipe = replace(RECIPE, start=str(start), widths=(16, 16, 16), lr=1e-9)
+    fit(recipe, photos, out=tmp_path, run=replace(RUN, steps=2))
+    one, other = (load_detector(file).state_dict() for file in (tmp_path / "last.safetensors", start))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert all(weight.requires_grad for weight in recipe.network().parameters())
+
+
+def test_a_detector_that_does_not_exist_is_refused_before_the_run(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nobody"):
+        fit(replace(RECIPE, start="nobody"), photos, out=tmp_path, run=RUN)
+
+
 @pytest.mark.slow
 def test_it_learns_to_find_damage_on_flat_photos(tmp_path: Path) -> None:
     for k in range(4):

@@ -25,6 +25,7 @@ from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Run, Training, update_average, validation_size
 from inverso.training.loop import BEST
 
+_CHANNELS = 3
 _NOISE, _GRAY, _VALIDATION = 4, 5, 6
 _BINS = 24
 _USUAL = 0.75
@@ -40,6 +41,8 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
     The best weights are those with the highest mean PSNR for noise of 15, 25 and 50 of 255 on held-out photos.
 
     Args:
+        start: A denoiser to train on, by its name or file, such as `"photos"`; widths and blocks are then its own. None
+            for a new one.
         widths: Channels at half, a quarter and an eighth of the resolution.
         blocks: Residual blocks, see `PhotoDenoiser`.
         patch: Side of the patches, a multiple of 8.
@@ -65,6 +68,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
     kind: ClassVar[str] = "denoiser"
     makes: ClassVar[str] = "a prior that removes noise, for photos of any size"
 
+    start: str | None = None
     widths: tuple[int, int, int] = (64, 128, 192)
     blocks: tuple[int, int, int, int, int] = (1, 2, 2, 2, 2)
     patch: int = 80
@@ -116,6 +120,37 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         """Return the run with the recipe's steps, or fewer if it is limited."""
         return replace(run, steps=self.steps if run.steps is None else run.steps)
 
+    def network(self) -> PhotoDenoiser:
+        """Load the denoiser to begin with, or build a new one.
+
+        Raises:
+            ValueError: The denoiser does not exist, or is not for such images or noise levels.
+        """
+        image_shape = None if self.size is None else (_CHANNELS, self.size, self.size)
+        if self.start is None:
+            return PhotoDenoiser(
+                widths=self.widths,
+                blocks=self.blocks,
+                sigma_range=(self.smallest, self.largest),
+                image_shape=image_shape,
+                seed=self.seed,
+            )
+        network = load(self.start, kind=PhotoDenoiser)
+        low, high = network.sigma_range
+        if network.channels != _CHANNELS or network.image_shape != image_shape:
+            msg = (
+                f"start={self.start!r} is a denoiser of {_shape_of(network.channels, network.image_shape)}, but size="
+                f"{self.size} asks for one of {_shape_of(_CHANNELS, image_shape)}"
+            )
+            raise ValueError(msg)
+        if not low <= self.smallest <= self.largest <= high:
+            msg = (
+                f"start={self.start!r} is a denoiser for noise of {low:g} to {high:g}, but smallest and largest are "
+                f"{self.smallest:g} and {self.largest:g}"
+            )
+            raise ValueError(msg)
+        return network.requires_grad_().train()
+
     def load(self, folder: Path) -> PhotoDenoiser:
         """Load the best denoiser."""
         return load(folder / BEST, kind=PhotoDenoiser)
@@ -163,13 +198,7 @@ class _DenoiserTraining(Training):
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
         self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
-        network = PhotoDenoiser(
-            widths=recipe.widths,
-            blocks=recipe.blocks,
-            sigma_range=(recipe.smallest, recipe.largest),
-            image_shape=None if recipe.size is None else (3, recipe.size, recipe.size),
-            seed=recipe.seed,
-        ).to(memory_format=torch.channels_last)
+        network = recipe.network().to(memory_format=torch.channels_last)
         self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
         self.network, self.optimizer = self.add("network", network, optimizer, optimizer_name="optimizer")
@@ -248,6 +277,11 @@ class _DenoiserTraining(Training):
         }
         super().load_state_dict({**state, **networks})
         self.errors = cast("Tensor", state["errors"]).to(self.errors)
+
+
+def _shape_of(channels: int, image_shape: tuple[int, ...] | None) -> str:
+    """Name the images of a denoiser."""
+    return f"images of shape {image_shape}" if image_shape else f"images of any size with {channels} channels"
 
 
 def _some_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -16,6 +16,7 @@ from inverso.degradations import JPEG, OldPhoto
 from inverso.images import save_image
 from inverso.images._gray import to_gray
 from inverso.images._patches import PhotoPatches, middle
+from inverso.restorers._detectors import load_detector
 from inverso.restorers.base import CHANNELS
 from inverso.restorers.detector import MULTIPLE, DamageDetector, read_detector, save_detector
 from inverso.training._devices import Devices, inner
@@ -61,6 +62,8 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
     detected and the true damage.
 
     Args:
+        start: A detector to train on, by its name or file, such as `"photos-repair"`; widths and blocks are then its
+            own. None for a new one.
         widths: Channels of the network, see `DamageDetector`.
         blocks: Number of its residual blocks.
         patch: Side of the patches, a multiple of 8.
@@ -92,6 +95,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
     makes: ClassVar[str] = "a network that finds the damage of old photos"
     usual_steps: ClassVar[int] = 6_000
 
+    start: str | None = None
     widths: tuple[int, int, int] = (32, 64, 96)
     blocks: int = 2
     patch: int = 128
@@ -144,6 +148,12 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         """Build the network."""
         return _DetectorTraining(data, self, devices)
 
+    def network(self) -> DamageDetector:
+        """Load the detector to begin with, or build a new one."""
+        if self.start is not None:
+            return load_detector(self.start).requires_grad_().train()
+        return DamageDetector(widths=self.widths, blocks=self.blocks, seed=self.seed)
+
     def load(self, folder: Path) -> DamageDetector:
         """Load the best detector."""
         return read_detector(folder / BEST)
@@ -160,8 +170,7 @@ class _DetectorTraining(Training):
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
         self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
-        network = DamageDetector(widths=recipe.widths, blocks=recipe.blocks, seed=recipe.seed)
-        network = network.to(memory_format=torch.channels_last)
+        network = recipe.network().to(memory_format=torch.channels_last)
         self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
         self.network, self.optimizer = self.add("network", network, optimizer)
