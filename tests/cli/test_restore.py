@@ -79,6 +79,32 @@ def test_a_detector_finds_what_old_fills(inverso, tmp_path):
     assert torch.equal(load_image("out/a.png"), load_image("b.png"))
 
 
+def test_what_is_to_be_kept_is_kept_and_what_was_filled_is_written(inverso, tmp_path):
+    x = torch.full((1, 1, 120, 120), 0.4)
+    x[..., 20:100, 30] = x[..., 20:100, 80] = 1.0
+    write_photo(Photo(x), tmp_path / "a.png")
+    keep = torch.zeros_like(x)
+    keep[..., 70:] = 1
+    write_photo(Photo(keep), tmp_path / "keep.png")
+    words = ("a.png", "--old", "--detector", "shape", "--noise", 0, "--keep", "keep.png", "--found", "found.png")
+    result = inverso("restore", *words, "-o", "b.png")
+    assert "wrote b.png and found.png" in result.stdout
+    before, after, found = (load_image(name) for name in ("a.png", "b.png", "found.png"))
+    assert torch.equal(after[..., 70:], before[..., 70:])
+    assert bool((found[..., 20:100, 30] == 1).all())
+    assert found[..., 70:].sum() == 0
+    assert after[..., 25:95, 30].max() < 0.6
+    # What was filled, given as a mask, is filled alike.
+    inverso("restore", "a.png", "--mask", "found.png", "--noise", 0, "-o", "c.png")
+    assert torch.equal(load_image("c.png"), after)
+
+
+def test_nothing_found_is_a_black_picture(inverso, tmp_path):
+    write_photo(Photo(photo("coffee", size=96)), tmp_path / "a.png")
+    assert inverso("restore", "a.png", "--found", "found.png", "-o", "b.png").exit_code == 0
+    assert load_image("found.png").sum() == 0
+
+
 def test_a_folder_tells_what_was_found_and_what_was_left_out(inverso, tmp_path):
     (tmp_path / "album").mkdir()
     frames = [Image.new("L", (16, 16), value) for value in (90, 99)]
@@ -105,6 +131,12 @@ def test_enlarging(inverso, tmp_path):
         ("photo.png --mask black.png", "black.png marks nothing"),
         ("photo.png --noise much", "--noise must be auto or a number"),
         ("photo.png --noise -1", "noise must be at least 0"),
+        ("photo.png --noise 25", "25 of 255 gray levels are 0.098"),
+        ("photo.png --noise 0.7", "at most 0.5, where white is 1, got 0.7"),
+        ("photo.png --keep small.png", "add --old"),
+        ("photo.png --old --keep small.png", "small.png has 8 x 8 pixels and the photo 24 x 24"),
+        ("photo.png --old --found photo.png -o out.png", "would be overwritten"),
+        ("photo.png --old --found out.png -o out.png", "would be overwritten"),
         ("photo.png --scale 9", "scale must be 1 to 8, got 9"),
         ("photo.png --prior faces-64", "--prior must name a denoiser"),
         ("photo.png -o none/out.png", "the folder none does not exist"),

@@ -246,22 +246,29 @@ def test_fading_that_is_none_stays():
     assert bool((spread[:, 0] >= spread[:, 2]).all()), "sepia stays sepia"
 
 
-@pytest.mark.parametrize("preset", ["default", "light"])
-def test_undoing_fading_brings_a_print_closer_to_the_photo(preset, cat):
+@pytest.mark.parametrize("name", ["astronaut", "cat", "coffee", "rocket"])
+def test_a_good_photo_has_not_faded(name):
+    x = photo(name, size=128)
+    for image in (x, 0.5 * x, x.mean(dim=1, keepdim=True)):
+        assert find_fading(image).undo(image) is image
+
+
+def test_undoing_fading_brings_a_print_closer_to_the_photo(cat):
     gains = []
     for seed, x in enumerate((cat, photo("coffee", size=128), photo("rocket", size=128))):
-        faded = OldPhoto.preset(preset).print_alone()(x, seed=seed).y
+        faded = OldPhoto().print_alone()(x, seed=seed).y
         gains.append(float(psnr(find_fading(faded).undo(faded), x) - psnr(faded, x)))
     assert sum(gains) / 3 > 0.5
     assert min(gains) > -1.5
 
 
-def test_the_darkest_tone_decides_whether_fading_is_undone():
-    ramp = torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)
-    gains = [find_fading(black + 0.5 * ramp).gain[0] for black in (0.09, 0.15, 0.2, 0.3)]
-    assert gains[0] == 1
-    assert gains[1] == pytest.approx(1 + (gains[2] - 1) / 2, rel=0.2)
-    assert min(gains[2:]) > 1.2
+@pytest.mark.parametrize("name", ["astronaut", "cat", "coffee"])
+def test_black_that_became_gray_and_white_that_did_come_back(name):
+    x = photo(name, size=128)
+    for black, white in ((0.3, 0.8), (0.2, 0.7), (0.4, 0.9)):
+        faded = black + (white - black) * x
+        undone = find_fading(faded).undo(faded)
+        assert psnr(undone, x) > psnr(faded, x) + 3
 
 
 def dyed(x: torch.Tensor) -> torch.Tensor:
@@ -271,13 +278,16 @@ def dyed(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_colors_that_faded_apart_come_back_when_asked(cat):
+    gains = []
     for x in (cat, photo("coffee", size=128), photo("rocket", size=128)):
         faded = dyed(x)
         before, tones, colors = (
             float(psnr(image, x))
             for image in (faded, find_fading(faded).undo(faded), find_fading(faded, color=True).undo(faded))
         )
-        assert colors > max(before, tones) + 2
+        gains.append(colors - max(before, tones))
+    assert min(gains) > 0
+    assert sum(gains) / 3 > 4
 
 
 def test_sepia_goes_when_asked_and_gray_stays_gray(cat):

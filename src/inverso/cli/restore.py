@@ -26,6 +26,7 @@ from inverso.cli.many import (
 from inverso.cli.options import AsJSON, Device, Face, FaceAt, Large, examples, pick_device
 
 if TYPE_CHECKING:
+    from inverso.jobs.restore import MaskFiles
     from inverso.repair import Repair
 
 EPILOG = examples(
@@ -33,6 +34,7 @@ EPILOG = examples(
     "inverso restore photo.jpg --mask scratches.png -o whole.jpg",
     "inverso restore small.jpg --scale 2 -o large.png",
     "inverso restore print.jpg --old -o new.jpg",
+    "inverso restore print.jpg --old --keep writing.png --found filled.png -o new.jpg",
     "inverso restore portrait.jpg --mask scratches.png --face -o whole.jpg",
     "inverso restore album/ --old --color -o restored/",
 )
@@ -51,6 +53,14 @@ def restore(  # noqa: PLR0913 - one argument per option
     mask: Annotated[
         Path | None,
         typer.Option("--mask", help="Picture as large as the photo, white where it is damaged.", metavar="PICTURE"),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="Picture as large, white where --old is to leave all as it is.", metavar="PICTURE"),
+    ] = None,
+    found: Annotated[
+        Path | None,
+        typer.Option("--found", help="Where to write a picture, white where damage was filled.", metavar="PATH"),
     ] = None,
     scale: Annotated[int, typer.Option("--scale", help="Factor of enlargement, 1 to 8.", metavar="TIMES")] = 1,
     blur: Annotated[
@@ -88,7 +98,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     again: Again = False,
 ) -> None:
     """Repair a photo: remove noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
-    from inverso.jobs.restore import FINDER, Restore  # noqa: PLC0415
+    from inverso.jobs.restore import FINDER, MaskFiles, Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415
 
     if detector is not None and not old:
@@ -97,12 +107,16 @@ def restore(  # noqa: PLR0913 - one argument per option
     if not stains and not old:
         msg = "--no-stains leaves what --old would take off: add --old, or leave it out"
         raise ValueError(msg)
+    if keep is not None and not old:
+        msg = f"--keep {keep} protects from what --old would change: add --old, or leave it out"
+        raise ValueError(msg)
     face = face or bool(face_at)
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, stains=stains, color=color)
     if are_many(photos):
-        if mask is not None:
-            msg = f"--mask {mask} is of one photo, and several were given: restore it separately"
-            raise ValueError(msg)
+        for option, given in (("--mask", mask), ("--keep", keep), ("--found", found)):
+            if given is not None:
+                msg = f"{option} {given} is of one photo, and several were given: restore it separately"
+                raise ValueError(msg)
         if face_at:
             msg = f"--face-at {face_at[0]} is of one photo, and several were given: --face looks for faces in each"
             raise ValueError(msg)
@@ -113,13 +127,15 @@ def restore(  # noqa: PLR0913 - one argument per option
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
     photo = Path(photos[0])
-    target = output_of(photo, output or _beside(photo), also=(mask, Path(detector) if detector else None))
+    read = (mask, keep, Path(detector) if detector else None)
+    target = output_of(photo, output or _beside(photo), also=read)
+    damage = None if found is None else output_of(photo, found, also=(*read, target))
     report = _restore_one(
         photo,
         target,
         settings,
         prior=prior,
-        mask=mask,
+        masks=MaskFiles(mask=mask, keep=keep, found=damage),
         detector=detector or FINDER,
         faces=(face_prior, tuple(face_at or ())) if face else None,
         large=large,
@@ -131,7 +147,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         return
     for line in report["said"]:
         typer.echo(line)
-    typer.echo(f"wrote {target}")
+    typer.echo(f"wrote {target}" + (f" and {damage}" if damage else ""))
 
 
 def _restore_one(
@@ -140,7 +156,7 @@ def _restore_one(
     settings: Repair,
     *,
     prior: str,
-    mask: Path | None,
+    masks: MaskFiles,
     detector: str,
     faces: tuple[str, Sequence[str]] | None,
     large: bool,
@@ -167,7 +183,7 @@ def _restore_one(
             target,
             settings,
             denoiser=denoiser,
-            mask=mask,
+            masks=masks,
             detector=finder,
             faces=None if faces is None else load_faces(*faces, device=place),
             large=large,

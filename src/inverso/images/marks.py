@@ -55,7 +55,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tenso
     mask = (brightness if painted.alpha is None else brightness * painted.alpha) >= _PAINTED
     if not bool(mask.any()) or bool(mask.all()):
         what = "everything" if bool(mask.all()) else "nothing"
-        msg = f"{path} marks {what} as damaged: paint what is damaged white, on black"
+        msg = f"{path} marks {what}: paint white on black"
         raise ValueError(msg)
     return mask
 

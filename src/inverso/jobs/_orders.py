@@ -16,7 +16,7 @@ from inverso.images._decode import opened
 from inverso.images._formats import SUFFIXES
 from inverso.images._preview import preview_size, write_preview
 from inverso.jobs._desk import Tell
-from inverso.jobs.restore import FINDER, load_denoiser, load_finder, restore_file
+from inverso.jobs.restore import FINDER, MaskFiles, load_denoiser, load_finder, restore_file
 from inverso.repair import Repair
 
 SIDE = 1600
@@ -120,7 +120,7 @@ class RestoreOne:
             self.target,
             self.repair,
             denoiser=load_denoiser(self.prior).to(device),
-            mask=self.mask,
+            masks=MaskFiles(mask=self.mask),
             detector=load_finder(FINDER, self.repair, device=device),
             large=True,
             progress=lambda done, total: tell({"share": done / total}),

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inverso import priors
 from inverso._networks.fingerprint import fingerprint
 from inverso.faces import Pose
@@ -102,13 +104,28 @@ class _Restoring:
         return Answer(partial(_write, answer.photo), details=_told(photo, answer))
 
 
+@dataclass(frozen=True, kw_only=True)
+class MaskFiles:
+    """Black and white pictures as large as a photo.
+
+    Args:
+        mask: White where the photo is damaged.
+        keep: White where nothing that is detected is to be changed.
+        found: Where to write a picture that is white where the photo was taken for damaged.
+    """
+
+    mask: Path | None = None
+    keep: Path | None = None
+    found: Path | None = None
+
+
 def restore_file(
     source: Path,
     target: Path,
     settings: Repair,
     *,
     denoiser: Denoiser,
-    mask: Path | None = None,
+    masks: MaskFiles | None = None,
     detector: DamageDetector | None = None,
     faces: Faces | None = None,
     large: bool = False,
@@ -121,7 +138,7 @@ def restore_file(
         target: Where to write the result, in the format of its suffix.
         settings: Settings of the repair.
         denoiser: Denoiser for photos.
-        mask: Picture as large as the photo, white where it is damaged.
+        masks: What is damaged, what is to be kept, and where to write what was found.
         detector: Network that detects the damage of old photos.
         faces: Prior and poses for faces.
         large: Whether to read photos of more than 100 megapixels.
@@ -134,10 +151,23 @@ def restore_file(
         FileNotFoundError: A file, or the folder to write to, does not exist.
         ValueError: A file is not a picture, is larger than allowed, or is a mask of another size.
     """
+    masks = MaskFiles() if masks is None else masks
     photo = read_photo(source, large=large)
-    marked = None if mask is None else read_mask(mask, size=photo.size)
-    answer = repair(photo, settings, denoiser=denoiser, mask=marked, detector=detector, faces=faces, progress=progress)
+    marked, kept = (None if file is None else read_mask(file, size=photo.size) for file in (masks.mask, masks.keep))
+    answer = repair(
+        photo,
+        settings,
+        denoiser=denoiser,
+        mask=marked,
+        keep=kept,
+        detector=detector,
+        faces=faces,
+        progress=progress,
+    )
     notes = write_photo(answer.photo, target)
+    if masks.found is not None:
+        damaged = torch.zeros(1, 1, *photo.pixels.shape[-2:]) if answer.damaged is None else answer.damaged
+        write_photo(Photo(damaged.float()), masks.found)
     return {
         "input": str(source),
         "path": str(target),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from inverso._checks import check_fraction, check_positive
 from inverso.images.photo import luminance
+from inverso.repair._lettering import Sign, find_lettering
 from inverso.restorers import DamageDetector
 
 _LONG = 6.0
@@ -27,19 +28,29 @@ class Defects:
         share: Share of damaged pixels.
         lines: Number of cracks and scratches.
         specks: Number of specks of dust.
+        letters: Number of signs that were taken for writing and are not in the mask.
     """
 
     mask: Tensor
     share: float
     lines: int
     specks: int
+    letters: int = 0
+
+    def without(self, kept: Tensor | None) -> Defects:
+        """Return the damage outside of what is to be kept, `(1, 1, H, W)`; the counts stay those of all."""
+        if kept is None:
+            return self
+        mask = self.mask & ~kept
+        return replace(self, mask=mask, share=float(mask.float().mean()))
 
 
 def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0.4, sure: float = 0.9) -> Defects:
     """Detect damage with a trained network.
 
     Pixels of at least the probability `likely` are taken where they are connected with one of at least `sure`: a
-    scratch is followed where it becomes faint, and what is faint everywhere is left.
+    scratch is followed where it becomes faint, and what is faint everywhere is left, and so is what stands in a row as
+    writing does.
 
     Args:
         image: `(1, C, H, W)` in [0, 1], in color or with one channel.
@@ -61,12 +72,18 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0
     for name, share in (("likely", likely), ("sure", sure)):
         check_fraction(share, name=name)
     probability = detector.probability(image)[0, 0].cpu().numpy()
-    mask = apply_hysteresis_threshold(probability, likely, sure)
-    regions = regionprops(label(mask, connectivity=2))
+    found = label(apply_hysteresis_threshold(probability, likely, sure), connectivity=2)
+    light = luminance(image)[0, 0].detach().cpu().numpy()
+    regions = regionprops(found, light)
+    signs = [Sign.of(region.bbox, region.extent, region.intensity_mean) for region in regions]
+    written = {regions[k].label for k in find_lettering(signs, min(light.shape))}
+    mask = (found > 0) & ~np.isin(found, list(written))
+    regions = [region for region in regions if region.label not in written]
     lines = sum(region.axis_major_length > _LONG * max(region.axis_minor_length, 1) for region in regions)
     # What surrounds a crack is neither crack nor photo.
     mask = ndimage.binary_dilation(mask)
-    return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), int(lines), len(regions) - int(lines))
+    specks = len(regions) - int(lines)
+    return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), int(lines), specks, len(written))
 
 
 def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -> Defects:

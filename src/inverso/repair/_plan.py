@@ -29,6 +29,8 @@ _ROUGH = 0.05
 """What a first guess at a sharp photo may be off by."""
 _LEAST_FLOOR = 0.003
 """Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
+_MUCH = 0.1
+"""Error of a filling from which on anybody sees it."""
 _FINE, _FINE_PASSES = 0.1, 5
 """First noise level and passes where detail alone is missing."""
 
@@ -181,7 +183,8 @@ class Plan:
             line = f"{100 * float(damaged.float().mean()):.2f} % of the photo was filled in{kept}"
             if off is not None:
                 where = " and half the resolution" if large else ""
-                line += f". Tried on intact places of the same shape{where}, the filling is off by {off:.3f}"
+                line += f". Tried on intact places of the same shape{where}, the filling is off by {off:.3f} of white"
+                line += ", which is much: look at it closely" if off > _MUCH else ""
             said.append(line)
             if large:
                 said.append("there are large holes: smooth tones were filled in, since nothing tells what was there")

@@ -10,6 +10,8 @@ from inverso._checks import check_count, check_non_negative
 MARGIN = 64
 """Margin in pixels of the windows in which large photos are processed."""
 _SIDE = 448
+_MOST_NOISE = 0.5
+"""White noise of this standard deviation leaves nothing to see of a photo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class Repair:
     Args:
         scale: Factor by which the photo is enlarged, 1 to 8.
         blur: Standard deviation in pixels of the Gaussian blur to undo; 0 for none.
-        noise: Standard deviation of the noise to remove, for images in [0, 1], or "auto" to estimate it.
+        noise: Standard deviation of the noise to remove, at most 0.5 for images in [0, 1], or "auto" to estimate it.
         old: Whether to detect and fill cracks, scratches and dust, to take brown stains off a print of one color, and
             to undo faded tones; colors stay what they are.
         stains: Whether `old` takes stains off; what was colored by hand may look like one.
@@ -46,8 +48,11 @@ class Repair:
             msg = f"scale must be 1 to 8, got {self.scale}"
             raise ValueError(msg)
         check_non_negative(self.blur, name="blur")
-        if self.noise != "auto":
-            check_non_negative(self.noise, name="noise")
+        if self.noise != "auto" and check_non_negative(self.noise, name="noise") > _MOST_NOISE:
+            msg = f"noise must be at most {_MOST_NOISE}, where white is 1, got {self.noise:g}"
+            if self.noise > 1:
+                msg += f"; {self.noise:g} of 255 gray levels are {self.noise / 255:.3f}"
+            raise ValueError(msg)
         check_count(self.side, name="side")
 
     @property

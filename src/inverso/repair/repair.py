@@ -9,7 +9,7 @@ from torch import Tensor
 from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.priors import Denoiser
-from inverso.repair._defects import detect_defects, find_defects
+from inverso.repair._defects import Defects, detect_defects, find_defects
 from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
 from inverso.repair._noise import estimate_noise, has_few_colors
@@ -38,6 +38,7 @@ class Repaired:
         filled: Share of the pixels that were damaged and filled.
         stained: Share of the pixels that stains were taken off.
         change: Root mean square difference to the input, for values in [0, 1]; None if the size has changed.
+        damaged: `(1, 1, H, W)`, True where the photo was taken for damaged; None if no damage was given or looked for.
     """
 
     photo: Photo
@@ -46,6 +47,7 @@ class Repaired:
     filled: float
     stained: float
     change: float | None
+    damaged: Tensor | None = None
 
 
 def repair(
@@ -54,6 +56,7 @@ def repair(
     *,
     denoiser: Denoiser,
     mask: Tensor | None = None,
+    keep: Tensor | None = None,
     detector: DamageDetector | None = None,
     faces: Faces | None = None,
     progress: Progress | None = None,
@@ -69,13 +72,14 @@ def repair(
         settings: What to repair.
         denoiser: Denoiser for photos, such as `inverso.priors.load("photos")`.
         mask: `(1, 1, H, W)`, True where the photo is damaged.
+        keep: `(1, 1, H, W)`, True where nothing is damaged or stained, whatever `old` detects there, such as writing.
         detector: Network that detects the damage of old photos; by default it is detected by its shape.
         faces: Prior of aligned faces; damaged, blurred or small faces are then restored with it.
         progress: Called with the number of windows done (fractional within a window) and their total.
 
     Raises:
-        ValueError: The mask has another size than the photo, or marks all of it; the photo is smaller than the blur; a
-            given pose of a face lies outside the photo.
+        ValueError: A mask has another size than the photo, or marks all of it as damaged; the photo is smaller than the
+            blur; a given pose of a face lies outside the photo.
         NoFaceError: Faces are to be restored, and there is none.
 
     Example:
@@ -91,7 +95,10 @@ def repair(
     """
     settings = Repair() if settings is None else settings
     said: list[str] = []
-    damaged = _checked(mask, photo)
+    damaged, kept = _checked(mask, photo, name="mask"), _checked(keep, photo, name="keep")
+    if damaged is not None and bool(damaged.all()):
+        msg = "the mask marks the whole photo as damaged, so that nothing is left to go by"
+        raise ValueError(msg)
     check_inside(() if faces is None else faces.poses, photo.size)
     _check_blur(settings, photo.size)
     noise, removed = _noise(photo, settings, said)
@@ -99,12 +106,8 @@ def repair(
     pixels = (luminance(photo.pixels) if denoiser.channels == 1 else photo.color()).to(device)
     if settings.old:
         found = find_defects(pixels, noise=noise) if detector is None else detect_defects(pixels, detector)
-        by = "their shape" if detector is None else "a network"
-        lines = _counted(found.lines, "crack or scratch", "cracks or scratches")
-        said.append(
-            f"{lines} and {_counted(found.specks, 'speck', 'specks')} were found by {by}, on {100 * found.share:.2f} % "
-            "of the photo: look whether small or thin things, bright or dark, are gone; a mask that you paint is surer"
-        )
+        found = found.without(kept)
+        said.append(_told(found, by="their shape" if detector is None else "a network"))
         damaged = found.mask if damaged is None else damaged | found.mask
     filled = 0.0 if damaged is None else float(damaged.float().mean())
     plan = Plan(settings, denoiser, noise if removed else 0.0, max(noise, photo.noise))
@@ -116,7 +119,9 @@ def repair(
     stained = 0.0
     if settings.old and settings.stains:
         stains = find_stains(answer)
-        answer, stained = stains.undo(answer), stains.share
+        taken_off = stains.undo(answer)
+        answer = taken_off if kept is None else answer.where(kept.to(device), taken_off)
+        stained = stains.share
         if stains.number:
             said.append(stains.told())
     if settings.old or settings.color:
@@ -131,25 +136,34 @@ def repair(
     change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
     if change == 0:
         said.append("nothing was found that had to be done: the photo is as it was")
-    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, stained, change)
+    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, stained, change, damaged)
 
 
 def _counted(number: int, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more}"
 
 
-def _checked(mask: Tensor | None, photo: Photo) -> Tensor | None:
+def _told(found: Defects, *, by: str) -> str:
+    """Say what damage was found."""
+    written = f"; {_counted(found.letters, 'sign', 'signs')} in a row, as writing, were left" if found.letters else ""
+    if not found.share:
+        return f"no cracks, scratches or specks were found by {by}{written}"
+    lines = _counted(found.lines, "crack or scratch", "cracks or scratches")
+    return (
+        f"{lines} and {_counted(found.specks, 'speck', 'specks')} were found by {by}, on {100 * found.share:.2f} % of "
+        "the photo: look whether writing or small or thin things are gone, which a mask of what to keep protects; what "
+        f"is still there is surest marked by a mask that you paint{written}"
+    )
+
+
+def _checked(mask: Tensor | None, photo: Photo, *, name: str) -> Tensor | None:
     if mask is None:
         return None
     if tuple(mask.shape) != (1, 1, *photo.pixels.shape[-2:]):
         width, height = photo.size
-        msg = f"the mask must be (1, 1, {height}, {width}) as the photo, got {tuple(mask.shape)}"
+        msg = f"{name} must be (1, 1, {height}, {width}) as the photo, got {tuple(mask.shape)}"
         raise ValueError(msg)
-    mask = mask.bool()
-    if bool(mask.all()):
-        msg = "the mask marks the whole photo as damaged, so that nothing is left to go by"
-        raise ValueError(msg)
-    return mask
+    return mask.bool()
 
 
 def _check_blur(settings: Repair, size: tuple[int, int]) -> None:
@@ -176,13 +190,13 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
     if found.blocks < _ENOUGH_BLOCKS:
         sure = "by one part of the photo alone, which may be texture"
     if found.level < _LEAST_NOISE:
-        said.append(f"{told}, was found ({sure}): too little to be taken off")
+        said.append(f"no noise was found that is worth taking off: {found.level * _GRAY_LEVELS:.1f} of 255 gray levels")
         return found.level, False
     if found.level < _PLAIN and found.high > _SPREAD * found.low:
         said.append(f"{told}, was found ({sure}): these differ as texture does, so that it is left unless told")
         return found.level, False
     if has_few_colors(photo.pixels, found.level):
-        said.append(f"{told}, was found, in so few colors that it is their pattern: it is left unless told")
+        said.append("the picture has so few colors that their pattern hides noise: it is left unless told")
         return found.level, False
     said.append(f"{told}, was found ({sure}) and is taken off")
     return found.level, True

@@ -39,8 +39,6 @@ _AMPLIFIED = 2.0
 _MOMENTUM = 0.7
 _MOMENTUM_BELOW = 0.1
 """At higher noise levels a denoiser smooths more than it draws."""
-_STEPS_BEFORE = 100
-"""Steps of total variation that it starts from where y is no picture: half of those to its minimum."""
 _INEXACT = 5e-4
 """An eighth of a gray level of 8 bits."""
 _ENOUGH = 0.1
@@ -67,8 +65,7 @@ class PlugAndPlay(Stage):
     factor is smaller.
 
     It starts from the image of the previous stage, or else from an interpolation; behind a large hole from a total
-    variation, and where y is no picture, as of sampled frequencies, from 100 steps of it if the operator has an exact
-    plan.
+    variation, and where y is no picture, as of sampled frequencies, if the operator has an exact plan.
 
     Args:
         passes: Number of denoiser evaluations; 8 are fast, 24 are slightly better if much is missing.
@@ -216,15 +213,15 @@ def _start(problem: Problem, state: State) -> Tensor:
         return state.image
     if not is_picture(problem.y):
         iterative = _exact_plan(problem) is None
-        return start_of(problem, state) if iterative else _smooth(problem, state, steps=_STEPS_BEFORE)
+        return start_of(problem, state) if iterative else _smooth(problem, state)
     interpolated, large = start_of(problem, state), _has_large_hole(problem)
     if not bool(large.any()):
         return interpolated
     return torch.where(large[:, None, None, None], _smooth(problem, state), interpolated)
 
 
-def _smooth(problem: Problem, state: State, *, steps: int | None = None) -> Tensor:
-    return TotalVariation(steps=steps)(problem, state).need(Need.IMAGE)
+def _smooth(problem: Problem, state: State) -> Tensor:
+    return TotalVariation()(problem, state).need(Need.IMAGE)
 
 
 def _measured_nearby(problem: Problem) -> Tensor:

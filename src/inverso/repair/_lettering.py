@@ -1,0 +1,105 @@
+"""Tell writing, such as the date on a print, from damage: signs of one size stand in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_SMALLEST, _LARGEST = 7, 0.15
+"""Height of a sign: at least in pixels, and at most as a share of the photo's shorter side."""
+_FEWEST = 3
+_BASELINE, _GAP = 0.2, 0.9
+"""Largest difference of the feet of neighbors, and largest gap between them, over the height."""
+_HEIGHTS = 1.7
+_TONES = 0.25
+_THIN, _WIDE = 0.25, 2.0
+"""Width over height below which a sign may be a scratch, and up to which it is one sign."""
+_FILLED = 0.72
+"""Share of its box from which on a sign may be a speck: a disk fills 0.79."""
+
+
+class Sign(NamedTuple):
+    """A connected part of what was detected.
+
+    Args:
+        top: First row.
+        left: First column.
+        bottom: Row after the last.
+        right: Column after the last.
+        filled: Share of its box that it covers.
+        tone: Its mean brightness.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    filled: float
+    tone: float
+
+    @classmethod
+    def of(cls, box: tuple[int, ...], filled: float, tone: float) -> Sign:
+        """Make it of a bounding box `(top, left, bottom, right)`."""
+        top, left, bottom, right = box
+        return cls(top, left, bottom, right, filled, tone)
+
+    @property
+    def height(self) -> int:
+        """Return its height in pixels."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Return its width in pixels."""
+        return self.right - self.left
+
+
+def find_lettering(signs: Sequence[Sign], side: int) -> list[int]:
+    """Find the signs that are written: three or more beside each other on one line, alike in size and tone.
+
+    Few of them may be as thin as a scratch or as round as a speck, since parallel scratches and dust are no writing.
+
+    Args:
+        signs: What was detected.
+        side: Shorter side of the photo.
+
+    Returns:
+        Their places in the sequence.
+
+    Example:
+        >>> from inverso.repair._lettering import Sign, find_lettering
+        >>> date = [Sign(10, 10 + 20 * k, 40, 25 + 20 * k, 0.4, 0.9) for k in range(4)]
+        >>> find_lettering([*date, Sign(200, 5, 210, 15, 0.8, 0.9)], 300)
+        [0, 1, 2, 3]
+    """
+    fit = [k for k, sign in enumerate(signs) if _may_be_one(sign, side)]
+    fit.sort(key=lambda k: signs[k].left)
+    rows: list[list[int]] = []
+    for k in fit:
+        row = next((row for row in rows if _goes_on(signs[row[-1]], signs[k])), None)
+        if row is None:
+            rows.append([k])
+        else:
+            row.append(k)
+    return sorted(k for row in rows if _is_written([signs[k] for k in row]) for k in row)
+
+
+def _may_be_one(sign: Sign, side: int) -> bool:
+    return _SMALLEST <= sign.height <= _LARGEST * side and sign.width <= _WIDE * sign.height
+
+
+def _goes_on(before: Sign, sign: Sign) -> bool:
+    """Return whether a sign can be the next one of a row."""
+    small, large = sorted((before.height, sign.height))
+    gap = sign.left - before.right
+    return (
+        large <= _HEIGHTS * small
+        and abs(before.bottom - sign.bottom) <= _BASELINE * small
+        and -0.2 * small <= gap <= _GAP * large
+        and abs(before.tone - sign.tone) <= _TONES
+    )
+
+
+def _is_written(row: Sequence[Sign]) -> bool:
+    plain = sum(sign.width < _THIN * sign.height or sign.filled > _FILLED for sign in row)
+    return len(row) >= _FEWEST and plain <= len(row) / 3
