@@ -262,13 +262,16 @@ def test_undoing_fading_brings_a_print_closer_to_the_photo(cat):
     assert min(gains) > -1.5
 
 
-@pytest.mark.parametrize("name", ["astronaut", "cat", "coffee"])
-def test_black_that_became_gray_and_white_that_did_come_back(name):
-    x = photo(name, size=128)
-    for black, white in ((0.3, 0.8), (0.2, 0.7), (0.4, 0.9)):
-        faded = black + (white - black) * x
-        undone = find_fading(faded).undo(faded)
-        assert psnr(undone, x) > psnr(faded, x) + 3
+def test_black_that_became_gray_and_white_that_did_come_back():
+    gains = []
+    for name in ("astronaut", "cat", "coffee"):
+        x = photo(name, size=128)
+        for black, white in ((0.3, 0.8), (0.2, 0.7), (0.4, 0.9)):
+            faded = black + (white - black) * x
+            undone = find_fading(faded).undo(faded)
+            gains.append(float(psnr(undone, x) - psnr(faded, x)))
+    assert min(gains) > 1
+    assert sum(gains) / len(gains) > 5
 
 
 def dyed(x: torch.Tensor) -> torch.Tensor:

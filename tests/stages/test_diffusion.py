@@ -176,8 +176,8 @@ class OwnFrequencies(LinearOperator):
 @pytest.mark.parametrize(
     ("A", "before"),
     [
-        (FFTMask(0.3), TotalVariation(steps=100)),
-        (stack(RandomMask(0.2), RandomMask(0.2, seed=1)), TotalVariation(steps=100)),
+        (FFTMask(0.3), TotalVariation()),
+        (stack(RandomMask(0.2), RandomMask(0.2, seed=1)), TotalVariation()),
         (OwnFrequencies(), PseudoInverse()),
         (RandomMask(0.02), Interpolation()),
         (RandomMask(0.3), Interpolation()),
