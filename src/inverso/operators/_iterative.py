@@ -77,7 +77,10 @@ class LeastSquares(_implicit.ImplicitInverse):
 
     def _refuse_transformed_tensors(self, x: Tensor) -> None:
         """Raise where a derivative in the operator's own tensors under torch.func would silently be zero."""
-        image = self.A(torch.zeros(x.shape, dtype=x.dtype, device=x.device))
+        try:
+            image = self.A(torch.zeros(x.shape, dtype=x.dtype, device=x.device))
+        except RuntimeError:  # What leaves PyTorch, as NumPy does, cannot run in a transform: no derivative gets lost.
+            return
         while not (image.requires_grad or torch.autograd.forward_ad.unpack_dual(image).tangent is not None):
             if not torch._C._functorch.is_functorch_wrapped_tensor(image):
                 return

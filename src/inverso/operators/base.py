@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,6 +37,7 @@ from inverso.operators._plans import (
     without_autocast,
 )
 from inverso.operators._text import Text
+from inverso.operators._transposed import LinearMap, Transposed, with_gradient, written_adjoint
 
 if TYPE_CHECKING:
     from inverso.operators._algebra import Scaled, Sum
@@ -47,8 +49,9 @@ class LinearOperator(ABC):
     """A linear map from images to measurements, `y = A x`.
 
     A subclass has to define `forward` only, and `input_shape` if the image's size differs from the measurement's. The
-    adjoint then comes from automatic differentiation and the pseudo-inverse from conjugate gradients. Operators act on
-    the last three dimensions of an image `(..., C, H, W)`, broadcast over the leading ones, and are immutable.
+    adjoint then comes from automatic differentiation and the pseudo-inverse from conjugate gradients. A `forward` that
+    autograd cannot differentiate, such as one in NumPy, needs an `adjoint` too. Operators act on the last three
+    dimensions of an image `(..., C, H, W)`, broadcast over the leading ones, and are immutable.
 
     Example:
         >>> import torch
@@ -90,20 +93,26 @@ class LinearOperator(ABC):
         Raises:
             ValueError: The operator cannot measure such an image.
         """
-        return tuple(self._probe(image_shape).shape[1:])
+        return self._probe(image_shape)[0]
 
-    def _probe(self, image_shape: ImageShape) -> Tensor:
-        """Measure a black image, to learn shape and dtype of measurements."""
-        return self._try_everywhere(torch.zeros(1, *image_shape, device="cpu"))
+    def _probe(self, image_shape: ImageShape) -> tuple[tuple[int, ...], bool]:
+        """Measure a black image, once per shape, to learn the shape of measurements and whether they are complex."""
+        known: dict[ImageShape, tuple[tuple[int, ...], bool]] = self.__dict__.setdefault("_measurements", {})
+        channels, height, width = image_shape
+        shape = channels, height, width
+        if shape not in known:
+            y = self._try_everywhere(torch.zeros(1, *shape, device="cpu"))
+            known[shape] = tuple(y.shape[1:]), y.is_complex()
+        return known[shape]
 
     def _try_everywhere(self, x: Tensor) -> Tensor:
         """Measure images, trying the dtypes and devices that the operator's own tensors may need."""
-        failure: RuntimeError | None = None
+        failure: RuntimeError | TypeError | None = None
         for device, dtype in product(("cpu", "cuda")[: 1 + torch.cuda.is_available()], (torch.float32, torch.float64)):
             try:
                 with torch.no_grad():
                     return self.forward(x.to(device, dtype))
-            except RuntimeError as error:  # noqa: PERF203 - torch says so where precisions or devices do not match
+            except (RuntimeError, TypeError) as error:  # noqa: PERF203 - precisions or devices that do not match
                 failure = failure or error
         raise failure or RuntimeError
 
@@ -111,8 +120,7 @@ class LinearOperator(ABC):
         """Return the shape of the measurement of one image, and whether it is complex."""
         if self._complex is not None:
             return self.output_shape(image_shape), self._complex
-        probe = self._probe(image_shape)
-        return tuple(probe.shape[1:]), probe.is_complex()
+        return self._probe(image_shape)
 
     def plan(self, image_shape: ImageShape, dtype: torch.dtype, device: torch.device | str = "cpu") -> Plan | None:
         """Return the cached exact plan for an image size, or None where pseudo-inverses are computed iteratively.
@@ -160,7 +168,11 @@ class LinearOperator(ABC):
             ValueError: x has fewer than three dimensions, or a shape that this operator cannot measure.
         """
         with without_autocast(check_image(x).device):
-            return self.forward(x)
+            wanted = x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_dynamo_compiling()
+            if not wanted or in_a_transform():
+                return self.forward(x)
+            adjoint = partial(self.adjoint, image_shape=image_shape_of(x)) if self._writes_adjoint else None
+            return with_gradient(self.forward, adjoint, x, repr(self))
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
         """Simulate a measurement: `A x`, plus noise on the measured entries, with the fill in the missing places.
@@ -198,6 +210,7 @@ class LinearOperator(ABC):
             Images `(..., C, H, W)`.
 
         Raises:
+            NotImplementedError: The operator defines `forward` alone, and autograd cannot differentiate it.
             ValueError: y is not a measurement of an image of that shape.
         """
         shape = self._check_y(y, image_shape)
@@ -209,11 +222,20 @@ class LinearOperator(ABC):
             return self._adjoint(y, shape) if plan is None else plan.adjoint(y)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
-        leading = y.shape[: y.ndim - len(self.output_shape(image_shape))]
-        origin = torch.zeros(*leading, *image_shape, dtype=real_dtype(y.dtype), device=y.device)
-        pull_back = torch.func.vjp(self.forward, origin)[1]
-        image: Tensor = pull_back(y)[0]
-        return image
+        return Transposed(self.forward, image_shape, len(self.output_shape(image_shape)), repr(self))(y)
+
+    @property
+    def _writes_adjoint(self) -> bool:
+        """Whether the class of the operator, as of a user, defines `adjoint` itself."""
+        return type(self).adjoint is not LinearOperator.adjoint
+
+    def _transpose(self, image_shape: ImageShape, y_dims: int) -> LinearMap:
+        """Return `A^T` for many calls."""
+        if self._writes_adjoint:
+            return written_adjoint(partial(self.adjoint, image_shape=image_shape), image_shape, y_dims, repr(self))
+        if type(self)._adjoint is not LinearOperator._adjoint:
+            return partial(self._adjoint, image_shape=image_shape)
+        return Transposed(self.forward, image_shape, y_dims, repr(self))
 
     def pinv(self, y: Tensor, *, ridge: Ridge = 0.0, image_shape: ImageShape | None = None) -> Tensor:
         """Compute the pseudo-inverse `A^+ y`; with a ridge, `A^T (A A^T + ridge I)^-1 y`. Differentiable in y.
@@ -251,7 +273,7 @@ class LinearOperator(ABC):
                 over = (1,) * trailing
                 return plan.pinv(y, ridge.reshape(*ridge.shape, *over) if isinstance(ridge, Tensor) else ridge)
             if plan is None:
-                problem = LeastSquares(self.forward, lambda v: self._adjoint(v, shape), trailing, name=repr(self))
+                problem = LeastSquares(self.forward, self._transpose(shape, trailing), trailing, name=repr(self))
             else:
                 problem = LeastSquares.of(plan, trailing, name=repr(self))
             return problem.solve(y, ridge)

@@ -1,0 +1,144 @@
+"""The transpose of an operator that defines `forward` alone, and the gradient of one that writes its own `adjoint`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from inverso._types import ImageShape
+from inverso.operators._plans import in_a_transform, real_dtype
+
+LinearMap: TypeAlias = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Transposed:
+    """The adjoint of an operator by automatic differentiation.
+
+    A is linear, so its derivative is the same everywhere: it is prepared once for all steps of an iteration, each of
+    which then costs one backward pass and no forward pass.
+
+    Args:
+        forward: The map, from images `(..., C, H, W)`.
+        image_shape: `(C, H, W)`.
+        y_dims: Number of trailing dimensions of one measurement.
+        name: Name of the operator, for messages.
+
+    Raises:
+        NotImplementedError: On use: autograd cannot differentiate `forward`.
+    """
+
+    forward: LinearMap
+    image_shape: ImageShape
+    y_dims: int
+    name: str
+    _prepared: tuple[object, LinearMap] | None = field(default=None, init=False)
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """Compute `A^T y`."""
+        leading = y.shape[: y.ndim - self.y_dims]
+        # A derivative that is to be differentiated itself, or that belongs to a transform, serves one call only.
+        if torch.is_grad_enabled() or in_a_transform() or torch.compiler.is_dynamo_compiling():
+            return self._prepare(y, leading)(y)
+        kind = (tuple(leading), real_dtype(y.dtype), y.device, torch.is_inference_mode_enabled())
+        if self._prepared is None or self._prepared[0] != kind:
+            self._prepared = None
+            self._prepared = kind, self._prepare(y, leading)
+        return self._prepared[1](y)
+
+    def _prepare(self, y: Tensor, leading: torch.Size) -> LinearMap:
+        origin = torch.zeros(*leading, *self.image_shape, dtype=real_dtype(y.dtype), device=y.device)
+        if torch.compiler.is_dynamo_compiling():
+            pulled = torch.func.vjp(self.forward, origin)[1]
+            return lambda v: pulled(v)[0]
+        linked = True
+
+        def watched(x: Tensor) -> Tensor:
+            nonlocal linked
+            image = self.forward(x)
+            linked = image.requires_grad
+            return image
+
+        try:
+            pull_back = torch.func.vjp(watched, origin)[1]
+        except (RuntimeError, TypeError) as error:
+            # A mistake that has nothing to do with gradients is shown as it is.
+            with torch.no_grad():
+                self.forward(origin)
+            raise _refusal(self.name) from error
+        if not linked:
+            raise _refusal(self.name)
+        return lambda v: pull_back(v)[0]
+
+
+def written_adjoint(adjoint: LinearMap, image_shape: ImageShape, y_dims: int, name: str) -> LinearMap:
+    """Return a user's adjoint, which is checked at every call.
+
+    Raises:
+        TypeError: On use: it returned images in another precision than y.
+        ValueError: On use: it returned images of another shape.
+    """
+
+    def checked(y: Tensor) -> Tensor:
+        image = adjoint(y)
+        expected, dtype = (*y.shape[: y.ndim - y_dims], *image_shape), real_dtype(y.dtype)
+        if tuple(image.shape) != expected:
+            msg = f"adjoint of {name} must return images {expected} of y {tuple(y.shape)}, got {tuple(image.shape)}"
+            raise ValueError(msg)
+        if image.dtype != dtype:
+            msg = f"adjoint of {name} must return images in the precision of y, {dtype}, got {image.dtype}"
+            raise TypeError(msg)
+        return image
+
+    return checked
+
+
+def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name: str) -> Tensor:
+    """Compute `A x` of images that require a gradient: by autograd where it can, else a user's adjoint gives it.
+
+    Raises:
+        NotImplementedError: `forward` refuses images that require a gradient, and there is no adjoint of the user.
+    """
+    try:
+        y = forward(x)
+    except (RuntimeError, TypeError) as error:
+        # NumPy refuses such a tensor. A mistake that has nothing to do with gradients is shown as it is.
+        y = forward(x.detach())
+        if adjoint is None:
+            raise _refusal(name) from error
+    if adjoint is None or y.requires_grad:
+        return y
+    attached: Tensor = _Attached.apply(x, y, adjoint)
+    return attached
+
+
+def _refusal(name: str) -> NotImplementedError:
+    return NotImplementedError(
+        f"autograd cannot differentiate the forward of {name}, which leaves PyTorch (NumPy, detach(), no_grad()), so "
+        "its adjoint has to be given: define adjoint(self, y, *, image_shape=None) in the class, or make the operator "
+        "with inverso.interop.from_scipy"
+    )
+
+
+class _Attached(torch.autograd.Function):
+    """Autograd function: return a measurement that was computed without a gradient; its derivative is the adjoint."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        x: Tensor,  # noqa: ARG004 - what is differentiated
+        y: Tensor,
+        adjoint: LinearMap,
+    ) -> Tensor:
+        ctx.adjoint = adjoint
+        return y.view_as(y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return ctx.adjoint(gradient), None, None
