@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, RandomGaussian, RandomMask
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomGaussian, RandomMask
 from inverso.testing import check_operator
 from operators.laws import as_matrix, as_vector, every_operator, random_like, small, tolerance
 
@@ -18,10 +18,28 @@ def test_matrix_norm_rank_and_condition(case):
     torch.testing.assert_close(bound.to_dense(), matrix)
     values = torch.linalg.svdvals(matrix)
     values = values[values > 1e-12 * values[0]]
-    assert bound.norm == pytest.approx(float(values[0]), rel=1e-4)
+    assert bound.norm == pytest.approx(float(values[0]), rel=1e-7)
     assert bound.rank == pytest.approx(len(values))
     assert bound.condition == pytest.approx(float(values[0] / values[-1]), rel=1e-6)
     assert bound.exact == (A.plan(setting.image_shape, torch.float64) is not None)
+
+
+@pytest.mark.parametrize("A", [GaussianBlur(5, 1.0), Bicubic(4)], ids=repr)
+def test_norm_has_seven_digits_where_many_singular_values_are_close(A):
+    bound = A.at((1, 32, 32))
+    expected = float(torch.linalg.matrix_norm(bound.to_dense(), 2))
+    assert bound.norm == pytest.approx(expected, rel=1e-7)
+    assert bound.T.norm == bound.norm
+
+
+def test_norm_of_the_smallest_operators():
+    class Nothing(LinearOperator):
+        def forward(self, x):
+            return 0 * x
+
+    assert Nothing().at((1, 4, 4)).norm == 0
+    assert (3 * Identity()).at((1, 1, 1)).norm == pytest.approx(3)
+    assert (3 * Identity()).at((1, 1, 2)).norm == pytest.approx(3)
 
 
 @every_operator
