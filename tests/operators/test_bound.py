@@ -106,6 +106,21 @@ def test_sums(A):
     check_operator(A, (1, 8, 6))
 
 
+def test_signs_and_quotients():
+    A, B = RandomMask(0.5), Identity()
+    x = torch.rand(2, 1, 8, 6, dtype=torch.float64)
+    for operator, expected in (
+        (A * 2, 2 * A(x)),
+        (A / 4, A(x) / 4),
+        (-A, -A(x)),
+        (B - A, x - A(x)),
+        (-A - 2 * B, -A(x) - 2 * x),
+    ):
+        torch.testing.assert_close(operator(x), expected)
+        check_operator(operator, (1, 8, 6))
+    assert (A * 2, A / 4, -A) == (2 * A, 0.25 * A, -1 * A)
+
+
 def test_what_cannot_be_added_or_multiplied_is_refused():
     with pytest.raises(TypeError, match="operators are added to operators, got int"):
         Identity() + 1
@@ -113,5 +128,13 @@ def test_what_cannot_be_added_or_multiplied_is_refused():
         0 * Identity()
     with pytest.raises(TypeError, match="a number other than 0"):
         "2" * Identity()
+    with pytest.raises(TypeError, match="the factor of an operator must be a number other than 0, got"):
+        Identity() * Identity()
+    with pytest.raises(TypeError, match="operators are added to operators, got int"):
+        Identity() - 1
+    with pytest.raises(ValueError, match="the divisor of an operator must be a number other than 0, got 0"):
+        Identity() / 0
+    with pytest.raises(TypeError, match="the divisor of an operator must be a number other than 0"):
+        Identity() / "2"
     with pytest.raises(ValueError, match="measurements that are added must have one shape"):
         (Identity() + RandomGaussian(3, (1, 4, 4)))(torch.rand(1, 1, 4, 4))

@@ -21,6 +21,7 @@ from inverso._checks import (
     check_image,
     check_measurement,
     check_non_negative,
+    check_number,
 )
 from inverso._random import stream
 from inverso._types import ImageShape, Seed
@@ -392,6 +393,25 @@ class LinearOperator(ABC):
         from inverso.operators._algebra import Scaled  # noqa: PLC0415 - it is a subclass of this class
 
         return Scaled(factor, self)
+
+    def __mul__(self, factor: float) -> Scaled:
+        """Multiply: `(A * c)(x) = c A(x)`."""
+        return self.__rmul__(factor)
+
+    def __truediv__(self, divisor: float) -> Scaled:
+        """Divide: `(A / c)(x) = A(x) / c`."""
+        if check_number(divisor, name="the divisor of an operator", expected="a number other than 0") == 0:
+            msg = "the divisor of an operator must be a number other than 0, got 0"
+            raise ValueError(msg)
+        return (1 / divisor) * self
+
+    def __neg__(self) -> Scaled:
+        """Negate: `(-A)(x) = -A(x)`."""
+        return -1 * self
+
+    def __sub__(self, other: LinearOperator) -> Sum:
+        """Subtract: `(A - B)(x) = A(x) - B(x)`."""
+        return self + (-other if isinstance(other, LinearOperator) else other)
 
     def __matmul__(self, inner: LinearOperator) -> Composition:
         """Compose: `(A @ B)(x) = A(B(x))`."""
