@@ -65,6 +65,10 @@ class TestToPhysics:
         with pytest.raises(ValueError, match="is a transpose"):
             to_physics(A.at(SHAPE).T)
 
+    def test_an_operator_needs_a_size(self, A) -> None:
+        with pytest.raises(TypeError, match=r"to_physics .* A\.at\(image_shape\) .* an operator without a size"):
+            to_physics(A)
+
     @pytest.mark.parametrize("gamma", [0.7, torch.tensor([0.1, 30.0], dtype=torch.float64)], ids=["one", "per image"])
     def test_proximal_operator_is_the_minimum(self, deepinv, A, gamma) -> None:
         physics, z = to_physics(A.at(SHAPE)).to(torch.float64), draw(2, *SHAPE, seed=4)

@@ -87,6 +87,14 @@ class TestFromPyLops:
         assert from_pylops(line, (1, 3, 4))(draw(1, 1, 3, 4)).shape == (1, 12)
 
 
+def test_an_operator_needs_a_size() -> None:
+    pytest.importorskip("pylops")
+    with pytest.raises(
+        TypeError, match=r"to_pylops .* A\.at\(image_shape\) .* got Bicubic\(scale=2\), an operator without"
+    ):
+        to_pylops(Bicubic(2))
+
+
 def test_without_pylops(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pylops", None)
     with pytest.raises(MissingPackageError, match=r"to_pylops needs the package pylops: .*\[interop\]"):

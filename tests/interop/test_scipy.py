@@ -115,3 +115,14 @@ def test_refusals() -> None:
         from_scipy(np.eye(4)[:2], (1, 2, 2), measurement_shape=(3,))
     with pytest.raises(ValueError, match=r"measures images of shape \(1, 2, 2\), got \(1, 1, 4, 1\)"):
         from_scipy(np.eye(4)[:2], (1, 2, 2))(torch.zeros(1, 1, 4, 1))
+    with pytest.raises(TypeError, match=r"takes a dense or sparse matrix or a scipy.*LinearOperator, got str"):
+        from_scipy("a", (1, 2, 2))
+
+
+def test_an_operator_needs_a_size() -> None:
+    with pytest.raises(
+        TypeError, match=r"to_scipy .* A\.at\(image_shape\) .* got Bicubic\(scale=2\), an operator without"
+    ):
+        to_scipy(Bicubic(2))
+    with pytest.raises(TypeError, match="to_scipy converts .* got int"):
+        to_scipy(3)

@@ -13,6 +13,7 @@ from inverso._types import ImageShape
 from inverso.interop._calls import DenoiserCalls, OperatorCalls, SpectralCalls
 from inverso.interop._physics import DecomposedOperator, PhysicsOperator, black_image
 from inverso.interop._spectrum import Spectrum
+from inverso.interop.vectors import check_bound
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 from inverso.priors import Denoiser, WrappedDenoiser
@@ -36,9 +37,11 @@ def to_physics(A: BoundOperator, *, noise: float = 0.0, device: torch.device | s
 
     Raises:
         MissingPackageError: deepinv is not installed.
+        TypeError: A is no operator at one image size.
         ValueError: The noise is negative, or A is a transpose.
     """
     theirs = need("deepinv.physics", what="to_physics")
+    check_bound(A, name="to_physics")
     level = check_non_negative(noise, name="noise")
     if A.transposed:
         msg = f"a physics measures images, and {A!r} is a transpose"

@@ -9,7 +9,7 @@ import torch
 from inverso._extras import need
 from inverso._types import ImageShape
 from inverso.interop.scipy import from_scipy, to_scipy
-from inverso.interop.vectors import RealMatrix
+from inverso.interop.vectors import RealMatrix, check_bound
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 
@@ -27,8 +27,10 @@ def to_pylops(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: t
 
     Raises:
         MissingPackageError: PyLops is not installed.
+        TypeError: A is no operator at one image size.
     """
     pylops = need("pylops", what="to_pylops")
+    check_bound(A, name="to_pylops")
     matrix = RealMatrix(A, dtype, device)
     return pylops.LinearOperator(
         Op=to_scipy(A, dtype=dtype, device=device),

@@ -9,7 +9,7 @@ import torch
 
 from inverso._types import ImageShape
 from inverso.interop._foreign import ForeignOperator
-from inverso.interop.vectors import RealMatrix
+from inverso.interop.vectors import RealMatrix, check_bound
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 
@@ -29,6 +29,9 @@ def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: to
     Returns:
         A `scipy.sparse.linalg.LinearOperator` of shape (m, C H W) with m numbers per measurement.
 
+    Raises:
+        TypeError: A is no operator at one image size.
+
     Example:
         >>> import torch
         >>> from scipy.sparse.linalg import lsqr
@@ -42,6 +45,7 @@ def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: to
     """
     from scipy.sparse.linalg import LinearOperator as SciPyOperator  # noqa: PLC0415
 
+    check_bound(A, name="to_scipy")
     matrix = RealMatrix(A, dtype, device)
     return SciPyOperator(
         matrix.shape,
@@ -74,6 +78,7 @@ def from_scipy(
         The operator.
 
     Raises:
+        TypeError: It is neither a matrix nor a SciPy operator.
         ValueError: The shapes do not fit the numbers of rows and columns.
 
     Example:
@@ -85,7 +90,14 @@ def from_scipy(
     """
     from scipy.sparse.linalg import aslinearoperator  # noqa: PLC0415
 
-    operator = aslinearoperator(matrix)
+    try:
+        operator = aslinearoperator(matrix)
+    except TypeError as error:
+        msg = (
+            "from_scipy takes a dense or sparse matrix or a scipy.sparse.linalg.LinearOperator, "
+            f"got {type(matrix).__name__}"
+        )
+        raise TypeError(msg) from error
     rows, columns = operator.shape
     shape = (rows,) if measurement_shape is None else tuple(measurement_shape)
     for name, given, expected in (("image_shape", image_shape, columns), ("measurement_shape", shape, rows)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ def complex_numbers(values: Tensor) -> Tensor:
         tensor([1.+2.j])
     """
     return torch.view_as_complex(values.contiguous())
+
+
+def check_bound(A: object, *, name: str) -> None:
+    """Raise a TypeError unless A is an operator at one image size."""
+    if not isinstance(A, BoundOperator):
+        given = f"{A!r}, an operator without a size" if isinstance(A, LinearOperator) else type(A).__name__
+        msg = (
+            f"{name} converts an operator at one image size, A.at(image_shape) with image_shape (C, H, W), got {given}"
+        )
+        raise TypeError(msg)
 
 
 @dataclass(frozen=True)
