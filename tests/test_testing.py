@@ -216,3 +216,45 @@ def test_says_at_which_residual_a_pseudo_inverse_stopped(monkeypatch):
     with pytest.raises(AssertionError, match=r"breaks .*weak_inverse.* stopped at a relative residual of \d\.\de-\d\d"):
         check_operator(A, (1, 12, 12))
     assert check_operator(FFTMask(0.4) @ GaussianBlur(5, 1.0), (1, 12, 12), tolerance=1e-10).residual == 0
+
+
+class Gray(LinearOperator):
+    def forward(self, x):
+        return x.mean(dim=-3, keepdim=True)
+
+
+def test_a_missing_input_shape_is_found():
+    class WithShape(Gray):
+        def input_shape(self, y_shape):
+            return 3, *y_shape[-2:]
+
+    class Untold(Gray):
+        def input_shape(self, y_shape):
+            msg = f"the number of channels does not follow from {y_shape}"
+            raise ValueError(msg)
+
+    with pytest.raises(AssertionError, match=r"makes images \(1, 8, 12\): define input_shape.* returns \(3, 8, 12\)"):
+        check_operator(Gray(), SHAPE)
+    check_operator(WithShape(), SHAPE)
+    check_operator(Untold(), SHAPE)
+
+
+def test_another_precision_is_named():
+    class Single(LinearOperator):
+        weight = 2 * torch.eye(12, dtype=torch.float32)
+
+        def forward(self, x):
+            return x @ self.weight
+
+    with pytest.raises(TypeError, match=r"fails for images in torch.float64 .* check it with dtype=torch.float32"):
+        check_operator(Single(), SHAPE)
+    check_operator(Single(), SHAPE, dtype=torch.float32)
+
+
+def test_mistakes_in_every_precision_are_shown_as_they_are():
+    class Broken(LinearOperator):
+        def forward(self, x):
+            return x.reshape(7, 7)
+
+    with pytest.raises(RuntimeError, match=r"shape '\[7, 7\]' is invalid"):
+        check_operator(Broken(), SHAPE)

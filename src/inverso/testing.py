@@ -90,6 +90,9 @@ def operator_errors(
     Returns:
         The relative errors.
 
+    Raises:
+        TypeError: The operator fails in this dtype and works in another one.
+
     Example:
         >>> from inverso.operators import Bicubic
         >>> from inverso.testing import operator_errors
@@ -98,12 +101,30 @@ def operator_errors(
     """
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        errors = _measure_laws(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
+        try:
+            errors = _measure_laws(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
+        except RuntimeError as error:
+            _explain_dtype(A, torch.zeros(batch, *image_shape, dtype=dtype, device=device), error)
+            raise
     stopped = [warning.message for warning in seen if isinstance(warning.message, ConvergenceWarning)]
     for warning in seen:
         if warning.message not in stopped:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return replace(errors, residual=max((warning.residual for warning in stopped), default=0.0))
+
+
+def _explain_dtype(A: Checkable, x: Tensor, error: RuntimeError) -> None:
+    """Raise if A measures images in another precision than that of x, in which it fails."""
+    other = torch.float32 if x.dtype == torch.float64 else torch.float64
+    try:
+        A(x.to(other))
+    except RuntimeError:
+        return
+    msg = (
+        f"{A!r} fails for images in {x.dtype} ({error}) and measures those in {other}: check it with dtype={other}, or "
+        "convert its own tensors in forward to the dtype of the images, weight.to(x)"
+    )
+    raise TypeError(msg) from error
 
 
 def _measure_laws(
@@ -175,7 +196,9 @@ def check_operator(
         The errors that were measured.
 
     Raises:
-        AssertionError: A law is broken; the message lists the broken laws with their errors.
+        AssertionError: A law is broken; the message lists the broken laws with their errors. Or `input_shape` gives
+            another shape than `image_shape` for a measurement.
+        TypeError: The operator fails in this dtype and works in another one.
 
     Example:
         >>> from inverso.operators import LinearOperator
@@ -201,7 +224,27 @@ def check_operator(
         if errors.residual > 0:
             msg += f"; its iterative pseudo-inverse stopped at a relative residual of {errors.residual:.1e}"
         raise AssertionError(msg)
+    _check_input_shape(A, torch.zeros(batch, *image_shape, dtype=dtype, device=device))
     return errors
+
+
+def _check_input_shape(A: Checkable, x: Tensor) -> None:
+    """Raise if the shape of a measurement leads to another image shape; operators may refuse to tell."""
+    input_shape = getattr(A, "input_shape", None)
+    if input_shape is None:
+        return
+    measured, expected = tuple(A(x).shape), tuple(x.shape[-3:])
+    try:
+        told = tuple(input_shape(measured))
+    except ValueError:
+        return
+    if told != expected:
+        msg = (
+            f"{A!r} measures images {tuple(x.shape)} as {measured}, of which input_shape({measured}) makes images "
+            f"{told}: define input_shape(self, y_shape) so that it returns {expected} (raise a ValueError where y_shape "
+            "does not tell the image's shape)"
+        )
+        raise AssertionError(msg)
 
 
 def _default_tolerance(A: Checkable, image_shape: ImageShape, dtype: torch.dtype) -> float:

@@ -124,5 +124,5 @@ def test_an_operator_needs_a_size() -> None:
         TypeError, match=r"to_scipy .* A\.at\(image_shape\) .* got Bicubic\(scale=2\), an operator without"
     ):
         to_scipy(Bicubic(2))
-    with pytest.raises(TypeError, match="to_scipy converts .* got int"):
+    with pytest.raises(TypeError, match=r"to_scipy converts .* got int"):
         to_scipy(3)
