@@ -241,8 +241,8 @@ def _check_input_shape(A: Checkable, x: Tensor) -> None:
     if told != expected:
         msg = (
             f"{A!r} measures images {tuple(x.shape)} as {measured}, of which input_shape({measured}) makes images "
-            f"{told}: define input_shape(self, y_shape) so that it returns {expected} (raise a ValueError where y_shape "
-            "does not tell the image's shape)"
+            f"{told}: define input_shape(self, y_shape) so that it returns {expected} (raise a ValueError where "
+            "y_shape does not tell the image's shape)"
         )
         raise AssertionError(msg)
 
