@@ -208,6 +208,20 @@ class TestCheck:
         A.check(A.measure(self.x, noise=0.1))
         A.check(torch.fft.fft2(self.x, norm="ortho"))
 
+    @pytest.mark.parametrize("A", [FFTMask(0.3), scanner, FFTMask(0.3, seed=(0, 1))], ids=repr)
+    def test_zeros_where_it_samples_are_told(self, A):
+        y = FFTMask(0.3, seed=2)(self.x)
+        with pytest.warns(UserWarning, match=r"exactly 0 at [67]\d % of the frequencies that .* another mask"):
+            A.check(y)
+
+    def test_zeros_of_flat_or_black_images_are_their_own(self):
+        A = FFTMask(0.3)
+        A.check(A(torch.zeros(2, 3, 16, 12)))
+        A.check(A(torch.full((2, 3, 16, 12), 0.5)))
+        black = torch.cat([self.x, torch.zeros(1, 3, 16, 12, dtype=torch.float64)])
+        black[:, 1] = 0
+        A.check(A(black))
+
     @pytest.mark.parametrize("A", [FFTMask(0.3, seed=1), scanner], ids=repr)
     def test_a_shifted_one_is_refused(self, A):
         shifted = torch.fft.fftshift(torch.fft.fft2(self.x, norm="ortho"), dim=(-2, -1))

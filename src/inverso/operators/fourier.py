@@ -5,6 +5,7 @@ Conjugates are computed explicitly: torch ignores the lazy conjugate flag of a t
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from inverso._checks import check_fraction
 from inverso._types import ImageShape, Seed
+from inverso.operators._iterative import depth_of_caller
 from inverso.operators._plans import Basis, Plan, Ridge, cutoff
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
 from inverso.operators._text import KEEP, SEED, SWITCH, Text, choice
@@ -22,6 +24,8 @@ from inverso.operators.separable import one_after_another
 _Density = Literal["uniform", "gaussian"]
 _BATCHED = 4
 _LARGEST_WRITTEN = 512
+_MOST_ZEROS = 0.05
+"""Share of the sampled frequencies that may be exactly zero; in a photo none is."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +255,9 @@ class FrequencySampling(PlannedOperator):
 
         Raises:
             ValueError: Most of the energy of y lies off the mask.
+
+        Warns:
+            UserWarning: y is exactly zero at more than a twentieth of the frequencies on the mask.
         """
         total = float(y.detach().abs().square().sum())
         inside = float(self.restrict(y.detach(), image_shape=image_shape).abs().square().sum())
@@ -262,6 +269,26 @@ class FrequencySampling(PlannedOperator):
                 "dim=(-2, -1)) brings it there)"
             )
             raise ValueError(msg)
+        share = self._unmeasured(y.detach(), self._check_y(y, image_shape))
+        if share > _MOST_ZEROS:
+            msg = (
+                f"y is exactly 0 at {100 * share:.0f} % of the frequencies that {self!r} samples, as if it had been "
+                "sampled with another mask: these zeros count as measured (only images as regular as stripes have such "
+                "zeros themselves)"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=depth_of_caller())
+
+    def _unmeasured(self, y: Tensor, image_shape: ImageShape) -> float:
+        """Return the share of the mask where y is zero in all images that have this mask."""
+        mask = self.mask(image_shape).to(y.device) != 0
+        silent = (y == 0).all(dim=-3, keepdim=True)
+        if mask.ndim < _BATCHED:
+            silent = silent.reshape(-1, *mask.shape).all(dim=0)
+        heard = mask & ~silent
+        # What has no detail is flat, whatever the mask.
+        if not bool(heard[..., 1:, :].any()) and not bool(heard[..., 1:].any()):
+            return 0.0
+        return 1 - float(heard.sum()) / float(mask.expand_as(heard).sum())
 
 
 @dataclass(frozen=True)
