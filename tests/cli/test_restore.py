@@ -116,6 +116,21 @@ def test_a_folder_tells_what_was_found_and_what_was_left_out(inverso, tmp_path):
     assert "1 of 1, film.gif" in result.stderr
 
 
+def test_what_failed_before_is_not_counted_as_done(inverso, tmp_path):
+    (tmp_path / "album").mkdir()
+    write_photo(Photo(photo("cat", size=24)), tmp_path / "album" / "cat.png")
+    (tmp_path / "album" / "broken.jpg").write_bytes(b"no picture")
+    words = ("restore", "album", "--noise", 0, "--workers", 1, "-o", "out")
+    first, second, third = inverso(*words), inverso(*words), inverso(*words, "--again")
+    assert [each.exit_code for each in (first, second, third)] == [2, 2, 2]
+    assert "1 done, 1 failed (--again tries them again): out" in first.stdout
+    assert "0 done; 1 were there already, 1 had failed before (--again tries them again): out" in second.stdout
+    assert "0 done, 1 failed; 1 were there already (--again" in third.stdout
+    for each in (first, second, third):
+        assert ["album/broken.jpg", "failed"] in [line.split() for line in each.stdout.splitlines()]
+        assert "album/broken.jpg cannot be read as a picture" in each.stderr
+
+
 def test_enlarging(inverso, tmp_path):
     write_photo(Photo(photo("cat", size=24)), tmp_path / "a.png")
     assert inverso("restore", "a.png", "--scale", 2, "-o", "b.jpg").exit_code == 0

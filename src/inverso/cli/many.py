@@ -128,22 +128,34 @@ def _print(summary: Summary) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    done = [record for record in islice(summary.records(), _MOST_SHOWN + 1) if record.status == "done"]
-    if len(done) <= _MOST_SHOWN:
-        done.sort(key=lambda record: record.name)
+    records = list(islice(summary.records(), _MOST_SHOWN + 1))
+    done = [record for record in records if record.status == "done"]
+    if len(records) <= _MOST_SHOWN:
+        records.sort(key=lambda record: record.name)
         table = Table("image", "seconds", *(_numbers(done[0]) if done else ()), box=None, pad_edge=False)
-        for record in done:
-            numbers = map(_number, _numbers(record).values())
-            table.add_row(_answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
+        for record in records:
+            if record.status == "done":
+                numbers = map(_number, _numbers(record).values())
+                table.add_row(_answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
+            else:
+                table.add_row(record.path, record.status)
         Console().print(table)
         for record in done:
             for note in record.details.get("notes", ()):
                 typer.echo(f"{record.path}: {note}")
     elif noted := sum(bool(record.details.get("notes")) for record in summary.records()):
         typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
-    faulty = f", {summary.failed} failed, {summary.set_aside} set aside" if summary.failed + summary.set_aside else ""
-    before = f"; {summary.before} were there already" if summary.before else ""
-    typer.echo(f"{summary.done} done{faulty}{before}: {summary.folder}")
+    typer.echo(f"{_counts(summary)}: {summary.folder}")
+
+
+def _counts(summary: Summary) -> str:
+    """Return what became of the photos, now and before, and how failed ones are tried again."""
+    faulty = {"failed": summary.failed, "set aside": summary.set_aside}
+    now = [f"{summary.done} done", *(f"{count} {what}" for what, count in faulty.items() if count)]
+    before = [f"{summary.before} were there already"] if summary.before else []
+    before += [f"{summary.failed_before} had failed before"] if summary.failed_before else []
+    again = " (--again tries them again)" if summary.failed_before or any(faulty.values()) else ""
+    return "; ".join(", ".join(part) for part in (now, before) if part) + again
 
 
 def _answer_path(summary: Summary, record: Record) -> str:

@@ -36,7 +36,8 @@ class Summary:
 
     Args:
         folder: Folder of the results.
-        before: Photos finished by earlier runs.
+        before: Photos that earlier runs have done.
+        failed_before: Photos that failed or were set aside in earlier runs, and were not tried again.
         done: Photos processed by this run.
         failed: Photos that could not be processed.
         set_aside: Photos that exceeded the limits of time or memory, or crashed their process, twice.
@@ -44,6 +45,7 @@ class Summary:
 
     folder: Path
     before: int
+    failed_before: int
     done: int
     failed: int
     set_aside: int
@@ -110,11 +112,19 @@ def run_folder(
         manifest = Manifest.open(folder / _MANIFEST)
         photos = _without_answers(photos, manifest, job.suffix)
         left = [photo for photo in photos if not _ended(photo, manifest, folder, job.suffix, again=again)]
+        failed_before = _failed(photos, manifest) - _failed(left, manifest)
         run = _Run(PhotoWork(job, folder.absolute(), Path.cwd()), manifest, executor or Local(), described)
         with ProgressLine(len(photos), len(photos) - len(left), shown=progress) as line:
             counts = run.work_through(left, line)
         manifest.tidy()
-    return Summary(folder, len(photos) - len(left), counts["done"], counts["failed"], counts["set aside"])
+    return Summary(
+        folder,
+        before=len(photos) - len(left) - failed_before,
+        failed_before=failed_before,
+        done=counts["done"],
+        failed=counts["failed"],
+        set_aside=counts["set aside"],
+    )
 
 
 def _folder(out: str | Path) -> Path:
@@ -164,6 +174,11 @@ def _ended(photo: Photo, manifest: Manifest, folder: Path, suffix: str, *, again
     elif again:
         return False
     return stamp_of(photo) == known.stamp or digest_of(photo.path) == known.digest
+
+
+def _failed(photos: Sequence[Photo], manifest: Manifest) -> int:
+    """Count the photos that an earlier run could not process."""
+    return sum(photo.name in manifest.known and manifest.known[photo.name].status != "done" for photo in photos)
 
 
 @dataclass(frozen=True)
