@@ -131,6 +131,17 @@ def test_what_failed_before_is_not_counted_as_done(inverso, tmp_path):
         assert "album/broken.jpg cannot be read as a picture" in each.stderr
 
 
+def test_photos_of_one_name_keep_their_ending_and_a_line_says_so(inverso, tmp_path):
+    (tmp_path / "album").mkdir()
+    for name in ("scan.png", "scan.tif", "cat.png"):
+        write_photo(Photo(photo("cat", size=24)), tmp_path / "album" / name)
+    result = inverso("restore", "album", "--noise", 0, "--workers", 1, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["cat.png", "scan-png.png", "scan-tif.png"]
+    said = "2 photos differ from another by the ending only: their results keep it, as in out/scan-png.png"
+    assert said in result.stdout
+
+
 def test_enlarging(inverso, tmp_path):
     write_photo(Photo(photo("cat", size=24)), tmp_path / "a.png")
     assert inverso("restore", "a.png", "--scale", 2, "-o", "b.jpg").exit_code == 0

@@ -136,7 +136,7 @@ def _print(summary: Summary) -> None:
         for record in records:
             if record.status == "done":
                 numbers = map(_number, _numbers(record).values())
-                table.add_row(_answer_path(summary, record), f"{record.seconds or 0:.2f}", *numbers)
+                table.add_row(_path_of(summary, record.name), f"{record.seconds or 0:.2f}", *numbers)
             else:
                 table.add_row(record.path, record.status)
         Console().print(table)
@@ -145,6 +145,11 @@ def _print(summary: Summary) -> None:
                 typer.echo(f"{record.path}: {note}")
     elif noted := sum(bool(record.details.get("notes")) for record in summary.records()):
         typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
+    if summary.apart:
+        typer.echo(
+            f"{len(summary.apart)} photos differ from another by the ending only: their results keep it, as in "
+            f"{_path_of(summary, summary.apart[0])}"
+        )
     typer.echo(f"{_counts(summary)}: {summary.folder}")
 
 
@@ -158,9 +163,9 @@ def _counts(summary: Summary) -> str:
     return "; ".join(", ".join(part) for part in (now, before) if part) + again
 
 
-def _answer_path(summary: Summary, record: Record) -> str:
+def _path_of(summary: Summary, name: str) -> str:
     """Return the path of a result."""
-    return str(summary.folder / f"{record.name}.png")
+    return str(summary.folder / f"{name}.png")
 
 
 def _report(summary: Summary) -> list[dict[str, Any]]:
@@ -169,7 +174,7 @@ def _report(summary: Summary) -> list[dict[str, Any]]:
         {
             "input": record.path,
             **(
-                {"path": _answer_path(summary, record), **record.details, "psnr": record.psnr}
+                {"path": _path_of(summary, record.name), **record.details, "psnr": record.psnr}
                 if record.status == "done"
                 else {"error": record.reason, "status": record.status}
             ),

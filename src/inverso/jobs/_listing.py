@@ -45,12 +45,12 @@ def list_photos(files: Files) -> list[Photo]:
         files: Path, URL for fsspec (`s3://...`), folder, pattern (`photos/**/*.jpg`) or table, or several of them.
 
     Returns:
-        Pictures and measurements, those of one folder sorted.
+        Pictures and measurements, those of one folder sorted, each once. Those that differ by their ending only have
+        one name; `named_apart` gives them two.
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: A folder has no photos, a pattern matches none, a table has no column of paths, or two results would
-            have the same name.
+        ValueError: A folder has no photos, a pattern matches none, or a table has no column of paths.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -61,16 +61,7 @@ def list_photos(files: Files) -> list[Photo]:
         ['a', 'b']
     """
     given = [files] if isinstance(files, str | Path) else list(files)
-    photos = [photo for each in given for photo in _expand(str(each))]
-    seen: dict[str, str] = {}
-    for photo in photos:
-        if seen.setdefault(photo.name, photo.path) != photo.path:
-            msg = (
-                f"{seen[photo.name]} and {photo.path} would both be written as {photo.name}: rename one, or give a "
-                "table with the column name"
-            )
-            raise ValueError(msg)
-    return photos if len(seen) == len(photos) else list({photo.name: photo for photo in photos}.values())
+    return list({(photo.name, photo.path): photo for each in given for photo in _expand(str(each))}.values())
 
 
 def is_file(given: str) -> bool:
@@ -83,6 +74,16 @@ def is_file(given: str) -> bool:
 def is_url(path: str) -> bool:
     """Return whether the argument is a URL."""
     return "://" in path
+
+
+def ending_of(path: str) -> str:
+    """Return the ending of a file, such as `.jpg`.
+
+    Example:
+        >>> ending_of("s3://bucket/scan.tif")
+        '.tif'
+    """
+    return PurePosixPath(path).suffix
 
 
 def stamp_of(photo: Photo) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from inverso._files import message_of
 from inverso.errors import InversoError
 from inverso.jobs._listing import Files, Photo, is_url, list_photos, stamp_of
+from inverso.jobs._naming import named_apart
 from inverso.jobs._photos import PhotoWork, digest_of
 from inverso.jobs._progress import ProgressLine
 from inverso.jobs._settings import check_same, write_json
@@ -41,6 +42,7 @@ class Summary:
         done: Photos processed by this run.
         failed: Photos that could not be processed.
         set_aside: Photos that exceeded the limits of time or memory, or crashed their process, twice.
+        apart: Names of results that keep the ending of their photo, such as `scan-tif`, since there is another `scan`.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Summary:
     done: int
     failed: int
     set_aside: int
+    apart: tuple[str, ...]
 
     def records(self) -> Iterator[Record]:
         """Yield the records of all photos, in the order in which they were finished."""
@@ -68,7 +71,8 @@ def run_folder(
 
     Results are pictures in `out` with the names of the photos, beside `manifest.jsonl` with one record per photo,
     written together with its result. A photo that has changed is processed again. A photo that fails does not stop the
-    others: its record has the reason. Interruptions and the composition of batches do not change any pixel.
+    others: its record has the reason. Photos that differ by their ending only keep it, `scan-tif.png` and
+    `scan-jpg.png`. Interruptions and the composition of batches do not change any pixel.
 
     Args:
         files: A file, folder, pattern, URL or table of paths, or several; see `list_photos`.
@@ -110,7 +114,9 @@ def run_folder(
         write_json(folder / _SETTINGS, described.settings)
         _remove_unfinished(folder)
         manifest = Manifest.open(folder / _MANIFEST)
-        photos = _without_answers(photos, manifest, job.suffix)
+        listed = _without_answers(photos, manifest, job.suffix)
+        photos = named_apart(listed, manifest.known)
+        apart = tuple(photo.name for photo, plain in zip(photos, listed, strict=True) if photo.name != plain.name)
         left = [photo for photo in photos if not _ended(photo, manifest, folder, job.suffix, again=again)]
         failed_before = _failed(photos, manifest) - _failed(left, manifest)
         run = _Run(PhotoWork(job, folder.absolute(), Path.cwd()), manifest, executor or Local(), described)
@@ -124,6 +130,7 @@ def run_folder(
         done=counts["done"],
         failed=counts["failed"],
         set_aside=counts["set aside"],
+        apart=apart,
     )
 
 

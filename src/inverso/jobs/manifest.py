@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from filelock import FileLock, Timeout
 
 from inverso._files import replacing
+from inverso.jobs._listing import ending_of
 
 _Status: TypeAlias = Literal["done", "failed", "set aside"]
 _LOCK = ".lock"
@@ -54,6 +56,13 @@ class _Known(NamedTuple):
     status: _Status
     digest: str | None
     stamp: str | None
+    ending: str
+
+    @classmethod
+    def of(cls, record: Record) -> _Known:
+        # One string for all photos of an ending: there may be a million.
+        ending = sys.intern(ending_of(record.path))
+        return cls(record.status, record.digest, record.stamp, ending)
 
 
 class Manifest:
@@ -80,8 +89,7 @@ class Manifest:
         data_end = _end_of_last_line(path)
         if path.exists() and data_end != path.stat().st_size:
             os.truncate(path, data_end)
-        found = ((r.name, _Known(r.status, r.digest, r.stamp)) for r in read_records(path))
-        return cls(path, dict(found))
+        return cls(path, {record.name: _Known.of(record) for record in read_records(path)})
 
     def append(self, records: Sequence[Record]) -> None:
         """Append records, and wait until they are on disk.
@@ -100,7 +108,7 @@ class Manifest:
             with suppress(OSError):
                 os.truncate(self.path, before)
             raise
-        self.known.update((r.name, _Known(r.status, r.digest, r.stamp)) for r in records)
+        self.known.update((record.name, _Known.of(record)) for record in records)
 
     def tidy(self) -> None:
         """Keep only the last record of every photo."""
