@@ -77,6 +77,18 @@ def test_a_detector_finds_what_old_fills(inverso, tmp_path):
     result = inverso("restore", "many", *words[2:], "-o", "out")
     assert result.exit_code == 0, result.output
     assert torch.equal(load_image("out/a.png"), load_image("b.png"))
+    assert "noise: what was taken off; filled, stained: shares of the photo" in result.stdout
+    assert "were taken for damage" not in result.stdout, "nothing was filled"
+
+
+def test_a_folder_of_old_photos_tells_what_to_look_for(inverso, tmp_path):
+    (tmp_path / "many").mkdir()
+    scratched = torch.full((1, 3, 64, 64), 0.4)
+    scratched[..., 8:56, 30] = 1
+    write_photo(Photo(scratched), tmp_path / "many" / "a.png")
+    result = inverso("restore", "many", "--old", "--noise", 0, "--detector", "shape", "--workers", 1, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "look whether small or thin things, bright or dark, were taken for damage" in result.stdout
 
 
 def test_what_is_to_be_kept_is_kept_and_what_was_filled_is_written(inverso, tmp_path):

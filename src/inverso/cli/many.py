@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from inverso.jobs import Executor, PhotoJob, Record, Summary
 
 _MOST_SHOWN = 20
+_COLUMNS = (
+    "noise: what was taken off; filled, stained: shares of the photo that were filled in, and that stains were taken "
+    "off (0.02 is 2 %); change: how far the result is from the photo, root mean square. noise and change are of 1 for "
+    "white: 0.01 is 2.55 of 255 gray levels"
+)
+_LOOK = (
+    "look whether small or thin things, bright or dark, were taken for damage and are gone; for a single photo a mask "
+    "that you paint (--mask) is surer"
+)
 
 On: TypeAlias = Annotated[
     str, typer.Option("--on", help="Many photos: local, ray, or ray:ADDRESS of a cluster.", metavar="PLACE")
@@ -140,11 +149,15 @@ def _print(summary: Summary) -> None:
             else:
                 table.add_row(record.path, record.status)
         Console().print(table)
+        if done and _is_repair(done[0]):
+            typer.echo(_COLUMNS)
         for record in done:
             for note in record.details.get("notes", ()):
                 typer.echo(f"{record.path}: {note}")
     elif noted := sum(bool(record.details.get("notes")) for record in summary.records()):
         typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
+    if any(record.details.get("filled") for record in summary.records()):
+        typer.echo(_LOOK)
     if summary.apart:
         typer.echo(
             f"{len(summary.apart)} photos differ from another by the ending only: their results keep it, as in "
@@ -185,10 +198,13 @@ def _report(summary: Summary) -> list[dict[str, Any]]:
 
 def _numbers(record: Record) -> dict[str, float | None]:
     """Return the columns of a record in the table: of a repair what was found, of a reconstruction how good it is."""
-    details = record.details
-    if "said" in details:
-        return {name: details.get(name) for name in ("noise", "filled", "stained", "change")}
-    return {"residual": details.get("residual"), "PSNR": record.psnr}
+    if _is_repair(record):
+        return {name: record.details.get(name) for name in ("noise", "filled", "stained", "change")}
+    return {"residual": record.details.get("residual"), "PSNR": record.psnr}
+
+
+def _is_repair(record: Record) -> bool:
+    return "said" in record.details
 
 
 def _number(value: float | None) -> str:
