@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +20,13 @@ LARGEST_SETTING = 1 << 14
 
 
 def save_network(
-    network: nn.Module, path: str | Path, *, kind: str, families: Mapping[str, type[N]], dtype: torch.dtype | None
+    network: nn.Module,
+    path: str | Path,
+    *,
+    kind: str,
+    families: Mapping[str, type[N]],
+    dtype: torch.dtype | None,
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write a network with its settings, `network.config`, to a safetensors file, atomically.
 
@@ -29,6 +36,7 @@ def save_network(
         kind: Word for the network in messages, such as "restorer".
         families: Classes of networks that can be read back, by name.
         dtype: Stored type of matrices and kernels; None to keep theirs.
+        metadata: Further metadata.
 
     Raises:
         TypeError: The network is of none of these classes.
@@ -41,7 +49,8 @@ def save_network(
         raise TypeError(msg)
     config: Mapping[str, Any] = network.config  # type: ignore[assignment]
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    write_network(state, path, metadata={"family": family, "config": json.dumps(dict(config))}, dtype=dtype)
+    described = {**metadata, "family": family, "config": json.dumps(dict(config))}
+    write_network(state, path, metadata=described, dtype=dtype)
 
 
 def build_from(

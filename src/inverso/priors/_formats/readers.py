@@ -112,7 +112,7 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
     layers = list(layers_of(contents.data))
     try:
         if "family" in contents.metadata:
-            return read_native(contents)
+            return read_native(contents, path.parent)
         for data in layers:
             for layout in LAYOUTS:
                 if layout.matches(data):
