@@ -202,7 +202,7 @@ def _example_input(network: nn.Module) -> Tensor:
         image = image[..., 60 : 60 + _CHECKED_SIDE, 120 : 120 + _CHECKED_SIDE].clone()
     if isinstance(network, Denoiser):
         image = image.mean(dim=1, keepdim=True) if network.channels == 1 else image
-        return image + _EXAMPLE_NOISE * torch.randn(image.shape, generator=as_generator(0))
+        return image + _EXAMPLE_NOISE * torch.randn(image.shape, generator=as_generator(0), dtype=torch.float32)
     quarter = image.shape[-1] // 4
     image[..., quarter : 2 * quarter, quarter : 2 * quarter] = 1
     return image

@@ -89,7 +89,7 @@ def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: 
     degraded = named(damage)(x, seed=seed)
     y = degraded.y
     if noise > 0:
-        y = y + noise * torch.randn(y.shape, generator=generator)
+        y = y + noise * torch.randn(y.shape, generator=generator, dtype=torch.float32)
     save_measurement(y, output)
     if known is not None:
         save_image(degraded.known.float(), known)

@@ -82,8 +82,8 @@ def _denoiser(model: nn.Module, *, size: int, channels: int) -> Ends:
 
 
 def _uniform(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=as_generator(0))
+    return torch.rand(shape, generator=as_generator(0), dtype=torch.float32)
 
 
 def _normal(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=as_generator(0))
+    return torch.randn(shape, generator=as_generator(0), dtype=torch.float32)

@@ -84,7 +84,9 @@ class Texture:
 
 
 def _noise(generators: list[torch.Generator], size: tuple[int, int]) -> Tensor:
-    return torch.stack([torch.rand(1, *size, generator=generator, device="cpu") for generator in generators])
+    return torch.stack(
+        [torch.rand(1, *size, generator=generator, device="cpu", dtype=torch.float32) for generator in generators]
+    )
 
 
 def toning_matrix(strength: Tensor, sepia: Tensor, channels: int) -> tuple[Tensor, Tensor]:

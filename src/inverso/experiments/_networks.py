@@ -163,7 +163,7 @@ def own_fingerprints(experiment: Experiment, networks: Networks) -> dict[str, st
         prior = networks.prior_of(method)
         for stage in nested(stages_in(entry)):
             if Need.DENOISER in stage.needs and isinstance(prior, LatentPrior):
-                denoiser = own_denoiser(prior, torch.empty(0))
+                denoiser = own_denoiser(prior, torch.empty(0, dtype=torch.float32))
                 if denoiser is not None:
                     found[f"denoiser {prior.denoiser_name}"] = fingerprint(denoiser)
             for kind, loader in loaders.items():

@@ -107,7 +107,7 @@ class PhotoFolder:
         epoch, position = divmod(step, per_epoch)
         order = torch.randperm(len(self), generator=step_generator(seed, epoch, stream=0))
         chosen = self.photos[order[position * size : (position + 1) * size]]
-        mirrored = torch.rand(len(chosen), generator=step_generator(seed, step, stream=1)) < 0.5
+        mirrored = torch.rand(len(chosen), generator=step_generator(seed, step, stream=1), dtype=torch.float32) < 0.5
         chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
         return chosen.float() / 255
 

@@ -89,6 +89,6 @@ def _filled(
     """Fill unknown pixels of both with the same noise."""
     if known is None:
         return image, reference
-    draw = torch.randn(1, *image.shape[1:], generator=generator, device=generator.device).to(image)
+    draw = torch.randn(1, *image.shape[1:], generator=generator, device=generator.device, dtype=torch.float32).to(image)
     noise = (draw + 0.5) / 2
     return torch.where(known == 0, noise, image), torch.where(known == 0, noise, reference)

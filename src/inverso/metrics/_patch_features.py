@@ -86,7 +86,9 @@ def _random_filters() -> Sequence[tuple[Tensor, Tensor]]:
     filters = []
     for layer in _STEM:
         inputs, outputs = layer.channels
-        weight = torch.randn(outputs, inputs, 3, 3, generator=generator, device="cpu") * math.sqrt(2 / (9 * inputs))
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator, device="cpu", dtype=torch.float32) * math.sqrt(
+            2 / (9 * inputs)
+        )
         filters.append((weight, torch.zeros(outputs, device="cpu")))
     return filters
 

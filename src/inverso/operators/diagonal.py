@@ -362,7 +362,7 @@ class BoxMask(_MaskOperator):
         tall, wide = self._box()
         spare = (height - tall, width - wide)
         if seed is not None and min(spare) >= 0:
-            draw = torch.rand(2, generator=pattern_generator(seed), device="cpu").tolist()
+            draw = torch.rand(2, generator=pattern_generator(seed), device="cpu", dtype=torch.float32).tolist()
             top, left = (int(share * (extra + 1)) for share, extra in zip(draw, spare, strict=True))
         else:
             top, left = self.corner or (spare[0] // 2, spare[1] // 2)

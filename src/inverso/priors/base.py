@@ -83,7 +83,9 @@ class LatentPrior(nn.Module):
         if generator.device.type != "cpu":
             msg = f"seed must be an integer or a generator on the CPU, got one on {generator.device}"
             raise ValueError(msg)
-        return torch.randn(n, *self.latent_shape, generator=generator, device="cpu").to(self._reference())
+        return torch.randn(n, *self.latent_shape, generator=generator, device="cpu", dtype=torch.float32).to(
+            self._reference()
+        )
 
     def check_latent(self, z: Tensor) -> None:
         """Raise unless z are floating-point latents `(n, *latent_shape)` with n >= 1.
@@ -295,7 +297,7 @@ def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std:
     """Make a parameter with N(mean, std^2) values, drawn on the CPU without the global random state."""
     values = torch.empty(shape)
     if not values.is_meta:
-        values.copy_(torch.randn(shape, generator=generator, device="cpu").mul_(std).add_(mean))
+        values.copy_(torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32).mul_(std).add_(mean))
     return nn.Parameter(values)
 
 

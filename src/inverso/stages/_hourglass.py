@@ -49,7 +49,7 @@ class Hourglass(nn.Module):
                 nn.Sequential(_norm(width + shortcut), _layer(width + shortcut, width, 3), _layer(width, width, 1))
                 for _ in ins
             )
-            self.leave = nn.Conv2d(width, channels, 1)
+            self.leave = nn.Conv2d(width, channels, 1, dtype=torch.float32)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map inputs to images in (0, 1)."""
@@ -64,7 +64,8 @@ class Hourglass(nn.Module):
 
 
 def _layer(inputs: int, outputs: int, size: int, *, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, padding_mode="reflect")
+    # Weights in another precision would be other random numbers, so torch's default has no say.
+    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, padding_mode="reflect", dtype=torch.float32)
     return nn.Sequential(convolution, _norm(outputs), nn.LeakyReLU(0.2))
 
 

@@ -70,7 +70,7 @@ class BackProject(DirectStage):
 
 def squared_norm(problem: Problem, *, like: Tensor) -> Tensor:
     """Estimate the largest squared singular value of A per image, by power iteration from one start for all images."""
-    start = torch.randn(1, *like.shape[1:], generator=as_generator(problem.seed), device="cpu")
+    start = torch.randn(1, *like.shape[1:], generator=as_generator(problem.seed), device="cpu", dtype=torch.float32)
     direction = start.to(like).expand_as(like)
     measured = problem.operator(direction)
     for _ in range(_POWER_STEPS):

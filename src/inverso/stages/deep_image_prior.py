@@ -112,7 +112,7 @@ class DeepImagePrior(Stage):
         generator = stream(problem.seed, "dip")
         seed = int(torch.randint(2**62, (), generator=generator))
         network = Hourglass(problem.image_shape, width=self.width, shortcut=self.shortcut, depth=self.depth, seed=seed)
-        z = _STRENGTH * torch.rand(1, *network.input_shape, generator=generator)
+        z = _STRENGTH * torch.rand(1, *network.input_shape, generator=generator, dtype=torch.float32)
         return network, z.to(problem.y.device, real_dtype(problem.y.dtype)), _LR
 
     def _of_prior(self, problem: Problem) -> tuple[nn.Module, Tensor, float]:

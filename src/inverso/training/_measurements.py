@@ -81,7 +81,7 @@ def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -
         some = photos[rows]
         if not len(some):
             continue
-        u, level, silent = torch.rand(3, generator=generator).tolist()
+        u, level, silent = torch.rand(3, generator=generator, dtype=torch.float32).tolist()
         seeds = tuple(torch.randint(2**31, (len(some),), generator=generator).tolist())
         A = draw(u, seeds, photos.shape[-1])
         strength = 0.0 if silent < 1 / 2 else noise * level

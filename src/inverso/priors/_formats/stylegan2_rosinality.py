@@ -57,7 +57,7 @@ def _drawn_noise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = [name for name in state if name.endswith(".noise_strength")]
     sides = {name: int(found[1]) for name in names if (found := re.match(r"synthesis\.b(\d{1,4})\.", name))}
     return {
-        name.replace("noise_strength", "noise_const"): torch.randn(side, side, generator=generator)
+        name.replace("noise_strength", "noise_const"): torch.randn(side, side, generator=generator, dtype=torch.float32)
         for name, side in sides.items()
         if side in SIDES
     }

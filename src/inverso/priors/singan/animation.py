@@ -106,7 +106,10 @@ def _steps(
     before = now = anchors
     while True:
         yield now
-        drawn = [torch.randn(anchor.shape, generator=generator, device="cpu").to(anchor) for anchor in anchors]
+        drawn = [
+            torch.randn(anchor.shape, generator=generator, device="cpu", dtype=torch.float32).to(anchor)
+            for anchor in anchors
+        ]
         ahead = tuple(
             alpha * anchor + (1 - alpha) * (z + beta * (z - last) + (1 - beta) * noise)
             for anchor, z, last, noise in zip(anchors, now, before, drawn, strict=True)

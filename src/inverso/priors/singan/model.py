@@ -153,7 +153,7 @@ class SinGAN(LatentPrior):
         start = self.check_scale(start, name="start")
         shapes = _map_shapes(self.sizes_for(size), start, self.image_shape[0])
         numbers = sum(math.prod(shape) for shape in shapes)
-        z = torch.randn(n, numbers, generator=as_generator(seed), device="cpu")
+        z = torch.randn(n, numbers, generator=as_generator(seed), device="cpu", dtype=torch.float32)
         return _split(z.to(self.fixed_noise), shapes)
 
     def grow(self, noises: Sequence[Tensor], *, start: int = 0, previous: Tensor | None = None) -> Tensor:

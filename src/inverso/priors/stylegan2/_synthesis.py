@@ -42,7 +42,7 @@ class Noise:
         if self.generator is None:
             return stored
         shape = (len(x), 1, *x.shape[-2:])
-        return torch.randn(shape, generator=self.generator, device=self.generator.device).to(x)
+        return torch.randn(shape, generator=self.generator, device=self.generator.device, dtype=torch.float32).to(x)
 
 
 class EqualizedLinear(nn.Module):

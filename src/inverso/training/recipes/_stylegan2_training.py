@@ -82,9 +82,9 @@ class StyleGAN2Training(Training):
     def _latents(self, step: int, n: int, stream: int) -> tuple[Tensor, Tensor]:
         """Draw pairs of latents, and the rows at which the second latent of each takes over."""
         generator, rows = self.random(step, stream), self.average.num_ws
-        z = torch.randn(2, n, self.recipe.latent_dim, generator=generator)
+        z = torch.randn(2, n, self.recipe.latent_dim, generator=generator, dtype=torch.float32)
         crossover = torch.randint(1, rows, (n,), generator=generator)
-        mixed = torch.rand(n, generator=generator) < self.recipe.mixing
+        mixed = torch.rand(n, generator=generator, dtype=torch.float32) < self.recipe.mixing
         crossover = crossover.where(mixed, torch.full_like(crossover, rows))
         return z.to(self.devices.device), crossover.to(self.devices.device)
 
@@ -138,7 +138,7 @@ class StyleGAN2Training(Training):
         """Penalize path lengths of half a batch, in full precision, and update their mean."""
         z, crossover = self._latents(step, max(1, self.recipe.batch // 2), PATH_LATENTS)
         images, styles = inner(self.generator)(z, crossover, self._random_there(step, PATH_NOISE))
-        directions = torch.randn(images.shape, generator=self.random(step, DIRECTIONS)).to(images)
+        directions = torch.randn(images.shape, generator=self.random(step, DIRECTIONS), dtype=torch.float32).to(images)
         lengths = path_lengths(images, styles, directions)
         self.mean_length.lerp_(lengths.detach().mean(), LENGTH_RATE)
         penalty = path_length_penalty(lengths, target=self.mean_length)

@@ -151,7 +151,7 @@ class _CertaintyTraining(Training):
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
         self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos), least=len(KINDS)))
-        here = torch.empty(0, device=devices.device)
+        here = torch.empty(0, device=devices.device, dtype=torch.float32)
         self.prior = cast("LatentPrior", frozen_copy(recipe.load_prior(), here))
         known = load(recipe.encoder) if isinstance(recipe.encoder, str) else recipe.encoder
         self.encoder = known.with_certainty().to(here).requires_grad_(requires_grad=False).eval()

@@ -133,9 +133,9 @@ class _DCGANTraining(Training):
         real = real.contiguous(memory_format=torch.channels_last)
         n = len(real)
         mean, log_variance = self.encoder(real).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=self.random(step, _NOISE)).to(mean)
+        noise = torch.randn(mean.shape, generator=self.random(step, _NOISE), dtype=torch.float32).to(mean)
         posterior = mean + (log_variance / 2).exp() * noise
-        prior = torch.randn(mean.shape, generator=self.random(step, _LATENTS)).to(mean)
+        prior = torch.randn(mean.shape, generator=self.random(step, _LATENTS), dtype=torch.float32).to(mean)
         images = self.generator(torch.cat([posterior, prior]))
         restored, fake = images[:n], images[n:]
 

@@ -178,7 +178,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw noise levels `(count,)`: uniform in their logarithm, three of four from the usual range."""
-        share, place = torch.rand(2, count, generator=generator)
+        share, place = torch.rand(2, count, generator=generator, dtype=torch.float32)
         low = torch.where(share < _USUAL, math.log(self.usual[0]), math.log(self.smallest))
         high = torch.where(share < _USUAL, math.log(self.usual[1]), math.log(self.largest))
         return torch.exp(low + (high - low) * place)
@@ -211,7 +211,7 @@ class _DenoiserTraining(Training):
         x = _some_gray(x, recipe.gray, self.random(step, _GRAY))
         generator = self.random(step, _NOISE)
         sigma = recipe.noise(len(x), generator)
-        noisy = x + sigma[:, None, None, None] * torch.randn(x.shape, generator=generator)
+        noisy = x + sigma[:, None, None, None] * torch.randn(x.shape, generator=generator, dtype=torch.float32)
         x, noisy, sigma = (self.devices.to_device(t) for t in (x, noisy, sigma))
         errors = (self.network(noisy.to(memory_format=torch.channels_last), sigma) - x).square().mean(dim=(1, 2, 3))
         loss = (errors / self._usual_error(sigma, errors.detach())).mean()
@@ -243,7 +243,9 @@ class _DenoiserTraining(Training):
             generator = step_generator(0, 0, stream=_VALIDATION)
             squares = []
             for crop in crops:
-                noisy = self.devices.to_device(crop + level * torch.randn(crop.shape, generator=generator))
+                noisy = self.devices.to_device(
+                    crop + level * torch.randn(crop.shape, generator=generator, dtype=torch.float32)
+                )
                 clean = self.average(noisy.to(memory_format=torch.channels_last), level).cpu()
                 squares.append(float((clean - crop).square().mean()))
                 if level == 50 / 255:
@@ -285,6 +287,6 @@ def _shape_of(channels: int, image_shape: tuple[int, ...] | None) -> str:
 
 
 def _some_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    chosen = torch.rand(len(x), generator=generator) < share
+    chosen = torch.rand(len(x), generator=generator, dtype=torch.float32) < share
     gray = to_gray(x).expand_as(x)
     return torch.where(chosen[:, None, None, None], gray, x)

@@ -239,13 +239,13 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
         The aged patches, and the change of each pixel by covering damage, `(n, 1, H, W)`.
     """
     low, high = (math.log(unit) for unit in recipe.units)
-    gray, whole = torch.rand(2, len(x), generator=generator)
+    gray, whole = torch.rand(2, len(x), generator=generator, dtype=torch.float32)
     x = torch.where((gray < recipe.gray)[:, None, None, None], to_gray(x).expand_as(x), x)
     olds, changes = [], []
-    turned = (torch.rand(len(x), generator=generator) < recipe.negative)[:, None, None, None]
+    turned = (torch.rand(len(x), generator=generator, dtype=torch.float32) < recipe.negative)[:, None, None, None]
     x = torch.where(turned, 1 - x, x)
     for part, spared in zip(x.chunk(recipe.groups), (whole < recipe.whole).chunk(recipe.groups), strict=True):
-        unit = round(math.exp(low + (high - low) * float(torch.rand((), generator=generator))))
+        unit = round(math.exp(low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float32))))
         seeds = tuple(torch.randint(2**32, (len(part),), generator=generator).tolist())
         y, change = _damage(part, replace(_ANY_DAMAGE, unit=unit), seeds, spared=spared)
         olds.append(y)
@@ -256,7 +256,7 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
 
 def _frame(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Paint straight borders of up to a third of the side along one or two neighboring sides of some patches."""
-    u = torch.rand(len(x), 6, generator=generator)
+    u = torch.rand(len(x), 6, generator=generator, dtype=torch.float32)
     side = x.shape[-1]
     place = torch.arange(side)
     depths = (u[:, 1:3] ** 2 * side / 3).round()
@@ -272,12 +272,12 @@ def _frame(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
     """Blur every image a little, add noise of up to 0.03, and compress half of them as JPEG."""
-    blur, level, saved = torch.rand(3, len(y), generator=generator)[..., None, None, None]
+    blur, level, saved = torch.rand(3, len(y), generator=generator, dtype=torch.float32)[..., None, None, None]
     weights = torch.tensor([1.0, 2.0, 1.0]) / 4
     kernel = (weights[:, None] * weights).expand(y.shape[1], 1, 3, 3)
     soft = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), kernel, groups=y.shape[1])
     y = torch.lerp(y, soft, blur)
-    y = (y + 0.03 * level.square() * torch.randn(y.shape, generator=generator)).clamp(0, 1)
+    y = (y + 0.03 * level.square() * torch.randn(y.shape, generator=generator, dtype=torch.float32)).clamp(0, 1)
     return torch.where(saved < 0.5, JPEG((40, 95))(y, seed=generator).y, y)
 
 

@@ -131,7 +131,7 @@ class _EncoderTraining(Training):
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
         self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos), least=len(KINDS)))
-        prior, here = recipe.load_prior(), torch.empty(0, device=devices.device)
+        prior, here = recipe.load_prior(), torch.empty(0, device=devices.device, dtype=torch.float32)
         self.prior = cast("LatentPrior", frozen_copy(prior, here))
         encoder = LatentEncoder(prior.latent_shape[0], prior.image_shape, width=recipe.width, seed=recipe.seed)
         with torch.no_grad():
