@@ -32,7 +32,7 @@ from inverso.operators import (
     stack,
 )
 from inverso.priors import DCGAN, PGGAN, VAE, Denoiser, LatentPrior, SinGAN, StyleGAN2, WrappedDenoiser, WrappedPrior
-from inverso.priors.denoisers import DiffusionDenoiser, EDMDenoiser, PhotoDenoiser, TiledDenoiser
+from inverso.priors.denoisers import DiffusionDenoiser, EDMDenoiser, GrayDenoiser, PhotoDenoiser, TiledDenoiser
 from inverso.priors.denoisers._adm import ADMSizes, ADMUNet
 from inverso.priors.denoisers._dncnn import IRCNN, DnCNN, FDnCNN
 from inverso.priors.denoisers._drunet import DRUNet
@@ -259,6 +259,7 @@ DENOISERS: dict[str, Callable[[], Denoiser]] = {
     "PhotoDenoiser": lambda: PhotoDenoiser(widths=(8, 8, 8), blocks=(1, 1, 1, 1, 1)),
     "DiffusionDenoiser": make_diffusion,
     "EDMDenoiser": make_edm,
+    "GrayDenoiser": lambda: GrayDenoiser(FFDNet(width=4, depth=3)),
     "TiledDenoiser": lambda: TiledDenoiser(FFDNet(width=4, depth=3), tile=16, overlap=6),
 }
 

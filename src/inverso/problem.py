@@ -17,6 +17,8 @@ from inverso.errors import InversoError
 from inverso.operators import LinearOperator
 from inverso.priors import Denoiser, LatentPrior, StylePrior
 from inverso.priors._zoo import own_denoiser
+from inverso.priors.denoisers import GrayDenoiser
+from inverso.priors.denoisers.gray import COLORS
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
 """Progress of an iterative stage: its name, steps done, steps planned and the mean loss per image."""
@@ -53,7 +55,8 @@ class Problem:
         y: Measurements `(n, ...)`, finite.
         A: Operator that measured them; None where the stages need none.
         prior: Generative prior, frozen and in evaluation mode, on the device and in the precision of y.
-        denoiser: Denoiser, frozen likewise; by default the one that the generative prior names, if any.
+        denoiser: Denoiser, frozen likewise; by default the one that the generative prior names, if any. One
+            of color images is used for gray ones by `GrayDenoiser`.
         restorer: Network from degraded to clean images, frozen likewise.
         noise: Standard deviation of the noise in the image's unit.
         seed: Seed of the starting latents.
@@ -106,10 +109,18 @@ class Problem:
         """
         if part not in self._parts:
             raise missing_needs("this stage", [part])
-        if part is Need.DENOISER and self.denoiser is None and self.prior is not None:
+        return self._fitting_denoiser if part is Need.DENOISER else self._parts[part]
+
+    @cached_property
+    def _fitting_denoiser(self) -> Denoiser | None:
+        """The denoiser, or the one that the prior names; one of color images learns to take gray ones."""
+        found = self.denoiser
+        if found is None and self.prior is not None:
             # Read only when a stage asks for it: most methods of a prior never do.
-            return own_denoiser(self.prior, self.y)
-        return self._parts[part]
+            found = own_denoiser(self.prior, self.y)
+        if found is not None and found.channels == COLORS and self.image_shape[0] == 1:
+            return GrayDenoiser(found)
+        return found
 
     @property
     def operator(self) -> LinearOperator:

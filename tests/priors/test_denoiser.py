@@ -66,7 +66,7 @@ def test_one_of_a_single_size_refuses_others():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"channels": 2}, "channels must be 1 or 3, got 2"),
+        ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
         ({"sigma_range": (0.5, 0.1)}, r"low <= high, got \(0\.5, 0\.1\)"),
         ({"sigma_range": (-0.5, 0.1)}, r"-0\.5"),
         ({"errors": {0.1: -1.0}}, r"-1\.0"),

@@ -30,7 +30,7 @@ class PaddedDenoiser(Denoiser):
     size that the network supports, computes in the precision of the network's weights, and crops.
 
     Args:
-        channels: Channels of the images, 1 or 3.
+        channels: Channels of the images.
         image_shape: Shape `(C, H, W)` of the images it was trained for; None for any size. It may be set to None later,
             to try a network at other sizes.
         sigma_range: Lowest and highest noise it was trained for, in the image's unit.

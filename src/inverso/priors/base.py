@@ -167,7 +167,7 @@ class Denoiser(nn.Module):
     tiling.
 
     Args:
-        channels: Channels of the images, 1 or 3.
+        channels: Channels of the images: 1 for gray, 3 for color, or of another kind, as 2 for complex images.
         image_shape: Shape `(C, H, W)` of the images, if it is fixed; None for any size.
         sigma_range: Lowest and highest noise it was trained for, in the image's unit (`25/255`, not `25`).
         errors: Root mean square error of its output at some noise levels, `{sigma: error}`, measured on photos outside
@@ -175,7 +175,7 @@ class Denoiser(nn.Module):
 
     Raises:
         TypeError: An argument is not a number.
-        ValueError: `channels` is neither 1 nor 3, or a range or an error is not positive.
+        ValueError: `channels` is below 1, or a range or an error is not positive.
 
     Example:
         >>> import torch
@@ -199,15 +199,12 @@ class Denoiser(nn.Module):
         errors: Mapping[float, float] | None = None,
     ) -> None:
         super().__init__()
-        if channels not in {1, 3}:
-            msg = f"channels must be 1 or 3, got {channels!r}"
-            raise ValueError(msg)
         low, high = sigma_range
         check_non_negative(low, name="the lowest sigma of sigma_range")
         if check_positive(high, name="the highest sigma of sigma_range") < low:
             msg = f"sigma_range must be (low, high) with low <= high, got {sigma_range}"
             raise ValueError(msg)
-        self.channels = channels
+        self.channels = check_count(channels, name="channels")
         self.image_shape = None if image_shape is None else check_image_shape(image_shape)
         self.sigma_range = (float(low), float(high))
         self.errors = {

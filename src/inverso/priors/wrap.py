@@ -128,7 +128,7 @@ class WrappedDenoiser(PaddedDenoiser):
 
     Args:
         function: The denoiser, from noisy images `(n, C, H, W)` and their noise levels `(n,)` to clean images.
-        channels: 1 for gray or 3 for color.
+        channels: Channels of its images: 1 for gray, 3 for color, 2 for the real and imaginary part of complex images.
         sigma_range: Smallest and largest noise that it was trained for, for images in [0, 1].
         value_range: Values `(low, high)` of black and white in its images.
         sigma_scale: Factor `s` of its noise levels; by default `high - low`, the scale of its images. 255 for a
