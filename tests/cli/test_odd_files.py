@@ -199,6 +199,14 @@ def test_a_full_disk_is_one_line_in_every_format(inverso, tmp_path, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files from anyone")
+def test_a_folder_that_takes_no_files_is_refused_before_any_work(inverso, tmp_path):
+    picture().save(tmp_path / "a.png")
+    result = inverso("restore", "a.png", "-o", "/proc/out.png")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: /proc/out.png cannot be written: the folder /proc ")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_that_may_only_be_read_is_refused_before_any_work(inverso, tmp_path, monkeypatch, command):
     picture().save(tmp_path / "a.png")

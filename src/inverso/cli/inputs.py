@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 def output_of(file: Path, output: Path, *, also: tuple[Path | None, ...] = ()) -> Path:
@@ -46,7 +47,7 @@ def check_writable(output: Path) -> None:
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        PermissionError: The folder is read-only.
+        PermissionError: The folder is read-only, or no place for files.
     """
     if not output.parent.is_dir():
         msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
@@ -56,3 +57,10 @@ def check_writable(output: Path) -> None:
     if not os.access(folder, os.W_OK):
         msg = f"{output} cannot be written: the folder {folder} may only be read; write elsewhere"
         raise PermissionError(msg)
+    try:
+        # The rights do not tell of folders such as /proc.
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        msg = f"{output} cannot be written: the folder {folder} takes no files; write elsewhere"
+        raise PermissionError(msg) from error
