@@ -119,6 +119,28 @@ def test_metadata_but_orientation_come_out_again(tmp_path, suffix):
             assert opened.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_texts_that_are_not_ascii_keep_their_bytes(tmp_path, suffix):
+    # What cameras write, and Pillow does not: UTF-8 in a tag for ASCII, in the tables within the table as well.
+    place_holder, name = "M..ller Cam", "Müller Cam".encode()
+    exif = exif_of(tag315=place_holder)
+    exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0xA434: place_holder}
+    raw = exif.tobytes().replace(place_holder.encode(), name)
+    Image.fromarray(colors()).save(tmp_path / "a.jpg", exif=raw)
+    write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / f"b{suffix}")
+    with Image.open(tmp_path / f"b{suffix}") as opened:
+        kept = opened.getexif()
+        assert kept[0x013B].rstrip("\0").encode("latin-1") == name
+        assert kept.get_ifd(0x8769)[0xA434].rstrip("\0").encode("latin-1") == name
+
+
+def test_floating_point_numbers_become_sixteen_bits_and_a_line_says_so(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)).save(tmp_path / "a.tif")
+    photo = read_photo(tmp_path / "a.tif")
+    assert photo.depth == 16
+    assert photo.notes == ("its pixels are 32-bit floating-point numbers, and the result has 16 bits per channel",)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_come_out_as_they_went_in(tmp_path, suffix, channels):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from inverso.images._formats import WRITTEN_FORMATS
 from inverso.images._heif import SUFFIXES, register_heif
+from inverso.images._metadata import keeping_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +110,7 @@ def _fitting(exif: bytes, file_format: str) -> bytes:
 def _parsed(exif: bytes) -> Image.Exif:
     known = Image.Exif()
     known.load(exif)
-    return known
+    return keeping_texts(known)
 
 
 def _texts(exif: bytes) -> dict[int, str]:
@@ -120,7 +121,7 @@ def _shallow(pixels: NDArray[np.generic], file_format: str, exif: bytes, dpi: tu
     """Encode 8 bits per channel with Pillow."""
     options = dict(_QUALITY.get(file_format, {}))
     if exif and file_format in _EXIF_FORMATS:
-        options["exif"] = exif
+        options["exif"] = _parsed(exif) if file_format == "TIFF" else exif
         # LibTIFF, which compresses, refuses tables within tables.
         options.pop("compression", None)
     if dpi and file_format in _DPI_FORMATS:

@@ -8,6 +8,7 @@ from PIL import Image
 
 ORIENTATION = 0x0112
 _SUB_TABLE = 0x8769
+_PLACE = 0x8825
 _COLOR_SPACE = 0xA001
 _WIDTH, _HEIGHT = 0xA002, 0xA003
 # What describes the pixels of one file and would be wrong in another: sizes, strips, tiles, compression, profile.
@@ -33,10 +34,29 @@ def read_exif(picture: Image.Image) -> bytes:
             sub_table.pop(_HEIGHT, None)
             # Pixels are sRGB from here on.
             sub_table[_COLOR_SPACE] = 1
-        return exif.tobytes() if len(exif) or sub_table else b""
+        return keeping_texts(exif).tobytes() if len(exif) or sub_table else b""
     except Exception:
         # A broken table of a camera must not keep anyone from the pixels.
         return b""
+
+
+class _Text(str):
+    """A text that is written as the bytes that were read; Pillow writes "?" for all that is not ASCII."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:  # noqa: ARG002 - as of str
+        """Return the bytes of the file, which Pillow reads as Latin-1, whatever they are."""
+        return super().encode("latin-1")
+
+
+def keeping_texts(exif: Image.Exif) -> Image.Exif:
+    """Make metadata keep texts that are not ASCII, such as the UTF-8 of many cameras, when they are written."""
+    for table in (exif, *(exif.get_ifd(tag) for tag in (_SUB_TABLE, _PLACE) if tag in exif)):
+        for tag, value in list(table.items()):
+            if isinstance(value, str) and not value.isascii():
+                table[tag] = _Text(value)
+    return exif
 
 
 def read_resolution(picture: Image.Image) -> tuple[float, float] | None:

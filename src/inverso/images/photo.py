@@ -16,6 +16,9 @@ from inverso.images._deep import DEEP
 from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
 from inverso.images._gray import to_gray
 
+_FLOATING = 32
+_ROUNDED = "its pixels are 32-bit floating-point numbers, and the result has 16 bits per channel"
+
 
 @dataclass(frozen=True, eq=False)
 class Photo:
@@ -126,7 +129,7 @@ def read_photo(path: str | Path, *, large: bool = False) -> Photo:
         noise=decoded.noise,
         exif=decoded.exif,
         dpi=decoded.dpi,
-        notes=decoded.notes,
+        notes=(*decoded.notes, *(() if decoded.depth != _FLOATING else (_ROUNDED,))),
     )
 
 
