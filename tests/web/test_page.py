@@ -114,6 +114,39 @@ def run(command: str, monkeypatch, folder: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_the_command_has_noise_of_1_and_the_slider_gray_levels_of_255(restoring, cat):
+    bring(restoring, cat)
+    restoring.fill("#strength input[type=number]", "20")
+    restoring.keyboard.press("Tab")
+    restore(restoring)
+    command = restoring.input_value("#command textarea")
+    assert command == "inverso restore 'my cat.png' --noise 0.0784 -o 'my cat-restored.png'", "20 / 255"
+
+
+def test_an_example_is_an_old_print(restoring):
+    restoring.get_by_role("button", name="Try: old print").click()
+    restoring.wait_for_selector("#restore:not([disabled])")
+    assert "astronaut-print: 512 × 512 pixels" in restoring.inner_text("#say")
+    assert restoring.is_checked("label:has-text('It is an old print') input")
+    assert not restoring.is_checked("label:has-text('It is noisy') input")
+
+
+def test_a_line_says_at_once_that_the_photo_is_read(restoring, cat):
+    restoring.wait_for_selector("#say .say")
+    restoring.evaluate(
+        """() => {
+          window.seen = [];
+          const note = () => window.seen.push(document.querySelector("#say").innerText);
+          new MutationObserver(note).observe(document.querySelector("#say"),
+            {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+    bring(restoring, cat)
+    seen = restoring.evaluate("window.seen")
+    assert any("Reading the photo" in said for said in seen)
+    assert "my cat: 64 × 48 pixels" in seen[-1]
+
+
 def test_by_keys_alone(restoring, cat, tmp_path):
     press = restoring.keyboard.press
     with restoring.expect_file_chooser() as chooser:

@@ -134,7 +134,8 @@ class RestoreOne:
 
 
 SCRATCHES = OldPhoto(scratches=0.9, stains=0.0, dust=0.0, fading=0.0, exposure=0.0, toning=0.0, texture=0.0)
-DAMAGES = ("noise", "blur", "small", "scratches")
+PRINT = OldPhoto.preset("battered", stains=0.2)
+DAMAGES = ("noise", "blur", "small", "scratches", "print")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +170,8 @@ class Spoil:
             y = Bicubic(2).measure(x)
         elif self.damage == "scratches":
             y = SCRATCHES(x, seed=4).y
+        elif self.damage == "print":
+            y = PRINT(x, seed=11).y
         else:
             msg = f"damage must be one of {', '.join(DAMAGES)}, got {self.damage!r}"
             raise ValueError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ Updates: TypeAlias = dict[Any, Any]
 NOISY, BLURRED, SMALL, OLD = "It is noisy", "It is blurred", "It is too small", "It is an old print"
 FADED = "Its colors have faded"
 BEGIN = "Bring a photo to begin."
+READING = "Reading the photo ..."
 HINT = "Paint over what is damaged, or choose what happened, and press Restore"
 GRAY_LEVELS = 255
 LIKE_THE_PHOTO = "like the photo"
@@ -38,6 +40,7 @@ EXAMPLES = {
     "Noisy": ("cat", "noise", [NOISY]),
     "Blurred": ("rocket", "blur", [BLURRED]),
     "Small": ("astronaut", "small", [SMALL]),
+    "Old print": ("astronaut", "print", [OLD]),
 }
 """What examples are called: a free photo, how it is spoiled, and what is chosen for it."""
 
@@ -131,8 +134,13 @@ class RestoreTab:
     def _connect(self, examples: Mapping[str, gr.Button]) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
         shown = [self.photo, self.editor, self.mask, self.happened, self.restore_button, self.say, self.results]
+        # The server begins only when it has checked the upload, which takes seconds for a large photo.
+        reading = [self.say, self.restore_button]
+        say_reading = f"() => {json.dumps([status(READING), gr.update(interactive=False)])}"
+        self.photo.upload(None, [], reading, js=say_reading, **quiet)
         self.photo.upload(self.bring, [self.photo], shown, **quiet)
         for name, button in examples.items():
+            button.click(None, [], reading, js=say_reading, **quiet)
             button.click(self._example(name), [], shown, **quiet)
         choices = [self.strength, self.blur, self.scale, self.stains]
         self.happened.change(self._show_choices, [self.happened], choices, **quiet)
@@ -186,7 +194,7 @@ class RestoreTab:
             if visit.busy:
                 yield {self.photo: None, self.say: status(BUSY, kind="error")}
                 return
-            yield {self.restore_button: gr.update(interactive=False), self.say: status("Looking at the photo")}
+            yield {self.restore_button: gr.update(interactive=False), self.say: status(READING)}
             yield self._show(visit, take(visit), happened=happened)
         except Exception as error:
             yield {
