@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -201,3 +202,20 @@ class TestCounts:
     def test_other_things_are_refused(self, value):
         with pytest.raises(TypeError, match=rf"n must be an integer of at least 1, got .* \({type(value).__name__}\)"):
             check_count(value, name="n")
+
+
+class TestNumbersOfNumpy:
+    """Scalars of NumPy are numbers like Python's, and are returned as Python's."""
+
+    def test_integers(self):
+        assert type(check_seed(np.int64(3))) is int
+        assert type(check_count(np.int32(3), name="starts")) is int
+
+    def test_real_numbers(self):
+        assert type(check_number(np.float32(0.5), name="noise", expected="a number")) is float
+        assert check_number(np.int64(2), name="noise", expected="a number") == 2
+
+    def test_truth_values_stay_refused(self):
+        for check in (lambda: check_seed(np.True_), lambda: check_count(np.True_, name="starts")):
+            with pytest.raises(TypeError, match="must be an integer"):
+                check()

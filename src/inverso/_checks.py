@@ -6,6 +6,7 @@ import cmath
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -43,13 +44,14 @@ def as_seed(seed: int | torch.Generator) -> int:
 
 def check_seed(seed: object) -> int:
     """Return the seed; raise unless it is an integer that fits in 64 bits."""
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         msg = f"seed must be an integer or a torch.Generator, got {seed!r} ({type(seed).__name__})"
         raise TypeError(msg)
-    if not -(2**63) <= seed < 2**63:
-        msg = f"seed must fit in 64 bits, got {seed}"
+    number = int(seed)
+    if not -(2**63) <= number < 2**63:
+        msg = f"seed must fit in 64 bits, got {number}"
         raise ValueError(msg)
-    return seed
+    return number
 
 
 def check_image(x: object, *, name: str = "x") -> Tensor:
@@ -143,7 +145,7 @@ def batch_advice(values: Tensor, dimensions: int) -> str:
 
 def check_number(value: object, *, name: str, expected: str) -> float:
     """Return the value as a float; raise unless it is a finite real number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         msg = f"{name} must be {expected}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
     if not math.isfinite(value):
@@ -193,13 +195,13 @@ def check_positive(value: object, *, name: str) -> float:
 
 def check_count(value: object, *, name: str, minimum: int = 1) -> int:
     """Return the integer; raise unless it is one of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         msg = f"{name} must be an integer of at least {minimum}, got {value!r} ({type(value).__name__})"
         raise TypeError(msg)
     if value < minimum:
         msg = f"{name} must be an integer of at least {minimum}, got {value}"
         raise ValueError(msg)
-    return value
+    return int(value)
 
 
 def check_constant(value: Tensor, *, name: str, of: str) -> None:
