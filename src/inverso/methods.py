@@ -80,7 +80,8 @@ def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
 
     Args:
         has: The parts that are given: `Problem.has`.
-        starts: Number of starts. With more than one the method starts from random latents, not from an encoder's.
+        starts: Number of starts. With more than one the method starts from random latents, not from an encoder's, whose
+            estimate is the same each time.
 
     Example:
         >>> from inverso.methods import best_for
@@ -93,8 +94,8 @@ def best_for(has: frozenset[Need], *, starts: int = 1) -> str:
     for needed, method in BEST:
         if has >= needed:
             return method
-    # No method fits: this one then fails with a message that lists what is missing.
-    return "ia+bp"
+    # The method that there would be with an operator then fails with a message that asks for it.
+    return best_for(has | {Need.OPERATOR}, starts=starts)
 
 
 def default_for(problem: Problem, *, starts: int = 1) -> str:
@@ -163,6 +164,8 @@ def stages_of(method: Method, *, schedule: str = "default") -> tuple[Stage, ...]
                 "method must hold stages, such as CSGM() (with a name, and callable on a problem and a state), "
                 f"got {stage!r}"
             )
+            if isinstance(stage, str):
+                msg += ". Names are joined in one string, as in 'pnp+bp'"
             raise TypeError(msg)
     return tuple(cast("Sequence[Stage]", method))
 
@@ -173,9 +176,10 @@ def _is_stage(method: object) -> bool:
 
 def _parse(method: str) -> list[Stage]:
     stages: list[Stage] = []
-    for word in method.split("+"):
+    for spaced in method.split("+"):
+        word = spaced.strip(" ")
         if word not in TABLE:
-            msg = f"unknown method {word!r} in {method!r}; known are {', '.join(TABLE)}, joined by '+' as in 'ia+bp'"
+            msg = f"unknown method {spaced!r} in {method!r}; known are {', '.join(TABLE)}, joined by '+' as in 'ia+bp'"
             raise ValueError(msg)
         meant = list(TABLE[word])
         while len(meant) > 1 and meant[0].name in {stage.name for stage in stages}:
