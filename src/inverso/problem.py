@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -259,12 +260,14 @@ class StageFailure:
         step: Steps done.
         loss: Last finite loss, averaged over images; NaN if there was none.
         state: The best state so far.
+        advice: What often helps when a loss turned non-finite.
     """
 
     stage: str
     step: int
     loss: float
     state: State = field(repr=False)
+    advice: str = "a smaller learning rate often helps"
 
 
 def _what_is_left(failure: StageFailure) -> str:
@@ -291,9 +294,10 @@ class NonFiniteLossError(_StoppedStage, InversoError):
 
     def __str__(self) -> str:
         failure = self.failure
+        last = f"; the last finite one was {failure.loss:.4g} per image" if math.isfinite(failure.loss) else ""
         return (
-            f"the loss of stage {failure.stage!r} turned non-finite at step {failure.step}; the last finite one was "
-            f"{failure.loss:.4g} per image. {_what_is_left(failure).capitalize()}; a smaller learning rate often helps"
+            f"the loss of stage {failure.stage!r} turned non-finite at step {failure.step}{last}. "
+            f"{_what_is_left(failure).capitalize()}; {failure.advice}"
         )
 
 

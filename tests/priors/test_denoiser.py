@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from inverso.errors import RangeWarning
 from inverso.priors import Denoiser
 
 
@@ -85,3 +86,14 @@ def test_vmap_over_images_and_noise():
     images, sigmas = torch.rand(2, 1, 3, 2, 2), torch.tensor([0.1, 0.5])
     mapped = torch.func.vmap(Shrink())(images, sigmas)
     torch.testing.assert_close(mapped[:, 0], Shrink()(images[:, 0], sigmas))
+
+
+@pytest.mark.parametrize("sigma", [25.0, torch.tensor([0.1, 25.0])], ids=["a number", "one per image"])
+def test_noise_in_gray_levels_is_warned_of(sigma):
+    with pytest.warns(RangeWarning, match=r"sigma=25 is more than the whole range.*give 25 / 255") as caught:
+        Shrink(sigma_range=(0.0, 0.5))(X, sigma)
+    assert caught[0].filename == __file__
+
+
+def test_a_denoiser_of_strong_noise_takes_it():
+    Shrink(sigma_range=(0.0, 80.0))(X, 25.0)

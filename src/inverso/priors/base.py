@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from bisect import bisect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from inverso._checks import as_generator, check_count, check_image_shape, check_non_negative, check_positive
 from inverso._networks.files import adopt
 from inverso._types import ImageShape, Seed
+from inverso.errors import RangeWarning
 
 _TYPICAL_ERROR = 0.09
 """Root mean square error of a good denoiser of color photos, over the square root of sigma (FFDNet: 0.088 to 0.090)."""
@@ -254,6 +256,9 @@ class Denoiser(nn.Module):
     def check_noisy(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Raise unless x is a batch of suitable images; return the noise levels with shape `(n, 1, 1, 1)`.
 
+        Warns:
+            RangeWarning: sigma is above 1, the whole range of an image, and above `sigma_range`.
+
         Raises:
             TypeError: x is not a floating-point tensor, or sigma is not a number.
             ValueError: x has another shape than `(n, C, H, W)`, or sigma is negative, not finite or of another length.
@@ -271,14 +276,29 @@ class Denoiser(nn.Module):
         # Not len(x), which a trace for batches of any size would take for a constant.
         n = x.shape[0]
         if not isinstance(sigma, Tensor):
-            return x.new_full((n, 1, 1, 1), check_non_negative(sigma, name="sigma"))
+            number = check_non_negative(sigma, name="sigma")
+            self._warn_of_gray_levels(number)
+            return x.new_full((n, 1, 1, 1), number)
         if not sigma.is_floating_point() or not (sigma.ndim == 0 or (sigma.ndim == 1 and sigma.shape[0] == n)):
             msg = f"sigma must be a number or one per image ({n},), got {sigma.dtype} of {tuple(sigma.shape)}"
             raise ValueError(msg)
-        if _can_be_asked(sigma) and not bool((sigma.isfinite() & (sigma >= 0)).all()):
-            msg = f"sigma must be at least 0 and finite, got {sigma.tolist()}"
-            raise ValueError(msg)
+        if _can_be_asked(sigma):
+            if not bool((sigma.isfinite() & (sigma >= 0)).all()):
+                msg = f"sigma must be at least 0 and finite, got {sigma.tolist()}"
+                raise ValueError(msg)
+            self._warn_of_gray_levels(float(sigma.max()))
         return sigma.to(x).expand(n).reshape(-1, 1, 1, 1)
+
+    def _warn_of_gray_levels(self, sigma: float) -> None:
+        highest = self.sigma_range[1]
+        if sigma > max(1.0, highest):
+            msg = (
+                f"sigma={sigma:g} is more than the whole range of an image, [0, 1], and than the {highest:g} "
+                "that the denoiser was trained for: sigma is a standard deviation in the image's unit. If you mean "
+                f"{sigma:g} of 255, give {sigma:g} / 255"
+            )
+            # Past the methods of this class, the subclass's forward and the two of torch that call it.
+            warnings.warn(msg, RangeWarning, stacklevel=6)
 
     def extra_repr(self) -> str:
         """Describe it in the module's printout."""

@@ -11,6 +11,8 @@ from torch import Tensor
 from inverso._linalg import energies
 from inverso.problem import InterruptedStage, NonFiniteLossError, Problem, StageFailure, StageRecord, State
 
+_ADVICE = "check that the operator, and the denoiser if there is one, return finite numbers"
+
 
 def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], *, total: int) -> State:
     """Run through a sequence of images and return the state with the last one.
@@ -33,7 +35,8 @@ def follow(name: str, problem: Problem, state: State, images: Iterator[Tensor], 
     reached, before = state, state.image
 
     def failure() -> StageFailure:
-        return StageFailure(name, len(changes), float(changes[-1].mean()) if changes else float("nan"), reached)
+        last = float(changes[-1].mean()) if changes else float("nan")
+        return StageFailure(name, len(changes), last, reached, _ADVICE)
 
     try:
         for image in images:
