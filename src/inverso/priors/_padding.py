@@ -30,7 +30,7 @@ class PaddedDenoiser(Denoiser):
     size that the network supports, computes in the precision of the network's weights, and crops.
 
     Args:
-        channels: Channels of the images.
+        channels: Channels of the images, 1 or 3, or any number if `photos_only` is False.
         image_shape: Shape `(C, H, W)` of the images it was trained for; None for any size. It may be set to None later,
             to try a network at other sizes.
         sigma_range: Lowest and highest noise it was trained for, in the image's unit.
@@ -53,6 +53,9 @@ class PaddedDenoiser(Denoiser):
         torch.Size([1, 1, 5, 8])
     """
 
+    photos_only: bool = True
+    """Whether it is for gray and color images only: a file of another kind, as of latent diffusion, is a mistake."""
+
     def __init__(
         self,
         *,
@@ -62,6 +65,9 @@ class PaddedDenoiser(Denoiser):
         errors: Mapping[float, float] | None = None,
         multiple: int = 1,
     ) -> None:
+        if self.photos_only and channels not in {1, 3}:
+            msg = f"channels must be 1 or 3, got {channels!r}"
+            raise ValueError(msg)
         super().__init__(channels=channels, image_shape=image_shape, sigma_range=sigma_range, errors=errors)
         self.multiple = check_count(multiple, name="multiple")
 

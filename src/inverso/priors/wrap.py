@@ -151,6 +151,8 @@ class WrappedDenoiser(PaddedDenoiser):
         torch.Size([1, 3, 5, 7])
     """
 
+    photos_only = False
+
     def __init__(
         self,
         function: Callable[[Tensor, Tensor], Tensor],

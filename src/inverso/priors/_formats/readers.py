@@ -105,9 +105,9 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
     """
     path = Path(path)
     if path.is_dir() and is_diffusers(path):
-        return _of_photos(read_diffusers(path))
+        return read_diffusers(path)
     if path.is_file() and is_plain_pickle(path):
-        return _of_photos(read_nvidia(path))
+        return read_nvidia(path)
     contents = read_file(path, classes=(BaseConfig, Namespace))
     layers = list(layers_of(contents.data))
     try:
@@ -130,15 +130,7 @@ def read_prior(path: str | Path) -> LatentPrior | Denoiser:
 
 def _build(layout: Layout, data: Mapping[str, Any], stem: str) -> LatentPrior | Denoiser:
     try:
-        return _of_photos(layout.build(data, stem))
+        return layout.build(data, stem)
     except (TypeError, ValueError, RuntimeError) as error:
         msg = f"it looks like a {layout.name}, but {error}"
         raise ValueError(msg) from error
-
-
-def _of_photos(prior: LatentPrior | Denoiser) -> LatentPrior | Denoiser:
-    """Return a prior; raise if it is a denoiser of something else, such as of the latents of latent diffusion."""
-    if isinstance(prior, Denoiser) and prior.channels not in {1, 3}:
-        msg = f"channels must be 1 or 3 for photos, got {prior.channels}"
-        raise ValueError(msg)
-    return prior
