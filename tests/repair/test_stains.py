@@ -55,6 +55,17 @@ def test_what_red_lost_is_found_from_its_edges():
     assert green == pytest.approx(0.55, abs=0.1)
 
 
+def test_what_was_stained_has_the_color_of_what_is_about_it():
+    """A part of the print, as a mount or what was behind a passe-partout, is paler than the rest."""
+    x = printed(size=256, tint=SEPIA)
+    x[..., 80:180, 150:250] *= torch.tensor([1.0, 1.05, 1.1])[:, None, None]
+    y = stained(x, row=0.5, column=0.78, radius=0.08)
+    inside = disk(256, row=0.5, column=0.78, radius=0.06) > 0
+    red, green, blue = ((find_stains(y).undo(y) / x)[0, :, inside].log().mean(dim=1)).tolist()
+    assert abs(red - blue) < 0.03
+    assert abs(red - green) < 0.02
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_stains_of_an_old_photo_are_taken_off(seed):
     aged, bare = (OldPhoto.only(toning=1.0, fading=0.7, texture=0.4, stains=depth) for depth in (0.8, 0.0))

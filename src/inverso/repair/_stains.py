@@ -21,6 +21,8 @@ _DARK = 0.02
 """Added to values before the logarithm."""
 _BRIGHT = 0.15
 """Darkest channel from which on a pixel's color counts in full."""
+_BLANK = 0.96
+"""Darkest channel from which on a pixel is no part of the print: what a scanner sees beside it, or clipped."""
 _LIT = 0.3
 """Weight from which on the color of a single pixel is more than noise."""
 _TV = 5.0
@@ -36,6 +38,8 @@ _PLAIN, _COOL = 0.025, -0.08
 _SMALLEST, _MOST = 0.0001, 0.6
 """Shares of the photo that one stain covers at least, and all at most."""
 _CORE = 9
+_FEW, _LOCAL = 0.05, 0.1
+"""Weight of the pixels about a stain from which on their color counts, and how far it may be off that of the print."""
 _BROWN = (0.12, 0.65)
 """Extra loss of green over that of blue, of what is brown or yellow."""
 _STEP, _ELSEWHERE, _WHITER = 0.1, 0.41, 0.1
@@ -60,6 +64,7 @@ class Stains:
             that is large; None without stains.
         cover: Where they are, `(1, 1, h, w)` in [0, 1].
         tones: Coefficients of `_color_of_print`, `(9, 2)`.
+        local: What is added to both colors of the print near the stains, `(1, 2, h, w)`.
     """
 
     number: int = 0
@@ -67,15 +72,18 @@ class Stains:
     loss: Tensor | None = None
     cover: Tensor | None = None
     tones: Tensor | None = None
+    local: Tensor | None = None
 
     def undo(self, image: Tensor) -> Tensor:
         """Give the stained pixels of `(1, 3, H, W)` their light and the color of the print."""
-        if self.loss is None or self.cover is None or self.tones is None:
+        if self.loss is None or self.cover is None or self.tones is None or self.local is None:
             return image
         size = image.shape[-2:]
         red, green = (_resized(part, size).to(image) for part in self.loss.split(1, dim=1))
         cover = _resized(self.cover, size).to(image).clamp(0, 1)
         r_b, r_g = _color_of_print(_smooth_tone(image) + green, self.tones.to(image))
+        of_blue, of_green = _resized(self.local, size).to(image).split(1, dim=1)
+        r_b, r_g = r_b + of_blue, r_g + of_green
         # Red has lost least, and is least noisy.
         light = 0.5 * (_log(image[:, :1]) + red - r_g + _log(image[:, 1:2]) + green)
         mended = torch.empty_like(image)
@@ -176,7 +184,7 @@ class _Colors:
     def of(cls, values: _Field) -> _Colors:
         """Fit the color of the print, as that of most pixels, from wide to narrow."""
         logs = np.log(values + _DARK)
-        weight = np.clip(values.min(0) / _BRIGHT, 0, 1) ** 2 + 1e-4
+        weight = np.clip(values.min(0) / _BRIGHT, 0, 1) ** 2 * (values.min(0) < _BLANK) + 1e-4
         sigma = _sigma(weight)
         tone = _smooth(logs[1], weight, sigma)
         ratios = np.stack([_smooth(logs[0] - logs[k], weight, sigma) for k in (2, 1)], axis=-1)
@@ -321,17 +329,23 @@ def _lift(colors: _Colors, spots: list[_Spot]) -> Stains:
     agreeing = [spot for spot in spots if spot.agrees]
     usual = float(np.average([spot.red for spot in agreeing], weights=[spot.area for spot in agreeing]))
     cover = np.zeros(colors.weight.shape)
-    loss = np.zeros((2, *colors.weight.shape))
+    loss, local = np.zeros((2, 2, *colors.weight.shape))
+    stained = np.zeros(colors.weight.shape, bool)
     for spot in spots:
+        stained[spot.window] |= spot.where
+    plain = (colors.weight > _LIT) & ~ndimage.binary_dilation(stained, iterations=round(2 * colors.sigma))
+    for spot in spots:
+        about = _nearby(colors, plain, spot)
         wide = ndimage.binary_dilation(spot.where, iterations=round(2 * colors.sigma))
         soft = ndimage.gaussian_filter(wide.astype(float), colors.sigma)
         # Where nothing is seen through it the same liquid as elsewhere is assumed.
         red = spot.red if spot.agrees else usual
-        rough = colors.rough[spot.window]
+        rough = colors.rough[spot.window] - about[0]
         extra = np.maximum(denoise_tv_chambolle(rough, weight=_TV * noise) if noise else rough, 0)
         over = soft > cover[spot.window]
         for k, share in enumerate((red, red + spot.green)):
             loss[k][spot.window][over] = share * extra[over]
+            local[k][spot.window][over] = about[k][over]
         cover[spot.window] = np.maximum(cover[spot.window], soft)
     return Stains(
         len(spots),
@@ -339,7 +353,22 @@ def _lift(colors: _Colors, spots: list[_Spot]) -> Stains:
         loss=torch.from_numpy(loss).float()[None],
         cover=torch.from_numpy(cover).float()[None, None],
         tones=torch.from_numpy(colors.tones).float(),
+        local=torch.from_numpy(local).float()[None],
     )
+
+
+def _nearby(colors: _Colors, plain: _Mask, spot: _Spot) -> _Field:
+    """Give how far the colors about a stain are off the function of the print, `(2, h, w)`: of blue and of green.
+
+    A mount, or a part of the print that has yellowed more, has another color than the rest.
+    """
+    from scipy import ndimage  # noqa: PLC0415
+
+    sigma = 3 * colors.sigma + np.sqrt(spot.area) / 4
+    weight = plain[spot.window] * colors.weight[spot.window]
+    near = ndimage.gaussian_filter(weight, sigma)
+    off = [ndimage.gaussian_filter(part[spot.window] * weight, sigma) for part in (colors.extra, colors.green)]
+    return np.asarray(np.clip(np.stack(off) / (near + _FEW), -_LOCAL, _LOCAL), dtype=np.float64)
 
 
 def _color_of_print(tone: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
