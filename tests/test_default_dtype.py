@@ -17,6 +17,7 @@ from inverso.images import photo
 from inverso.metrics import sliced_wasserstein
 from inverso.operators import BoxMask, FFTMask, RandomMask
 from inverso.priors import DCGAN, load
+from inverso.repair._fading import find_fading
 from inverso.stages import CSGM, DPS, DeepImagePrior, ImageAdaptive
 
 
@@ -41,6 +42,10 @@ def solved(method: object, **settings: object) -> Tensor:
     return inverso.solve(A.measure(faces(1)), A, load("faces-64"), method, progress=False, **settings).image
 
 
+def unfaded(y: Tensor) -> Tensor:
+    return find_fading(y, color=True).undo(y)
+
+
 DRAWN: dict[str, Callable[[], Tensor]] = {
     "latents": lambda: DCGAN(16, width=4, depth=2).eval().sample_latent(3, seed=1).float(),
     "images of a generator": lambda: faces(2),
@@ -56,6 +61,7 @@ DRAWN: dict[str, Callable[[], Tensor]] = {
     "image adaptation": lambda: solved([CSGM(steps=3), ImageAdaptive(steps=3)]),
     "a deep image prior": lambda: solved(DeepImagePrior(steps=3)),
     "an untrained generator": lambda: solved(DeepImagePrior(steps=3, network="prior")),
+    "undone fading": lambda: unfaded(0.3 + 0.4 * photo("coffee", size=64)),
     "diffusion": lambda: solved(DPS(steps=5)),
 }
 

@@ -258,3 +258,13 @@ def test_mistakes_in_every_precision_are_shown_as_they_are():
 
     with pytest.raises(RuntimeError, match=r"shape '\[7, 7\]' is invalid"):
         check_operator(Broken(), SHAPE)
+
+
+@pytest.mark.parametrize("leave", [lambda x: x.numpy(), lambda x: x.detach().numpy()], ids=["numpy", "detached"])
+def test_an_operator_outside_pytorch_is_told_to_define_its_adjoint(leave):
+    class Outside(LinearOperator):
+        def forward(self, x):
+            return torch.from_numpy(2 * leave(x))
+
+    with pytest.raises(NotImplementedError, match="define adjoint"):
+        check_operator(Outside(), (1, 4, 4))

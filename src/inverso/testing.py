@@ -103,6 +103,8 @@ def operator_errors(
         warnings.simplefilter("always")
         try:
             errors = _measure_laws(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
+        except NotImplementedError:
+            raise
         except RuntimeError as error:
             _explain_dtype(A, torch.zeros(batch, *image_shape, dtype=dtype, device=device), error)
             raise
@@ -116,6 +118,12 @@ def operator_errors(
 def _explain_dtype(A: Checkable, x: Tensor, error: RuntimeError) -> None:
     """Raise if A measures images in another precision than that of x, in which it fails."""
     other = torch.float32 if x.dtype == torch.float64 else torch.float64
+    try:
+        A(x)
+    except RuntimeError:
+        pass
+    else:
+        return
     try:
         A(x.to(other))
     except RuntimeError:

@@ -45,8 +45,8 @@ BAD = {
     "two to a file": ("solve photo.png copy.png -A identity -m pinv -o out.png", "several inputs need a folder"),
     "two to nowhere": ("solve photo.png copy.png -A identity -m pinv -o none/out", "the folder none does not exist"),
     "two of a name": (
-        "solve photo.png sub/photo.jpg -A identity -m pinv -o out",
-        "photo.png and sub/photo.jpg would both be written as photo",
+        "solve photo.png sub/photo.png -A identity -m pinv -o out",
+        "photo.png and sub/photo.png would both be written as photo",
     ),
     "folder to a file": ("solve sub -A identity -m pinv -o out.png", "sub is a folder, whose answers need one"),
     "onto itself": ("solve photo.png -A identity -m pinv -o photo.png", "would be overwritten"),
@@ -81,7 +81,7 @@ BAD = {
 def test_bad_input_is_one_line_and_exit_2(inverso, picture, prior, tmp_path, command, message):
     for name in ("text.png", "text.npz"):
         (tmp_path / name).write_text("no picture")
-    for name in ("copy.png", "sub/photo.jpg"):
+    for name in ("copy.png", "sub/photo.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(picture.read_bytes())
     (tmp_path / "empty").mkdir()

@@ -142,7 +142,9 @@ def test_what_can_be_read_is_answered(inverso, tmp_path, name, command):
     assert (tmp_path / name).read_bytes() == before
     assert answer.is_gray == source.is_gray
     assert answer.depth == source.depth
-    assert all(note in result.stdout for note in source.notes)
+    # solve computes with the 32 bits that it has read.
+    notes = [note for note in source.notes if command == "restore" or "32-bit" not in note]
+    assert all(note in result.stdout for note in notes)
     if command == "restore":
         assert (answer.alpha is None) == (source.alpha is None)
     elif source.alpha is not None:

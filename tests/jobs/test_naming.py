@@ -14,7 +14,7 @@ from jobs.faulty import Faulty
 class Before(NamedTuple):
     """A name that an earlier run has given."""
 
-    ending: str
+    file: str
     status: str = "done"
 
 
@@ -96,7 +96,7 @@ def test_results_below_the_photos_are_told_apart_from_them(photos):
 
 def test_names_of_a_table_are_not_changed():
     photos = [Photo("first", "a.jpg"), Photo("second", "a.png")]
-    assert named_apart(photos, {"first": Before(".png")}) == photos
+    assert named_apart(photos, {"first": Before("first.png")}) == photos
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,13 @@ def test_what_endings_do_not_tell_apart_is_refused(paths, said):
 def test_a_result_that_has_the_longer_name_is_not_replaced():
     photos = [Photo("a", "a.jpg"), Photo("a", "a.png")]
     with pytest.raises(ValueError, match=r"the result of a\.png would replace another photo's, a-png"):
-        named_apart(photos, {"a-png": Before(".tif")})
+        named_apart(photos, {"a-png": Before("a-png.tif")})
+
+
+def test_a_name_that_looks_like_one_with_an_ending_is_that_of_its_own_photo():
+    photos = [Photo("scan", "scan.jpg"), Photo("scan-jpg", "scan-jpg.jpg")]
+    before = {"scan": Before("scan.jpg"), "scan-jpg": Before("scan-jpg.jpg")}
+    assert named_apart(photos, before) == photos
+    assert named_apart(photos[:1], before) == photos[:1]
+    (apart,) = named_apart([Photo("scan-tif", "scan-tif.tif")], {"scan-tif": Before("scan.tif")})
+    assert apart.name == "scan-tif-tif"

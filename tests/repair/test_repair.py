@@ -1,5 +1,8 @@
 """Repair of a photo: what is wrong is undone, what is right keeps its values, and what was done is said."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -236,6 +239,33 @@ def test_lines_are_found_by_shape():
     assert found.lines == 2
     assert not bool(found.mask[..., 90:100, 80:90].any()), "a square is no line"
     assert find_defects(torch.rand(1, 1, 60, 60)).share == 0, "texture is no damage"
+
+
+def test_what_is_to_be_kept_is_kept_at_any_scale(cat):
+    keep = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
+    keep[..., :64, :] = True
+    sepia = (0.1 + 0.8 * cat.mean(dim=1, keepdim=True)) * torch.tensor([1.0, 0.86, 0.68])[:, None, None]
+    stained = sepia.clone()
+    for rows in (slice(20, 44), slice(84, 108)):
+        stained[..., rows, 40:64] *= torch.tensor([0.85, 0.65, 0.4])[:, None, None]
+    settings = Repair(old=True, noise=0.0)
+    answer = repair(Photo(stained), settings, denoiser=smoothing(), keep=keep).photo.pixels
+    assert torch.equal(answer[..., 20:44, 40:64], stained[..., 20:44, 40:64])
+    assert (answer - sepia)[..., 86:106, 42:62].abs().mean() < 0.5 * (stained - sepia)[..., 86:106, 42:62].abs().mean()
+    enlarged = repair(Photo(stained), Repair(old=True, noise=0.0, scale=2), denoiser=smoothing(), keep=keep)
+    assert enlarged.photo.size == (256, 256)
+
+
+def test_a_clean_photo_of_which_all_is_kept_is_as_it_was():
+    ramp = Photo(torch.linspace(0, 1, 64).expand(1, 1, 64, 64).contiguous())
+    answer = repair(ramp, Repair(old=True, noise=0.0), denoiser=smoothing(), keep=torch.ones(1, 1, 64, 64))
+    assert answer.change == 0
+    assert "as it was" in answer.said[-1]
+
+
+def test_settings_are_plain_numbers():
+    settings = Repair(scale=np.int64(2), noise=np.float32(0.25), blur=np.float64(1))
+    assert json.loads(json.dumps(asdict(settings)))["noise"] == 0.25
 
 
 def test_fading_that_is_none_stays():

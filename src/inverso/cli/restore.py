@@ -56,7 +56,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option("--keep", help="Picture as large, white where --old is to leave all as it is.", metavar="PICTURE"),
+        typer.Option("--keep", help="Picture as large, white where nothing is damage or stain.", metavar="PICTURE"),
     ] = None,
     found: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_ex
 from inverso.images._gray import to_gray
 
 _FLOATING = 32
-_ROUNDED = "its pixels are 32-bit floating-point numbers, and the result has 16 bits per channel"
+_ROUNDED = "its pixels are 32-bit floating-point numbers, of which 16 bits per channel are kept"
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,16 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
+def file_of(path: str) -> str:
+    """Return the name of a file without its folder.
+
+    Example:
+        >>> file_of("s3://bucket/scan.tif")
+        'scan.tif'
+    """
+    return PurePosixPath(path).name
+
+
 def ending_of(path: str) -> str:
     """Return the ending of a file, such as `.jpg`.
 

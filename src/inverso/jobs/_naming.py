@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from inverso.jobs._listing import Photo, ending_of
+from inverso.jobs._listing import Photo, ending_of, file_of
 
 _DONE = "done"
 
@@ -16,8 +16,8 @@ class Taken(Protocol):
     """What is known of a name that an earlier run has given."""
 
     @property
-    def ending(self) -> str:
-        """Ending of the photo's file, such as `.jpg`."""
+    def file(self) -> str:
+        """Name of the photo's file, such as `scan.jpg`."""
         ...
 
     @property
@@ -65,7 +65,7 @@ def _name_of(photo: Photo, taken: Mapping[str, Taken], *, shared: bool) -> str:
         return photo.name
     longer = f"{photo.name}-{ending.removeprefix('.')}"
     for name in (longer, photo.name):
-        if name in taken and taken[name].ending == ending:
+        if name in taken and taken[name].file == file_of(photo.path):
             return name
     before = taken.get(photo.name)
     if not shared and (before is None or before.status != _DONE):

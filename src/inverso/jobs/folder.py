@@ -108,6 +108,9 @@ def run_folder(
     photos = list_photos(files)
     described = job.describe()
     _check_apart(photos, folder, job.suffix)
+    if not folder.exists():
+        # Before anything is written.
+        named_apart(photos, {})
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
         check_same(folder / _SETTINGS, described.settings, folder=folder)

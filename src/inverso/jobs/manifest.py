@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from filelock import FileLock, Timeout
 
 from inverso._files import replacing
-from inverso.jobs._listing import ending_of
+from inverso.jobs._listing import file_of
 
 _Status: TypeAlias = Literal["done", "failed", "set aside"]
 _LOCK = ".lock"
@@ -56,13 +55,11 @@ class _Known(NamedTuple):
     status: _Status
     digest: str | None
     stamp: str | None
-    ending: str
+    file: str
 
     @classmethod
     def of(cls, record: Record) -> _Known:
-        # One string for all photos of an ending: there may be a million.
-        ending = sys.intern(ending_of(record.path))
-        return cls(record.status, record.digest, record.stamp, ending)
+        return cls(record.status, record.digest, record.stamp, file_of(record.path))
 
 
 class Manifest:

@@ -66,6 +66,8 @@ class Transposed:
 
         try:
             pull_back = torch.func.vjp(watched, origin)[1]
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, TypeError) as error:
             # A mistake that has nothing to do with gradients is shown as it is.
             with torch.no_grad():
@@ -106,6 +108,8 @@ def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name
     """
     try:
         y = forward(x)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError) as error:
         # NumPy refuses such a tensor. A mistake that has nothing to do with gradients is shown as it is.
         y = forward(x.detach())

@@ -99,6 +99,9 @@ class LinearOperator(ABC):
     def _probe(self, image_shape: ImageShape) -> tuple[tuple[int, ...], bool]:
         """Measure a black image, once per shape, to learn the shape of measurements and whether they are complex."""
         known: dict[ImageShape, tuple[tuple[int, ...], bool]] = self.__dict__.setdefault("_measurements", {})
+        if len(image_shape) != MIN_IMAGE_DIMS:
+            msg = f"image_shape must be (C, H, W), got {tuple(image_shape)}"
+            raise ValueError(msg)
         channels, height, width = image_shape
         shape = channels, height, width
         if shape not in known:

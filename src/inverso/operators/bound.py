@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_ENTRIES = 2**27
 _TOLERANCE = 1e-8
+_MANY = 1 << 20
 _CHUNK = 256
 
 
@@ -134,7 +135,9 @@ class BoundOperator:
         if pixels == 1 or not start.any():
             return math.sqrt(start[0] / drawn[0])
         matrix = SciPyOperator((pixels, pixels), matvec=gram, dtype=np.float64)
-        squared = eigsh(matrix, k=1, v0=start, tol=_TOLERANCE, return_eigenvectors=False)[0]
+        # Each of its vectors is as large as an image in float64.
+        vectors = min(pixels, 20 if pixels <= _MANY else 6)
+        squared = eigsh(matrix, k=1, v0=start, ncv=vectors, tol=_TOLERANCE, return_eigenvectors=False)[0]
         return math.sqrt(squared)
 
     @cached_property

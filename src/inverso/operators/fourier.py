@@ -273,8 +273,8 @@ class FrequencySampling(PlannedOperator):
         if share > _MOST_ZEROS:
             msg = (
                 f"y is exactly 0 at {100 * share:.0f} % of the frequencies that {self!r} samples, as if it had been "
-                "sampled with another mask: these zeros count as measured (only images as regular as stripes have such "
-                "zeros themselves)"
+                "sampled with another mask: these zeros count as measured (only images as regular as stripes, or "
+                "enlarged by repeating pixels, have such zeros themselves)"
             )
             warnings.warn(msg, UserWarning, stacklevel=depth_of_caller())
 

@@ -82,7 +82,7 @@ def restore_companions(prior: object, metadata: Mapping[str, str], folder: Path)
         if name in known:
             setattr(prior, f"{role}_name", name)
         elif _is_file_name(name) and (folder / name).is_file():
-            setattr(prior, f"{role}_name", str(folder / name))
+            setattr(prior, f"{role}_name", str((folder / name).resolve()))
         else:
             msg = (
                 f"the prior names the {role} {name[:80]!r}, which is neither one that comes with inverso nor a file in "

@@ -18,6 +18,8 @@ from inverso.errors import RangeWarning
 
 _TYPICAL_ERROR = 0.09
 """Root mean square error of a good denoiser of color photos, over the square root of sigma (FFDNet: 0.088 to 0.090)."""
+_DIFFUSION = 5.0
+"""Highest noise from which on a denoiser is one of a diffusion model, whose schedules go beyond what it has seen."""
 
 
 class LatentPrior(nn.Module):
@@ -257,7 +259,7 @@ class Denoiser(nn.Module):
         """Raise unless x is a batch of suitable images; return the noise levels with shape `(n, 1, 1, 1)`.
 
         Warns:
-            RangeWarning: sigma is above 1, the whole range of an image, and above `sigma_range`.
+            RangeWarning: sigma is above 1, the whole range of an image, and above a `sigma_range` that ends below 5.
 
         Raises:
             TypeError: x is not a floating-point tensor, or sigma is not a number.
@@ -291,7 +293,7 @@ class Denoiser(nn.Module):
 
     def _warn_of_gray_levels(self, sigma: float) -> None:
         highest = self.sigma_range[1]
-        if sigma > max(1.0, highest):
+        if highest <= _DIFFUSION and sigma > max(1.0, highest):
             msg = (
                 f"sigma={sigma:g} is more than the whole range of an image, [0, 1], and than the {highest:g} "
                 "that the denoiser was trained for: sigma is a standard deviation in the image's unit. If you mean "

@@ -75,10 +75,15 @@ def find_lettering(signs: Sequence[Sign], side: int) -> list[int]:
     fit = [k for k, sign in enumerate(signs) if _may_be_one(sign, side)]
     fit.sort(key=lambda k: signs[k].left)
     rows: list[list[int]] = []
+    still: list[list[int]] = []
+    reach = _GAP * max((signs[k].height for k in fit), default=0)
     for k in fit:
-        row = next((row for row in rows if _goes_on(signs[row[-1]], signs[k])), None)
+        # What ended far to the left goes on with nothing: a scan may have thousands of specks.
+        still = [row for row in still if signs[k].left - signs[row[-1]].right <= reach]
+        row = next((row for row in still if _goes_on(signs[row[-1]], signs[k])), None)
         if row is None:
-            rows.append([k])
+            still.append([k])
+            rows.append(still[-1])
         else:
             row.append(k)
     return sorted(k for row in rows if _is_written([signs[k] for k in row]) for k in row)

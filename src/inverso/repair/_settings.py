@@ -10,6 +10,7 @@ from inverso._checks import check_count, check_non_negative
 MARGIN = 64
 """Margin in pixels of the windows in which large photos are processed."""
 _SIDE = 448
+_LARGEST = 8
 _MOST_NOISE = 0.5
 """White noise of this standard deviation leaves nothing to see of a photo."""
 
@@ -44,16 +45,19 @@ class Repair:
     side: int = _SIDE
 
     def __post_init__(self) -> None:
-        if check_count(self.scale, name="scale") > 8:
-            msg = f"scale must be 1 to 8, got {self.scale}"
+        for name in ("scale", "side"):
+            object.__setattr__(self, name, check_count(getattr(self, name), name=name))
+        object.__setattr__(self, "blur", check_non_negative(self.blur, name="blur"))
+        if self.noise != "auto":
+            object.__setattr__(self, "noise", check_non_negative(self.noise, name="noise"))
+        if self.scale > _LARGEST:
+            msg = f"scale must be 1 to {_LARGEST}, got {self.scale}"
             raise ValueError(msg)
-        check_non_negative(self.blur, name="blur")
-        if self.noise != "auto" and check_non_negative(self.noise, name="noise") > _MOST_NOISE:
+        if self.noise != "auto" and self.noise > _MOST_NOISE:
             msg = f"noise must be at most {_MOST_NOISE}, where white is 1, got {self.noise:g}"
             if self.noise > 1:
                 msg += f"; {self.noise:g} of 255 gray levels are {self.noise / 255:.3f}"
             raise ValueError(msg)
-        check_count(self.side, name="side")
 
     @property
     def reach(self) -> int:

@@ -30,9 +30,10 @@ class TonePredictor(nn.Module):
     One network looks at the quantiles of the luminance, another at those of one channel and at their means over the
     channels. Each gives three numbers (a, b, c) for a print: with the share s that rises from 0 to 1 with c,
 
-        gain = 1 + s min(exp(a), 2),   offset = s b
+        gain = 1 + s min(exp(a - 0.7), 2),   offset = s b
 
-    so that a photo whose c is low stays exactly as it is.
+    s is exactly 0 up to a sigmoid of c of 0.1, so that such a photo stays as it is, and exactly 1 from 0.9 on. An
+    untrained network predicts a gain of 1.5, as faded prints need.
 
     Args:
         width: Width of the two hidden layers.
@@ -64,7 +65,7 @@ def quantiles_of(images: Tensor) -> Tensor:
     """Compute the quantiles of every channel of images `(n, C, H, W)`, `(n, C, 13)`, in float32 on the CPU."""
     tones = images.flatten(2)
     tones = tones[..., :: max(1, tones.shape[-1] // _SAMPLES)].float().cpu()
-    return torch.quantile(tones, torch.tensor(LEVELS), dim=-1).movedim(0, -1)
+    return torch.quantile(tones, tones.new_tensor(LEVELS), dim=-1).movedim(0, -1)
 
 
 @cache

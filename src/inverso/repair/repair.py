@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from inverso.faces.pose import check_inside
@@ -119,10 +120,13 @@ def repair(
     stained = 0.0
     if settings.old and settings.stains:
         stains = find_stains(answer)
-        taken_off = stains.undo(answer)
-        answer = taken_off if kept is None else answer.where(kept.to(device), taken_off)
-        stained = stains.share
         if stains.number:
+            before, answer = answer, stains.undo(answer)
+            stained = stains.share
+            if kept is not None:
+                spared = F.interpolate(kept.to(answer), answer.shape[-2:]) > 0
+                answer = before.where(spared, answer)
+                stained *= 1 - float(spared.float().mean())
             said.append(stains.told())
     if settings.old or settings.color:
         fading = find_fading(answer, color=settings.color)
@@ -146,6 +150,8 @@ def _counted(number: int, one: str, more: str) -> str:
 def _told(found: Defects, *, by: str) -> str:
     """Say what damage was found."""
     written = f"; {_counted(found.letters, 'sign', 'signs')} in a row, as writing, were left" if found.letters else ""
+    if not found.share and found.lines + found.specks:
+        return f"all damage that was found by {by} lies where nothing is to be changed{written}"
     if not found.share:
         return f"no cracks, scratches or specks were found by {by}{written}"
     lines = _counted(found.lines, "crack or scratch", "cracks or scratches")

@@ -58,6 +58,9 @@ class GrayDenoiser(Denoiser):
         answer = self.denoiser(x.expand(-1, COLORS, -1, -1), math.sqrt(COLORS) * level)
         return answer.mean(dim=1, keepdim=True)
 
+    def _warn_of_gray_levels(self, sigma: float) -> None:
+        """Leave it to the denoiser of color images, which warns of its own level."""
+
     def error(self, sigma: float) -> float:
         """Return the root mean square error of the denoiser for color images, which is about a tenth lower."""
         return self.denoiser.error(sigma)

@@ -149,6 +149,8 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
                 f"{self.smallest:g} and {self.largest:g}"
             )
             raise ValueError(msg)
+        # What it was off by was measured on other pictures.
+        network.errors = {}
         return network.requires_grad_().train()
 
     def load(self, folder: Path) -> PhotoDenoiser:
