@@ -131,22 +131,6 @@ def test_an_example_is_an_old_print(restoring):
     assert not restoring.is_checked("label:has-text('It is noisy') input")
 
 
-def test_a_line_says_at_once_that_the_photo_is_read(restoring, cat):
-    restoring.wait_for_selector("#say .say")
-    restoring.evaluate(
-        """() => {
-          window.seen = [];
-          const note = () => window.seen.push(document.querySelector("#say").innerText);
-          new MutationObserver(note).observe(document.querySelector("#say"),
-            {subtree: true, childList: true, characterData: true});
-        }"""
-    )
-    bring(restoring, cat)
-    seen = restoring.evaluate("window.seen")
-    assert any("Reading the photo" in said for said in seen)
-    assert "my cat: 64 × 48 pixels" in seen[-1]
-
-
 def test_by_keys_alone(restoring, cat, tmp_path):
     press = restoring.keyboard.press
     with restoring.expect_file_chooser() as chooser:

@@ -77,7 +77,7 @@ def _turned(gray: np.ndarray, angle: float) -> list[tuple[float, float, float]]:
     height, width = gray.shape
     least = max(_SMALLEST, min(height, width) // 16)
     finds = Cascade(data.lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        levels, scale_factor=1.1, step_ratio=1, min_size=(least, least), max_size=(height, width)
+        levels, scale_factor=1.2, step_ratio=1, min_size=(least, least), max_size=(height, width)
     )
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     places = []

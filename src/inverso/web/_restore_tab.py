@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -134,13 +133,8 @@ class RestoreTab:
     def _connect(self, examples: Mapping[str, gr.Button]) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
         shown = [self.photo, self.editor, self.mask, self.happened, self.restore_button, self.say, self.results]
-        # The server begins only when it has checked the upload, which takes seconds for a large photo.
-        reading = [self.say, self.restore_button]
-        say_reading = f"() => {json.dumps([status(READING), gr.update(interactive=False)])}"
-        self.photo.upload(None, [], reading, js=say_reading, **quiet)
         self.photo.upload(self.bring, [self.photo], shown, **quiet)
         for name, button in examples.items():
-            button.click(None, [], reading, js=say_reading, **quiet)
             button.click(self._example(name), [], shown, **quiet)
         choices = [self.strength, self.blur, self.scale, self.stains]
         self.happened.change(self._show_choices, [self.happened], choices, **quiet)
