@@ -138,7 +138,7 @@ def test_floating_point_numbers_become_sixteen_bits_and_a_line_says_so(tmp_path)
     Image.fromarray(np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)).save(tmp_path / "a.tif")
     photo = read_photo(tmp_path / "a.tif")
     assert photo.depth == 16
-    assert photo.notes == ("its pixels are 32-bit floating-point numbers, and the result has 16 bits per channel",)
+    assert photo.notes == ("its pixels are 32-bit floating-point numbers, of which 16 bits per channel are kept",)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
