@@ -103,8 +103,6 @@ def operator_errors(
         warnings.simplefilter("always")
         try:
             errors = _measure_laws(A, image_shape, batch=batch, dtype=dtype, device=device, seed=seed)
-        except NotImplementedError:
-            raise
         except RuntimeError as error:
             _explain_dtype(A, torch.zeros(batch, *image_shape, dtype=dtype, device=device), error)
             raise
@@ -118,21 +116,21 @@ def operator_errors(
 def _explain_dtype(A: Checkable, x: Tensor, error: RuntimeError) -> None:
     """Raise if A measures images in another precision than that of x, in which it fails."""
     other = torch.float32 if x.dtype == torch.float64 else torch.float64
-    try:
-        A(x)
-    except RuntimeError:
-        pass
-    else:
-        return
-    try:
-        A(x.to(other))
-    except RuntimeError:
+    if _measures(A, x) or not _measures(A, x.to(other)):
         return
     msg = (
         f"{A!r} fails for images in {x.dtype} ({error}) and measures those in {other}: check it with dtype={other}, or "
         "convert its own tensors in forward to the dtype of the images, weight.to(x)"
     )
     raise TypeError(msg) from error
+
+
+def _measures(A: Checkable, x: Tensor) -> bool:
+    try:
+        A(x)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _measure_laws(

@@ -134,29 +134,19 @@ def show_many(summary: Summary, *, as_json: bool) -> None:
 
 def _print(summary: Summary) -> None:
     """Print the results: photo by photo if they are few, and in total."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    records = list(islice(summary.records(), _MOST_SHOWN + 1))
-    done = [record for record in records if record.status == "done"]
+    records: list[Record] = []
+    noted = filled = 0
+    for record in summary.records():
+        # There may be a million.
+        if len(records) <= _MOST_SHOWN:
+            records.append(record)
+        noted += bool(record.details.get("notes"))
+        filled += bool(record.details.get("filled"))
     if len(records) <= _MOST_SHOWN:
-        records.sort(key=lambda record: record.name)
-        table = Table("image", "seconds", *(_numbers(done[0]) if done else ()), box=None, pad_edge=False)
-        for record in records:
-            if record.status == "done":
-                numbers = map(_number, _numbers(record).values())
-                table.add_row(_path_of(summary, record.name), f"{record.seconds or 0:.2f}", *numbers)
-            else:
-                table.add_row(record.path, record.status)
-        Console().print(table)
-        if done and _is_repair(done[0]):
-            typer.echo(_COLUMNS)
-        for record in done:
-            for note in record.details.get("notes", ()):
-                typer.echo(f"{record.path}: {note}")
-    elif noted := sum(bool(record.details.get("notes")) for record in summary.records()):
+        _print_photos(summary, sorted(records, key=lambda record: record.name))
+    elif noted:
         typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
-    if any(record.details.get("filled") for record in summary.records()):
+    if filled:
         typer.echo(_LOOK)
     if summary.apart:
         typer.echo(
@@ -164,6 +154,27 @@ def _print(summary: Summary) -> None:
             f"{_path_of(summary, summary.apart[0])}"
         )
     typer.echo(f"{_counts(summary)}: {summary.folder}")
+
+
+def _print_photos(summary: Summary, records: Sequence[Record]) -> None:
+    """Print a table with a row for each photo, and what was noted on reading them."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    done = [record for record in records if record.status == "done"]
+    table = Table("image", "seconds", *(_numbers(done[0]) if done else ()), box=None, pad_edge=False)
+    for record in records:
+        if record.status == "done":
+            numbers = map(_number, _numbers(record).values())
+            table.add_row(_path_of(summary, record.name), f"{record.seconds or 0:.2f}", *numbers)
+        else:
+            table.add_row(record.path, record.status)
+    Console().print(table)
+    if done and _is_repair(done[0]):
+        typer.echo(_COLUMNS)
+    for record in done:
+        for note in record.details.get("notes", ()):
+            typer.echo(f"{record.path}: {note}")
 
 
 def _counts(summary: Summary) -> str:

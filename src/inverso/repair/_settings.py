@@ -48,12 +48,13 @@ class Repair:
         for name in ("scale", "side"):
             object.__setattr__(self, name, check_count(getattr(self, name), name=name))
         object.__setattr__(self, "blur", check_non_negative(self.blur, name="blur"))
-        if self.noise != "auto":
-            object.__setattr__(self, "noise", check_non_negative(self.noise, name="noise"))
         if self.scale > _LARGEST:
             msg = f"scale must be 1 to {_LARGEST}, got {self.scale}"
             raise ValueError(msg)
-        if self.noise != "auto" and self.noise > _MOST_NOISE:
+        if self.noise == "auto":
+            return
+        object.__setattr__(self, "noise", check_non_negative(self.noise, name="noise"))
+        if self.noise > _MOST_NOISE:
             msg = f"noise must be at most {_MOST_NOISE}, where white is 1, got {self.noise:g}"
             if self.noise > 1:
                 msg += f"; {self.noise:g} of 255 gray levels are {self.noise / 255:.3f}"

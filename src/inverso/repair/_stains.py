@@ -362,13 +362,10 @@ def _nearby(colors: _Colors, plain: _Mask, spot: _Spot) -> _Field:
 
     A mount, or a part of the print that has yellowed more, has another color than the rest.
     """
-    from scipy import ndimage  # noqa: PLC0415
-
-    sigma = 3 * colors.sigma + np.sqrt(spot.area) / 4
+    sigma = 3 * colors.sigma + float(np.sqrt(spot.area)) / 4
     weight = plain[spot.window] * colors.weight[spot.window]
-    near = ndimage.gaussian_filter(weight, sigma)
-    off = [ndimage.gaussian_filter(part[spot.window] * weight, sigma) for part in (colors.extra, colors.green)]
-    return np.asarray(np.clip(np.stack(off) / (near + _FEW), -_LOCAL, _LOCAL), dtype=np.float64)
+    off = [_smooth(part[spot.window], weight, sigma, few=_FEW) for part in (colors.extra, colors.green)]
+    return np.clip(np.stack(off), -_LOCAL, _LOCAL)
 
 
 def _color_of_print(tone: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
@@ -400,11 +397,11 @@ def _sigma(field: _Field) -> float:
     return max(_PIXELS, _SMOOTH * float(min(field.shape)))
 
 
-def _smooth(field: _Field, weight: _Field, sigma: float) -> _Field:
-    """Average with a Gaussian, dark pixels less."""
+def _smooth(field: _Field, weight: _Field, sigma: float, *, few: float = 0.0) -> _Field:
+    """Average with a Gaussian and weights, as of dark pixels; towards 0 where the weights nearby are below `few`."""
     from scipy import ndimage  # noqa: PLC0415
 
-    averaged: Any = ndimage.gaussian_filter(field * weight, sigma) / ndimage.gaussian_filter(weight, sigma)
+    averaged: Any = ndimage.gaussian_filter(field * weight, sigma) / (ndimage.gaussian_filter(weight, sigma) + few)
     return np.asarray(averaged, dtype=np.float64)
 
 
