@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 
 def step_generator(seed: int, step: int, *, stream: int) -> torch.Generator:
@@ -35,6 +36,23 @@ def stream(seed: int, purpose: str, *, about: bytes = b"") -> torch.Generator:
     digest = hashlib.blake2b(f"{seed}/{purpose}/".encode() + about, digest_size=8).digest()
     # torch looks at the lower 32 bits, and takes 63.
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def uniform(size: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draw numbers from [0, 1) on the generator's device: float32, so that a seed means the same under any default.
+
+    Example:
+        >>> import torch
+        >>> from inverso._random import uniform
+        >>> uniform((2, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 3])
+    """
+    return torch.rand(tuple(size), generator=generator, device=generator.device, dtype=torch.float32)
+
+
+def normal(size: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draw normal numbers on the generator's device: float32, so that a seed means the same under any default."""
+    return torch.randn(tuple(size), generator=generator, device=generator.device, dtype=torch.float32)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inverso._checks import as_generator, batch_advice, check_digits, check_unit_range, span, warn_of_signed_values
 from inverso._linalg import energies
+from inverso._random import normal, uniform
 from inverso._types import ImageShape
 from inverso.errors import RangeWarning, WorseThanInputWarning
 from inverso.operators import LinearOperator
@@ -115,7 +116,7 @@ def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> Non
 def _check_linear(A: LinearOperator, image_shape: ImageShape, y: Tensor) -> None:
     """Raise unless `A(2 u - v/2) = 2 A u - A v / 2` on random images u and v."""
     dtype = real_dtype(y.dtype)
-    drawn = torch.randn(2, 1, *image_shape, generator=as_generator(0), dtype=torch.float32).to(y.device, dtype)
+    drawn = normal((2, 1, *image_shape), as_generator(0)).to(y.device, dtype)
     u, v = drawn
     expected = 2 * A(u) - A(v) / 2
     error, scale = float((A(2 * u - v / 2) - expected).abs().max()), float(expected.abs().max())
@@ -150,7 +151,7 @@ def _check_scale(problem: Problem) -> None:
     if y.is_complex():
         return
     # An operator that measures nothing negative of images in [0, 1], as masks and blurs do, shows where there are such.
-    probe = torch.rand(1, *shape, generator=as_generator(0), dtype=torch.float32).to(back)
+    probe = uniform((1, *shape), as_generator(0)).to(back)
     if bool((A.for_image(0)(probe) >= 0).all()):
         warn_of_signed_values(y, name="y", slack=4 * problem.noise, stacklevel=4)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from inverso._checks import as_generator
 from inverso._networks.cards import Card
+from inverso._random import normal
 from inverso.browser._runtime import WASM, WEBGPU, find_runtime, runtime_version
 from inverso.browser._weights import WEIGHTS, PackedNetwork, pack_onnx
 from inverso.compression.onnx import run_onnx, to_onnx
@@ -202,7 +203,7 @@ def _example_input(network: nn.Module) -> Tensor:
         image = image[..., 60 : 60 + _CHECKED_SIDE, 120 : 120 + _CHECKED_SIDE].clone()
     if isinstance(network, Denoiser):
         image = image.mean(dim=1, keepdim=True) if network.channels == 1 else image
-        return image + _EXAMPLE_NOISE * torch.randn(image.shape, generator=as_generator(0), dtype=torch.float32)
+        return image + _EXAMPLE_NOISE * normal(image.shape, as_generator(0))
     quarter = image.shape[-1] // 4
     image[..., quarter : 2 * quarter, quarter : 2 * quarter] = 1
     return image

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from inverso._random import normal
 from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import OPERATOR_HELP, Crop, Large, Noise, RandomSeed, Size, examples
 from inverso.operators.spec import parse_operator
@@ -89,7 +90,7 @@ def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: 
     degraded = named(damage)(x, seed=seed)
     y = degraded.y
     if noise > 0:
-        y = y + noise * torch.randn(y.shape, generator=generator, dtype=torch.float32)
+        y = y + noise * normal(y.shape, generator)
     save_measurement(y, output)
     if known is not None:
         save_image(degraded.known.float(), known)

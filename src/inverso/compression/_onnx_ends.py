@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso._checks import as_generator
+from inverso._random import normal, uniform
 
 RESTORER_INPUT = "degraded"
 _ANY_SIZE = {0: "batch", 2: "height", 3: "width"}
@@ -82,8 +83,8 @@ def _denoiser(model: nn.Module, *, size: int, channels: int) -> Ends:
 
 
 def _uniform(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=as_generator(0), dtype=torch.float32)
+    return uniform(shape, as_generator(0))
 
 
 def _normal(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=as_generator(0), dtype=torch.float32)
+    return normal(shape, as_generator(0))

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inverso._random import uniform
 from inverso.degradations._damages import Canvas, between, field_at, spread_out
 from inverso.images._gray import LUMA
 
@@ -84,9 +85,7 @@ class Texture:
 
 
 def _noise(generators: list[torch.Generator], size: tuple[int, int]) -> Tensor:
-    return torch.stack(
-        [torch.rand(1, *size, generator=generator, device="cpu", dtype=torch.float32) for generator in generators]
-    )
+    return torch.stack([uniform((1, *size), generator) for generator in generators])
 
 
 def toning_matrix(strength: Tensor, sepia: Tensor, channels: int) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import as_generator, check_fraction
+from inverso._random import uniform
 from inverso._types import Seed
 from inverso.degradations.base import Degradation, Degraded
 from inverso.operators import Mask, RandomColor, White
@@ -47,7 +48,7 @@ class Masked(Degradation):
 
 def _uniform(count: int, bounds: Range, generator: torch.Generator) -> Tensor:
     low, high = bounds
-    return low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float32)
+    return low + (high - low) * uniform((count,), generator)
 
 
 def _as_range(value: float | Range, *, name: str) -> Range:
@@ -221,5 +222,5 @@ class ClutteredBlock(WhiteBox):
         covered = (~known.cpu()).any(dim=5 - axis).flatten(1).float()
         first = covered.argmax(dim=1, keepdim=True)
         piece = (tile * side).round().long().clamp(1, side)[:, None]
-        start = (torch.rand(n, 1, generator=generator, dtype=torch.float32) * (side - piece + 1)).long()
+        start = (uniform((n, 1), generator) * (side - piece + 1)).long()
         return start + (torch.arange(side)[None] - first) % piece

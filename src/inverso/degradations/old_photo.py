@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import check_count, check_number, check_seed
+from inverso._random import uniform
 from inverso._types import Seed
 from inverso.degradations._aging import Exposure, Fading, Texture, toning_matrix
 from inverso.degradations._breaks import Cracks, Folds, Tears
@@ -274,20 +275,16 @@ class OldPhoto(Degradation):
         """Draw a part's strength `(n,)` and the numbers of its placement `(n, count)`, from its own stream."""
         generators = [_generator(seed, name) for seed in seeds]
         strength = self._strengths(name, generators)
-        return strength, torch.stack(
-            [torch.rand(count, generator=each, device="cpu", dtype=torch.float32) for each in generators]
-        )
+        return strength, torch.stack([uniform((count,), each) for each in generators])
 
     @staticmethod
     def _draw_numbers(name: str, seeds: tuple[int, ...], count: int) -> Tensor:
         """Draw uniform numbers `(n, count)` from their own stream."""
-        return torch.stack(
-            [torch.rand(count, generator=_generator(seed, name), device="cpu", dtype=torch.float32) for seed in seeds]
-        )
+        return torch.stack([uniform((count,), _generator(seed, name)) for seed in seeds])
 
     def _strengths(self, name: str, generators: list[torch.Generator]) -> Tensor:
         low, high = _as_strength(getattr(self, name), name=name)
-        u = torch.stack([torch.rand((), generator=each, device="cpu", dtype=torch.float32) for each in generators])
+        u = torch.stack([uniform((), each) for each in generators])
         return low + (high - low) * u
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import as_generator
+from inverso._random import normal
 from inverso.faces._warp import matrices, places_of, rectify
 from inverso.operators import LinearOperator
 
@@ -28,7 +29,7 @@ def seen_at(y: Tensor, A: LinearOperator, poses: Tensor, shape: tuple[int, int, 
     """
     channels, height, width = shape
     back = A.pinv(y, ridge=_RIDGE, image_shape=shape)
-    noise = torch.randn(1, channels, side, side, generator=as_generator(0), dtype=torch.float32).to(back)
+    noise = normal((1, channels, side, side), as_generator(0)).to(back)
     laid = torch.cat([_nearest(noise, _into_face(pose, side), (height, width)) for pose in poses.split(1)])
     known = A.pinv(A(laid), ridge=_RIDGE, image_shape=shape)
     maps = matrices(poses, side).to(back)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from inverso._random import step_generator
+from inverso._random import step_generator, uniform
 from inverso.images.folders import check_held_out, pictures_in
 
 CHOOSING = 7
@@ -85,7 +85,7 @@ class PhotoPatches:
         weights = torch.tensor([float(photo[0].numel()) for photo in self.photos[0]]).sqrt()
         chosen = torch.multinomial(weights, size, replacement=True, generator=generator).tolist()
         scales = torch.randint(len(self.photos), (size,), generator=generator).tolist()
-        places = torch.rand(size, 2, generator=generator, dtype=torch.float32).tolist()
+        places = uniform((size, 2), generator).tolist()
         mirrors = torch.randint(2, (size,), generator=generator).tolist()
         turns = torch.randint(4, (size,), generator=generator).tolist()
         patches = []

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from inverso._random import step_generator
+from inverso._random import step_generator, uniform
 from inverso.images._heif import SUFFIXES as HEIF_SUFFIXES
 from inverso.images.io import load_image
 
@@ -107,7 +107,7 @@ class PhotoFolder:
         epoch, position = divmod(step, per_epoch)
         order = torch.randperm(len(self), generator=step_generator(seed, epoch, stream=0))
         chosen = self.photos[order[position * size : (position + 1) * size]]
-        mirrored = torch.rand(len(chosen), generator=step_generator(seed, step, stream=1), dtype=torch.float32) < 0.5
+        mirrored = uniform((len(chosen),), step_generator(seed, step, stream=1)) < 0.5
         chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
         return chosen.float() / 255
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from inverso._checks import as_generator, check_count, check_non_negative
+from inverso._random import normal
 from inverso._types import Seed
 from inverso.losses._distances import Distance, absolute
 
@@ -89,6 +90,6 @@ def _filled(
     """Fill unknown pixels of both with the same noise."""
     if known is None:
         return image, reference
-    draw = torch.randn(1, *image.shape[1:], generator=generator, device=generator.device, dtype=torch.float32).to(image)
+    draw = normal((1, *image.shape[1:]), generator).to(image)
     noise = (draw + 0.5) / 2
     return torch.where(known == 0, noise, image), torch.where(known == 0, noise, reference)

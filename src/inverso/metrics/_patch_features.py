@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inverso._random import normal
 from inverso.errors import InversoError
 from inverso.metrics._inputs import INCEPTION_WEIGHTS
 
@@ -86,9 +87,7 @@ def _random_filters() -> Sequence[tuple[Tensor, Tensor]]:
     filters = []
     for layer in _STEM:
         inputs, outputs = layer.channels
-        weight = torch.randn(outputs, inputs, 3, 3, generator=generator, device="cpu", dtype=torch.float32) * math.sqrt(
-            2 / (9 * inputs)
-        )
+        weight = normal((outputs, inputs, 3, 3), generator) * math.sqrt(2 / (9 * inputs))
         filters.append((weight, torch.zeros(outputs, device="cpu")))
     return filters
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from inverso._checks import as_generator, check_count, check_finite, check_image
+from inverso._random import normal
 from inverso._types import Seed
 from inverso.metrics._inputs import check_side
 
@@ -79,7 +80,7 @@ def _distance(images: Tensor, references: Tensor, patches: int, generator: torch
     n, channels, height, width = images.shape
     corners = [torch.randint(side - _PATCH + 1, (n, patches), generator=generator) for side in (height, width)]
     length = channels * _PATCH**2
-    directions = torch.randn(length, _DIRECTIONS, generator=generator, dtype=torch.float32).to(images)
+    directions = normal((length, _DIRECTIONS), generator).to(images)
     directions = directions / directions.norm(dim=0)
     mean = references.mean(dim=(0, 2, 3), keepdim=True)
     spread = references.std(dim=(0, 2, 3), keepdim=True, correction=0).clamp_min(1e-8)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import check_count, check_fraction
+from inverso._random import uniform
 from inverso._types import ImageShape, Seed
 from inverso.operators._plans import Basis, Plan, Ridge
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
@@ -362,7 +363,7 @@ class BoxMask(_MaskOperator):
         tall, wide = self._box()
         spare = (height - tall, width - wide)
         if seed is not None and min(spare) >= 0:
-            draw = torch.rand(2, generator=pattern_generator(seed), device="cpu", dtype=torch.float32).tolist()
+            draw = uniform((2,), pattern_generator(seed)).tolist()
             top, left = (int(share * (extra + 1)) for share, extra in zip(draw, spare, strict=True))
         else:
             top, left = self.corner or (spare[0] // 2, spare[1] // 2)

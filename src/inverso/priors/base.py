@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from inverso._checks import as_generator, check_count, check_image_shape, check_non_negative, check_positive
 from inverso._networks.files import adopt
+from inverso._random import normal
 from inverso._types import ImageShape, Seed
 from inverso.errors import RangeWarning
 
@@ -87,9 +88,7 @@ class LatentPrior(nn.Module):
         if generator.device.type != "cpu":
             msg = f"seed must be an integer or a generator on the CPU, got one on {generator.device}"
             raise ValueError(msg)
-        return torch.randn(n, *self.latent_shape, generator=generator, device="cpu", dtype=torch.float32).to(
-            self._reference()
-        )
+        return normal((n, *self.latent_shape), generator).to(self._reference())
 
     def check_latent(self, z: Tensor) -> None:
         """Raise unless z are floating-point latents `(n, *latent_shape)` with n >= 1.
@@ -316,7 +315,7 @@ def draw_normal(*shape: int, generator: torch.Generator, mean: float = 0.0, std:
     """Make a parameter with N(mean, std^2) values, drawn on the CPU without the global random state."""
     values = torch.empty(shape)
     if not values.is_meta:
-        values.copy_(torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32).mul_(std).add_(mean))
+        values.copy_(normal(shape, generator).mul_(std).add_(mean))
     return nn.Parameter(values)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso._checks import check_number
+from inverso._random import normal
 
 CHANNELS = 3
 
@@ -108,7 +109,7 @@ def initialize(network: nn.Module, seed: int) -> None:
             if isinstance(module, nn.ConvTranspose2d):
                 stride = module.stride[0] * module.stride[1]
                 fan_in = module.weight[:, 0].numel() // stride
-            values = torch.randn(module.weight.shape, generator=generator, dtype=torch.float32) * (2 / fan_in) ** 0.5
+            values = normal(module.weight.shape, generator) * (2 / fan_in) ** 0.5
             with torch.no_grad():
                 module.weight.copy_(values)
                 if module.bias is not None:

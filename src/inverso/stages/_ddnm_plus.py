@@ -10,6 +10,7 @@ from torch import Tensor
 
 from inverso._checks import as_generator
 from inverso._linalg import energies
+from inverso._random import normal
 from inverso.operators._plans import real_dtype
 from inverso.problem import Problem
 from inverso.stages._splitting import NoiseSource
@@ -52,7 +53,7 @@ class UniformSpectrum:
             ValueError: The non-zero singular values differ.
         """
         A, y = problem.operator, problem.y
-        noise = torch.randn(1, *problem.image_shape, generator=as_generator(0), dtype=torch.float32)
+        noise = normal((1, *problem.image_shape), as_generator(0))
         image = noise.to(y.device, real_dtype(y.dtype)).expand(len(y), *problem.image_shape)
         measured = A(image)
         seen = A.pinv(measured, image_shape=problem.image_shape)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import as_generator
+from inverso._random import normal
 from inverso._types import ImageShape
 from inverso.operators import (
     Bicubic,
@@ -66,9 +67,7 @@ def what_is_left(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> Tenso
     Returns:
         `(n, 2 C, H, W)`.
     """
-    noise = torch.randn(1, *image_shape, generator=as_generator(0), dtype=torch.float32).to(
-        y.device, real_dtype(y.dtype)
-    )
+    noise = normal((1, *image_shape), as_generator(0)).to(y.device, real_dtype(y.dtype))
     known = A(noise.expand(len(y), *image_shape))
     left = [A.pinv(values, ridge=RIDGE, image_shape=image_shape) for values in (y, known)]
     return torch.cat([2 * left[0] - 1, left[1]], dim=1)

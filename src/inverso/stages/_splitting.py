@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from inverso._random import stream
+from inverso._random import normal, stream
 from inverso.operators._plans import real_dtype
 from inverso.priors.denoisers import TiledDenoiser
 from inverso.problem import Need, Problem, State
@@ -77,7 +77,7 @@ class NoiseSource:
     def image(self) -> Tensor:
         """Draw noise `(1, C, H, W)`."""
         y = self.problem.y
-        drawn = torch.randn(1, *self.problem.image_shape, generator=self.generator, dtype=torch.float32)
+        drawn = normal((1, *self.problem.image_shape), self.generator)
         return drawn.to(y.device, real_dtype(y.dtype))
 
     def measurement(self) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from inverso._checks import as_generator, check_non_negative
 from inverso._linalg import energies
 from inverso._optim.risk import least_risk
+from inverso._random import normal
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import DirectStage
 
@@ -70,7 +71,7 @@ class BackProject(DirectStage):
 
 def squared_norm(problem: Problem, *, like: Tensor) -> Tensor:
     """Estimate the largest squared singular value of A per image, by power iteration from one start for all images."""
-    start = torch.randn(1, *like.shape[1:], generator=as_generator(problem.seed), device="cpu", dtype=torch.float32)
+    start = normal((1, *like.shape[1:]), as_generator(problem.seed))
     direction = start.to(like).expand_as(like)
     measured = problem.operator(direction)
     for _ in range(_POWER_STEPS):

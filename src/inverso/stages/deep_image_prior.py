@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from inverso._checks import as_generator, check_count, check_non_negative, check_positive
 from inverso._optim.adaptation import Adaptation
-from inverso._random import fork_rng, stream
+from inverso._random import fork_rng, stream, uniform
 from inverso.operators._plans import real_dtype
 from inverso.priors import LatentPrior
 from inverso.problem import Need, Problem, State
@@ -112,7 +112,7 @@ class DeepImagePrior(Stage):
         generator = stream(problem.seed, "dip")
         seed = int(torch.randint(2**62, (), generator=generator))
         network = Hourglass(problem.image_shape, width=self.width, shortcut=self.shortcut, depth=self.depth, seed=seed)
-        z = _STRENGTH * torch.rand(1, *network.input_shape, generator=generator, dtype=torch.float32)
+        z = _STRENGTH * uniform((1, *network.input_shape), generator)
         return network, z.to(problem.y.device, real_dtype(problem.y.dtype)), _LR
 
     def _of_prior(self, problem: Problem) -> tuple[nn.Module, Tensor, float]:

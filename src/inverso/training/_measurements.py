@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from inverso._random import step_generator
+from inverso._random import step_generator, uniform
 from inverso.images.folders import PhotoFolder
 from inverso.operators import Bicubic, BoxMask, FFTMask, GaussianBlur, LinearOperator, RandomMask
 from inverso.operators.separable import MAX_SCALE
@@ -81,7 +81,7 @@ def measure_batch(photos: Tensor, *, noise: float, generator: torch.Generator) -
         some = photos[rows]
         if not len(some):
             continue
-        u, level, silent = torch.rand(3, generator=generator, dtype=torch.float32).tolist()
+        u, level, silent = uniform((3,), generator).tolist()
         seeds = tuple(torch.randint(2**31, (len(some),), generator=generator).tolist())
         A = draw(u, seeds, photos.shape[-1])
         strength = 0.0 if silent < 1 / 2 else noise * level

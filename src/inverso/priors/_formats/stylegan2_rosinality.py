@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inverso._networks.files import tensors
+from inverso._random import normal
 from inverso.priors.stylegan2 import StyleGAN2
 from inverso.priors.stylegan2._sizes import SIDES
 
@@ -57,7 +58,7 @@ def _drawn_noise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = [name for name in state if name.endswith(".noise_strength")]
     sides = {name: int(found[1]) for name in names if (found := re.match(r"synthesis\.b(\d{1,4})\.", name))}
     return {
-        name.replace("noise_strength", "noise_const"): torch.randn(side, side, generator=generator, dtype=torch.float32)
+        name.replace("noise_strength", "noise_const"): normal((side, side), generator)
         for name, side in sides.items()
         if side in SIDES
     }

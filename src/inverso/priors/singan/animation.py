@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inverso._checks import as_generator, check_count, check_finite, check_image, check_number
 from inverso._files import replacing
+from inverso._random import normal
 from inverso._types import Seed
 
 if TYPE_CHECKING:
@@ -106,10 +107,7 @@ def _steps(
     before = now = anchors
     while True:
         yield now
-        drawn = [
-            torch.randn(anchor.shape, generator=generator, device="cpu", dtype=torch.float32).to(anchor)
-            for anchor in anchors
-        ]
+        drawn = [normal(anchor.shape, generator).to(anchor) for anchor in anchors]
         ahead = tuple(
             alpha * anchor + (1 - alpha) * (z + beta * (z - last) + (1 - beta) * noise)
             for anchor, z, last, noise in zip(anchors, now, before, drawn, strict=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso._checks import as_generator, check_count, check_image
+from inverso._random import normal
 from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
 from inverso.priors.singan import _editing, _enlarging, animation
@@ -153,7 +154,7 @@ class SinGAN(LatentPrior):
         start = self.check_scale(start, name="start")
         shapes = _map_shapes(self.sizes_for(size), start, self.image_shape[0])
         numbers = sum(math.prod(shape) for shape in shapes)
-        z = torch.randn(n, numbers, generator=as_generator(seed), device="cpu", dtype=torch.float32)
+        z = normal((n, numbers), as_generator(seed))
         return _split(z.to(self.fixed_noise), shapes)
 
     def grow(self, noises: Sequence[Tensor], *, start: int = 0, previous: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear
 
+from inverso._random import normal
 from inverso.priors.base import draw_normal
 from inverso.priors.pggan import pixel_norm
 from inverso.priors.stylegan2._modulation import enlarge_image, modulated_conv
@@ -42,7 +43,7 @@ class Noise:
         if self.generator is None:
             return stored
         shape = (len(x), 1, *x.shape[-2:])
-        return torch.randn(shape, generator=self.generator, device=self.generator.device, dtype=torch.float32).to(x)
+        return normal(shape, self.generator).to(x)
 
 
 class EqualizedLinear(nn.Module):

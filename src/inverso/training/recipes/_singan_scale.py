@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from inverso._random import normal, uniform
 from inverso.losses._wasserstein import gradient_penalty_per_position, wasserstein_critic, wasserstein_generator
 from inverso.priors import SinGAN
 from inverso.priors.singan._resize import resize
@@ -89,7 +90,7 @@ class ScaleTraining:
             with torch.no_grad():
                 fake = self.prior.run_scales(noises, start=self.first, below=below).float()
             loss = wasserstein_critic(self.critic(self.real).float(), self.critic(fake).float())
-            share = torch.rand((), generator=self.generator, dtype=torch.float32).item()
+            share = uniform((), self.generator).item()
             mixed = (share * self.real + (1 - share) * fake).requires_grad_()
             penalty = gradient_penalty_per_position(mixed, self.critic(mixed))
         self.critic_optimizer.zero_grad()
@@ -125,7 +126,7 @@ class ScaleTraining:
         return [self._draw(self.fixed[k].shape) for k in range(self.first, self.scale + 1)]
 
     def _draw(self, shape: torch.Size) -> Tensor:
-        return torch.randn(shape, generator=self.generator, device="cpu", dtype=torch.float32).to(self.real.device)
+        return normal(shape, self.generator).to(self.real.device)
 
     def _draw_below(self) -> Iterator[Tensor | None]:
         """Yield images of the frozen scales, computed several at a time to reduce overhead."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from inverso._random import normal, uniform
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
 from inverso.losses._adversarial import (
@@ -82,9 +83,9 @@ class StyleGAN2Training(Training):
     def _latents(self, step: int, n: int, stream: int) -> tuple[Tensor, Tensor]:
         """Draw pairs of latents, and the rows at which the second latent of each takes over."""
         generator, rows = self.random(step, stream), self.average.num_ws
-        z = torch.randn(2, n, self.recipe.latent_dim, generator=generator, dtype=torch.float32)
+        z = normal((2, n, self.recipe.latent_dim), generator)
         crossover = torch.randint(1, rows, (n,), generator=generator)
-        mixed = torch.rand(n, generator=generator, dtype=torch.float32) < self.recipe.mixing
+        mixed = uniform((n,), generator) < self.recipe.mixing
         crossover = crossover.where(mixed, torch.full_like(crossover, rows))
         return z.to(self.devices.device), crossover.to(self.devices.device)
 
@@ -138,7 +139,7 @@ class StyleGAN2Training(Training):
         """Penalize path lengths of half a batch, in full precision, and update their mean."""
         z, crossover = self._latents(step, max(1, self.recipe.batch // 2), PATH_LATENTS)
         images, styles = inner(self.generator)(z, crossover, self._random_there(step, PATH_NOISE))
-        directions = torch.randn(images.shape, generator=self.random(step, DIRECTIONS), dtype=torch.float32).to(images)
+        directions = normal(images.shape, self.random(step, DIRECTIONS)).to(images)
         lengths = path_lengths(images, styles, directions)
         self.mean_length.lerp_(lengths.detach().mean(), LENGTH_RATE)
         penalty = path_length_penalty(lengths, target=self.mean_length)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from inverso._checks import check_count, check_non_negative, check_positive, check_seed
-from inverso._random import fork_rng
+from inverso._random import fork_rng, normal
 from inverso.images.folders import PhotoFolder
 from inverso.images.io import save_image
 from inverso.losses._adversarial import (
@@ -133,9 +133,9 @@ class _DCGANTraining(Training):
         real = real.contiguous(memory_format=torch.channels_last)
         n = len(real)
         mean, log_variance = self.encoder(real).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=self.random(step, _NOISE), dtype=torch.float32).to(mean)
+        noise = normal(mean.shape, self.random(step, _NOISE)).to(mean)
         posterior = mean + (log_variance / 2).exp() * noise
-        prior = torch.randn(mean.shape, generator=self.random(step, _LATENTS), dtype=torch.float32).to(mean)
+        prior = normal(mean.shape, self.random(step, _LATENTS)).to(mean)
         images = self.generator(torch.cat([posterior, prior]))
         restored, fake = images[:n], images[n:]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import check_count, check_non_negative, check_positive, check_seed
-from inverso._random import step_generator
+from inverso._random import normal, step_generator, uniform
 from inverso.images import save_image
 from inverso.images._gray import to_gray
 from inverso.images._patches import PhotoPatches, middle
@@ -180,7 +180,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw noise levels `(count,)`: uniform in their logarithm, three of four from the usual range."""
-        share, place = torch.rand(2, count, generator=generator, dtype=torch.float32)
+        share, place = uniform((2, count), generator)
         low = torch.where(share < _USUAL, math.log(self.usual[0]), math.log(self.smallest))
         high = torch.where(share < _USUAL, math.log(self.usual[1]), math.log(self.largest))
         return torch.exp(low + (high - low) * place)
@@ -213,7 +213,7 @@ class _DenoiserTraining(Training):
         x = _some_gray(x, recipe.gray, self.random(step, _GRAY))
         generator = self.random(step, _NOISE)
         sigma = recipe.noise(len(x), generator)
-        noisy = x + sigma[:, None, None, None] * torch.randn(x.shape, generator=generator, dtype=torch.float32)
+        noisy = x + sigma[:, None, None, None] * normal(x.shape, generator)
         x, noisy, sigma = (self.devices.to_device(t) for t in (x, noisy, sigma))
         errors = (self.network(noisy.to(memory_format=torch.channels_last), sigma) - x).square().mean(dim=(1, 2, 3))
         loss = (errors / self._usual_error(sigma, errors.detach())).mean()
@@ -245,9 +245,7 @@ class _DenoiserTraining(Training):
             generator = step_generator(0, 0, stream=_VALIDATION)
             squares = []
             for crop in crops:
-                noisy = self.devices.to_device(
-                    crop + level * torch.randn(crop.shape, generator=generator, dtype=torch.float32)
-                )
+                noisy = self.devices.to_device(crop + level * normal(crop.shape, generator))
                 clean = self.average(noisy.to(memory_format=torch.channels_last), level).cpu()
                 squares.append(float((clean - crop).square().mean()))
                 if level == 50 / 255:
@@ -289,6 +287,6 @@ def _shape_of(channels: int, image_shape: tuple[int, ...] | None) -> str:
 
 
 def _some_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    chosen = torch.rand(len(x), generator=generator, dtype=torch.float32) < share
+    chosen = uniform((len(x),), generator) < share
     gray = to_gray(x).expand_as(x)
     return torch.where(chosen[:, None, None, None], gray, x)
