@@ -63,6 +63,14 @@ def test_a_run_can_begin_with_another_detector(photos: Path, unbroken: Path, tmp
     assert all(weight.requires_grad for weight in recipe.network().parameters())
 
 
+def test_lookalikes_are_drawn_on_patches_and_on_held_out_photos(photos: Path, unbroken: Path, tmp_path: Path) -> None:
+    fit(replace(RECIPE, lookalikes=1.0), photos, out=tmp_path, run=RUN)
+    sheets = [(folder / "found-000008.png").read_bytes() for folder in (tmp_path, unbroken)]
+    losses = [read_rows(folder / "losses.csv")[0]["loss"] for folder in (tmp_path, unbroken)]
+    assert sheets[0] != sheets[1]
+    assert losses[0] != losses[1]
+
+
 def test_a_detector_that_does_not_exist_is_refused_before_the_run(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nobody"):
         fit(replace(RECIPE, start="nobody"), photos, out=tmp_path, run=RUN)
@@ -136,6 +144,7 @@ class TestLoss:
         ({"patch": 12}, "patch must be a multiple of 8, got 12"),
         ({"units": (100.0, 50.0)}, r"units must be .* got \(100.0, 50.0\)"),
         ({"whole": 1.5}, "whole must be a share"),
+        ({"lookalikes": -0.1}, "lookalikes must be a share"),
         ({"caution": 0.0}, "caution must be greater than 0"),
     ],
 )

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_count, check_non_negative, check_number, check_positive, check_seed
+from inverso._random import normal, uniform
 from inverso.degradations import JPEG, OldPhoto
 from inverso.images import save_image
 from inverso.images._gray import to_gray
@@ -22,8 +23,9 @@ from inverso.restorers.detector import MULTIPLE, DamageDetector, read_detector, 
 from inverso.training._devices import Devices, inner
 from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average, validation_size
 from inverso.training.loop import BEST
+from inverso.training.recipes._lookalikes import draw_lookalikes
 
-_DAMAGE, _SCAN, _FRAME = 2, 3, 4
+_DAMAGE, _SCAN, _FRAME, _LOOKALIKES = 2, 3, 4, 5
 _WHITE = 0.7
 """Share of the borders of prints that are white; the others are black."""
 _SEEN, _UNSEEN = 0.05, 0.015
@@ -76,6 +78,8 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         gray: Share of patches that are converted to gray.
         framed: Share of patches with a part of the print's white or black border along one or two sides, which is no
             damage.
+        lookalikes: Share of patches on which something is drawn that looks like damage and is none: writing, straps,
+            stripes or highlights. If it is above 0, they are drawn on all held-out photos as well.
         negative: Share of patches that are damaged as negatives and turned back, so that what is bright elsewhere,
             paper and cracks, is dark on them.
         caution: Weight of undamaged pixels relative to damaged ones: larger for fewer false alarms.
@@ -106,6 +110,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
     whole: float = 0.2
     gray: float = 0.5
     framed: float = 0.0
+    lookalikes: float = 0.0
     negative: float = 0.0
     caution: float = 1.5
     lr: float = 1e-3
@@ -130,7 +135,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         for name in ("lr", "caution"):
             check_positive(getattr(self, name), name=name)
         check_non_negative(self.ema, name="ema")
-        for name in ("whole", "gray", "framed", "negative"):
+        for name in ("whole", "gray", "framed", "lookalikes", "negative"):
             if not 0 <= check_number(getattr(self, name), name=name, expected="a share in [0, 1]") <= 1:
                 msg = f"{name} must be a share in [0, 1], got {getattr(self, name)}"
                 raise ValueError(msg)
@@ -180,6 +185,7 @@ class _DetectorTraining(Training):
         recipe = self.recipe
         x = self.photos.batch(step, size=recipe.batch, patch=recipe.patch, turn=True, seed=self.seed)
         x = _frame(x, recipe.framed, self.random(step, _FRAME)) if recipe.framed else x
+        x = draw_lookalikes(x, recipe.lookalikes, self.random(step, _LOOKALIKES)) if recipe.lookalikes else x
         y, change = _make_pairs(x, recipe, self.random(step, _DAMAGE))
         y = _scan(y, self.random(step, _SCAN))
         y, change = (self.devices.to_device(part) for part in (y, change))
@@ -200,10 +206,11 @@ class _DetectorTraining(Training):
     def evaluate(self, step: int, folder: Path) -> dict[str, float]:
         """Detect damage on held-out photos, and count false alarms on the same photos without damage."""
         measures: dict[str, float] = {}
+        photos = [self._held_out(k, photo) for k, photo in enumerate(self.held_out.photos[0])]
         for name, degradation in (("mixed", _MIXED), ("thin", _THIN)):
             masks, changes, rows = [], [], []
-            for k, photo in enumerate(self.held_out.photos[0]):
-                y, change = _damage(middle(photo, _CROP), degradation, (k,))
+            for k, photo in enumerate(photos):
+                y, change = _damage(photo, degradation, (k,))
                 mask = self.average.probability(self.devices.to_device(y)).cpu() > 0.5
                 masks.append(mask.flatten())
                 changes.append(change.flatten())
@@ -213,14 +220,20 @@ class _DetectorTraining(Training):
             if name == "mixed" and self.devices.is_global_zero:
                 save_image(torch.cat([torch.cat(row) for row in alike]), folder / f"found-{step:06d}.png", columns=3)
         alarms = [
-            float((self.average.probability(self.devices.to_device(middle(photo, _CROP))) > 0.5).float().mean())
-            for photo in self.held_out.photos[0]
+            float((self.average.probability(self.devices.to_device(photo)) > 0.5).float().mean()) for photo in photos
         ]
         return {
             "score": (measures["mixed_f1"] + measures["thin_f1"]) / 2,
             **measures,
             "false_alarms": sum(alarms) / len(alarms),
         }
+
+    def _held_out(self, index: int, photo: Tensor) -> Tensor:
+        """Return the middle of a held-out photo, with something that looks like damage if the recipe draws that."""
+        crop = middle(photo, _CROP)
+        if not self.recipe.lookalikes:
+            return crop
+        return draw_lookalikes(crop, 1.0, torch.Generator().manual_seed(index))
 
     def export(self, path: Path) -> None:
         """Write the averaged detector."""
@@ -239,13 +252,13 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
         The aged patches, and the change of each pixel by covering damage, `(n, 1, H, W)`.
     """
     low, high = (math.log(unit) for unit in recipe.units)
-    gray, whole = torch.rand(2, len(x), generator=generator, dtype=torch.float32)
+    gray, whole = uniform((2, len(x)), generator)
     x = torch.where((gray < recipe.gray)[:, None, None, None], to_gray(x).expand_as(x), x)
     olds, changes = [], []
-    turned = (torch.rand(len(x), generator=generator, dtype=torch.float32) < recipe.negative)[:, None, None, None]
+    turned = (uniform((len(x),), generator) < recipe.negative)[:, None, None, None]
     x = torch.where(turned, 1 - x, x)
     for part, spared in zip(x.chunk(recipe.groups), (whole < recipe.whole).chunk(recipe.groups), strict=True):
-        unit = round(math.exp(low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float32))))
+        unit = round(math.exp(low + (high - low) * float(uniform((), generator))))
         seeds = tuple(torch.randint(2**32, (len(part),), generator=generator).tolist())
         y, change = _damage(part, replace(_ANY_DAMAGE, unit=unit), seeds, spared=spared)
         olds.append(y)
@@ -256,7 +269,7 @@ def _make_pairs(x: Tensor, recipe: DetectorRecipe, generator: torch.Generator) -
 
 def _frame(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Paint straight borders of up to a third of the side along one or two neighboring sides of some patches."""
-    u = torch.rand(len(x), 6, generator=generator, dtype=torch.float32)
+    u = uniform((len(x), 6), generator)
     side = x.shape[-1]
     place = torch.arange(side)
     depths = (u[:, 1:3] ** 2 * side / 3).round()
@@ -272,12 +285,12 @@ def _frame(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 def _scan(y: Tensor, generator: torch.Generator) -> Tensor:
     """Blur every image a little, add noise of up to 0.03, and compress half of them as JPEG."""
-    blur, level, saved = torch.rand(3, len(y), generator=generator, dtype=torch.float32)[..., None, None, None]
+    blur, level, saved = uniform((3, len(y)), generator)[..., None, None, None]
     weights = torch.tensor([1.0, 2.0, 1.0]) / 4
     kernel = (weights[:, None] * weights).expand(y.shape[1], 1, 3, 3)
     soft = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), kernel, groups=y.shape[1])
     y = torch.lerp(y, soft, blur)
-    y = (y + 0.03 * level.square() * torch.randn(y.shape, generator=generator, dtype=torch.float32)).clamp(0, 1)
+    y = (y + 0.03 * level.square() * normal(y.shape, generator)).clamp(0, 1)
     return torch.where(saved < 0.5, JPEG((40, 95))(y, seed=generator).y, y)
 
 
