@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,10 +20,19 @@ from inverso.images.tiling import GRID, Tile, tiles
 from inverso.problem import Report as StageReport
 from inverso.restorers._filling import fill_in
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _LARGE = 16
 """Depth in pixels from which a hole is filled at half the resolution first."""
-_SIDE, _MARGIN = 192, 32
-_LARGE_SIDE = 640
+_SIDE, _LARGE_SIDE = 384, 576
+_MARGIN, _BESIDE = 32, 4
+"""What a window shows around damage: so many pixels, and so many times its depth."""
+_TRIED = 192
+_LEAST = 48
+"""Smallest side of a cell that damage is covered by."""
+_CALL = 2_000
+"""A window costs as much time beside its pixels as so many of them."""
 
 Report = Callable[[float], None]
 """Called with the number of windows done, fractional within one."""
@@ -55,12 +65,18 @@ class Scale:
 
     def windows(self) -> list[Tile]:
         """Choose the windows in which something is to be filled."""
-        # A filled scratch depends on what is beside it, and a hole without a guess on what surrounds it.
-        margin = _MARGIN + (2 * round(deepest(self.wanted)) if self.large is None else _LARGE)
-        side = max(_SIDE if self.large is None else _LARGE_SIDE, 4 * margin)
+        # A hole without a guess depends on more of what surrounds it, the deeper it is.
+        deep = depths(self.wanted)
+        margins = _MARGIN + (_BESIDE * deep if self.large is None else np.minimum(_BESIDE * deep, _LARGE))
+        side = _SIDE if self.large is None else _LARGE_SIDE
+        return fitted_windows(margins * (deep > 0), side=side)
+
+    def fullest(self) -> Tile:
+        """Return the window of a fixed size that is damaged most."""
+        margin = _MARGIN + 2 * deepest(self.wanted)
         height, width = self.pixels.shape[-2:]
-        every = tiles(height, width, side=side, margin=margin, multiple=GRID)
-        return [t for t in every if bool(self.wanted[..., t.top : t.bottom, t.left : t.right].any())]
+        every = tiles(height, width, side=max(_TRIED, 4 * margin), margin=margin, multiple=GRID)
+        return max(every, key=lambda tile: float(tile.look(self.damaged).float().mean()))
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,8 @@ class Holes:
             finer = scales[-1]
             smaller, damaged = halved(finer.pixels, finer.damaged)
             _, wanted = halved(finer.pixels, large)
-            wanted &= damaged
+            # What is doubled by bicubic interpolation needs two pixels on each side.
+            wanted = (F.max_pool2d(wanted.to(smaller.dtype), 5, stride=1, padding=2) > 0) & damaged
             if bool(damaged.all()) or not bool(wanted.any()):
                 scales[-1] = Scale(finer.pixels, finer.damaged, finer.wanted, None)
                 break
@@ -110,10 +127,9 @@ class Holes:
     @property
     def place(self) -> tuple[slice, slice]:
         """Rows and columns of the window that is damaged most, or of twice the extent of the largest hole."""
-        scale, windows = self.steps[-1]
+        scale = self.steps[-1][0]
         if scale.large is None:
-            fullest = max(windows, key=lambda tile: float(tile.look(scale.damaged).float().mean()))
-            top, left, bottom, right = fullest.window
+            top, left, bottom, right = scale.fullest().window
             return slice(top, bottom), slice(left, right)
         return around_largest(scale.large)
 
@@ -135,6 +151,64 @@ class Holes:
         return answer
 
 
+def fitted_windows(margins: NDArray[np.int_], *, side: int) -> list[Tile]:
+    """Cover the damage with windows, few large ones where it is dense and small ones where it is rare.
+
+    The photo is cut into four wherever the box around its damage is larger than `side`, or has, with its margin, more
+    pixels than the boxes around the damage of the four; and so are these.
+
+    Args:
+        margins: What a window has to show around each damaged pixel, 0 at intact ones, `(H, W)`.
+        side: Largest side of such a box.
+
+    Example:
+        >>> import numpy as np
+        >>> from inverso.repair._holes import fitted_windows
+        >>> margins = np.zeros((600, 800), int)
+        >>> margins[40:44, 40:44] = margins[300:302, 500:700] = 32
+        >>> [tile.window for tile in fitted_windows(margins, side=384)]
+        [(0, 0, 80, 80), (256, 464, 336, 736)]
+    """
+    height, width = margins.shape
+
+    def cover(top: int, left: int, tall: int, wide: int) -> tuple[int, list[Tile]]:
+        cell = margins[top : top + tall, left : left + wide]
+        margin = int(cell.max(initial=0))
+        if not margin:
+            return 0, []
+        (first, last), (start, stop) = _ends(cell > 0, axis=0), _ends(cell > 0, axis=1)
+        rows, columns = (
+            _shown(top + first, top + last, height, margin),
+            _shown(left + start, left + stop, width, margin),
+        )
+        window = (rows[0], columns[0], rows[1], columns[1])
+        whole = [Tile(top + first, left + start, top + last, left + stop, window)]
+        cost = (rows[1] - rows[0]) * (columns[1] - columns[0]) + _CALL
+        fits = max(last - first, stop - start) <= side
+        if fits and min(tall, wide) < 2 * _LEAST:
+            return cost, whole
+        parts = [
+            cover(row, column, high, broad)
+            for row, high in ((top, tall // 2), (top + tall // 2, -(-tall // 2)))
+            for column, broad in ((left, wide // 2), (left + wide // 2, -(-wide // 2)))
+        ]
+        less = sum(part[0] for part in parts)
+        return (less, [tile for part in parts for tile in part[1]]) if less < cost or not fits else (cost, whole)
+
+    return cover(0, 0, height, width)[1]
+
+
+def _ends(there: NDArray[Any], *, axis: int) -> tuple[int, int]:
+    """Return the first index of an axis at which something is True, and the one after the last."""
+    places = there.nonzero()[axis]
+    return int(places.min()), int(places.max()) + 1
+
+
+def _shown(first: int, last: int, length: int, margin: int) -> tuple[int, int]:
+    """Return the rows of a window around some, from one multiple of the grid to the next within the photo."""
+    return max(0, first - margin) // GRID * GRID, min(length, -(-(last + margin) // GRID) * GRID)
+
+
 def share_of(report: Report, done: int) -> StageReport:
     """Make the report function of one window, which adds its share to the windows done."""
 
@@ -144,11 +218,16 @@ def share_of(report: Report, done: int) -> StageReport:
     return stage_report
 
 
-def deepest(damaged: Tensor) -> float:
-    """Return the largest distance of a damaged pixel to the nearest intact one."""
+def depths(damaged: Tensor) -> NDArray[np.int_]:
+    """Return the distance of each damaged pixel to the nearest intact one, `(H, W)`, 0 at intact ones."""
     from scipy.ndimage import distance_transform_cdt  # noqa: PLC0415
 
-    return float(distance_transform_cdt(damaged[0, 0].cpu().numpy()).max())
+    return np.asarray(distance_transform_cdt(damaged[0, 0].cpu().numpy()), dtype=int)
+
+
+def deepest(damaged: Tensor) -> int:
+    """Return the largest distance of a damaged pixel to the nearest intact one."""
+    return int(depths(damaged).max())
 
 
 def large_parts(damaged: Tensor) -> Tensor | None:
@@ -162,11 +241,10 @@ def large_parts(damaged: Tensor) -> Tensor | None:
         >>> int(large_parts(damaged).sum()), large_parts(damaged[..., 60:, :])
         (1600, None)
     """
-    import numpy as np  # noqa: PLC0415
     from scipy import ndimage  # noqa: PLC0415
 
     mask = damaged[0, 0].cpu().numpy()
-    depth = ndimage.distance_transform_cdt(mask)
+    depth = depths(damaged)
     if not (depth > _LARGE).any():
         return None
     parts, _ = ndimage.label(mask, structure=np.ones((3, 3)))
@@ -203,7 +281,6 @@ def doubled(image: Tensor, like: Tensor) -> Tensor:
 
 def around_largest(damaged: Tensor) -> tuple[slice, slice]:
     """Return the rows and columns around the largest connected part, twice its extent where the photo has them."""
-    import numpy as np  # noqa: PLC0415
     from scipy import ndimage  # noqa: PLC0415
 
     parts, _ = ndimage.label(damaged[0, 0].cpu().numpy(), structure=np.ones((3, 3)))
