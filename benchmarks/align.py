@@ -1,9 +1,10 @@
 """Faces that are shifted, scaled and turned: what finding and fitting them is worth.
 
-    python benchmarks/align.py PHOTOS [N]
+    python benchmarks/align.py PHOTOS [N] [still|moving]
 
 PHOTOS is a folder of aligned faces of 128 pixels. Photos of 64 pixels are made of them by one exact warp, mirrored
-beyond their border; a box of 24 pixels in the middle is lost. Printed are PSNRs in dB: of the default of `solve` with
+beyond their border; a box of 24 pixels in the middle is lost, or, with `moving`, the box that hides the same part of
+every face: it is shifted and scaled with it. Printed are PSNRs in dB: of the default of `solve` with
 the prior as if the face were aligned, of the denoiser of photos alone, of `solve_faces` from a start in the middle,
 and of the same with the pose that is true. Where the cascade finds the face by itself is counted.
 """
@@ -22,7 +23,7 @@ import inverso
 from inverso.faces import Pose, find_faces, solve_faces
 from inverso.images import load_image
 from inverso.metrics import psnr
-from inverso.operators import BoxMask
+from inverso.operators import BoxMask, Mask
 from inverso.priors import Denoiser, LatentPrior, load
 
 SIDE, BOX, OVER = 64, 24, 4
@@ -48,18 +49,27 @@ def photo_of(face: Tensor, pose: Pose) -> Tensor:
     return F.avg_pool2d(fine, OVER).clamp(0, 1)
 
 
+def box_of(pose: Pose) -> Tensor:
+    """Return what is measured where the box is lost that has its place in the face, `(1, 64, 64)`."""
+    half = BOX / SIDE * pose.size / 2
+    place = torch.arange(SIDE) + 0.5
+    lost = ((place - pose.y).abs() < half)[:, None] & ((place - pose.x).abs() < half)
+    return ~lost[None]
+
+
 def main() -> None:
     """Print the table, a line as it is done."""
     folder, n = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 12
     faces = [load_image(file) for file in sorted(folder.iterdir())[:n]]
     prior, photos = load("faces-64", kind=LatentPrior), load("photos", kind=Denoiser)
-    A = BoxMask(BOX)
+    moving = sys.argv[3:] == ["moving"]
     print(f"{'':22s}{'as if aligned':>14s}{'photos':>8s}{'--face':>8s}{'true pose':>11s}   found   off by (px, %, deg)")
     for kind in KINDS:
         rows, off, found = [], [], 0
         for k, face in enumerate(faces):
             pose = pose_of(kind, k)
             x = photo_of(face, pose)
+            A = Mask(box_of(pose)) if moving else BoxMask(BOX)
             y = A.measure(x)
             plain = inverso.solve(y, A, prior, progress=False).image
             whole = inverso.solve(y, A, photos, progress=False).image

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -67,9 +67,9 @@ class Scale:
         """Choose the windows in which something is to be filled."""
         # A hole without a guess depends on more of what surrounds it, the deeper it is.
         deep = depths(self.wanted)
-        margins = _MARGIN + (_BESIDE * deep if self.large is None else np.minimum(_BESIDE * deep, _LARGE))
-        side = _SIDE if self.large is None else _LARGE_SIDE
-        return fitted_windows(margins * (deep > 0), side=side)
+        beside = _BESIDE * deep if self.large is None else np.minimum(_BESIDE * deep, _LARGE)
+        margins = (_MARGIN + beside) * (deep > 0)
+        return fitted_windows(margins, side=_SIDE if self.large is None else _LARGE_SIDE)
 
     def fullest(self) -> Tile:
         """Return the window of a fixed size that is damaged most."""
@@ -151,7 +151,7 @@ class Holes:
         return answer
 
 
-def fitted_windows(margins: NDArray[np.int_], *, side: int) -> list[Tile]:
+def fitted_windows(margins: NDArray[np.int32], *, side: int) -> list[Tile]:
     """Cover the damage with windows, few large ones where it is dense and small ones where it is rare.
 
     The photo is cut into four wherever the box around its damage is larger than `side`, or has, with its margin, more
@@ -198,10 +198,10 @@ def fitted_windows(margins: NDArray[np.int_], *, side: int) -> list[Tile]:
     return cover(0, 0, height, width)[1]
 
 
-def _ends(there: NDArray[Any], *, axis: int) -> tuple[int, int]:
+def _ends(there: NDArray[np.bool_], *, axis: int) -> tuple[int, int]:
     """Return the first index of an axis at which something is True, and the one after the last."""
-    places = there.nonzero()[axis]
-    return int(places.min()), int(places.max()) + 1
+    places = np.flatnonzero(there.any(axis=1 - axis))
+    return int(places[0]), int(places[-1]) + 1
 
 
 def _shown(first: int, last: int, length: int, margin: int) -> tuple[int, int]:
@@ -218,11 +218,11 @@ def share_of(report: Report, done: int) -> StageReport:
     return stage_report
 
 
-def depths(damaged: Tensor) -> NDArray[np.int_]:
+def depths(damaged: Tensor) -> NDArray[np.int32]:
     """Return the distance of each damaged pixel to the nearest intact one, `(H, W)`, 0 at intact ones."""
     from scipy.ndimage import distance_transform_cdt  # noqa: PLC0415
 
-    return np.asarray(distance_transform_cdt(damaged[0, 0].cpu().numpy()), dtype=int)
+    return np.asarray(distance_transform_cdt(damaged[0, 0].cpu().numpy()), dtype=np.int32)
 
 
 def deepest(damaged: Tensor) -> int:
