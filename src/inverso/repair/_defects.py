@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inverso._checks import check_fraction, check_positive
@@ -17,6 +19,8 @@ _LONG = 6.0
 """A defect's length over its thickness, from which it counts as a line."""
 _SPECK = 0.004
 _MOST = 0.15
+_COARSEST = 512
+"""Shorter side in pixels of the smallest photo in which damage is detected by halving."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,12 @@ class Defects:
 
 
 def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0.4, sure: float = 0.9) -> Defects:
-    """Detect damage with a trained network.
+    """Detect damage with a trained network, in the photo and in halves of it.
 
-    Pixels of at least the probability `likely` are taken where they are connected with one of at least `sure`: a
-    scratch is followed where it becomes faint, and what is faint everywhere is left, and so is what stands in a row as
-    writing does.
+    A scratch on a large scan is wider than those that the network knows, so that the photo is halved while its shorter
+    side keeps 512 pixels, and what is detected at any size counts. Pixels of at least the probability `likely` are
+    taken where they are connected with one of at least `sure`: a scratch is followed where it becomes faint, and what
+    is faint everywhere is left, and so is what stands in a row as writing does.
 
     Args:
         image: `(1, C, H, W)` in [0, 1], in color or with one channel.
@@ -66,13 +71,11 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0
         torch.Size([1, 1, 20, 30])
     """
     from scipy import ndimage  # noqa: PLC0415
-    from skimage.filters import apply_hysteresis_threshold  # noqa: PLC0415
     from skimage.measure import label, regionprops  # noqa: PLC0415
 
     for name, share in (("likely", likely), ("sure", sure)):
         check_fraction(share, name=name)
-    probability = detector.probability(image)[0, 0].cpu().numpy()
-    found = label(apply_hysteresis_threshold(probability, likely, sure), connectivity=2)
+    found = label(_detect(image, detector, likely=likely, sure=sure), connectivity=2)
     light = luminance(image)[0, 0].detach().cpu().numpy()
     regions = regionprops(found, light)
     signs = [Sign.of(region.bbox, region.extent, region.intensity_mean) for region in regions]
@@ -84,6 +87,22 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0
     mask = ndimage.binary_dilation(mask)
     specks = len(regions) - int(lines)
     return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), int(lines), specks, len(written))
+
+
+def _detect(image: Tensor, detector: DamageDetector, *, likely: float, sure: float) -> NDArray[np.bool_]:
+    """Return where damage is detected, `(H, W)`, at the size of the photo or at one of its halves."""
+    from scipy import ndimage  # noqa: PLC0415
+    from skimage.filters import apply_hysteresis_threshold  # noqa: PLC0415
+
+    probability = detector.probability(image)[0, 0].cpu().numpy()
+    found: NDArray[np.bool_] = apply_hysteresis_threshold(probability, likely, sure)
+    height, width = found.shape
+    if min(height, width) < 2 * _COARSEST:
+        return found
+    half = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
+    coarse = _detect(half, detector, likely=likely, sure=sure).repeat(2, axis=0).repeat(2, axis=1)
+    # Where a coarse pixel ends, the damage need not.
+    return np.asarray(found | ndimage.binary_dilation(coarse[:height, :width]), dtype=bool)
 
 
 def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -> Defects:
