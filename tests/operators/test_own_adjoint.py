@@ -98,6 +98,22 @@ class TestWrittenAdjoint:
         (A(x) * images()).sum().backward()
         torch.testing.assert_close(x.grad, A.adjoint(images()))
 
+    @pytest.mark.parametrize("leaves", [Tensor.detach, lambda x: torch.from_numpy(x.numpy())], ids=["detach", "numpy"])
+    def test_it_is_the_gradient_beside_that_of_a_parameter(self, leaves):
+        class Gain(LinearOperator):
+            gain = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.gain * leaves(x)
+
+            def adjoint(self, y: Tensor, *, image_shape: tuple[int, int, int] | None = None) -> Tensor:  # noqa: ARG002
+                return self.gain * y
+
+        A, x = Gain(), images().requires_grad_()
+        of_x, of_gain = torch.autograd.grad(A(3 * x).sum(), (x, A.gain))
+        torch.testing.assert_close(of_x, torch.full_like(x, 6.0))
+        torch.testing.assert_close(of_gain, 3 * x.detach().sum())
+
     def test_what_it_returns_is_checked(self):
         class Flat(Weighted):
             def adjoint(self, y: Tensor, **_: object) -> Tensor:

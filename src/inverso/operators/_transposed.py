@@ -106,8 +106,10 @@ def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name
     Raises:
         NotImplementedError: `forward` refuses images that require a gradient, and there is no adjoint of the user.
     """
+    # Of its own, so that what forward computes from x can be told from what came before.
+    seen = x.view_as(x)
     try:
-        y = forward(x)
+        y = forward(seen)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError) as error:
@@ -115,10 +117,23 @@ def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name
         y = forward(x.detach())
         if adjoint is None:
             raise _refusal(name) from error
-    if adjoint is None or y.requires_grad:
+    if adjoint is None or _depends(y, seen):
         return y
     attached: Tensor = _Attached.apply(x, y, adjoint)
     return attached
+
+
+def _depends(y: Tensor, x: Tensor) -> bool:
+    """Return whether autograd gets from y to x; y may also depend on tensors that an operator is made of."""
+    waiting, known = [y.grad_fn], {None, y.grad_fn}
+    while waiting:
+        node = waiting.pop()
+        if node is x.grad_fn:
+            return True
+        following = {other for other, _ in node.next_functions} - known if node is not None else set()
+        known |= following
+        waiting += following
+    return False
 
 
 def _refusal(name: str) -> NotImplementedError:
@@ -130,7 +145,7 @@ def _refusal(name: str) -> NotImplementedError:
 
 
 class _Attached(torch.autograd.Function):
-    """Autograd function: return a measurement that was computed without a gradient; its derivative is the adjoint."""
+    """Autograd function: return a measurement that does not depend on x for autograd; its derivative is the adjoint."""
 
     @staticmethod
     def forward(
@@ -144,5 +159,5 @@ class _Attached(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        return ctx.adjoint(gradient), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        return ctx.adjoint(gradient), gradient, None
