@@ -137,9 +137,10 @@ def test_without_an_adjoint_it_is_said_what_to_define(A):
             call(images())
 
 
-def test_without_an_adjoint_there_is_no_gradient_of_the_measurement():
-    with pytest.raises(NotImplementedError, match="autograd cannot differentiate the forward of Weighted"):
-        Weighted()(images().requires_grad_())
+@pytest.mark.parametrize("A", [Weighted(), Detached()], ids=repr)
+def test_without_an_adjoint_there_is_no_gradient_of_the_measurement(A):
+    with pytest.raises(NotImplementedError, match=f"autograd cannot differentiate the forward of {type(A).__name__}"):
+        A(images().requires_grad_())
 
 
 def test_other_mistakes_are_shown_as_they_are():

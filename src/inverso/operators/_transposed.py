@@ -104,7 +104,8 @@ def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name
     """Compute `A x` of images that require a gradient: by autograd where it can, else a user's adjoint gives it.
 
     Raises:
-        NotImplementedError: `forward` refuses images that require a gradient, and there is no adjoint of the user.
+        NotImplementedError: `forward` refuses images that require a gradient, or breaks it off, and there is no adjoint
+            of the user.
     """
     # Of its own, so that what forward computes from x can be told from what came before.
     seen = x.view_as(x)
@@ -117,8 +118,10 @@ def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name
         y = forward(x.detach())
         if adjoint is None:
             raise _refusal(name) from error
-    if adjoint is None or _depends(y, seen):
+    if _depends(y, seen):
         return y
+    if adjoint is None:
+        raise _refusal(name)
     attached: Tensor = _Attached.apply(x, y, adjoint)
     return attached
 
