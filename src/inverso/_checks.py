@@ -204,6 +204,13 @@ def check_count(value: object, *, name: str, minimum: int = 1) -> int:
     return int(value)
 
 
+def check_choice(value: object, choices: Sequence[str], *, name: str) -> None:
+    """Raise unless the value is one of the choices."""
+    if value not in choices:
+        msg = f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+        raise ValueError(msg)
+
+
 def check_constant(value: Tensor, *, name: str, of: str) -> None:
     """Raise if a tensor that an operator is made of asks for a gradient, which it would not get."""
     if value.requires_grad:

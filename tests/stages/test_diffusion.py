@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -347,12 +348,20 @@ def test_a_denoiser_is_asked_for():
         (lambda: PlugAndPlay(passes=0), "passes.*0"),
         (lambda: PlugAndPlay(first=-1.0), "first.*-1"),
         (lambda: PlugAndPlay(levels=(0.1, 0.0)), "levels.*0"),
+        (lambda: PlugAndPlay(levels=()), r"levels .* at least one number.* got \(\)"),
+        (lambda: PlugAndPlay(levels=0.1), "levels .* got 0.1"),
+        (lambda: Diffusion(levels=torch.ones(2)), r"levels .* got tensor\(\[1., 1.\]\)"),
+        (lambda: PlugAndPlay(first=0.01, last=0.1), "first must be at least last.* first=0.01 and last=0.1"),
+        (lambda: PlugAndPlay(variance="errors"), "variance must be one of 'error', 'sigma', got 'errors'"),
         (lambda: PlugAndPlay(weight=-0.5), "weight.*-0.5"),
         (lambda: PlugAndPlay(momentum=-0.5), "momentum.*-0.5"),
         (lambda: PlugAndPlay(momentum=1.0), "momentum.*1.0"),
         (lambda: Diffusion(fresh=1.5), "fresh.*1.5"),
         (lambda: Diffusion(correction="best"), "correction.*best"),
+        (lambda: Diffusion(variance="errors"), "variance must be one of 'error', 'sigma', got 'errors'"),
+        (lambda: Diffusion(direction="back"), "direction must be one of 'denoised', 'projected', got 'back'"),
         (lambda: Diffusion(travel=(0, 1)), "travel.*0"),
+        (lambda: Diffusion(travel=3), r"travel must be \(length, repeats\), got 3"),
         (lambda: DPS(steps=2000), "steps.*2000"),
         (lambda: DPS(scale=0.0), "scale.*0"),
     ],
@@ -360,6 +369,23 @@ def test_a_denoiser_is_asked_for():
 def test_settings_out_of_range_are_refused(make, named):
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_noise_levels_may_come_from_numpy():
+    problem = Problem(torch.zeros(1, 1, 8, 8), Identity(), denoiser=gaussian_denoiser())
+    assert PlugAndPlay(levels=np.array([0.2, 0.1])).schedule(problem) == (0.2, 0.1)
+
+
+def test_dps_says_which_part_breaks_the_gradient_off():
+    class Detached(LinearOperator):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.detach()
+
+    D = WrappedDenoiser(lambda x, _sigma: x.detach(), channels=1, sigma_range=(0.001, 1.0))
+    with pytest.raises(NotImplementedError, match=r"dps.* gradient of the denoiser, and WrappedDenoiser gives none"):
+        inverso.solve(torch.rand(1, 1, 4, 4), Identity(), D, "dps", progress=False)
+    with pytest.raises(NotImplementedError, match=r"cannot differentiate the forward of Detached\(\)"):
+        inverso.solve(torch.rand(1, 1, 4, 4), Detached(), gaussian_denoiser(), "dps", progress=False)
 
 
 def test_a_large_image_is_shown_to_the_denoiser_piece_by_piece(monkeypatch):

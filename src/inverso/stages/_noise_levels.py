@@ -12,12 +12,20 @@ from inverso.priors.denoisers.schedule import Schedule
 
 
 def check_schedule(passes: int, first: float | None, last: float | None, levels: Sequence[float] | None) -> None:
-    """Raise unless the number of passes and all noise levels that are given are positive."""
+    """Raise unless the number of passes and all noise levels that are given are positive, the first one the highest."""
     check_count(passes, name="passes")
     for name, level in (("first", first), ("last", last)):
         if level is not None:
             check_positive(level, name=name)
-    for level in levels or ():
+    if first is not None and last is not None and first < last:
+        msg = f"first must be at least last, as noise levels fall, got first={first} and last={last}"
+        raise ValueError(msg)
+    if levels is None:
+        return
+    if isinstance(levels, Tensor | str) or not hasattr(levels, "__iter__") or len(levels) == 0:
+        msg = f"levels must be a sequence of at least one number, such as (0.2, 0.05), got {levels!r}"
+        raise ValueError(msg)
+    for level in levels:
         check_positive(level, name="each of levels")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 
-from inverso._checks import check_count, check_fraction, check_non_negative, check_number
+from inverso._checks import check_choice, check_count, check_fraction, check_non_negative, check_number
 from inverso.problem import Need, Problem, State
 from inverso.stages._ddnm_plus import UniformSpectrum
 from inverso.stages._noise_levels import check_schedule, diffusion_levels, falling, with_time_travel
@@ -29,7 +29,6 @@ from inverso.stages.base import Stage
 
 _FIRST, _CONTINUED = 1.0, 0.2
 _FINEST = 1 / 255
-_CORRECTIONS = ("mean", "draw", "ddnm+")
 
 _Correction: TypeAlias = Literal["mean", "draw", "ddnm+"]
 
@@ -114,8 +113,10 @@ class Diffusion(Stage):
         if self.fresh != 0:
             check_fraction(self.fresh, name="fresh")
         check_number(self.fresh, name="fresh", expected="a number in [0, 1]")
-        if self.correction not in _CORRECTIONS:
-            msg = f"correction must be one of {', '.join(map(repr, _CORRECTIONS))}, got {self.correction!r}"
+        for name, kind in (("correction", _Correction), ("direction", Direction), ("variance", Variance)):
+            check_choice(getattr(self, name), get_args(kind), name=name)
+        if not isinstance(self.travel, tuple | list) or len(self.travel) != 2:
+            msg = f"travel must be (length, repeats), got {self.travel!r}"
             raise ValueError(msg)
         for number in self.travel:
             check_count(number, name="each of travel")

@@ -106,7 +106,14 @@ class DPS(Stage):
         """Denoise `u_t`, and return the result and the gradient of the misfit."""
         level = math.sqrt((1 - alpha) / alpha) / 2
         u = u.detach().requires_grad_()
-        x0 = problem.need(Need.DENOISER)((u / math.sqrt(alpha) + 1) / 2, level).clamp(0, 1)
+        denoiser = problem.need(Need.DENOISER)
+        x0 = denoiser((u / math.sqrt(alpha) + 1) / 2, level).clamp(0, 1)
+        if not x0.requires_grad:
+            msg = (
+                f"stage {self.name!r} needs the gradient of the denoiser, and {type(denoiser).__name__} gives none, as "
+                "with NumPy, detach() or no_grad() inside: 'pnp' and 'ddnm' need no gradient"
+            )
+            raise NotImplementedError(msg)
         # Twice the misfit of images in [0, 1] is that of images in [-1, 1]. The norm has no slope at zero.
         misfit = 2 * (energies(problem.operator(x0) - problem.measured) + torch.finfo(u.dtype).tiny).sqrt()
         (slope,) = torch.autograd.grad(misfit.sum(), u)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso._checks import check_non_negative
+from inverso._checks import check_choice, check_non_negative
 from inverso.operators._plans import Plan, real_dtype
 from inverso.problem import Need, Problem, State
 from inverso.stages._noise_levels import check_schedule, falling
@@ -122,6 +123,7 @@ class PlugAndPlay(Stage):
         if check_non_negative(self.momentum, name="momentum") >= 1:
             msg = f"momentum must be below 1, got {self.momentum}"
             raise ValueError(msg)
+        check_choice(self.variance, get_args(Variance), name="variance")
 
     @classmethod
     def dpir(
