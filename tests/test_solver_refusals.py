@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ from inverso.errors import InversoError
 from inverso.operators import Bicubic, FFTMask, LinearOperator, Mask, RandomGaussian, RandomMask
 from inverso.priors import DCGAN
 from inverso.stages import CSGM, BackProject, DeepImagePrior, ImageAdaptive, Need, Stage, State
-from stages.toys import SHAPE, LinearPrior, pictures
+from stages.toys import LinearPrior, pictures
 
 X = pictures(2)
 Y = RandomMask(0.5)(X)
@@ -308,9 +310,22 @@ class TestStagesOfTheUsersOwn:
         with pytest.raises(InversoError, match="the stages finds made no image"):
             solve(prior=LinearPrior(), method=Finds())
 
-    def test_an_image_of_another_size(self):
-        stages = [Finds(image=torch.zeros(2, *SHAPE[:2], 9, dtype=torch.float64)), BackProject()]
+    @pytest.mark.parametrize("shape", [(2, 1, 4, 9), (1, 1, 4, 6), (1, 4, 6)])
+    def test_images_of_another_size(self, shape):
+        stages = [Finds(image=torch.zeros(shape, dtype=torch.float64)), BackProject()]
         with pytest.raises(
-            ValueError, match=r"measures x of shape \(2, 1, 4, 9\) as .*, got y of shape \(2, 1, 4, 6\)"
+            ValueError, match=rf"stage 'finds' made images of shape {re.escape(str(shape))}, expected \(2, 1, 4, 6\)"
         ):
             solve(prior=LinearPrior(), method=stages)
+
+    def test_images_that_are_not_finite(self):
+        with pytest.raises(InversoError, match="stage 'finds' made images of which 48 of 48 entries are NaN or inf"):
+            solve(prior=LinearPrior(), method=Finds(image=torch.full_like(Y, torch.nan)))
+
+    def test_no_state(self):
+        class Forgets(Finds):
+            def __call__(self, problem, _state):
+                return problem.y
+
+        with pytest.raises(TypeError, match=r"stage 'finds' returned a Tensor, expected a State: state.following\("):
+            solve(prior=LinearPrior(), method=Forgets())

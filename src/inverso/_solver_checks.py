@@ -12,10 +12,10 @@ from inverso._checks import as_generator, batch_advice, check_digits, check_unit
 from inverso._linalg import energies
 from inverso._random import normal, uniform
 from inverso._types import ImageShape
-from inverso.errors import RangeWarning, WorseThanInputWarning
+from inverso.errors import InversoError, RangeWarning, WorseThanInputWarning
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
-from inverso.stages import Problem
+from inverso.stages import Problem, State
 from inverso.stages.back_project import squared_norm
 
 BATCHED_IMAGE = 4
@@ -154,6 +154,34 @@ def _check_scale(problem: Problem) -> None:
     probe = uniform((1, *shape), as_generator(0)).to(back)
     if bool((A.for_image(0)(probe) >= 0).all()):
         warn_of_signed_values(y, name="y", slack=4 * problem.noise, stacklevel=4)
+
+
+def check_state(name: str, state: object, problem: Problem) -> State:
+    """Return what a stage returned; raise unless it is a state whose images, if any, are finite and as many as y.
+
+    Raises:
+        TypeError: It is no state.
+        ValueError: The images have another shape than A measures.
+        InversoError: The images are not finite.
+    """
+    if not isinstance(state, State):
+        msg = (
+            f"stage {name!r} returned a {type(state).__name__}, expected a State: state.following(StageRecord(...)) or "
+            "State(image=...)"
+        )
+        raise TypeError(msg)
+    image = state.image
+    if image is None:
+        return state
+    expected = (len(problem.y), *(image.shape[1:] if problem.A is None else problem.image_shape))
+    if tuple(image.shape) != expected:
+        msg = f"stage {name!r} made images of shape {tuple(image.shape)}, expected {expected}"
+        raise ValueError(msg)
+    if not bool(image.isfinite().all()):
+        bad = int((~image.isfinite()).sum())
+        msg = f"stage {name!r} made images of which {bad} of {image.numel()} entries are NaN or infinite"
+        raise InversoError(msg)
+    return state
 
 
 def warn_if_blown_up(problem: Problem, image: Tensor, method: str) -> None:

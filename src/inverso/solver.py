@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from inverso._checks import as_seed, check_count, check_measurement, check_non_negative
 from inverso._random import fork_rng
-from inverso._solver_checks import check_parts, check_y, warn_if_blown_up
+from inverso._solver_checks import check_parts, check_state, check_y, warn_if_blown_up
 from inverso._types import Seed
 from inverso.errors import InversoError
 from inverso.methods import Method, default_for, stages_of
@@ -135,7 +135,7 @@ def _run(problem: Problem, stages: Sequence[Stage], method: str, *, progress: bo
         reported = replace(problem, report=progress if callable(progress) else bars.report)
         try:
             for stage in stages:
-                state = stage(reported, state)
+                state = check_state(stage.name, stage(reported, state), problem)
         except (NonFiniteLossError, InterruptedStage) as stop:
             stop.reconstruction = Reconstruction.from_state(problem, stop.failure.state, method)
             raise
