@@ -146,6 +146,19 @@ class TestMeasurement:
         with pytest.raises(TypeError, match=rf"takes the digits of float32 .* got y in {dtype}: pass y.float\(\)"):
             solve(y=Y.to(dtype))
 
+    @pytest.mark.parametrize(("own", "given"), [(torch.float32, torch.float64), (torch.float64, torch.float32)])
+    def test_another_precision_than_that_of_the_operator(self, own, given):
+        class Mixing(LinearOperator):
+            weight = torch.eye(6, dtype=own)
+
+            def forward(self, x):
+                return x @ self.weight
+
+        cast = "y.double()" if own == torch.float64 else "y.float()"
+        message = rf"Mixing\(\) fails for images in {given}, .* measures those in {own}: pass {re.escape(cast)}, or"
+        with pytest.raises(TypeError, match=message):
+            solve(y=Y.to(given), A=Mixing())
+
     @pytest.mark.parametrize("method", ["pinv", "csgm", "ia+bp"])
     def test_an_operator_that_adds_something(self, method):
         with pytest.raises(ValueError, match=r"Raise\(\) is not linear: .* take c off both"):

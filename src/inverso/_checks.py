@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 
 import torch
@@ -109,6 +109,21 @@ def check_digits(values: Tensor, *, name: str, to: str) -> None:
         precise = f"{name}.to(torch.complex64)" if values.is_complex() else f"{name}.float()"
         msg = f"to {to} takes the digits of float32 or float64, got {name} in {values.dtype}: pass {precise}"
         raise TypeError(msg)
+
+
+def other_precision(measure: Callable[[Tensor], Tensor], x: Tensor) -> torch.dtype | None:
+    """Return the precision, float32 or float64, in which images can be measured, if it is not that of x."""
+    other = torch.float32 if x.dtype == torch.float64 else torch.float64
+    return other if not _measures(measure, x) and _measures(measure, x.to(other)) else None
+
+
+def _measures(measure: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            measure(x)
+    except (RuntimeError, TypeError):
+        return False
+    return True
 
 
 def check_unit_range(x: Tensor, *, name: str) -> None:

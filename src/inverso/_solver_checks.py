@@ -8,7 +8,15 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from inverso._checks import as_generator, batch_advice, check_digits, check_unit_range, span, warn_of_signed_values
+from inverso._checks import (
+    as_generator,
+    batch_advice,
+    check_digits,
+    check_unit_range,
+    other_precision,
+    span,
+    warn_of_signed_values,
+)
 from inverso._linalg import energies
 from inverso._random import normal, uniform
 from inverso._types import ImageShape
@@ -83,7 +91,7 @@ def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
     A.check(y, image_shape=image_shape)
     nothing = torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device)
     with torch.no_grad():
-        measured = A(nothing)
+        measured = _measure(A, nothing)
         _check_one_by_one(A, nothing[:1], measured[:1])
     if bool(measured.count_nonzero()):
         msg = (
@@ -96,6 +104,22 @@ def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
         given = kinds[y.is_complex()]
         msg = f"{A!r} has {kinds[measured.is_complex()]} measurements, got {given} y ({y.dtype})"
         raise TypeError(msg)
+
+
+def _measure(A: LinearOperator, x: Tensor) -> Tensor:
+    """Measure images; raise if A can do so in another precision only."""
+    try:
+        return A(x)
+    except (RuntimeError, TypeError) as error:
+        other = other_precision(A, x)
+        if other is None:
+            raise
+        cast = "y.double()" if other == torch.float64 else "y.float()"
+        msg = (
+            f"{A!r} fails for images in {x.dtype}, the precision of y, ({error}) and measures those in {other}: pass "
+            f"{cast}, or convert its own tensors in forward to the dtype of the images, weight.to(x)"
+        )
+        raise TypeError(msg) from error
 
 
 def _check_one_by_one(A: LinearOperator, image: Tensor, expected: Tensor) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from inverso._checks import other_precision
 from inverso._types import ImageShape
 from inverso.errors import ConvergenceWarning
 
@@ -115,22 +116,14 @@ def operator_errors(
 
 def _explain_dtype(A: Checkable, x: Tensor, error: RuntimeError) -> None:
     """Raise if A measures images in another precision than that of x, in which it fails."""
-    other = torch.float32 if x.dtype == torch.float64 else torch.float64
-    if _measures(A, x) or not _measures(A, x.to(other)):
+    other = other_precision(A, x)
+    if other is None:
         return
     msg = (
         f"{A!r} fails for images in {x.dtype} ({error}) and measures those in {other}: check it with dtype={other}, or "
         "convert its own tensors in forward to the dtype of the images, weight.to(x)"
     )
     raise TypeError(msg) from error
-
-
-def _measures(A: Checkable, x: Tensor) -> bool:
-    try:
-        A(x)
-    except RuntimeError:
-        return False
-    return True
 
 
 def _measure_laws(

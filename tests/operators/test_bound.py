@@ -32,6 +32,23 @@ def test_norm_has_seven_digits_where_many_singular_values_are_close(A):
     assert bound.T.norm == bound.norm
 
 
+def test_an_operator_of_single_precision():
+    class Single(LinearOperator):
+        weight = torch.linspace(0.5, 2, 12, dtype=torch.float32)
+
+        def forward(self, x):
+            return x @ torch.diag(self.weight)[:, :-2]
+
+        def input_shape(self, y_shape):
+            return y_shape[-3], y_shape[-2], y_shape[-1] + 2
+
+    bound, weight = Single().at((1, 3, 12)), Single.weight.double()
+    torch.testing.assert_close(bound.to_dense(), torch.block_diag(*[torch.diag(weight)[:-2]] * 3))
+    assert bound.norm == pytest.approx(float(weight[-3]), rel=1e-5)
+    assert bound.rank == 30
+    assert bound.condition == pytest.approx(float(weight[-3] / weight[0]), rel=1e-5)
+
+
 def test_norm_of_the_smallest_operators():
     class Nothing(LinearOperator):
         def forward(self, x):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inverso._checks import other_precision
 from inverso._types import ImageShape
 from inverso.operators._plans import Ridge
 from inverso.operators.base import LinearOperator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_ENTRIES = 2**27
-_TOLERANCE = 1e-8
+_TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-5}
 _MANY = 1 << 20
 _CHUNK = 256
 
@@ -117,17 +118,23 @@ class BoundOperator:
         return self.operator.adjoint(y, image_shape=self.image_shape)
 
     @cached_property
+    def _dtype(self) -> torch.dtype:
+        """The precision that matrices are computed in: float64, unless A measures in float32 only."""
+        x = torch.zeros(1, *self.image_shape, dtype=torch.float64, device="cpu")
+        return other_precision(self.operator, x) or torch.float64
+
+    @cached_property
     def norm(self) -> float:
-        """The largest singular value, by Lanczos iterations to seven digits."""
+        """The largest singular value, by Lanczos iterations to seven digits; five if A measures in float32 only."""
         from scipy.sparse.linalg import LinearOperator as SciPyOperator  # noqa: PLC0415 - slow to import
         from scipy.sparse.linalg import eigsh  # noqa: PLC0415
 
         pixels = math.prod(self.image_shape)
 
         def gram(vector: NDArray[Any]) -> NDArray[Any]:
-            x = torch.from_numpy(vector.reshape(1, *self.image_shape))
+            x = torch.from_numpy(vector.reshape(1, *self.image_shape)).to(self._dtype)
             with torch.no_grad():
-                return np.asarray(self._back(self._measure(x)).reshape(-1))
+                return np.asarray(self._back(self._measure(x)).reshape(-1), dtype=np.float64)
 
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randn(pixels, dtype=torch.float64, generator=generator, device="cpu").numpy()
@@ -137,7 +144,7 @@ class BoundOperator:
         matrix = SciPyOperator((pixels, pixels), matvec=gram, dtype=np.float64)
         # Each of its vectors is as large as an image in float64.
         vectors = min(pixels, 20 if pixels <= _MANY else 6)
-        squared = eigsh(matrix, k=1, v0=start, ncv=vectors, tol=_TOLERANCE, return_eigenvectors=False)[0]
+        squared = eigsh(matrix, k=1, v0=start, ncv=vectors, tol=_TOLERANCES[self._dtype], return_eigenvectors=False)[0]
         return math.sqrt(squared)
 
     @cached_property
@@ -167,7 +174,7 @@ class BoundOperator:
 
     def _values(self) -> Tensor:
         values: Tensor = torch.linalg.svdvals(self.to_dense())
-        return values[values > torch.finfo(torch.float64).eps * max(self.image_shape) ** 2 * values[0]]
+        return values[values > torch.finfo(self._dtype).eps * max(self.image_shape) ** 2 * values[0]]
 
     @property
     def _entries(self) -> int:
@@ -175,6 +182,8 @@ class BoundOperator:
 
     def to_dense(self) -> Tensor:
         """Return the matrix in float64, `(outputs, inputs)`; a complex measurement gives two real rows.
+
+        If A measures images in float32 only, its entries are computed in that.
 
         Raises:
             ValueError: It has more than 134 million entries.
@@ -187,11 +196,11 @@ class BoundOperator:
             raise ValueError(msg)
         columns = []
         with torch.no_grad():
-            for part in torch.eye(pixels, dtype=torch.float64, device="cpu").split(_CHUNK):
+            for part in torch.eye(pixels, dtype=self._dtype, device="cpu").split(_CHUNK):
                 # One by one in a second leading dimension, as operators with a mask per image expect.
                 y = self._measure(part.unflatten(-1, self.image_shape)[:, None])
                 columns.append((torch.view_as_real(y.resolve_conj()) if y.is_complex() else y).flatten(1))
-        matrix = torch.cat(columns)
+        matrix = torch.cat(columns).double()
         return matrix if self.transposed else matrix.mT
 
     def __repr__(self) -> str:
