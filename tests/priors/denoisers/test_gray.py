@@ -29,12 +29,24 @@ def test_it_shows_the_channel_three_times_and_a_matching_noise():
     assert denoise.sigma_range == pytest.approx((0.1 / math.sqrt(3), 1 / math.sqrt(3)))
 
 
-def test_a_gray_photo_is_denoised_nearly_as_well_as_a_color_one():
-    denoise, sigma = GrayDenoiser(load("photos")), 25 / 255
-    noise = torch.randn(GRAY.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-    with torch.no_grad():
-        error = (denoise(GRAY + sigma * noise, sigma) - GRAY).square().mean().sqrt()
-    assert float(error) == pytest.approx(denoise.error(sigma), rel=0.5)
+@pytest.mark.parametrize("level", [5, 25, 100])
+def test_its_error_is_to_that_of_color_photos_as_it_says(level):
+    color, sigma = load("photos"), level / 255
+    gray = GrayDenoiser(color)
+    photos = torch.cat([photo(name, size=96) for name in ("astronaut", "coffee", "cat")])
+
+    def error(denoise, x):
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        with torch.no_grad():
+            return float((denoise(x + sigma * noise, sigma) - x).square().mean().sqrt())
+
+    measured = error(gray, photos.mean(dim=1, keepdim=True)) / error(color, photos)
+    assert gray.error(sigma) / color.error(sigma) == pytest.approx(measured, rel=0.1)
+
+
+def test_its_error_is_never_above_the_noise():
+    gray = GrayDenoiser(WrappedDenoiser(lambda x, _: x, channels=3, sigma_range=(0, 1), error={0.1: 0.09, 1.0: 0.9}))
+    assert (gray.error(0), gray.error(0.2)) == (0, pytest.approx(0.2))
 
 
 @pytest.mark.parametrize("A", [RandomMask(0.4), Bicubic(2), GaussianBlur(9, 1.5), FFTMask(0.4)], ids=repr)
