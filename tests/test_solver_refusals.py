@@ -294,6 +294,11 @@ class TestOptions:
         with pytest.raises(ValueError, match="unknown schedule 'slow'; known are 'default', 'iagan'"):
             solve(schedule="slow")
 
+    @pytest.mark.parametrize("progress", [None, "yes", 1])
+    def test_progress_of_the_wrong_type(self, progress):
+        with pytest.raises(TypeError, match=f"progress must be True, False or a function, got {progress!r}"):
+            solve(progress=progress)
+
     def test_an_unknown_option(self):
         with pytest.raises(TypeError, match="unexpected keyword argument 'sigma'"):
             solve(sigma=0.1)

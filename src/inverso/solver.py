@@ -100,6 +100,9 @@ def solve(
     level = check_non_negative(noise, name="noise")
     number = as_seed(seed)
     count = check_count(starts, name="starts")
+    if not (isinstance(progress, bool) or callable(progress)):
+        msg = f"progress must be True, False or a function, got {progress!r}"
+        raise TypeError(msg)
     latent_prior, denoiser = split_prior(prior)
     check_parts(A, restorer)
     given = Problem(y, A, latent_prior, denoiser, restorer, noise=level, seed=number)
