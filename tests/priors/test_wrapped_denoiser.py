@@ -83,6 +83,14 @@ def test_the_error_is_a_function_or_measured_or_typical():
     assert wrap(unchanged).error(0.25) == pytest.approx(0.045)
 
 
+def test_an_error_function_is_bounded_by_the_noise_and_checked():
+    assert wrap(unchanged, error=lambda _: 0.3).error(0.2) == 0.2
+    with pytest.raises(ValueError, match=r"error\(0.2\) of the denoiser must be at least 0, got -1"):
+        wrap(unchanged, error=lambda _: -1).error(0.2)
+    with pytest.raises(TypeError, match=r"error\(0.2\) of the denoiser must be .*, got None"):
+        wrap(unchanged, error=lambda _: None).error(0.2)
+
+
 @pytest.mark.parametrize(
     ("function", "options", "error", "message"),
     [
@@ -92,6 +100,7 @@ def test_the_error_is_a_function_or_measured_or_typical():
         (unchanged, {"value_range": (0, "1")}, TypeError, "value_range .* '1'"),
         (unchanged, {"sigma_scale": 0}, ValueError, "sigma_scale .* 0"),
         (unchanged, {"error": 0.1}, TypeError, "error .* float"),
+        (unchanged, {"image_shape": (1, 8, 8)}, ValueError, r"have the 3 channels of the denoiser, got \(1, 8, 8\)"),
         (unchanged, {"multiple": 0}, ValueError, "multiple .* 0"),
         (unchanged, {"image_shape": (3, 4)}, ValueError, r"image_shape .* \(3, 4\)"),
     ],

@@ -178,7 +178,7 @@ class Denoiser(nn.Module):
 
     Raises:
         TypeError: An argument is not a number.
-        ValueError: `channels` is below 1, or a range or an error is not positive.
+        ValueError: `channels` is below 1 or not that of `image_shape`, or a range or an error is not positive.
 
     Example:
         >>> import torch
@@ -209,6 +209,9 @@ class Denoiser(nn.Module):
             raise ValueError(msg)
         self.channels = check_count(channels, name="channels")
         self.image_shape = None if image_shape is None else check_image_shape(image_shape)
+        if self.image_shape is not None and self.image_shape[0] != self.channels:
+            msg = f"image_shape must have the {channels} channels of the denoiser, got {self.image_shape}"
+            raise ValueError(msg)
         self.sigma_range = (float(low), float(high))
         self.errors = {
             check_positive(sigma, name="a sigma of errors"): check_positive(error, name="an error of errors")

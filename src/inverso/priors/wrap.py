@@ -194,8 +194,16 @@ class WrappedDenoiser(PaddedDenoiser):
         return (denoised - low) / (high - low)
 
     def error(self, sigma: float) -> float:
-        """Return the root mean square error: by the given function, or from the measured points."""
-        return super().error(sigma) if self.measured is None else self.measured(sigma)
+        """Return the root mean square error: by the given function, or from the measured points.
+
+        Raises:
+            TypeError: The function did not return a number.
+            ValueError: It returned one that is negative or not finite.
+        """
+        if self.measured is None:
+            return super().error(sigma)
+        level = check_non_negative(sigma, name="sigma")
+        return min(level, check_non_negative(self.measured(level), name=f"error({level:g}) of the denoiser"))
 
 
 def _describe(value: object) -> str:
