@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverso.errors import RangeWarning
-from inverso.priors import Denoiser
+from inverso.priors import Denoiser, load
 
 
 class Shrink(Denoiser):
@@ -80,6 +80,12 @@ def test_settings_it_refuses(settings, message):
 
 def test_its_printout_tells_kind_and_range():
     assert repr(Shrink(channels=1)) == "Shrink(channels=1, any size, sigma_range=(0.0, 1.0))"
+
+
+def test_vmap_over_the_embedded_denoiser():
+    denoise, images = load("photos"), torch.rand(2, 3, 8, 8)
+    mapped = torch.func.vmap(lambda x: denoise(x[None], 0.1)[0])(images)
+    torch.testing.assert_close(mapped, denoise(images, 0.1), rtol=0, atol=1e-5)
 
 
 def test_vmap_over_images_and_noise():

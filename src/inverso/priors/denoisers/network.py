@@ -143,7 +143,11 @@ class PhotoDenoiser(PaddedDenoiser):
     def network(self, u: Tensor, sigma: Tensor) -> Tensor:
         """Compute F: images `(n, C, H, W)` whose sides are multiples of 8, noise levels `(n,)`."""
         level = self.level(_waves(sigma.clamp_min(self.sigma_range[0])))
-        fine = self.enter(F.pixel_unshuffle(u, _CELL).contiguous(memory_format=torch.channels_last))
+        cells = F.pixel_unshuffle(u, _CELL)
+        # vmap knows no layout of memory but the usual one.
+        if torch.compiler.is_compiling() or not torch._C._functorch.is_batchedtensor(cells):
+            cells = cells.contiguous(memory_format=torch.channels_last)
+        fine = self.enter(cells)
         for block in self.down_fine:
             fine = block(fine, level)
         middle = self.to_middle(fine)
