@@ -359,17 +359,17 @@ class TestBlur:
             Blur(torch.ones(shape))
 
     @pytest.mark.parametrize(
-        "kernel",
+        ("kernel", "given"),
         [
-            torch.zeros(3, 3),
-            torch.full((3, 3), float("nan")),
-            torch.ones(3, 3, dtype=torch.int64),
-            torch.ones(3, 3) + 0j,
+            (torch.zeros(3, 3), "torch.float32 from 0 to 0"),
+            (torch.full((3, 3), float("nan")), "torch.float32 from nan to nan"),
+            (torch.ones(3, 3, dtype=torch.int64), "torch.int64 from 1 to 1"),
+            (torch.ones(3, 3) + 0j, "torch.complex64 up to 1"),
         ],
         ids=["zero", "nan", "integer", "complex"],
     )
-    def test_other_kernels_are_refused(self, kernel):
-        message = "kernel must hold finite floating-point numbers that are not all zero, got"
+    def test_other_kernels_are_refused(self, kernel, given):
+        message = f"kernel must hold finite floating-point numbers that are not all zero, got {given}"
         with pytest.raises(ValueError, match=message):
             Blur(kernel)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso._checks import MIN_IMAGE_DIMS, check_constant, check_count, check_positive
+from inverso._checks import MIN_IMAGE_DIMS, check_constant, check_count, check_positive, span
 from inverso._types import ImageShape
 from inverso.operators._bands import Axis
 from inverso.operators._border import Gains
@@ -270,6 +270,7 @@ def _check_kernel(kernel: object) -> Tensor:
         msg = f"kernel must be a matrix with odd sides, so that it has a center, got shape {tuple(kernel.shape)}"
         raise ValueError(msg)
     if not (kernel.is_floating_point() and bool(kernel.isfinite().all()) and bool(kernel.any())):
-        msg = f"kernel must hold finite floating-point numbers that are not all zero, got {kernel.dtype}"
+        given = f"{kernel.dtype} {span(kernel)}"
+        msg = f"kernel must hold finite floating-point numbers that are not all zero, got {given}"
         raise ValueError(msg)
     return kernel.detach().to("cpu", torch.float64, copy=True)
