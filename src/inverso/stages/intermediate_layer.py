@@ -102,7 +102,8 @@ class IntermediateLayer(Stage):
         wanted = max(1, height // _USUAL_SHARE) if self.side is None else self.side
         smaller = [(layer, made) for layer, made in _features(prior, latent) if made.shape[-2] < height]
         if not smaller:
-            msg = f"ilo optimizes features (n, C, H, W) smaller than the image, and no layer of {prior!r} has any"
+            kind = type(prior).__name__
+            msg = f"ilo optimizes features (n, C, H, W) smaller than the image, and no layer of {kind} has any"
             raise InversoError(msg)
         nearest = min((made.shape[-2] for _, made in smaller), key=lambda side: abs(math.log(side / wanted)))
         fitting = [(layer, made) for layer, made in smaller if made.shape[-2] == nearest]
