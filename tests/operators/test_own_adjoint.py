@@ -128,6 +128,11 @@ class TestWrittenAdjoint:
         with pytest.raises(TypeError, match=r"in the precision of y, torch.float64, got torch.float32"):
             Single().pinv(images())
 
+    @pytest.mark.parametrize("name", ["adjoint", "pinv"])
+    def test_it_takes_the_shape_of_the_image(self, name):
+        with pytest.raises(TypeError, match=rf"{name} of Own must take the image's shape: {name}\(self, y, \*, image"):
+            type("Own", (Weighted,), {name: lambda _self, y: y})
+
 
 @pytest.mark.parametrize("A", [Weighted(), Detached()], ids=repr)
 def test_without_an_adjoint_it_is_said_what_to_define(A):

@@ -6,6 +6,7 @@ import math
 import zlib
 from abc import ABC, abstractmethod
 from functools import partial
+from inspect import signature
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
@@ -71,6 +72,15 @@ class LinearOperator(ABC):
 
     _complex: bool | None = None
     """Whether measurements are complex; None if that is known only after measuring."""
+
+    def __init_subclass__(cls) -> None:
+        """Raise for a method of a user that does not take what it is called with."""
+        super().__init_subclass__()
+        for name in {"adjoint", "pinv"} & vars(cls).keys():
+            options = signature(vars(cls)[name]).parameters.values()
+            if not any(option.name == "image_shape" or option.kind is option.VAR_KEYWORD for option in options):
+                msg = f"{name} of {cls.__name__} must take the image's shape: {name}(self, y, *, image_shape=None)"
+                raise TypeError(msg)
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
