@@ -238,8 +238,8 @@ def check_constant(value: Tensor, *, name: str, of: str) -> None:
 
 def check_image_shape(shape: Sequence[int]) -> ImageShape:
     """Return the three positive integers `(C, H, W)`; raise if they are none."""
-    if len(shape) != MIN_IMAGE_DIMS:
-        msg = f"image_shape must be (C, H, W), got {tuple(shape)}"
+    if not isinstance(shape, Sequence) or len(shape) != MIN_IMAGE_DIMS:
+        msg = f"image_shape must be (C, H, W), got {shape!r}"
         raise ValueError(msg)
     channels, height, width = (check_count(size, name="each size of image_shape") for size in shape)
     return channels, height, width

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 import torch
 
@@ -91,6 +94,11 @@ def test_prints_as_made_and_refuses_other_sizes():
         A(torch.zeros(1, 1, 6, 8))
     with pytest.raises(ValueError, match="multiples of scale=2, got 7x6"):
         Bicubic(2).at((1, 7, 6))
+    for shape in ((8, 6), (1, 1, 8, 6), 8):
+        with pytest.raises(ValueError, match=rf"image_shape must be \(C, H, W\), got {re.escape(repr(shape))}"):
+            Bicubic(2).at(shape)
+    with pytest.raises(TypeError, match=r"each size of image_shape must be an integer of at least 1, got 8\.0"):
+        Bicubic(2).at((1, 8.0, 6))
     with pytest.raises(ValueError, match="entries; more than 134,217,728 are not written down"):
         Identity().at((3, 200, 200)).to_dense()
 
@@ -121,6 +129,26 @@ def test_sums(A):
     x = torch.rand(2, 1, 8, 6, dtype=torch.float64)
     torch.testing.assert_close(A(x), A.parts[0](x) + A.parts[1](x))
     check_operator(A, (1, 8, 6))
+
+
+def test_a_sum_of_real_and_complex_measurements():
+    A = RandomMask(0.5) + 2 * FFTMask(0.3)
+    assert A(torch.rand(1, 1, 8, 6)).is_complex()
+    check_operator(A, (1, 8, 6))
+
+
+@pytest.mark.parametrize("factor", [np.float64(2), np.float32(2), np.int64(2)])
+def test_numbers_of_numpy_are_factors(factor):
+    assert factor * Identity() == 2 * Identity()
+    with pytest.raises(TypeError, match="the factor of an operator must be a number other than 0, got array"):
+        np.ones(3) * Identity()
+
+
+def test_what_is_composed_prints_as_made():
+    A, B = Identity(), Bicubic(2)
+    texts = ("Bicubic(scale=2) @ (2 * (Identity()))", "Bicubic(scale=2) @ (Identity() + Identity())")
+    assert (repr(B @ (2 * A)), repr(B @ (A + A))) == texts
+    assert repr((A + A) @ B) == "(Identity() + Identity()) @ Bicubic(scale=2)"
 
 
 def test_signs_and_quotients():

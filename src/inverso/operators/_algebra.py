@@ -176,7 +176,12 @@ class Sum(LinearOperator):
         return self.parts[0].input_shape(y_shape)
 
     def _adjoint(self, y: Tensor, image_shape: ImageShape) -> Tensor:
-        return torch.stack([part.adjoint(y, image_shape=image_shape) for part in self.parts]).sum(dim=0)
+        # Of a part with real measurements the imaginary part of y is none.
+        images = [
+            part.adjoint(y if part._measurement(image_shape)[1] == y.is_complex() else y.real, image_shape=image_shape)
+            for part in self.parts
+        ]
+        return torch.stack(images).sum(dim=0)
 
     def for_image(self, index: int) -> Sum:
         """Return the sum of the parts' operators of one image."""

@@ -73,6 +73,9 @@ class LinearOperator(ABC):
     _complex: bool | None = None
     """Whether measurements are complex; None if that is known only after measuring."""
 
+    __array_ufunc__ = None
+    """Tells NumPy's numbers and arrays to leave `c * A` to the operator."""
+
     def __init_subclass__(cls) -> None:
         """Raise for a method of a user that does not take what it is called with."""
         super().__init_subclass__()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso._checks import other_precision
+from inverso._checks import check_image_shape, other_precision
 from inverso._types import ImageShape
 from inverso.operators._plans import Ridge
 from inverso.operators.base import LinearOperator
@@ -52,6 +52,7 @@ class BoundOperator:
     transposed: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", check_image_shape(self.image_shape))
         self.operator.output_shape(self.image_shape)
 
     @property

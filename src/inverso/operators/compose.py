@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inverso._checks import check_image_shape
 from inverso._types import ImageShape
+from inverso.operators._algebra import Scaled, Sum
 from inverso.operators._cosine import both_axes, dct2, inverse_dct2
 from inverso.operators._plans import Basis, Plan, Ridge, image_shape_of, real_dtype
 from inverso.operators._sampled import SampledPlan
@@ -113,8 +114,9 @@ class Composition(LinearOperator):
         return Composition(self.outer.for_image(index), self.inner.for_image(index))
 
     def __repr__(self) -> str:
-        inner = f"({self.inner!r})" if isinstance(self.inner, Composition) else repr(self.inner)
-        return f"{self.outer!r} @ {inner}"
+        outer = f"({self.outer!r})" if isinstance(self.outer, Sum) else repr(self.outer)
+        inner = f"({self.inner!r})" if isinstance(self.inner, Composition | Scaled | Sum) else repr(self.inner)
+        return f"{outer} @ {inner}"
 
 
 @dataclass(frozen=True)
