@@ -229,8 +229,12 @@ class TestParts:
             solve(A=A)
 
     def test_an_operator_class(self):
-        with pytest.raises(TypeError, match=r"A must be an operator from inverso\.operators"):
+        with pytest.raises(TypeError, match=r"A must be an operator .*, got the class RandomMask"):
             solve(A=RandomMask)
+
+    def test_an_operator_at_a_size(self):
+        with pytest.raises(TypeError, match=r"got one at a size, A\.at\(\.\.\.\): give A itself, RandomMask\("):
+            solve(A=RandomMask(0.5).at((1, 4, 6)))
 
     def test_a_prior_given_by_name(self):
         with pytest.raises(

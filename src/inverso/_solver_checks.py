@@ -23,6 +23,7 @@ from inverso._types import ImageShape
 from inverso.errors import InversoError, RangeWarning, WorseThanInputWarning
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
+from inverso.operators.bound import BoundOperator
 from inverso.stages import Problem, State
 from inverso.stages.back_project import squared_norm
 
@@ -44,7 +45,10 @@ CAUTION = 1e-2
 def check_parts(A: object, restorer: object) -> None:
     """Raise unless A is an operator and the restorer a network."""
     if A is not None and not isinstance(A, LinearOperator):
-        msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {type(A).__name__}"
+        given = f"the class {A.__name__}" if isinstance(A, type) else type(A).__name__
+        if isinstance(A, BoundOperator):
+            given = f"one at a size, A.at(...): give A itself, {A.operator!r}"
+        msg = f"A must be an operator from inverso.operators or a subclass of LinearOperator, got {given}"
         raise TypeError(msg)
     if restorer is not None and not isinstance(restorer, nn.Module):
         msg = f"restorer must be a torch.nn.Module, got {type(restorer).__name__}"

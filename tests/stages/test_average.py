@@ -180,3 +180,8 @@ def test_the_spread_of_draws_is_widened_by_the_factor_of_the_denoiser():
     D.calibration = 2.5
     wide = inverso.solve(y, A, D, Diffusion(passes=2), starts=3, progress=False).uncertainty
     torch.testing.assert_close(wide, 2.5 * plain)
+
+
+def test_what_is_no_stage_is_refused():
+    with pytest.raises(TypeError, match=r"an average runs stages, such as \(CSGM\(\), BackProject\(\)\), got 'd'"):
+        Average("ddnm", 2)

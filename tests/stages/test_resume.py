@@ -26,6 +26,12 @@ def test_it_hands_on_the_state_as_it_is():
     assert Resume(state)(Problem(pictures(1)), State()) is state
 
 
+def test_what_is_no_state_is_refused():
+    result = inverso.solve(pictures(1), RandomMask(0.5), method="pinv")
+    with pytest.raises(TypeError, match=r"takes a State, such as result\.state .*, got Reconstruction"):
+        Resume(result)
+
+
 def test_it_says_what_it_gives():
     assert Resume(State()).gives == frozenset()
     assert Resume(State(image=pictures(1))).gives == {Need.IMAGE}

@@ -68,6 +68,10 @@ class Average(Stage):
         if not self.stages:
             msg = "an average needs at least one stage to run"
             raise ValueError(msg)
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                msg = f"an average runs stages, such as (CSGM(), BackProject()), got {stage!r}"
+                raise TypeError(msg)
         if self.starts > 1 and not self.random_start:
             msg = (
                 f"none of the stages {'+'.join(stage.name for stage in self.stages)} starts at random, so that all "

@@ -15,6 +15,9 @@ class Resume(Stage):
     Args:
         state: State to continue from, such as `Reconstruction.state`.
 
+    Raises:
+        TypeError: It is no state.
+
     Example:
         >>> import torch, inverso
         >>> from inverso.operators import Bicubic
@@ -29,6 +32,12 @@ class Resume(Stage):
     state: State
 
     name = "resume"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.state, State):
+            given = type(self.state).__name__
+            msg = f"Resume takes a State, such as result.state of an earlier result, got {given}"
+            raise TypeError(msg)
 
     @property
     def gives(self) -> frozenset[Need]:
