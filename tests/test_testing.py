@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 
 import pytest
 import torch
@@ -249,6 +250,18 @@ def test_another_precision_is_named():
     with pytest.raises(TypeError, match=r"fails for images in torch.float64 .* check it with dtype=torch.float32"):
         check_operator(Single(), SHAPE)
     check_operator(Single(), SHAPE, dtype=torch.float32)
+
+
+def test_parameters_that_ask_for_a_gradient_are_no_matter():
+    class Gain(LinearOperator):
+        gain = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+
+        def forward(self, x):
+            return self.gain * x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_operator(Gain(), SHAPE)
 
 
 def test_mistakes_in_every_precision_are_shown_as_they_are():

@@ -256,6 +256,7 @@ def _default_tolerance(A: Checkable, image_shape: ImageShape, dtype: torch.dtype
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
+    a, b = a.detach(), b.detach()
     scale = max(float(a.abs().square().sum().sqrt()), float(b.abs().square().sum().sqrt()))
     return _relative(float((a - b).abs().square().sum().sqrt()), scale)
 
@@ -274,4 +275,4 @@ def _relative(gap: float, scale: float) -> float:
 
 
 def _inner(a: Tensor, b: Tensor) -> float:
-    return float((a.conj() * b).sum().real)
+    return float((a.detach().conj() * b.detach()).sum().real)
