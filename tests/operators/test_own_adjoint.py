@@ -148,6 +148,17 @@ def test_without_an_adjoint_there_is_no_gradient_of_the_measurement(A):
         A(images().requires_grad_())
 
 
+def test_what_is_no_tensor_is_refused():
+    class Plain(LinearOperator):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.numpy()[..., ::-1]
+
+    message = r"forward of Plain\(\) must return a torch\.Tensor, got ndarray"
+    for call in (Plain(), Plain().adjoint, lambda y: inverso.solve(y, Plain(), method="pinv")):
+        with pytest.raises(TypeError, match=message):
+            call(images())
+
+
 def test_other_mistakes_are_shown_as_they_are():
     class Broken(LinearOperator):
         def forward(self, x: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class LinearOperator(ABC):
         for device, dtype in product(("cpu", "cuda")[: 1 + torch.cuda.is_available()], (torch.float32, torch.float64)):
             try:
                 with torch.no_grad():
-                    return self.forward(x.to(device, dtype))
+                    return self._checked(x.to(device, dtype))
             except (RuntimeError, TypeError) as error:  # noqa: PERF203 - precisions or devices that do not match
                 failure = failure or error
         raise failure or RuntimeError
@@ -187,9 +187,17 @@ class LinearOperator(ABC):
         with without_autocast(check_image(x).device):
             wanted = x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_dynamo_compiling()
             if not wanted or in_a_transform():
-                return self.forward(x)
+                return self._checked(x)
             adjoint = partial(self.adjoint, image_shape=image_shape_of(x)) if self._writes_adjoint else None
-            return with_gradient(self.forward, adjoint, x, repr(self))
+            return with_gradient(self._checked, adjoint, x, repr(self))
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """Measure images; raise if the result is no tensor."""
+        y = self.forward(x)
+        if not isinstance(y, Tensor):
+            msg = f"forward of {self!r} must return a torch.Tensor, got {type(y).__name__}"
+            raise TypeError(msg)
+        return y
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
         """Simulate a measurement: `A x`, plus noise on the measured entries, with the fill in the missing places.
