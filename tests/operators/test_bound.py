@@ -35,6 +35,17 @@ def test_norm_has_seven_digits_where_many_singular_values_are_close(A):
     assert bound.T.norm == bound.norm
 
 
+def test_an_operator_that_knows_one_batch_dimension():
+    class Convolution(LinearOperator):
+        def forward(self, x):
+            return torch.nn.functional.conv2d(x, torch.full((1, 1, 3, 3), 1 / 9, dtype=x.dtype), padding=1)
+
+    bound, blur = Convolution().at((1, 6, 5)), GaussianBlur(3, 1e3, padding="zero").at((1, 6, 5))
+    torch.testing.assert_close(bound.to_dense(), blur.to_dense(), rtol=0, atol=1e-6)
+    # Along the side of 5 a wave of length 3 vanishes.
+    assert bound.rank == 24
+
+
 def test_an_operator_of_single_precision():
     class Single(LinearOperator):
         weight = torch.linspace(0.5, 2, 12, dtype=torch.float32)

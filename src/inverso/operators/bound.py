@@ -115,6 +115,15 @@ class BoundOperator:
             raise ValueError(msg)
         return self.operator(x)
 
+    def _measure_each(self, x: Tensor) -> Tensor:
+        """Measure many images on their own."""
+        try:
+            # One by one in a second leading dimension, as operators with a mask per image expect.
+            return self._measure(x[:, None])
+        except (RuntimeError, ValueError):
+            # Those of users need not know more than one.
+            return self._measure(x)
+
     def _back(self, y: Tensor) -> Tensor:
         return self.operator.adjoint(y, image_shape=self.image_shape)
 
@@ -198,8 +207,7 @@ class BoundOperator:
         columns = []
         with torch.no_grad():
             for part in torch.eye(pixels, dtype=self._dtype, device="cpu").split(_CHUNK):
-                # One by one in a second leading dimension, as operators with a mask per image expect.
-                y = self._measure(part.unflatten(-1, self.image_shape)[:, None])
+                y = self._measure_each(part.unflatten(-1, self.image_shape))
                 columns.append((torch.view_as_real(y.resolve_conj()) if y.is_complex() else y).flatten(1))
         matrix = torch.cat(columns).double()
         return matrix if self.transposed else matrix.mT
