@@ -164,6 +164,15 @@ class TestMeasurement:
         with pytest.raises(ValueError, match=r"Raise\(\) is not linear: .* take c off both"):
             solve(A=Raise(), method=method)
 
+    def test_an_operator_that_mixes_the_images_of_a_batch(self):
+        class Mean(LinearOperator):
+            def forward(self, x):
+                return x.mean(0, keepdim=True)
+
+        message = r"Mean\(\) measures 2 images as \(1, 1, 4, 6\), expected \(2, 1, 4, 6\), as y: .* batch alike"
+        with pytest.raises(ValueError, match=message):
+            solve(A=Mean(), method="pinv")
+
     @pytest.mark.parametrize("method", ["pinv", "ia"])
     def test_an_operator_per_image_that_does_not_tell_whose(self, method):
         with pytest.raises(ValueError, match=r"OneEach\(\) .* override for_image\(index\)"):

@@ -96,6 +96,12 @@ def _check_kind(y: Tensor, A: LinearOperator, image_shape: ImageShape) -> None:
     nothing = torch.zeros(len(y), *image_shape, dtype=dtype, device=y.device)
     with torch.no_grad():
         measured = _measure(A, nothing)
+        if measured.shape != y.shape:
+            msg = (
+                f"{A!r} measures {len(y)} images as {tuple(measured.shape)}, expected {tuple(y.shape)}, as y: its "
+                "forward must treat the images of a batch alike"
+            )
+            raise ValueError(msg)
         _check_one_by_one(A, nothing[:1], measured[:1])
     if bool(measured.count_nonzero()):
         msg = (
