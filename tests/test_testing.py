@@ -252,6 +252,16 @@ def test_another_precision_is_named():
     check_operator(Single(), SHAPE, dtype=torch.float32)
 
 
+def test_an_operator_that_changes_its_input_is_named():
+    class InPlace(LinearOperator):
+        def forward(self, x):
+            x *= 2
+            return x
+
+    with pytest.raises(AssertionError, match=r"InPlace\(\) changes the images that it is given"):
+        check_operator(InPlace(), SHAPE)
+
+
 def test_parameters_that_ask_for_a_gradient_are_no_matter():
     class Gain(LinearOperator):
         gain = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)

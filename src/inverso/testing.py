@@ -141,7 +141,11 @@ def _measure_laws(
         return A.pinv(y, image_shape=image_shape)
 
     x, other = draw_images(), draw_images()
+    kept = x.clone()
     y = A(x)
+    if not torch.equal(x, kept):
+        msg = f"{A!r} changes the images that it is given: forward must compute new ones, x * 2 and not x *= 2"
+        raise AssertionError(msg)
     u, v = draw_measurements(y), draw_measurements(y)
     back, other_back = pinv(u), pinv(v)
     once = pinv(y)
