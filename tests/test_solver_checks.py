@@ -156,6 +156,7 @@ class TestDefault:
             "pnp": {"prior": denoiser},
             "csgm+bp+pnp": {"prior": (prior, denoiser)},
             "ff+bp": {"restorer": restorer},
+            "ff+pnp": {"restorer": restorer, "prior": denoiser},
             "tv": {},
         }
         for method, given in wanted.items():

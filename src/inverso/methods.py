@@ -53,12 +53,13 @@ THOROUGH = "encoder+ilo+bp+pnp"
 """The best method for a generative prior with an encoder and a denoiser: the default, and an intermediate layer."""
 
 BEST: Sequence[tuple[frozenset[Need], str]] = (
+    (frozenset({Need.OPERATOR, Need.RESTORER, Need.DENOISER}), "ff+pnp"),
+    (frozenset({Need.OPERATOR, Need.RESTORER}), "ff+bp"),
+    (frozenset({Need.RESTORER}), "ff"),
     (frozenset({Need.OPERATOR, Need.PRIOR, Need.ENCODER, Need.DENOISER}), "encoder+bp+pnp"),
     (frozenset({Need.OPERATOR, Need.PRIOR, Need.DENOISER}), "csgm+bp+pnp"),
     (frozenset({Need.OPERATOR, Need.DENOISER}), "pnp"),
     (frozenset({Need.OPERATOR, Need.PRIOR}), "ia+bp"),
-    (frozenset({Need.OPERATOR, Need.RESTORER}), "ff+bp"),
-    (frozenset({Need.RESTORER}), "ff"),
     (frozenset({Need.OPERATOR}), "tv"),
 )
 """Default methods in order of preference: the first whose needs are all met is taken."""

@@ -56,8 +56,9 @@ def solve(
         method: Names from `inverso.methods.TABLE` joined by "+", a stage, or a list of stages. By default the best fast
             method for the given parts: "encoder+bp+pnp" for a generative prior with an encoder and a denoiser, such as
             "faces-64"; "csgm+bp+pnp" for one without an encoder, or with an operator that encoders are not trained
-            for, such as a painted mask; "ia+bp" without encoder and denoiser; "pnp" for a denoiser, "ff+bp" for a
-            restorer, "tv" for an operator alone. The result has it as `.method`.
+            for, such as a painted mask; "ia+bp" without encoder and denoiser; "pnp" for a denoiser, "ff+pnp" or
+            "ff+bp" for a restorer with or without a denoiser, "tv" for an operator alone. The result has it as
+            `.method`.
         restorer: A network from degraded to clean images, for "ff".
         noise: Standard deviation of the noise in the image's unit (`10/255`, not `10`). It decides when optimization
             stops and how far back-projection goes.

@@ -205,3 +205,11 @@ class TestStack:
     def test_what_is_no_operator_is_refused(self):
         with pytest.raises(TypeError, match="stack joins operators, got Tensor"):
             stack(Identity(), torch.rand(3, 4, 4))
+
+
+def test_sum_of_a_list_of_operators():
+    operators = [BoxMask(2), BoxMask(4), Identity()]
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sum(operators)(x), sum(A(x) for A in operators))
+    with pytest.raises(TypeError):
+        1 + operators[0]

@@ -129,3 +129,16 @@ class TestComposition:
 def test_fills_print_as_made():
     assert repr(White()) == "White()"
     assert repr(RandomColor()) == "RandomColor()"
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: RandomMask(0.5, fill="white"), "'white'"),
+        (lambda: BoxMask(2, fill=RandomColor), "the class RandomColor: put parentheses"),
+        (lambda: Mask(torch.ones(1, 4, 4, dtype=torch.bool), fill=1.0), "1.0"),
+    ],
+)
+def test_what_is_no_fill_is_refused_at_once(make, named):
+    with pytest.raises(TypeError, match=f"fill must be a fill .* got {named}"):
+        make()

@@ -123,3 +123,15 @@ def test_one_size_can_be_lifted():
         denoiser(torch.rand(1, 3, 5, 5), 0.1)
     denoiser.image_shape = None
     assert denoiser(torch.rand(1, 3, 5, 5), 0.1).shape == (1, 3, 5, 5)
+
+
+@pytest.mark.parametrize(
+    "function", [torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1)), torch.nn.Conv2d(3, 3, 1), lambda x: x], ids=str
+)
+def test_a_network_without_a_noise_level_is_refused_with_advice(function):
+    with pytest.raises(TypeError, match=r"\(x, sigma\), which .*lambda x, sigma: network\(x\)"):
+        WrappedDenoiser(function, channels=3, sigma_range=(0.1, 0.1))
+
+
+def test_functions_that_do_not_tell_their_arguments_are_taken():
+    assert WrappedDenoiser(torch.mul, channels=3, sigma_range=(0.1, 0.1)).channels == 3

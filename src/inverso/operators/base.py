@@ -412,6 +412,10 @@ class LinearOperator(ABC):
 
         return Sum((self, other))
 
+    def __radd__(self, other: object) -> LinearOperator:
+        """Add to 0, as `sum([A, B])` begins."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __rmul__(self, factor: float) -> Scaled:
         """Multiply: `(c * A)(x) = c A(x)`."""
         from inverso.operators._algebra import Scaled  # noqa: PLC0415 - it is a subclass of this class

@@ -15,7 +15,7 @@ from inverso.operators._plans import Basis, Plan, Ridge
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
 from inverso.operators._text import FILE, KEEP, SEED, SWITCH, Parameter, Text, pair, side_or_pair
 from inverso.operators.base import PlannedOperator
-from inverso.operators.fills import FILL, Fill, RandomColor, White
+from inverso.operators.fills import FILL, Fill, RandomColor, White, check_fill
 
 _MASK_DIMS = (2, 3, 4)
 BATCHED = 4
@@ -168,7 +168,7 @@ class Mask(_MaskOperator):
 
     def __init__(self, mask: Tensor, *, fill: Fill | None = None) -> None:
         object.__setattr__(self, "pattern", check_mask(mask))
-        object.__setattr__(self, "fill", White() if fill is None else fill)
+        object.__setattr__(self, "fill", White() if fill is None else check_fill(fill))
 
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Return the mask; raise if the images do not fit it."""
@@ -216,6 +216,7 @@ class _ScatteredMask(_MaskOperator):
 
     def __post_init__(self) -> None:
         check_fraction(self.keep, name="keep")
+        check_fill(self.fill)
         object.__setattr__(self, "seed", as_seeds(self.seed))
 
     def for_image(self: _S, index: int) -> _S:
@@ -333,6 +334,7 @@ class BoxMask(_MaskOperator):
     seed: Seeds | Seed = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_fill(self.fill)
         for name, sides, minimum in (("size", self._box(), 1), ("corner", self.corner or (0, 0), 0)):
             if len(sides) != 2:
                 msg = f"the {name} of the box must be a pair of integers, got {sides}"

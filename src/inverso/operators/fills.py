@@ -24,6 +24,19 @@ class Fill(ABC):
         """Return values for every entry of y, of which only those at missing pixels are used."""
 
 
+def check_fill(fill: object) -> Fill:
+    """Return a fill.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(fill, Fill):
+        return fill
+    found = f"the class {fill.__name__}: put parentheses behind it" if isinstance(fill, type) else repr(fill)
+    msg = f"fill must be a fill such as inverso.operators.White(), got {found}"
+    raise TypeError(msg)
+
+
 @dataclass(frozen=True)
 class White(Fill):
     """Fill missing pixels with white.

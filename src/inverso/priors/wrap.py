@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -168,6 +169,12 @@ class WrappedDenoiser(PaddedDenoiser):
         if not callable(function):
             msg = f"function must be a function or module of images and their noise, got {type(function).__name__}"
             raise TypeError(msg)
+        if not _takes_two(function):
+            msg = (
+                f"function must take images and their noise, (x, sigma), which {type(function).__name__} does not: "
+                "wrap a network for one noise level as lambda x, sigma: network(x)"
+            )
+            raise TypeError(msg)
         low, high = check_interval(value_range, name="value_range")
         if error is not None and not (callable(error) or isinstance(error, Mapping)):
             msg = f"error must be a function of sigma, or a mapping from sigma to error, got {type(error).__name__}"
@@ -204,6 +211,18 @@ class WrappedDenoiser(PaddedDenoiser):
             return super().error(sigma)
         level = check_non_negative(sigma, name="sigma")
         return min(level, check_non_negative(self.measured(level), name=f"error({level:g}) of the denoiser"))
+
+
+def _takes_two(function: Callable[..., Tensor]) -> bool:
+    """Return whether a function or module can be called with two arguments, as far as Python can tell."""
+    try:
+        signature(function.forward if isinstance(function, nn.Module) else function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        # Functions written in C do not tell.
+        return True
+    return True
 
 
 def _describe(value: object) -> str:
