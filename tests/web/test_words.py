@@ -5,6 +5,7 @@ import pytest
 from inverso.errors import InversoError
 from inverso.jobs._desk import CancelledOrderError, Desk
 from inverso.web._visits import BusyError, Visits
+from inverso.web._watching import watched
 from inverso.web._words import UNKNOWN, ended, lines, one_line, plain_name, status
 
 
@@ -76,3 +77,25 @@ class Standing:
 
     def cancel(self):
         self.cancelled = True
+
+
+class Telling:
+    """An order that tells the given shares one by one, and has then ended."""
+
+    def __init__(self, *shares):
+        self.told_next = [{} if share is None else {"share": share} for share in shares]
+
+    def told(self):
+        return self.told_next.pop(0)
+
+    def wait(self, _seconds):
+        return not self.told_next
+
+    def cancel(self):
+        pass
+
+
+def test_progress_does_not_go_back_to_the_beginning_when_an_order_ends(tmp_path):
+    with Desk(tmp_path / "orders") as desk:
+        said = list(watched(Telling(None, 0.5, None), desk, "Restoring"))
+    assert said == [status("Restoring: beginning"), status("Restoring: 50%", share=0.5)]

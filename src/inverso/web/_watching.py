@@ -20,12 +20,15 @@ def watched(running: Running, desk: Desk, what: str) -> Iterator[str]:
         what: Description of the task, at the beginning of the line.
     """
     began, said = time.monotonic(), ""
+    share: float | None = None
     try:
         while True:
             ended = running.wait(POLL if said else 0.0)
             if ended:
                 return
-            line = _line(running, desk, what, time.monotonic() - began)
+            # An order that has just ended tells nothing more.
+            share = running.told().get("share", share)
+            line = _line(running, desk, what, time.monotonic() - began, share)
             if line != said:
                 said = line
                 yield line
@@ -33,13 +36,11 @@ def watched(running: Running, desk: Desk, what: str) -> Iterator[str]:
         running.cancel()
 
 
-def _line(running: Running, desk: Desk, what: str, seconds: float) -> str:
-    waiting = desk.ahead_of(running)
-    share = running.told().get("share")
+def _line(running: Running, desk: Desk, what: str, seconds: float, share: float | None) -> str:
     if share is None:
-        before = max(0, waiting - desk.at_once + 1)
+        before = max(0, desk.ahead_of(running) - desk.at_once + 1)
         return status(f"Waiting: {before} before you" if before else f"{what}: beginning")
-    left = f", about {_minutes(seconds * (1 - share) / share)} left" if share > 0.05 and seconds > 5 else ""
+    left = f", about {_minutes(seconds * (1 - share) / share)} left" if 0.05 < share < 1 and seconds > 5 else ""
     return status(f"{what}: {share:.0%}{left}", share=float(share))
 
 
