@@ -123,6 +123,13 @@ def test_the_command_has_noise_of_1_and_the_slider_gray_levels_of_255(restoring,
     assert command == "inverso restore 'my cat.png' --noise 0.0784 -o 'my cat-restored.png'", "20 / 255"
 
 
+def test_a_line_says_that_the_photo_is_read_before_the_server_answers(restoring, cat):
+    restoring.route("**/queue/join*", lambda _route: None)
+    restoring.set_input_files("#photo input[type=file]", str(cat))
+    restoring.wait_for_function("document.querySelector('#say').innerText.includes('Reading the photo ...')")
+    assert restoring.is_disabled("#restore")
+
+
 def test_an_example_is_an_old_print(restoring):
     restoring.get_by_role("button", name="Try: old print").click()
     restoring.wait_for_selector("#restore:not([disabled])")
@@ -233,9 +240,13 @@ def test_a_window_as_narrow_as_a_phone(page, served, cat):
     bring(opened(page, served), cat)
     paint(page)
     restore(page)
-    for tab in ("Restore", "Learn"):
-        page.get_by_role("tab", name=tab).click()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out"
+    page.get_by_role("tab", name="Learn").click()
+    page.fill("#learn-spec textarea", "bicubic:4")
+    page.click("#learn-run")
+    page.wait_for_function("""() => document.querySelector("#learn-say").innerText.startsWith("Done")""")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out"
+    page.get_by_role("tab", name="Restore").click()
     assert page.locator("#restore").bounding_box() is None or page.locator("#restore").bounding_box()["height"] >= 44
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from inverso.web._words import status
 
 BRUSH = "#ff2d95"
 """Color of the brush: in few photos."""
 
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: auto; }
+.gradio-container { max-width: min(1280px, 100%) !important; margin: auto; }
 #title h1 { margin: 0.3rem 0 0; }
 #title p { margin: 0.2rem 0 0.4rem; }
 .say { padding: 0.6rem 0.9rem; border-radius: 8px; background: var(--background-fill-secondary);
@@ -39,6 +42,11 @@ SHOW_RESULTS = """() => {
     document.querySelector("#results")?.scrollIntoView({behavior: calm ? "auto" : "smooth"});
 }"""
 """Brings what was made into view."""
+
+
+def reading(text: str) -> str:
+    """Return the script that shows a line as the status, and disables "Restore" until the server has read the photo."""
+    return f"() => [{{__type__: 'update', interactive: false}}, {json.dumps(status(text))}]"
 
 
 def theme(gradio: Any) -> Any:  # noqa: ANN401 - the module, and one of its themes

@@ -17,7 +17,7 @@ from inverso.jobs._orders import Look, RestoreOne, Spoil
 from inverso.repair import Repair
 from inverso.web import _inputs
 from inverso.web._commands import restore_command
-from inverso.web._look import SHOW_RESULTS
+from inverso.web._look import SHOW_RESULTS, reading
 from inverso.web._server import Settings
 from inverso.web._visits import BUSY, Visit, Visits
 from inverso.web._watching import watched
@@ -133,8 +133,17 @@ class RestoreTab:
     def _connect(self, examples: Mapping[str, gr.Button]) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
         shown = [self.photo, self.editor, self.mask, self.happened, self.restore_button, self.say, self.results]
+        # The browser says this by itself: a busy server may take seconds to begin.
+        at_once: dict[str, Any] = {
+            "fn": None,
+            "js": reading(READING),
+            "outputs": [self.restore_button, self.say],
+            "api_visibility": "private",
+        }
+        self.photo.upload(**at_once)
         self.photo.upload(self.bring, [self.photo], shown, **quiet)
         for name, button in examples.items():
+            button.click(**at_once)
             button.click(self._example(name), [], shown, **quiet)
         choices = [self.strength, self.blur, self.scale, self.stains]
         self.happened.change(self._show_choices, [self.happened], choices, **quiet)
@@ -188,7 +197,6 @@ class RestoreTab:
             if visit.busy:
                 yield {self.photo: None, self.say: status(BUSY, kind="error")}
                 return
-            yield {self.restore_button: gr.update(interactive=False), self.say: status(READING)}
             yield self._show(visit, take(visit), happened=happened)
         except Exception as error:
             yield {
