@@ -153,7 +153,10 @@ def _check_run(recipe: object, folder: Path, *, resume: bool) -> None:
         return
     _refuse_begun(folder, resume=resume)
     kept, given = json.loads(path.read_text()), recipe_json(recipe)
-    changed = [f"{name} was {kept.get(name)}, now {given[name]}" for name in given if kept.get(name) != given[name]]
+    if not given.keys() <= kept.keys():
+        msg = f"{folder} holds a run of another kind, or of another version (its settings are {', '.join(kept)})"
+        raise InversoError(msg)
+    changed = [f"{name} was {kept[name]}, now {given[name]}" for name in given if kept[name] != given[name]]
     if changed:
         msg = f"{folder} holds a run with another recipe ({'; '.join(changed)}): resume with the same, or start anew"
         raise InversoError(msg)

@@ -14,7 +14,7 @@ from PIL import Image
 from inverso.errors import InversoError
 from inverso.images.io import load_image
 from inverso.priors import load
-from inverso.training import DCGANRecipe, Run, fit
+from inverso.training import DCGANRecipe, DenoiserRecipe, Run, fit
 from training.killing import train_and_kill
 
 RECIPE = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
@@ -97,6 +97,8 @@ def test_resuming_with_another_recipe_is_refused(photos: Path, unbroken: Path) -
     other = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3, lr=1e-2)
     with pytest.raises(InversoError, match=r"another recipe \(lr was 0.0003, now 0.01\)"):
         train(photos, unbroken, resume=True, recipe=other)
+    with pytest.raises(InversoError, match=r"a run of another kind, or of another version \(its settings are size, "):
+        fit(DenoiserRecipe(), photos, out=unbroken, run=replace(RUN, resume=True))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path) -> None:
