@@ -8,6 +8,7 @@ from broken_files import broken, huge, picture, wrong
 from inverso.errors import InversoError
 from inverso.jobs._desk import Desk
 from inverso.jobs._orders import Look
+from inverso.web import Settings
 from inverso.web._words import UNKNOWN, one_line
 
 PATHS = re.compile(r"/tmp|/home|/usr|site-packages|Traceback|File \"")
@@ -88,3 +89,8 @@ def test_other_sites_cannot_reach_the_page_by_a_name_of_theirs(caller):
 def test_names_of_files_are_text(caller):
     said = say(caller.bring("<img src=x onerror=alert(1)>.png", picture()))
     assert "<img" not in said
+
+
+def test_a_port_beyond_the_last_is_refused():
+    with pytest.raises(ValueError, match="port must be at most 65535, got 65536"):
+        Settings(port=65_536)

@@ -24,6 +24,7 @@ from inverso.jobs._desk import Desk
 from inverso.web._visits import Visits
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LAST_PORT = 65535
 PORTS = 100
 KEPT = 3600.0
 """Seconds after which what nobody has touched is deleted."""
@@ -62,7 +63,9 @@ class Settings:
     at_once: int = 1
 
     def __post_init__(self) -> None:
-        check_count(self.port, name="port", minimum=0)
+        if check_count(self.port, name="port", minimum=0) > _LAST_PORT:
+            msg = f"port must be at most {_LAST_PORT}, got {self.port}"
+            raise ValueError(msg)
         check_positive(self.megapixels, name="megapixels")
         check_positive(self.megabytes, name="megabytes")
         check_positive(self.time_limit, name="time_limit")
@@ -196,7 +199,7 @@ def _protect() -> None:
 def _free_port(settings: Settings) -> int:
     """Return the port, or the next free one."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    wanted = range(settings.port, min(settings.port + PORTS, 65536)) if settings.port else range(1)
+    wanted = range(settings.port, min(settings.port + PORTS, _LAST_PORT + 1)) if settings.port else range(1)
     for port in wanted:
         with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
