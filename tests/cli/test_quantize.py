@@ -237,7 +237,9 @@ class TestExport:
         assert (settings["bits"], settings["webgpu"], settings["runtime"]) == (4, False, Path("ort"))
         assert (second, others["card"], others["name"]) == ("MobileRestorer", None, Path(restorer).stem)
 
-    @pytest.mark.parametrize("words", [(), ("-o", "x.onnx", "--web", "site"), ("--web", "site", "--int8")])
+    @pytest.mark.parametrize(
+        "words", [(), ("-o", "x.onnx", "--web", "site"), ("--web", "site", "--int8"), ("-o", "x.onnx", "--bits", "4")]
+    )
     def test_one_kind_of_output_at_a_time(self, inverso, words: tuple[str, ...]) -> None:
         result = inverso("export", "photos", *words)
         assert (result.exit_code, "--web" in result.stderr or "--bits" in result.stderr) == (2, True)

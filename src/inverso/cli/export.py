@@ -73,6 +73,9 @@ def export(  # noqa: PLR0913 - two kinds of output
     if web is not None and (int8 or data is not None):
         msg = "--int8 and --data are for ONNX files; say --bits for the weights of a page"
         raise ValueError(msg)
+    if web is None and (bits is not None or runtime is not None):
+        msg = "--bits and --runtime are for a page, with --web; the weights of an ONNX file are rounded by --int8"
+        raise ValueError(msg)
     if data is not None and not int8:
         msg = "--data shows --int8 the range of values, and is of no use without it: add --int8"
         raise ValueError(msg)
