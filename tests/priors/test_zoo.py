@@ -136,7 +136,7 @@ class TestLoad:
         )
         with pytest.raises(ValueError, match=message):
             load("face-64")
-        with pytest.raises(ValueError, match="no prior is called 'zzz'; Known priors: faces-64"):
+        with pytest.raises(ValueError, match="no prior is called 'zzz'; known priors: faces-64"):
             card("zzz")
 
     def test_missing_files_are_told(self, tmp_path):

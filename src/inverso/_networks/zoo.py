@@ -131,5 +131,5 @@ def known_names(given: str, cards: Sequence[Card], *, kind: str) -> str:
     """Write the end of a message about an unknown name: similar names, and all known ones."""
     names = list(dict.fromkeys(known.name for known in cards))
     close = difflib.get_close_matches(given, names, n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{meant}Known {kind}s: {', '.join(names)}"
+    begin = f"did you mean {close[0]!r}? Known" if close else "known"
+    return f"{begin} {kind}s: {', '.join(names)}"
