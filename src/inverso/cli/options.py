@@ -15,7 +15,7 @@ Noise: TypeAlias = Annotated[
 ]
 RandomSeed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
 Size: TypeAlias = Annotated[
-    int | None, typer.Option("--size", help="Crop photos to a central square of this side.", metavar="PIXELS")
+    int | None, typer.Option("--size", help="Resize the central square of photos to this side.", metavar="PIXELS")
 ]
 Prior: TypeAlias = Annotated[
     str,

@@ -29,7 +29,7 @@ class Job:
         seed: Seed of the starting latents and of simulated noise, which also depends on the photo's name.
         schedule: Schedule of the method, "default" or "iagan".
         starts: Number of starts over which results are averaged.
-        size: Without a prior: side of the central square that is cropped from photos; None keeps their size.
+        size: Without a prior: side to which the central square of photos is resized; None keeps their size.
         simulate: Whether the files are photos that are measured first, so that results can be scored.
         crop: Whether photos may be cropped to a size that the operator's scale divides.
         large: Whether to read photos of more than 100 megapixels.
