@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+TOO_LARGE = "this takes more memory than there is"
+"""What to say where `lacks_memory`."""
+
 _MEMORY = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 
@@ -46,6 +49,16 @@ def limit_memory(extra: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = used + extra
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory has run out; torch has no class for that on a CPU.
+
+    Example:
+        >>> lacks_memory(MemoryError()), lacks_memory(RuntimeError("can't allocate memory")), lacks_memory(OSError())
+        (True, True, False)
+    """
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower())
 
 
 def offer_to_be_killed() -> None:

@@ -122,6 +122,16 @@ def test_defects_keep_their_traceback(inverso, monkeypatch):
     assert isinstance(inverso("models").exception, AssertionError)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: ...")])
+def test_too_little_memory_is_one_line(inverso, monkeypatch, error):
+    def fill(cards):
+        raise error
+
+    monkeypatch.setattr(models_command, "_print_list", fill)
+    result = inverso("models")
+    assert (result.exit_code, result.stderr) == (2, "error: this takes more memory than there is\n")
+
+
 def test_ctrl_c_exits_130(inverso, monkeypatch):
     def stop(cards):
         raise KeyboardInterrupt

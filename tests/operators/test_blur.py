@@ -123,6 +123,12 @@ class TestPreconditioned:
             found = A.pinv(y, ridge=ridge, image_shape=shape)
             torch.testing.assert_close(found.flatten(), expected, rtol=0, atol=1e-9)
 
+    def test_a_kernel_as_large_as_a_photo_takes_little_memory(self):
+        """An unfolded convolution of it would take 260 GB."""
+        near = self.near_inverse(GaussianBlur(301, 50.0, padding="valid"), (1, 750, 600))
+        assert near.basis == "cosine"
+        assert near.power.max().item() == pytest.approx(1, abs=1e-9)
+
     @pytest.mark.parametrize("A", BLURS, ids=repr)
     def test_every_item_has_its_own_ridge(self, A):
         shape = (2, 520, 20)

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from inverso._files import message_of
+from inverso._machine import TOO_LARGE, lacks_memory
 from inverso.cli.wording import in_options
 from inverso.errors import InversoError
 
@@ -61,6 +62,10 @@ class OneLineErrors(TyperGroup):
             if ctx.params.get("debug"):
                 raise
             _stop(message_of(error), EXIT_BAD_INPUT)
+        except (MemoryError, RuntimeError) as error:
+            if ctx.params.get("debug") or not lacks_memory(error):
+                raise
+            _stop(TOO_LARGE, EXIT_BAD_INPUT)
         except KeyboardInterrupt:
             _stop("interrupted", _EXIT_INTERRUPTED)
         finally:

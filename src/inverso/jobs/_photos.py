@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 
 from inverso._files import message_of
+from inverso._machine import lacks_memory
 from inverso.errors import InversoError
 from inverso.jobs._listing import Photo, is_url, stamp_of
 from inverso.jobs.manifest import Record
@@ -117,7 +118,7 @@ class _Worker:
         return Record(
             name=read.photo.name,
             path=read.photo.path,
-            status="set aside" if _lacks_memory(error) else "failed",
+            status="set aside" if error is not None and lacks_memory(error) else "failed",
             digest=read.digest,
             stamp=read.stamp,
             reason=read.reason if error is None else _reason(error),
@@ -165,10 +166,6 @@ def _local(path: str, base: Path) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def _lacks_memory(error: object) -> bool:
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower())
-
-
 def _reason(error: Exception) -> str:
     """Describe in one line why a photo failed.
 
@@ -178,6 +175,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _FATAL:
         raise error
     said = " ".join(message_of(error).split())
-    if _lacks_memory(error):
+    if lacks_memory(error):
         return f"needs more memory than its worker may take: {said}"
     return said if isinstance(error, ValueError | OSError | InversoError) else f"{type(error).__name__}: {said}"

@@ -41,8 +41,9 @@ class NearInverse(TensorFields):
         same from left to right; a slanted line, for one, leaves Fourier transforms.
         """
         tall, wide = kernel.shape
-        around = F.pad(kernel, (wide - 1, wide - 1, tall - 1, tall - 1))[None, None]
-        correlation = F.conv2d(around, kernel[None, None])[0, 0]
+        # By a transform: a convolution of a large kernel takes the square of its memory.
+        spectrum = torch.fft.fft2(kernel, s=(2 * tall - 1, 2 * wide - 1))
+        correlation = torch.fft.fftshift(torch.fft.ifft2(spectrum.abs().square()).real)
         if not torch.allclose(correlation, correlation.flip(-1), rtol=0, atol=_SAME * float(correlation.max())):
             # The response to the few waves of a row and of a column, which is faster than a transform of the whole.
             down = torch.polar(torch.ones((), dtype=kernel.dtype), _phases(size[0], range(tall), 2 * torch.pi))

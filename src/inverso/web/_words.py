@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from inverso._machine import TOO_LARGE, lacks_memory
 from inverso.errors import InversoError
 from inverso.jobs._desk import CancelledOrderError
 
@@ -28,8 +29,8 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, CancelledOrderError):
         return "Cancelled."
-    if isinstance(error, MemoryError):
-        return "this takes more memory than there is"
+    if lacks_memory(error):
+        return TOO_LARGE
     if not isinstance(error, ValueError | TypeError | InversoError):
         print("inverso app: this should not have happened", file=sys.stderr)  # noqa: T201 - the server's log
         traceback.print_exception(error, file=sys.stderr)
