@@ -248,9 +248,9 @@ def test_formats_that_do_not_hold_a_photo_are_refused(tmp_path, suffix):
 
 def test_cmyk_with_and_without_a_profile(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
-    torch.testing.assert_close(
-        read_photo(tmp_path / "a.jpg").pixels[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]), atol=0.02, rtol=0
-    )
+    photo = read_photo(tmp_path / "a.jpg")
+    torch.testing.assert_close(photo.pixels[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]), atol=0.02, rtol=0)
+    assert [note[:33] for note in photo.notes] == ["its CMYK colors have no profile: "]
 
 
 def test_more_than_a_hundred_megapixels_only_when_meant(tmp_path, monkeypatch):
@@ -294,6 +294,12 @@ def test_truncated_files_are_refused(tmp_path):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:800])
         with pytest.raises(ValueError, match=rf"{name} cannot be read as a picture"):
             read_photo(tmp_path / name)
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ValueError, match=r"a\.jpg cannot be read as a picture: the file is empty"):
+        read_photo(tmp_path / "a.jpg")
 
 
 def test_pixels_of_another_kind_are_refused():

@@ -34,6 +34,7 @@ _UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError,
     zlib.error, struct.error,
 )  # fmt: skip
+_GUESSED = "its CMYK colors have no profile: they were converted to sRGB by a rule of thumb, and may look different"
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
 # The first picture of an MPO is the photo and of a PSD all layers; the others are a preview or single layers.
@@ -94,7 +95,8 @@ def _readable(path: Path) -> Iterator[None]:
     except _UNREADABLE as error:
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
-        msg = f"{path} cannot be read as a picture: {reason(error)}"
+        why = reason(error) if path.stat().st_size else "the file is empty"
+        msg = f"{path} cannot be read as a picture: {why}"
         raise ValueError(msg) from error
 
 
@@ -237,6 +239,7 @@ def _shallow_pixels(
         seen = to_srgb(picture, profile)
         picture, note = seen.picture, seen.note
     if picture.mode not in {"L", "RGB"}:
+        note = note or (_GUESSED if picture.mode == "CMYK" else "")
         picture = picture.convert("RGB")
     array = np.asarray(picture)
     return array[..., None] if array.ndim == 2 else array, alpha, note
