@@ -112,8 +112,9 @@ def test_what_is_to_be_kept_is_kept_and_what_was_filled_is_written(inverso, tmp_
 
 
 def test_nothing_found_is_a_black_picture(inverso, tmp_path):
-    write_photo(Photo(photo("coffee", size=96)), tmp_path / "a.png")
-    assert inverso("restore", "a.png", "--found", "found.png", "-o", "b.png").exit_code == 0
+    write_photo(Photo(torch.linspace(0, 1, 96).expand(1, 1, 96, 96)), tmp_path / "a.png")
+    words = ("restore", "a.png", "--old", "--detector", "shape", "--found", "found.png", "-o", "b.png")
+    assert inverso(*words).exit_code == 0
     assert load_image("found.png").sum() == 0
 
 
@@ -164,6 +165,7 @@ def test_enlarging(inverso, tmp_path):
     ("words", "message"),
     [
         ("none.png", "there is no file none.png"),
+        ("album -o restored", "there is no file album"),
         ("text.png", "text.png cannot be read as a picture"),
         ("photo.png --mask small.png", "small.png has 8 x 8 pixels and the photo 24 x 24"),
         ("photo.png --mask black.png", "black.png marks nothing"),
@@ -175,6 +177,8 @@ def test_enlarging(inverso, tmp_path):
         ("photo.png --old --keep small.png", "small.png has 8 x 8 pixels and the photo 24 x 24"),
         ("photo.png --old --found photo.png -o out.png", "would be overwritten"),
         ("photo.png --old --found out.png -o out.png", "would be overwritten"),
+        ("photo.png --found found.png", "--found found.png shows what --old or --mask fills: add one of them"),
+        ("photo.png --face-prior faces-64", "--face-prior faces-64 is for the faces that --face restores: add --face"),
         ("photo.png --scale 9", "scale must be 1 to 8, got 9"),
         ("photo.png --prior faces-64", "--prior must name a denoiser"),
         ("photo.png -o none/out.png", "the folder none does not exist"),

@@ -94,6 +94,14 @@ def test_only_what_is_marked_changes(cat):
     assert "off by" in " ".join(answer.said), "tried on intact places"
 
 
+def test_a_mask_the_wrong_way_round_is_told_in_a_line(cat):
+    scratch = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
+    scratch[..., 40:44, :] = True
+    told = [repair(Photo(cat), Repair(noise=0), denoiser=smoothing(), mask=mask).said for mask in (scratch, ~scratch)]
+    assert ["not the other way round" in said[0] for said in told] == [False, True]
+    assert "marks 97 % of the photo" in told[1][0]
+
+
 def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     answer = repair(

@@ -16,12 +16,15 @@ def output_of(file: Path, output: Path, *, also: tuple[Path | None, ...] = ()) -
         also: Other input files.
 
     Raises:
-        FileNotFoundError: The folder to write into does not exist.
+        FileNotFoundError: The input, or the folder to write into, does not exist.
         PermissionError: The folder is read-only.
         ValueError: An input would be overwritten, or the output is not a picture.
     """
     from inverso.images._encode import picture_format  # noqa: PLC0415
+    from inverso.images.photo import existing  # noqa: PLC0415
 
+    # First: with a mistyped folder of photos, the folder of answers would be refused, which is no picture.
+    existing(file)
     target = output / f"{file.stem}.png" if output.is_dir() else output
     check_apart(target, file, *also)
     check_writable(target)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from inverso.jobs.restore import MaskFiles
     from inverso.repair import Repair
 
+_FACES = "faces-64"
+
 EPILOG = examples(
     "inverso restore photo.jpg -o clean.jpg",
     "inverso restore photo.jpg --mask scratches.png -o whole.jpg",
@@ -86,8 +88,8 @@ def restore(  # noqa: PLR0913 - one argument per option
         str, typer.Option("--prior", help="A denoiser: its name, or a checkpoint file.", metavar="NAME")
     ] = "photos",
     face_prior: Annotated[
-        str, typer.Option("--face-prior", help="Prior of aligned faces, for --face.", metavar="NAME")
-    ] = "faces-64",
+        str | None, typer.Option("--face-prior", help="Prior of aligned faces, for --face.", metavar="NAME")
+    ] = None,
     large: Large = False,
     device: Device = None,
     as_json: AsJSON = False,
@@ -101,16 +103,21 @@ def restore(  # noqa: PLR0913 - one argument per option
     from inverso.jobs.restore import FINDER, MaskFiles, Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415
 
-    if detector is not None and not old:
-        msg = f"--detector {detector} finds the damage that --old fills: add --old"
-        raise ValueError(msg)
-    if not stains and not old:
-        msg = "--no-stains leaves what --old would take off: add --old, or leave it out"
-        raise ValueError(msg)
-    if keep is not None and not old:
-        msg = f"--keep {keep} protects from what --old would change: add --old, or leave it out"
-        raise ValueError(msg)
     face = face or bool(face_at)
+    _check_needs(
+        (detector is None or old, f"--detector {detector} finds the damage that --old fills: add --old"),
+        (stains or old, "--no-stains leaves what --old would take off: add --old, or leave it out"),
+        (keep is None or old, f"--keep {keep} protects from what --old would change: add --old, or leave it out"),
+        (
+            found is None or old or mask is not None,
+            f"--found {found} shows what --old or --mask fills: add one of them, or leave it out",
+        ),
+        (
+            face_prior is None or face,
+            f"--face-prior {face_prior} is for the faces that --face restores: add --face, or leave it out",
+        ),
+    )
+    face_prior = face_prior or _FACES
     settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, stains=stains, color=color)
     if are_many(photos):
         for option, given in (("--mask", mask), ("--keep", keep), ("--found", found)):
@@ -148,6 +155,13 @@ def restore(  # noqa: PLR0913 - one argument per option
     for line in report["said"]:
         typer.echo(line)
     typer.echo(f"wrote {target}" + (f" and {damage}" if damage else ""))
+
+
+def _check_needs(*needs: tuple[bool, str]) -> None:
+    """Raise with the message of the first option that is given without the one that it needs."""
+    for fulfilled, message in needs:
+        if not fulfilled:
+            raise ValueError(message)
 
 
 def _restore_one(

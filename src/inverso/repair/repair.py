@@ -26,6 +26,8 @@ _PLAIN, _SPREAD = 0.035, 1.15
 _ENOUGH_BLOCKS = 15
 """Number of blocks from which more than one is taken as smooth, so that they can be compared."""
 _GRAY_LEVELS = 255
+_MOST_DAMAGED = 0.5
+"""Share of a photo from which on a mask is more likely the wrong way round."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,8 @@ def repair(
     settings = Repair() if settings is None else settings
     said: list[str] = []
     damaged, kept = _checked(mask, photo, name="mask"), _checked(keep, photo, name="keep")
-    if damaged is not None and bool(damaged.all()):
-        msg = "the mask marks the whole photo as damaged, so that nothing is left to go by"
-        raise ValueError(msg)
+    if damaged is not None:
+        _judge(damaged, said)
     check_inside(() if faces is None else faces.poses, photo.size)
     _check_blur(settings, photo.size)
     noise, removed = _noise(photo, settings, said)
@@ -170,6 +171,19 @@ def _checked(mask: Tensor | None, photo: Photo, *, name: str) -> Tensor | None:
         msg = f"{name} must be (1, 1, {height}, {width}) as the photo, got {tuple(mask.shape)}"
         raise ValueError(msg)
     return mask.bool()
+
+
+def _judge(damaged: Tensor, said: list[str]) -> None:
+    """Refuse a mask that leaves nothing, and say so if it is likely the wrong way round."""
+    if bool(damaged.all()):
+        msg = "the mask marks the whole photo as damaged, so that nothing is left to go by"
+        raise ValueError(msg)
+    share = float(damaged.float().mean())
+    if share > _MOST_DAMAGED:
+        said.append(
+            f"the mask marks {100 * share:.0f} % of the photo as damaged: make sure that it is white where the photo "
+            "is damaged and black elsewhere, not the other way round, nor painted on the photo itself"
+        )
 
 
 def _check_blur(settings: Repair, size: tuple[int, int]) -> None:
