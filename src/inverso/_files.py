@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 # Threads of one process share its number.
 _numbers = itertools.count()
+_LONG = 200
 
 
 @contextmanager
@@ -33,7 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         msg = f"{path} is not a regular file, and would be replaced by one; write elsewhere"
         raise ValueError(msg)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}.tmp")
+    name = os.fsencode(target.name)
+    # Of the 255 bytes that most systems take, a longer name leaves no room for the rest.
+    begin = target.name if len(name) < _LONG else hashlib.sha256(name).hexdigest()
+    temporary = target.with_name(f".{begin}.{os.getpid()}-{next(_numbers)}.tmp")
     try:
         yield temporary
         if target.exists():

@@ -1,5 +1,6 @@
 """Bad input: exit code 2, one line on stderr, nothing on stdout, no file written."""
 
+import os
 import subprocess
 import sys
 
@@ -107,6 +108,15 @@ def test_a_warning_is_one_line_too(picture):
     assert len(told) == 1
     assert told[0].startswith("warning: ")
     assert "shifted=true" in told[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
+def test_a_terminal_that_lacks_a_letter_gets_it_escaped(picture):
+    name = os.fsdecode(b"Gr\xfc\xdfe.png")
+    words = ["degrade", picture.name, "-A", "identity", "-o", name]
+    command, western = [sys.executable, "-m", "inverso", *words], {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run(command, capture_output=True, check=True, env=western)
+    assert result.stdout.startswith(rb"Gr\udcfc\udcdfe.png: 3 " + b"\xd7 24")
 
 
 def test_debug_shows_where_an_error_comes_from(inverso):

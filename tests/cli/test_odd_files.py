@@ -221,6 +221,41 @@ def test_a_folder_that_may_only_be_read_is_refused_before_any_work(inverso, tmp_
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
+def test_names_of_old_disks_that_are_no_utf8_stop_no_folder(inverso, tmp_path):
+    (tmp_path / "album").mkdir()
+    for name in ("a.png", os.fsdecode(b"Gr\xfc\xdfe.png")):
+        picture().save(tmp_path / "album" / name)
+    for told in ("2 done: out", "0 done; 2 were there already: out"):
+        result = inverso("restore", "album", "--noise", "0.05", "--workers", 1, "-o", "out")
+        assert result.exit_code == 0, result.output
+        assert told in result.output
+    assert os.fsencode(tmp_path / "out") + b"/Gr\xfc\xdfe.png" in {os.fsencode(p) for p in (tmp_path / "out").iterdir()}
+
+
+def test_names_may_be_as_long_as_the_system_takes(inverso, tmp_path):
+    longest = "x" * 251
+    (tmp_path / "album").mkdir()
+    picture().save(tmp_path / "album" / f"{longest}.jpg")
+    assert inverso("restore", "album", "--noise", "0.05", "--workers", 1, "-o", "out").exit_code == 0
+    assert (tmp_path / "out" / f"{longest}.png").exists()
+
+
+def test_links_that_lead_nowhere_stop_no_folder(inverso, tmp_path):
+    (tmp_path / "album").mkdir()
+    for name in ("a.png", "loop.png", "dangling.png"):
+        picture().save(tmp_path / "album" / name)
+    assert inverso("restore", "album", "--noise", "0.05", "--workers", 1, "-o", "out").exit_code == 0
+    for name in ("loop.png", "dangling.png"):
+        (tmp_path / "album" / name).unlink()
+        BROKEN[name](tmp_path / "album" / name)
+    result = inverso("restore", "album", "--noise", "0.05", "--workers", 1, "-o", "out")
+    assert result.exit_code == 2
+    told = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split(": ")[1] for line in sorted(told)] == ["album/dangling.png", "album/loop.png"]
+    assert "0 done, 2 failed; 1 were there already" in result.output
+
+
 def test_an_empty_name_is_not_the_folder_one_is_in(inverso, tmp_path):
     picture().save(tmp_path / "a.png")
     result = inverso("restore", "", "-o", "out")

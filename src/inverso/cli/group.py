@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,6 +52,9 @@ class OneLineErrors(TyperGroup):
         """Run a command."""
         # What Pillow warns of in a broken file is in the error, or does not keep the picture from being read.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        # What a terminal cannot show, such as the name of a file that is no UTF-8, is escaped, as it is on stderr.
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         written = warnings.formatwarning
         if not ctx.params.get("debug"):
             warnings.formatwarning = _as_one_line

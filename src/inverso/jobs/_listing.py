@@ -97,13 +97,17 @@ def ending_of(path: str) -> str:
 
 
 def stamp_of(photo: Photo) -> str | None:
-    """Return size and time of a file, by which changes are detected; None if it does not exist any more."""
+    """Return size and time of a file, by which changes are detected; None if it does not exist or cannot be reached."""
     if photo.stamp is not None:
         return photo.stamp
-    try:
-        if not is_url(photo.path):
+    if not is_url(photo.path):
+        try:
             status = Path(photo.path).stat()
-            return f"{status.st_size}-{status.st_mtime_ns}"
+        except OSError:
+            # Reading it, which comes next, gives the reason, such as a link that leads to itself.
+            return None
+        return f"{status.st_size}-{status.st_mtime_ns}"
+    try:
         system, path = fsspec.core.url_to_fs(photo.path)
         return _stamp(system.info(path))
     except FileNotFoundError:

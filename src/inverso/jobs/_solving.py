@@ -267,4 +267,4 @@ def finite(value: float | None) -> float | None:
 
 def _noise_seed(seed: int, name: str) -> int:
     """Return the seed of a photo's noise, which depends on its name and not on its position."""
-    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63
+    return (seed * 1_000_003 + zlib.crc32(name.encode(errors="surrogateescape"))) % 2**63

@@ -160,7 +160,8 @@ def _check_apart(photos: Sequence[Photo], folder: Path, suffix: str) -> None:
     """Raise if a result would overwrite its photo."""
     for photo in photos:
         target = folder / f"{photo.name}{suffix}"
-        if not is_url(photo.path) and target.exists() and target.samefile(photo.path):
+        # Of links that lead nowhere, neither exists.
+        if not is_url(photo.path) and target.exists() and Path(photo.path).exists() and target.samefile(photo.path):
             msg = f"{target} is one of the photos and would be overwritten: write to another folder"
             raise ValueError(msg)
 

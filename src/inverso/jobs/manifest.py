@@ -94,7 +94,9 @@ class Manifest:
         Raises:
             OSError: The disk is full or unavailable; the file is unchanged.
         """
-        data = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records).encode()
+        lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
+        # Bytes in a name that are no UTF-8 become escapes of JSON, which are read back as they were.
+        data = lines.encode(errors="backslashreplace")
         before = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("ab") as stream:
