@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from inverso.degradations import OldPhoto
+from inverso.images import Photo, write_photo
 from inverso.images.io import load_image
 from inverso.images.measurements import load_measurement
 from inverso.operators import Bicubic, FFTMask, RandomGaussian, RandomMask
@@ -15,6 +16,16 @@ def test_picture_is_measured_and_written(inverso, picture):
     assert result.stdout == "y.png: 3 × 6 × 6 real numbers by Bicubic(scale=4), noise 0\n"
     expected = (Bicubic(4)(load_image(picture)).clamp(0, 1) * 255).round() / 255
     torch.testing.assert_close(load_measurement("y.png"), expected)
+
+
+def test_what_a_picture_cannot_hold_of_a_measurement_is_said(inverso, picture, tmp_path):
+    told = "of the numbers, beyond black or white, were clipped; an .npz keeps them"
+    assert told in inverso("degrade", picture, "-A", "identity", "--noise", 1, "-o", "y.png").stdout
+    assert told not in inverso("degrade", picture, "-A", "identity", "--noise", 1, "-o", "y.npz").stdout
+    write_photo(Photo(load_image(picture), depth=16), tmp_path / "deep.png")
+    told = "deep.png: of its 16 bits per channel 8 are written; an .npz keeps them all"
+    assert told in inverso("degrade", "deep.png", "-A", "identity", "-o", "y.png").stdout
+    assert told not in inverso("degrade", "deep.png", "-A", "identity", "-o", "y.npz").stdout
 
 
 def test_complex_measurement_is_written_exactly(inverso, picture):

@@ -58,6 +58,8 @@ BAD = {
         "degrade photo.png --damage jpeg -o y.png --known photo.png",
         "photo.png is one of the inputs",
     ),
+    "known nowhere": ("degrade photo.png --damage jpeg -o y.png --known none/k.png", "the folder none does not exist"),
+    "known no picture": ("degrade photo.png --damage jpeg -o y.png --known k.npz", "k.npz does not end in the suffix"),
     "known onto y": ("degrade photo.png --damage jpeg -o y.png --known y.png", "y.png is one of the inputs"),
     "restore onto the mask": ("restore photo.png --mask copy.png -o copy.png", "copy.png is one of the inputs"),
     "icon": ("restore photo.png -o out.ico", "suffix of a picture format"),

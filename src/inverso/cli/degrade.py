@@ -15,6 +15,9 @@ from inverso.operators.spec import parse_operator
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LEAST_TOLD = 0.01
+"""Share of clipped numbers from which on they are told."""
+
 EPILOG = examples(
     "inverso degrade photo.jpg -A bicubic:4 --noise 0.02 -o y.png",
     "inverso degrade photo.jpg --size 64 -A fft:0.3 -o y.npz",
@@ -59,9 +62,9 @@ def degrade(  # noqa: PLR0913 - one argument per option
     spec = None if operator is None else parse_operator(operator)
     for written, other in ((output, known), (known, output)):
         check_apart(written, photo, other, *(() if spec is None else spec.files))
-    check_writable(output)
+        _check_output(written, arrays=written is output)
     x, notes = read_image(photo, size=size, channels=1 if gray else 3, large=large)
-    for note in (*notes, *(() if size is None else squared(size_of(photo), size))):
+    for note in (*notes, *_rounded(photo, output), *(() if size is None else squared(size_of(photo), size))):
         typer.echo(f"{photo}: {note}")
     if spec is None:
         damage = cast("str", damage)
@@ -77,6 +80,41 @@ def degrade(  # noqa: PLR0913 - one argument per option
     save_measurement(y, output)
     kind = "complex" if y.is_complex() else "real"
     typer.echo(f"{output}: {' × '.join(map(str, y.shape[1:]))} {kind} numbers by {A!r}, noise {noise:g}")
+    _tell_clipped(y, output)
+
+
+def _check_output(output: Path | None, *, arrays: bool) -> None:
+    """Raise if a file cannot be written, before anything is computed."""
+    from inverso.images._encode import picture_format  # noqa: PLC0415
+
+    if output is None:
+        return
+    check_writable(output)
+    if not (arrays and _is_array(output)):
+        picture_format(output)
+
+
+def _is_array(output: Path) -> bool:
+    return output.suffix.lower() == ".npz"
+
+
+def _rounded(photo: Path, output: Path) -> tuple[str, ...]:
+    """Say that a picture of a measurement has fewer bits than the photo."""
+    from inverso.images._decode import metadata_of  # noqa: PLC0415
+
+    depth = 8 if _is_array(output) else metadata_of(photo)[2]
+    return () if depth == 8 else (f"of its {depth} bits per channel 8 are written; an .npz keeps them all",)
+
+
+def _tell_clipped(y: Tensor, output: Path) -> None:
+    """Say that a picture does not hold all of a measurement, but for the little that swings beyond at edges."""
+    if _is_array(output):
+        return
+    share = float(((y < 0) | (y > 1)).double().mean())
+    if share >= _LEAST_TOLD:
+        typer.echo(
+            f"{output}: {100 * share:.0f} % of the numbers, beyond black or white, were clipped; an .npz keeps them"
+        )
 
 
 def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: float, seed: int) -> None:
@@ -96,3 +134,4 @@ def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: 
         save_image(degraded.known.float(), known)
     share = 100 * float((~degraded.known).double().mean())
     typer.echo(f"{output}: {' × '.join(map(str, y.shape[1:]))} numbers after {damage}, {share:.1f} % covered")
+    _tell_clipped(y, output)
