@@ -93,6 +93,16 @@ def test_options_of_a_fit_change_the_recipe(inverso, picture, monkeypatch):
     assert (asked["out"], asked["resume"], asked["progress"]) == (Path("m.fit"), True, True)
 
 
+def test_a_photo_that_is_shrunk_is_said_to_be(inverso, picture, monkeypatch):
+    def stop(*_, **__):
+        raise ValueError("enough")
+
+    monkeypatch.setattr("inverso.training.fit", stop)
+    told = "its 24 x 24 pixels are shrunk to 20 on the longer side"
+    sizes = {size: inverso("single", "fit", picture, "-o", "m.safetensors", "--max-size", size) for size in (24, 20)}
+    assert [told in result.stderr for result in sizes.values()] == [False, True]
+
+
 def test_a_folder_that_was_named_is_kept(inverso, model):
     assert (
         inverso("single", "fit", model.parent / "photo.png", "-o", "m.safetensors", "--run", "run", *TINY).exit_code

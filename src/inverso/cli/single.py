@@ -96,6 +96,10 @@ def fit(  # noqa: PLR0913 - one argument per option
     pixels, notes = read_image(photo)
     for note in notes:
         typer.echo(f"{photo}: {note}", err=True)
+    tall, wide = pixels.shape[-2:]
+    if max(tall, wide) > recipe.max_size:
+        shrunk = f"{tall} x {wide} pixels are shrunk to {recipe.max_size} on the longer side"
+        typer.echo(f"{photo}: its {shrunk}; a larger --max-size keeps more, and takes longer", err=True)
     prior = fit_recipe(recipe, _without_gray_in_color(pixels), out=folder, run=Run(resume=resume, progress=not quiet))
     rows = read_rows(folder / "losses.csv")
     save_prior(prior, output)
