@@ -280,6 +280,19 @@ def test_answers_below_the_photos_are_no_photos(photos):
     assert set(records(summary)) == {"a", "b"}
 
 
+@pytest.mark.parametrize("kind", ["dots", "link"])
+def test_answers_below_the_photos_are_known_by_any_path(photos, kind):
+    folder = photos("a", "b")
+    out = folder / "out" / ".." / "out" if kind == "dots" else folder.parent / "link" / "out"
+    if kind == "link":
+        (folder.parent / "link").symlink_to(folder)
+    (folder / "out").mkdir()
+    run(folder, Faulty(), out)
+    summary = run(folder, Faulty(), out)
+    assert (summary.before, summary.done) == (2, 0)
+    assert set(records(summary)) == {"a", "b"}
+
+
 def test_a_photo_is_not_written_over(photos):
     folder = photos("a", "b")
     before = {path: path.read_bytes() for path in folder.iterdir()}

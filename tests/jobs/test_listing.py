@@ -5,6 +5,7 @@ import csv
 import fsspec
 import pytest
 
+from inverso.errors import InversoError
 from inverso.jobs._listing import list_photos
 
 
@@ -59,6 +60,20 @@ def test_tables_behind_urls():
         ("a", "memory://tables/photos/a.png"),
         ("b", "s3://bucket/b.png"),
     ]
+
+
+def test_tables_of_excel_begin_with_a_mark(tmp_path):
+    (tmp_path / "t.csv").write_text("path,name\na.png,first\n", encoding="utf-8-sig")
+    assert names(tmp_path / "t.csv") == ["first"]
+
+
+def test_a_kind_of_url_whose_package_is_missing_is_one_line(monkeypatch):
+    def missing(url):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(InversoError, match=r"^s3://bucket/\* needs a package that is not installed: Install s3fs"):
+        list_photos("s3://bucket/*")
 
 
 @pytest.mark.parametrize(

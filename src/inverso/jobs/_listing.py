@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import fsspec
 
-from inverso._extras import need
+from inverso._extras import MissingPackageError, need
 from inverso.images.folders import picture_suffixes, pictures_in
 
 Files: TypeAlias = "str | Path | Sequence[str | Path]"
@@ -51,6 +51,7 @@ def list_photos(files: Files) -> list[Photo]:
     Raises:
         FileNotFoundError: A file does not exist.
         ValueError: A folder has no photos, a pattern matches none, or a table has no column of paths.
+        InversoError: The package for a kind of URL is missing.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -61,7 +62,7 @@ def list_photos(files: Files) -> list[Photo]:
         ['a', 'b']
     """
     given = [files] if isinstance(files, str | Path) else list(files)
-    return list({(photo.name, photo.path): photo for each in given for photo in _expand(str(each))}.values())
+    return list({(photo.name, photo.path): photo for each in given for photo in _listed(str(each))}.values())
 
 
 def is_file(given: str) -> bool:
@@ -100,17 +101,14 @@ def stamp_of(photo: Photo) -> str | None:
     """Return size and time of a file, by which changes are detected; None if it does not exist or cannot be reached."""
     if photo.stamp is not None:
         return photo.stamp
-    if not is_url(photo.path):
-        try:
-            status = Path(photo.path).stat()
-        except OSError:
-            # Reading it, which comes next, gives the reason, such as a link that leads to itself.
-            return None
-        return f"{status.st_size}-{status.st_mtime_ns}"
     try:
+        if not is_url(photo.path):
+            status = Path(photo.path).stat()
+            return f"{status.st_size}-{status.st_mtime_ns}"
         system, path = fsspec.core.url_to_fs(photo.path)
         return _stamp(system.info(path))
-    except FileNotFoundError:
+    except Exception:
+        # Reading it, which comes next, gives the reason, such as a link that leads to itself.
         return None
 
 
@@ -119,6 +117,16 @@ def _stamp(info: dict[str, Any]) -> str:
     keys = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created")
     marks = (str(info[key]) for key in keys if info.get(key) is not None)
     return f"{info.get('size')}-{next(marks, '')}"
+
+
+def _listed(given: str) -> Iterator[Photo]:
+    try:
+        yield from _expand(given)
+    except MissingPackageError:
+        raise
+    except ImportError as error:
+        msg = f"{given} needs a package that is not installed: {error}"
+        raise MissingPackageError(msg) from error
 
 
 def _expand(given: str) -> Iterator[Photo]:
@@ -207,7 +215,7 @@ def _read_table(table: str) -> Iterator[Photo]:
 
 def _rows(table: str) -> Iterator[dict[str, Any]]:
     if table.lower().endswith(".csv"):
-        with fsspec.open(table, "rt", newline="", encoding="utf-8") as stream:
+        with fsspec.open(table, "rt", newline="", encoding="utf-8-sig") as stream:
             yield from csv.DictReader(stream)
         return
     parquet = need("pyarrow.parquet", what=f"the table {table}")

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from inverso._files import message_of
@@ -147,10 +148,13 @@ def _folder(out: str | Path) -> Path:
 
 def _without_answers(photos: list[Photo], manifest: Manifest, suffix: str) -> list[Photo]:
     """Remove results of earlier runs from the list, if the folder of results is inside that of the photos."""
-    begin = f"{manifest.path.parent.absolute()}{os.sep}"
+    # Both by the folders themselves, whatever links or ".." they were named by; photos that are links stay links.
+    begin = f"{os.path.realpath(manifest.path.parent)}{os.sep}"
+    folder_of = cache(os.path.realpath)
 
     def is_answer(photo: Photo) -> bool:
-        path = os.path.abspath(photo.path)  # noqa: PTH100 - links stay what they are
+        where, name = os.path.split(photo.path)
+        path = os.path.join(folder_of(where), name)  # noqa: PTH118 - there may be a million
         return path.startswith(begin) and path.removeprefix(begin).removesuffix(suffix) in manifest.known
 
     return [photo for photo in photos if is_url(photo.path) or not is_answer(photo)]
