@@ -221,3 +221,27 @@ def test_faces_are_restored_where_told_and_their_absence_is_one_line(inverso, pr
     wrong = inverso(*words, "--face-at", "6,6")
     assert wrong.exit_code == 2
     assert "X,Y,SIDE" in wrong.stderr
+
+
+@pytest.mark.parametrize(("first", "second"), [("a.jpg", "b.jpeg"), ("a.webp", "b.webp"), ("a.png", "b.png")])
+def test_the_file_of_a_photo_that_needs_nothing_is_copied(inverso, tmp_path, first, second):
+    """A second compression would change it."""
+    write_photo(Photo(photo("coffee", size=96)), tmp_path / first)
+    assert inverso("restore", first, "-o", second).exit_code == 0
+    assert (tmp_path / second).read_bytes() == (tmp_path / first).read_bytes()
+
+
+def test_a_turned_photo_or_another_format_is_written_anew(inverso, tmp_path):
+    write_photo(Photo(photo("coffee", size=96)), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        exif = picture.getexif()
+        exif[0x0112] = 6
+        picture.save(tmp_path / "turned.png", exif=exif)
+        picture.save(tmp_path / "named.jpg", format="PNG")
+    for source, target in (("turned.png", "b.png"), ("named.jpg", "c.jpg")):
+        assert inverso("restore", source, "-o", target).exit_code == 0
+        assert (tmp_path / source).read_bytes() != (tmp_path / target).read_bytes()
+    with Image.open(tmp_path / "b.png") as upright:
+        assert upright.getexif().get(0x0112, 1) == 1
+    with Image.open(tmp_path / "c.jpg") as told:
+        assert told.format == "JPEG"

@@ -438,3 +438,21 @@ def test_a_detector_takes_the_place_of_the_shape(cat):
     filled = answer.photo.pixels[..., 10:110, :]
     assert float((filled[..., 60] - filled[..., [57, 63]].mean(dim=-1)).mean()) < 0.05
     assert "by a network" in " ".join(answer.said)
+
+
+def test_colors_that_faded_apart_are_told_where_one_map_spreads_the_tones(cat):
+    factors, offsets = (torch.tensor(numbers)[:, None, None] for numbers in ((0.6, 0.45, 0.3), (0.35, 0.25, 0.3)))
+    apart, even = find_fading(factors * cat + offsets), find_fading(0.5 * cat + 0.25)
+    assert (apart.there, apart.apart) == (True, True)
+    assert "--color" in apart.told()
+    assert (even.there, even.apart) == (True, False)
+    assert "--color" not in even.told()
+    sepia = (0.2 + 0.5 * cat.mean(dim=1, keepdim=True)) * torch.tensor([1.0, 0.86, 0.68])[:, None, None]
+    assert not find_fading(sepia).apart
+
+
+def test_what_coarse_compression_hides_is_told():
+    flat = torch.full((1, 3, 96, 96), 0.5)
+    said = [repair(Photo(flat, noise=level), denoiser=smoothing()).said[0] for level in (0.002, 0.1)]
+    assert "--noise" not in said[0]
+    assert "error of about 26, hides noise" in said[1]

@@ -176,6 +176,16 @@ def noise_of(path: Path) -> float:
         return _noise(picture, depth=depth_of(path, picture))
 
 
+def upright_format(path: Path) -> str | None:
+    """Return the format of a picture's content, or None if its orientation has to be applied.
+
+    Raises:
+        ValueError: The file is not a picture.
+    """
+    with _readable(path), opened(path, large=True) as picture:
+        return picture.format if picture.getexif().get(ORIENTATION, 1) == 1 else None
+
+
 def reason(error: BaseException) -> str:
     """Describe in one line why a file could not be read."""
     if isinstance(error, UnidentifiedImageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from inverso._checks import check_finite, check_image
 from inverso._files import replacing
-from inverso.images._decode import ROUNDING, decode
+from inverso.images._decode import ROUNDING, decode, upright_format
 from inverso.images._deep import DEEP
 from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
 from inverso.images._gray import to_gray
@@ -170,6 +171,32 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
     with replacing(path) as temporary:
         encode(array, temporary, file_format=file_format, exif=photo.exif, dpi=photo.dpi)
     return tuple(notes)
+
+
+def copy_photo(photo: Photo, source: Path, path: str | Path) -> tuple[str, ...]:
+    """Write a photo that is as it was read: by copying its file, or as `write_photo` where that holds something else.
+
+    A file that is compressed once more is another picture. It is copied if the format stays, and if nothing was
+    converted on reading: no colors, orientation or pages.
+
+    Args:
+        photo: What `read_photo` read.
+        source: Its file.
+        path: Where to write.
+
+    Returns:
+        Lines as of `write_photo`; none for a copy.
+
+    Raises:
+        FileNotFoundError: A file or folder does not exist.
+        ValueError: The suffix belongs to no picture format.
+    """
+    path = Path(path)
+    if photo.notes or upright_format(source) != picture_format(path):
+        return write_photo(photo, path)
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)
+    return ()
 
 
 def over_white(pixels: Tensor, alpha: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from inverso import priors
 from inverso._networks.fingerprint import fingerprint
 from inverso.faces import Pose
 from inverso.images.marks import read_mask
-from inverso.images.photo import Photo, read_photo, write_photo
+from inverso.images.photo import Photo, copy_photo, read_photo, write_photo
 from inverso.jobs.photo_job import Answer, Described, Input
 from inverso.priors import Denoiser, LatentPrior
 from inverso.repair import Faces, Progress, Repair, Repaired, repair
@@ -164,7 +164,7 @@ def restore_file(
         faces=faces,
         progress=progress,
     )
-    notes = write_photo(answer.photo, target)
+    notes = copy_photo(photo, source, target) if answer.photo is photo else write_photo(answer.photo, target)
     if masks.found is not None:
         damaged = torch.zeros(1, 1, *photo.pixels.shape[-2:]) if answer.damaged is None else answer.damaged
         write_photo(Photo(damaged.float()), masks.found)

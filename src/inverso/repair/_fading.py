@@ -14,6 +14,8 @@ from inverso.repair._tones import LEVELS, TonePredictor, quantiles_of, tone_pred
 _DARKEST, _BRIGHTEST = LEVELS.index(0.01), LEVELS.index(0.99)
 _LEAST_RANGE = 0.05
 _LEAST_GAIN = 1.005
+_APART = 1.25
+"""Ratio of the gains of the channels: above it in one evenly faded photo of ten, and in half of those faded apart."""
 _GRAY = 2 / 255
 """Difference of the channels up to which a picture is gray."""
 _ONE_COLOR = 0.06
@@ -32,6 +34,7 @@ class Fading:
         gain: Factors of the values: one for all channels, or one for each; 1 if the photo is not faded.
         offset: As many numbers, added after the multiplication.
         toned: Whether the photo was found to be gray but for the tone of its print.
+        apart: Whether the channels of a photo in color seem to have faded apart, though one map is for all of them.
     """
 
     low: float
@@ -39,6 +42,7 @@ class Fading:
     gain: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
     toned: bool = False
+    apart: bool = False
 
     @property
     def there(self) -> bool:
@@ -59,6 +63,8 @@ class Fading:
             said = ["the print is of one color and was made gray"] if self.toned else []
             if self.gain[0] != 1:
                 said.append(f"faded tones, {self.low:.2f} to {self.high:.2f}, were spread by {self.gain[0]:.2f}")
+            if self.apart:
+                said.append("its colors seem to have faded apart, which only --color undoes (color=True)")
             return "; ".join(said)
         by = ", ".join(f"{name} by {gain:.2f}" for name, gain in zip(("red", "green", "blue"), self.gain, strict=True))
         return f"faded colors were spread, {by}: what was gray, and how bright it was, is a guess"
@@ -106,7 +112,17 @@ def find_fading(image: Tensor, *, color: bool = False, predictor: TonePredictor 
             offset = offset.maximum((-gain * darkest).clamp(max=0)).minimum((1 - gain * brightest).clamp(min=0))
     if float(gain.max()) < _LEAST_GAIN:
         return Fading(low, high, toned=toned)
-    return Fading(low, high, tuple(gain.tolist()), tuple(offset.tolist()), toned=toned)
+    apart = not color and _fades_apart(image, predictor)
+    return Fading(low, high, tuple(gain.tolist()), tuple(offset.tolist()), toned=toned, apart=apart)
+
+
+def _fades_apart(image: Tensor, predictor: TonePredictor) -> bool:
+    """Return whether the channels of a faded photo in color would need maps that differ much."""
+    if _is_gray(image) or _is_toned(image):
+        return False
+    with torch.no_grad():
+        (gain,), _ = predictor.of_channels(quantiles_of(image))
+    return float(gain.max() / gain.min()) > _APART
 
 
 def _is_gray(image: Tensor) -> bool:

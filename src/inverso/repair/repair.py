@@ -21,6 +21,8 @@ from inverso.restorers import DamageDetector
 
 _LEAST_NOISE = 0.014
 """Noise below this is hardly seen, and taking it off would cost detail: 3.6 of 255 gray levels."""
+_HIDES = 0.015
+"""Error of a compressed file from which on it is told: JPEG of quality 90 has about 0.02."""
 _PLAIN, _SPREAD = 0.035, 1.15
 """Weaker noise than this counts as noise only if the smooth parts agree on it within this factor."""
 _ENOUGH_BLOCKS = 15
@@ -210,7 +212,13 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
     if found.blocks < _ENOUGH_BLOCKS:
         sure = "by one part of the photo alone, which may be texture"
     if found.level < _LEAST_NOISE:
-        said.append(f"no noise was found that is worth taking off: {found.level * _GRAY_LEVELS:.1f} of 255 gray levels")
+        line = f"no noise was found that is worth taking off: {found.level * _GRAY_LEVELS:.1f} of 255 gray levels"
+        if photo.noise > _HIDES:
+            line += (
+                f"; the compression of the file, with an error of about {photo.noise * _GRAY_LEVELS:.0f}, hides noise "
+                "and leaves its own: --noise LEVEL takes off what you see"
+            )
+        said.append(line)
         return found.level, False
     if found.level < _PLAIN and found.high > _SPREAD * found.low:
         said.append(f"{told}, was found ({sure}): these differ as texture does, so that it is left unless told")
