@@ -130,6 +130,17 @@ def test_a_line_says_that_the_photo_is_read_before_the_server_answers(restoring,
     assert restoring.is_disabled("#restore")
 
 
+def test_a_file_that_cannot_be_read_leaves_the_photo_before_it(restoring, cat, tmp_path):
+    bring(restoring, cat)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    restoring.set_input_files("#photo input[type=file]", str(broken))
+    restoring.wait_for_function("document.querySelector('#say').innerText.includes('no photo')")
+    assert restoring.is_enabled("#restore")
+    restore(restoring)
+    assert restoring.input_value("#command textarea").endswith("-o 'my cat-restored.png'")
+
+
 def test_an_example_is_an_old_print(restoring):
     restoring.get_by_role("button", name="Try: old print").click()
     restoring.wait_for_selector("#restore:not([disabled])")

@@ -24,6 +24,8 @@ from inverso.web._watching import watched
 from inverso.web._words import ended, lines, plain_name, status
 
 Updates: TypeAlias = dict[Any, Any]
+_Take: TypeAlias = "Callable[[Visit, Path], str]"
+"""Put a visitor's photo into a file, and return its name."""
 
 NOISY, BLURRED, SMALL, OLD = "It is noisy", "It is blurred", "It is too small", "It is an old print"
 FADED = "Its colors have faded"
@@ -165,11 +167,10 @@ class RestoreTab:
     def bring(self, file: str | None, request: gr.Request) -> Iterator[Updates]:
         """Accept an uploaded photo, and show it."""
 
-        def take(visit: Visit) -> Path:
+        def take(_visit: Visit, source: Path) -> str:
             # Gradio's copy becomes the only one.
-            shutil.move(str(file), visit.folder / "photo")
-            visit.name = plain_name(str(file))
-            return visit.folder / "photo"
+            shutil.move(str(file), source)
+            return plain_name(str(file))
 
         if file is None:
             yield {self.say: status(BEGIN)}
@@ -179,46 +180,49 @@ class RestoreTab:
     def _example(self, name: str) -> Callable[[gr.Request], Iterator[Updates]]:
         photo, damage, happened = EXAMPLES[name]
 
-        def take(visit: Visit) -> Path:
-            source = visit.folder / "example.png"
-            visit.begin(self.looks, Spoil(photo=photo, damage=damage, target=source)).result()
-            visit.name = f"{photo}-{damage}"
-            return source
+        def take(visit: Visit, source: Path) -> str:
+            made = source.with_suffix(".png")
+            visit.begin(self.looks, Spoil(photo=photo, damage=damage, target=made)).result()
+            made.rename(source)
+            return f"{photo}-{damage}"
 
         def bring(request: gr.Request) -> Iterator[Updates]:
             yield from self._bring(take, request, happened=happened)
 
         return bring
 
-    def _bring(self, take: Callable[[Visit], Path], request: gr.Request, *, happened: list[str]) -> Iterator[Updates]:
-        """Accept a photo and show it; a running task is not affected."""
+    def _bring(self, take: _Take, request: gr.Request, *, happened: list[str]) -> Iterator[Updates]:
+        """Accept a photo and show it; a running task is not affected, and an unreadable one leaves that before it."""
+        visit = None
         try:
             visit = self.visits.of(request.session_hash)
             if visit.busy:
                 yield {self.photo: None, self.say: status(BUSY, kind="error")}
                 return
-            yield self._show(visit, take(visit), happened=happened)
+            yield self._show(visit, take, happened=happened)
         except Exception as error:
-            yield {
-                self.photo: None,
-                self.editor: gr.update(value=None, visible=False),
-                self.restore_button: gr.update(interactive=False),
-                self.say: ended(error),
-            }
+            there = visit is not None and visit.source is not None
+            yield {self.photo: None, self.restore_button: gr.update(interactive=there), self.say: ended(error)}
 
-    def _show(self, visit: Visit, source: Path, *, happened: list[str]) -> Updates:
-        preview = visit.new_folder("preview") / "preview.png"
-        visit.source = None
-        look = Look(source=source, preview=preview, pixels=self.settings.pixels)
-        visit.seen = visit.begin(self.looks, look).result()
-        visit.source = source
+    def _show(self, visit: Visit, take: _Take, *, happened: list[str]) -> Updates:
+        # The browser may still be fetching the preview before this one.
+        folder = visit.new_folder("photo", kept=1)
+        try:
+            name = take(visit, folder / "photo")
+            look = Look(source=folder / "photo", preview=folder / "preview.png", pixels=self.settings.pixels)
+            seen = visit.begin(self.looks, look).result()
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        visit.name, visit.source, visit.seen = name, look.source, seen
         width, height = visit.seen["size"]
         megapixels = width * height / 1e6
+        drawing = {"background": str(look.preview), "layers": [], "composite": None}
         told = [f"{visit.name}: {width} × {height} pixels, {megapixels:.2g} megapixels", *visit.seen["notes"], HINT]
         return {
             self.photo: None,
             self.mask: None,
-            self.editor: gr.update(value={"background": str(preview), "layers": [], "composite": None}, visible=True),
+            self.editor: gr.update(value=drawing, visible=True),
             self.happened: happened,
             self.restore_button: gr.update(interactive=True),
             self.say: status(". ".join(told)),

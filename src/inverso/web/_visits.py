@@ -66,9 +66,10 @@ class Visit:
         if self.running is not None:
             self.running.cancel()
 
-    def new_folder(self, kind: str) -> Path:
-        """Make a folder for a result; that of the previous result of this kind is deleted."""
-        for old in self.folder.glob(f"{kind}-*"):
+    def new_folder(self, kind: str, *, kept: int = 0) -> Path:
+        """Make a folder of a kind, such as for a result; earlier ones are deleted, but for so many of the last."""
+        earlier = sorted(self.folder.glob(f"{kind}-*"), key=lambda old: old.stat().st_mtime_ns)
+        for old in earlier[: len(earlier) - kept]:
             shutil.rmtree(old, ignore_errors=True)
         made = self.folder / f"{kind}-{secrets.token_hex(4)}"
         made.mkdir()
