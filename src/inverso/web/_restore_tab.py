@@ -217,7 +217,7 @@ class RestoreTab:
         visit.name, visit.source, visit.seen = name, look.source, seen
         width, height = visit.seen["size"]
         megapixels = width * height / 1e6
-        drawing = {"background": str(look.preview), "layers": [], "composite": None}
+        drawing: dict[str, Any] = {"background": str(look.preview), "layers": [], "composite": None}
         told = [f"{visit.name}: {width} × {height} pixels, {megapixels:.2g} megapixels", *visit.seen["notes"], HINT]
         return {
             self.photo: None,
