@@ -21,6 +21,8 @@ _SPECK = 0.004
 _MOST = 0.15
 _COARSEST = 512
 """Shorter side in pixels of the smallest photo in which damage is detected by halving."""
+_COARSE = (0.6, 0.97)
+"""Probabilities `likely` and `sure` from the second halving on."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,25 @@ def detect_defects(image: Tensor, detector: DamageDetector, *, likely: float = 0
     return Defects(torch.from_numpy(mask)[None, None], float(mask.mean()), int(lines), specks, len(written))
 
 
-def _detect(image: Tensor, detector: DamageDetector, *, likely: float, sure: float) -> NDArray[np.bool_]:
+def _detect(
+    image: Tensor, detector: DamageDetector, *, likely: float, sure: float, halvings: int = 0
+) -> NDArray[np.bool_]:
     """Return where damage is detected, `(H, W)`, at the size of the photo or at one of its halves."""
     from scipy import ndimage  # noqa: PLC0415
     from skimage.filters import apply_hysteresis_threshold  # noqa: PLC0415
 
+    if halvings > 1:
+        # What is small in a photo is as small as damage there.
+        likely, sure = max(likely, _COARSE[0]), max(sure, _COARSE[1])
     probability = detector.probability(image)[0, 0].cpu().numpy()
     found: NDArray[np.bool_] = apply_hysteresis_threshold(probability, likely, sure)
     height, width = found.shape
     if min(height, width) < 2 * _COARSEST:
         return found
     half = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-    coarse = _detect(half, detector, likely=likely, sure=sure).repeat(2, axis=0).repeat(2, axis=1)
+    coarse = (
+        _detect(half, detector, likely=likely, sure=sure, halvings=halvings + 1).repeat(2, axis=0).repeat(2, axis=1)
+    )
     # Where a coarse pixel ends, the damage need not.
     return np.asarray(found | ndimage.binary_dilation(coarse[:height, :width]), dtype=bool)
 
