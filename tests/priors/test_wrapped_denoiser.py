@@ -126,7 +126,12 @@ def test_one_size_can_be_lifted():
 
 
 @pytest.mark.parametrize(
-    "function", [torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1)), torch.nn.Conv2d(3, 3, 1), lambda x: x], ids=str
+    "function",
+    [
+        pytest.param(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1)), id="layers"),
+        pytest.param(torch.nn.Conv2d(3, 3, 1), id="a layer"),
+        pytest.param(lambda x: x, id="a function"),
+    ],
 )
 def test_a_network_without_a_noise_level_is_refused_with_advice(function):
     with pytest.raises(TypeError, match=r"\(x, sigma\), which .*lambda x, sigma: network\(x\)"):

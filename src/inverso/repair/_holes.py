@@ -69,7 +69,8 @@ class Scale:
         deep = depths(self.wanted)
         beside = _BESIDE * deep if self.large is None else np.minimum(_BESIDE * deep, _LARGE)
         margins = (_MARGIN + beside) * (deep > 0)
-        return fitted_windows(margins, side=_SIDE if self.large is None else _LARGE_SIDE)
+        side = max(_SIDE, 4 * int(deep.max())) if self.large is None else _LARGE_SIDE
+        return fitted_windows(margins, side=side)
 
     def fullest(self) -> Tile:
         """Return the window of a fixed size that is damaged most."""
