@@ -83,8 +83,8 @@ def test_the_error_is_a_function_or_measured_or_typical():
     assert wrap(unchanged).error(0.25) == pytest.approx(0.045)
 
 
-def test_an_error_function_is_bounded_by_the_noise_and_checked():
-    assert wrap(unchanged, error=lambda _: 0.3).error(0.2) == 0.2
+def test_an_error_function_is_taken_at_its_word_and_checked():
+    assert wrap(unchanged, error=lambda _: 0.3).error(0.2) == 0.3
     with pytest.raises(ValueError, match=r"error\(0.2\) of the denoiser must be at least 0, got -1"):
         wrap(unchanged, error=lambda _: -1).error(0.2)
     with pytest.raises(TypeError, match=r"error\(0.2\) of the denoiser must be .*, got None"):

@@ -210,7 +210,7 @@ class WrappedDenoiser(PaddedDenoiser):
         if self.measured is None:
             return super().error(sigma)
         level = check_non_negative(sigma, name="sigma")
-        return min(level, check_non_negative(self.measured(level), name=f"error({level:g}) of the denoiser"))
+        return check_non_negative(self.measured(level), name=f"error({level:g}) of the denoiser")
 
 
 def _takes_two(function: Callable[..., Tensor]) -> bool:
