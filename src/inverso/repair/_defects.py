@@ -107,11 +107,10 @@ def _detect(
     if min(height, width) < 2 * _COARSEST:
         return found
     half = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-    coarse = (
-        _detect(half, detector, likely=likely, sure=sure, halvings=halvings + 1).repeat(2, axis=0).repeat(2, axis=1)
-    )
+    coarse = _detect(half, detector, likely=likely, sure=sure, halvings=halvings + 1)
+    doubled = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     # Where a coarse pixel ends, the damage need not.
-    return np.asarray(found | ndimage.binary_dilation(coarse[:height, :width]), dtype=bool)
+    return np.asarray(found | ndimage.binary_dilation(doubled), dtype=bool)
 
 
 def find_defects(image: Tensor, *, noise: float = 0.0, contrast: float = 0.12) -> Defects:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inverso._checks import check_choice
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import DirectStage
 
@@ -60,9 +61,7 @@ class Interpolation(DirectStage):
     needs = frozenset({Need.OPERATOR})
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(_Kind):
-            msg = f"kind must be one of {', '.join(map(repr, get_args(_Kind)))}, got {self.kind!r}"
-            raise ValueError(msg)
+        check_choice(self.kind, get_args(_Kind), name="kind")
 
     @property
     def name(self) -> str:
