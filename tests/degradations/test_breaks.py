@@ -1,6 +1,8 @@
-"""Cracks, folds, torn edges, spots and hairs: where they are, and damage in other sizes and in pieces of a photo."""
+"""Cracks, folds, torn edges, spots, blots and hairs: where they are, and damage in other sizes and in pieces."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -42,7 +44,24 @@ class TestParts:
         assert inner[0] < 0.001 < inner[1]
         assert bool(hairs.flatten(1).any(dim=1).all())
 
-    @pytest.mark.parametrize("part", ["cracks", "folds", "tears", "spots", "hairs"])
+    def test_a_blot_is_larger_than_a_spot(self) -> None:
+        # One of either on each photo; the rough outline of a blot covers 0.6 to 1.5 times the area of its ellipse.
+        spot, blot = (
+            lost.flatten(1).float().mean(dim=1) for lost in (covered(256, spots=1 / 12), covered(256, blots=0.25))
+        )
+        assert bool((spot < math.pi * 0.04**2).all())
+        assert bool((blot > 0.25 * math.pi * 0.02**2).all())
+        assert float(blot.mean()) > 4 * float(spot.mean())
+
+    def test_half_of_the_blots_have_a_soft_edge(self) -> None:
+        black = torch.zeros(32, 1, 256, 256)
+        light = OldPhoto.only(blots=0.25)(black, seed=range(32)).y.flatten(1)
+        # Of a sharp one a thin line alone lies between nothing and its full brightness.
+        between = ((light > 0.1 * light.amax(1, keepdim=True)) & (light < 0.9 * light.amax(1, keepdim=True))).sum(1)
+        share = between / (light > 0).sum(1).clamp_min(1)
+        assert 0.25 < float((share > 0.3).float().mean()) < 0.75
+
+    @pytest.mark.parametrize("part", ["cracks", "folds", "tears", "spots", "hairs", "blots"])
     def test_more_of_it_covers_more(self, part: str) -> None:
         shares = [float(covered(**{part: strength}).float().mean()) for strength in (0.0, 0.4, 0.8)]
         assert shares == sorted(shares)
@@ -51,7 +70,7 @@ class TestParts:
     def test_old_presets_have_none_of_them(self) -> None:
         for name in ("light", "default", "severe"):
             old = OldPhoto.preset(name)
-            assert old.cracks == old.folds == old.tears == old.spots == old.hairs == (0.0, 0.0)
+            assert old.cracks == old.folds == old.tears == old.spots == old.hairs == old.blots == (0.0, 0.0)
 
 
 class TestUnit:

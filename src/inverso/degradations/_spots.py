@@ -1,4 +1,4 @@
-"""Spots and hairs over a photo: lost emulsion, ink and mold, fibers, painted on a whole batch at once.
+"""Spots, blots and hairs over a photo: lost emulsion, ink and mold, fibers, painted on a whole batch at once.
 
 As in `inverso.degradations._damages` everything is computed from uniform random numbers, one row per image, in units of
 the canvas: the same row gives the same damage at any size, and uncovered pixels are not changed.
@@ -12,11 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inverso.degradations._damages import Canvas, Scattered, between, on_ellipse, spread_out
+from inverso.degradations._breaks import profile
+from inverso.degradations._damages import Canvas, Scattered, between, field_at, on_ellipse, spread_out
 
 
 class Spots(Scattered):
-    """Blots where the emulsion is lost or ink and mold have settled: up to twelve, 0.4 to 3 % of the side in radius.
+    """Spots where the emulsion is lost or ink and mold have settled: up to twelve, 0.4 to 3 % of the side in radius.
 
     Their outline is an ellipse that three waves push in and out; their edge is sharp or soft.
     """
@@ -29,7 +30,7 @@ class Spots(Scattered):
 
     @classmethod
     def _piece(cls, own: Tensor, canvas: Canvas) -> Tensor:
-        """Draw one blot per image."""
+        """Draw one spot per image."""
         radius = spread_out(between(own[:, 2] ** 3, 0.004, 0.03)) * canvas.side
         along, across = on_ellipse(own, canvas, stretch=between(own[:, 4] ** 2, 1.0, 1.7))
         angle = torch.atan2(across, along)
@@ -67,3 +68,34 @@ class Hairs(Scattered):
         reach = spread_out(between(own[:, 7], 0.03, 0.2)) / bend
         ends = ((reach.clamp_max(2.8) - away.abs()) * bend * canvas.side).clamp(0, 1)
         return line * ends * spread_out(between(own[:, 8], 0.6, 1.0))
+
+
+class Blots(Scattered):
+    """Areas where the emulsion is gone, bleached or moldy: up to four, of 2 to 8 % of the side in radius.
+
+    A smooth field bends the outline, and a broken line around the area makes it rough. Half of the edges are sharp, the
+    others fade over up to the radius.
+    """
+
+    most: ClassVar[int] = 4
+    bends: ClassVar[int] = 8
+    knots: ClassVar[int] = 32
+    each: ClassVar[int] = 9 + bends**2 + knots
+    numbers: ClassVar[int] = most * each
+    dark: ClassVar[float] = 0.3
+
+    @classmethod
+    def _piece(cls, own: Tensor, canvas: Canvas) -> Tensor:
+        """Draw one area per image."""
+        place, bends, knots = own[:, :8], own[:, 8 : 8 + cls.bends**2], own[:, 8 + cls.bends**2 : -1]
+        radius = spread_out(between(place[:, 2] ** 2, 0.02, 0.08)) * canvas.side
+        along, across = on_ellipse(place, canvas, stretch=between(place[:, 4] ** 2, 1.0, 1.8))
+        # The broken line ends where it begins.
+        ring = torch.cat([knots, knots[:, :1]], dim=1)
+        rough = profile(ring, torch.atan2(across, along) / (2 * math.pi) + 0.5) - 0.5
+        bent = field_at(bends, canvas)[:, 0] - 0.5
+        softness = (2 * place[:, 5] - 1).clamp_min(0)
+        outline = 1 + spread_out(between(place[:, 7], 0.05, 0.5) * (1 - softness)) * rough + bent
+        soft = spread_out(softness) * radius
+        inside = (outline * radius - torch.hypot(along, across)) / soft.clamp_min(1.0) + 0.5
+        return inside.clamp(0, 1) * spread_out(between(place[:, 6], 0.6, 1.0))

@@ -16,7 +16,7 @@ from inverso._types import Seed
 from inverso.degradations._aging import Exposure, Fading, Texture, toning_matrix
 from inverso.degradations._breaks import Cracks, Folds, Tears
 from inverso.degradations._damages import Canvas, Cover, Dust, Layer, Scratches, Stains
-from inverso.degradations._spots import Hairs, Spots
+from inverso.degradations._spots import Blots, Hairs, Spots
 from inverso.degradations.base import Degradation, Degraded, check_seeds
 from inverso.operators import Toning
 from inverso.operators._sampling import pattern_generator
@@ -30,7 +30,7 @@ _TONES = ("gray", "sepia", "random")
 _CHANNELS = (1, 3)
 _AGING = ("scratches", "stains", "dust", "fading", "exposure", "toning", "texture")
 _BREAKS = ("cracks", "folds", "tears")
-_SPOTS = ("spots", "hairs")
+_SPOTS = ("spots", "hairs", "blots")
 _STREAMS = (*_AGING, *_BREAKS, "window", *_SPOTS)
 """Names of the streams that parts are drawn from; the order decides what a seed gives."""
 
@@ -39,6 +39,7 @@ _COVERS: Mapping[str, type[Cover]] = MappingProxyType(
         "stains": Stains,
         "cracks": Cracks,
         "folds": Folds,
+        "blots": Blots,
         "spots": Spots,
         "dust": Dust,
         "scratches": Scratches,
@@ -114,7 +115,8 @@ class OldPhoto(Degradation):
     """Age photos: scratches, stains, dust, fading, over-exposure, sepia or gray, paper texture, cracks, tears.
 
     A photo x is exposed with a factor e >= 1 and clipped at white, mixed to gray by P, printed between a black b and a
-    white w in a tint T on paper t, and then covered by stains, cracks, folds, spots, dust, scratches, hairs and tears:
+    white w in a tint T on paper t, and then covered by stains, cracks, folds, blots, spots, dust, scratches, hairs and
+    tears:
 
         y = t T (b + (w - b) min(e P x, 1))
 
@@ -135,8 +137,9 @@ class OldPhoto(Degradation):
         cracks: Strength of cracks of the emulsion in some places.
         folds: Strength of up to three creases.
         tears: Strength of torn edges and corners.
-        spots: Strength of lost emulsion, ink and mold: up to twelve blots.
+        spots: Strength of up to twelve spots of lost emulsion, ink and mold.
         hairs: Strength of up to eight hairs and fibers.
+        blots: Strength of up to four larger areas that are lost, bleached or moldy.
         tone: `"gray"`, `"sepia"`, or `"random"` for either.
         unit: Length in pixels to which all sizes of damage are relative; the shorter side by default. A smaller unit
             gives finer damage; with a larger one the picture is a window of a photo whose shorter side has that length.
@@ -170,6 +173,7 @@ class OldPhoto(Degradation):
     tears: _Strength = field(default=0.0, kw_only=True)
     spots: _Strength = field(default=0.0, kw_only=True)
     hairs: _Strength = field(default=0.0, kw_only=True)
+    blots: _Strength = field(default=0.0, kw_only=True)
     tone: _Tone = field(default="random", kw_only=True)
     unit: int | None = field(default=None, kw_only=True)
 

@@ -44,6 +44,7 @@ _ANY_DAMAGE = OldPhoto(
     tears=(0.0, 0.4),
     spots=(0.0, 1.0),
     hairs=(0.0, 1.0),
+    blots=(0.0, 0.6),
 )
 _THIN = OldPhoto.preset("default", stains=0.0, dust=0.0)
 _MIXED = OldPhoto.preset("battered")
