@@ -15,9 +15,8 @@ from torch.autograd.function import once_differentiable
 from inverso.errors import ConvergenceWarning
 from inverso.operators import _implicit
 from inverso.operators._conjugate import conjugate_gradients
-from inverso.operators._plans import Plan, in_a_transform
+from inverso.operators._plans import LinearMap, Plan, in_a_transform
 
-LinearMap = Callable[[Tensor], Tensor]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
 MAX_STEPS = 2000
 _LARGE_CHANNEL = 2**18

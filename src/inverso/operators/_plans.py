@@ -24,6 +24,8 @@ from inverso._types import ImageShape
 Ridge: TypeAlias = "float | Tensor"
 """A ridge: one number, or one per measurement as a tensor that broadcasts against y."""
 
+LinearMap: TypeAlias = Callable[[Tensor], Tensor]
+
 Basis: TypeAlias = Literal["any", "pixel", "fourier", "cosine"]
 """Basis in which a Gram operator is diagonal; "any" for that of the identity."""
 

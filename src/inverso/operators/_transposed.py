@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from inverso._types import ImageShape
-from inverso.operators._plans import in_a_transform, real_dtype
-
-LinearMap: TypeAlias = Callable[[Tensor], Tensor]
+from inverso.operators._plans import LinearMap, in_a_transform, real_dtype
 
 
 @dataclass
@@ -76,28 +73,6 @@ class Transposed:
         if not linked:
             raise _refusal(self.name)
         return lambda v: pull_back(v)[0]
-
-
-def written_adjoint(adjoint: LinearMap, image_shape: ImageShape, y_dims: int, name: str) -> LinearMap:
-    """Return a user's adjoint, which is checked at every call.
-
-    Raises:
-        TypeError: On use: it returned images in another precision than y.
-        ValueError: On use: it returned images of another shape.
-    """
-
-    def checked(y: Tensor) -> Tensor:
-        image = adjoint(y)
-        expected, dtype = (*y.shape[: y.ndim - y_dims], *image_shape), real_dtype(y.dtype)
-        if tuple(image.shape) != expected:
-            msg = f"adjoint of {name} must return images {expected} of y {tuple(y.shape)}, got {tuple(image.shape)}"
-            raise ValueError(msg)
-        if image.dtype != dtype:
-            msg = f"adjoint of {name} must return images in the precision of y, {dtype}, got {image.dtype}"
-            raise TypeError(msg)
-        return image
-
-    return checked
 
 
 def with_gradient(forward: LinearMap, adjoint: LinearMap | None, x: Tensor, name: str) -> Tensor:

@@ -6,8 +6,6 @@ import math
 import zlib
 from abc import ABC, abstractmethod
 from functools import partial
-from inspect import signature
-from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -22,29 +20,29 @@ from inverso._checks import (
     check_image,
     check_measurement,
     check_non_negative,
-    check_number,
 )
 from inverso._random import stream
 from inverso._types import ImageShape, Seed
+from inverso.operators import _arithmetic
 from inverso.operators._compiled import fixed_shape, inverts, key_of, planned
 from inverso.operators._iterative import LeastSquares
+from inverso.operators._own_methods import check_measured, check_signatures, written_adjoint
 from inverso.operators._plans import (
     CACHE,
+    LinearMap,
     Plan,
     Ridge,
     image_shape_of,
     in_a_transform,
     real_dtype,
-    undisturbed,
     without_autocast,
 )
 from inverso.operators._text import Text
-from inverso.operators._transposed import LinearMap, Transposed, with_gradient, written_adjoint
+from inverso.operators._transposed import Transposed, with_gradient
+from inverso.operators._trials import measured_entries, try_everywhere
 
 if TYPE_CHECKING:
-    from inverso.operators._algebra import Scaled, Sum
     from inverso.operators.bound import BoundOperator
-    from inverso.operators.compose import Composition
 
 
 class LinearOperator(ABC):
@@ -79,11 +77,7 @@ class LinearOperator(ABC):
     def __init_subclass__(cls) -> None:
         """Raise for a method of a user that does not take what it is called with."""
         super().__init_subclass__()
-        for name in {"adjoint", "pinv"} & vars(cls).keys():
-            options = signature(vars(cls)[name]).parameters.values()
-            if not any(option.name == "image_shape" or option.kind is option.VAR_KEYWORD for option in options):
-                msg = f"{name} of {cls.__name__} must take the image's shape: {name}(self, y, *, image_shape=None)"
-                raise TypeError(msg)
+        check_signatures(cls)
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -118,20 +112,9 @@ class LinearOperator(ABC):
         channels, height, width = image_shape
         shape = channels, height, width
         if shape not in known:
-            y = self._try_everywhere(torch.zeros(1, *shape, device="cpu"))
+            y = try_everywhere(self._checked, torch.zeros(1, *shape, device="cpu"))
             known[shape] = tuple(y.shape[1:]), y.is_complex()
         return known[shape]
-
-    def _try_everywhere(self, x: Tensor) -> Tensor:
-        """Measure images, trying the dtypes and devices that the operator's own tensors may need."""
-        failure: RuntimeError | TypeError | None = None
-        for device, dtype in product(("cpu", "cuda")[: 1 + torch.cuda.is_available()], (torch.float32, torch.float64)):
-            try:
-                with torch.no_grad():
-                    return self._checked(x.to(device, dtype))
-            except (RuntimeError, TypeError) as error:  # noqa: PERF203 - precisions or devices that do not match
-                failure = failure or error
-        raise failure or RuntimeError
 
     def _measurement(self, image_shape: ImageShape) -> tuple[tuple[int, ...], bool]:
         """Return the shape of the measurement of one image, and whether it is complex."""
@@ -192,12 +175,7 @@ class LinearOperator(ABC):
             return with_gradient(self._checked, adjoint, x, repr(self))
 
     def _checked(self, x: Tensor) -> Tensor:
-        """Measure images; raise if the result is no tensor."""
-        y = self.forward(x)
-        if not isinstance(y, Tensor):
-            msg = f"forward of {self!r} must return a torch.Tensor, got {type(y).__name__}"
-            raise TypeError(msg)
-        return y
+        return check_measured(self.forward(x), self)
 
     def measure(self, x: Tensor, *, noise: float = 0.0, seed: Seed = 0) -> Tensor:
         """Simulate a measurement: `A x`, plus noise on the measured entries, with the fill in the missing places.
@@ -310,30 +288,8 @@ class LinearOperator(ABC):
         images count as not measured.
         """
         shape = self.input_shape(tuple(y.shape)) if image_shape is None else image_shape
-        reached = self._reached(y, shape)
+        reached = measured_entries(self._checked, y, shape, len(self.output_shape(shape)))
         return y if bool(reached.all()) else torch.where(reached, y, 0)
-
-    def _reached(self, y: Tensor, image_shape: ImageShape) -> Tensor:
-        """Return which entries of y depend on the image: for one measurement, or for each if they differ."""
-        trailing = len(self.output_shape(image_shape))
-        leading = tuple(y.shape[: y.ndim - trailing])
-        try:
-            reached = self._measure_noise((1, *image_shape)).to(y.device) != 0
-            if tuple(reached.shape) == (1, *y.shape[y.ndim - trailing :]):
-                return reached[0]
-        except (RuntimeError, ValueError, IndexError):
-            if leading in {(), (1,)}:
-                raise
-        # The operator has something of its own for every image of a batch.
-        return self._measure_noise((*leading, *image_shape)).to(y.device) != 0
-
-    def _measure_noise(self, shape: tuple[int, ...]) -> Tensor:
-        """Sum the magnitudes of the measurements of two random images."""
-        with undisturbed():
-            generator = torch.Generator().manual_seed(0)
-            images = torch.randn(2, *shape, dtype=torch.float64, generator=generator, device="cpu")
-        first, second = (self._try_everywhere(image).abs() for image in images)
-        return first + second
 
     def check(self, y: Tensor, *, image_shape: ImageShape | None = None) -> None:  # noqa: B027
         """Raise if y is unlikely to be a measurement of this operator; `solve` calls it, by default it passes.
@@ -406,46 +362,13 @@ class LinearOperator(ABC):
 
         return BoundOperator(self, image_shape)
 
-    def __add__(self, other: LinearOperator) -> Sum:
-        """Add: `(A + B)(x) = A(x) + B(x)`."""
-        from inverso.operators._algebra import Sum  # noqa: PLC0415 - it is a subclass of this class
-
-        return Sum((self, other))
-
-    def __radd__(self, other: object) -> LinearOperator:
-        """Add to 0, as `sum([A, B])` begins."""
-        return self if isinstance(other, int) and other == 0 else NotImplemented
-
-    def __rmul__(self, factor: float) -> Scaled:
-        """Multiply: `(c * A)(x) = c A(x)`."""
-        from inverso.operators._algebra import Scaled  # noqa: PLC0415 - it is a subclass of this class
-
-        return Scaled(factor, self)
-
-    def __mul__(self, factor: float) -> Scaled:
-        """Multiply: `(A * c)(x) = c A(x)`."""
-        return self.__rmul__(factor)
-
-    def __truediv__(self, divisor: float) -> Scaled:
-        """Divide: `(A / c)(x) = A(x) / c`."""
-        if check_number(divisor, name="the divisor of an operator", expected="a number other than 0") == 0:
-            msg = "the divisor of an operator must be a number other than 0, got 0"
-            raise ValueError(msg)
-        return (1 / divisor) * self
-
-    def __neg__(self) -> Scaled:
-        """Negate: `(-A)(x) = -A(x)`."""
-        return -1 * self
-
-    def __sub__(self, other: LinearOperator) -> Sum:
-        """Subtract: `(A - B)(x) = A(x) - B(x)`."""
-        return self + (-other if isinstance(other, LinearOperator) else other)
-
-    def __matmul__(self, inner: LinearOperator) -> Composition:
-        """Compose: `(A @ B)(x) = A(B(x))`."""
-        from inverso.operators.compose import Composition  # noqa: PLC0415 - it is a subclass of this class
-
-        return Composition(self, inner)
+    __add__ = _arithmetic.add
+    __radd__ = _arithmetic.add_to_zero
+    __sub__ = _arithmetic.subtract
+    __neg__ = _arithmetic.negate
+    __mul__ = __rmul__ = _arithmetic.multiply
+    __truediv__ = _arithmetic.divide
+    __matmul__ = _arithmetic.compose
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
