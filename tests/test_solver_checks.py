@@ -12,6 +12,7 @@ from inverso.errors import RangeWarning, WorseThanInputWarning
 from inverso.images import photo
 from inverso.metrics import psnr, ssim
 from inverso.operators import Bicubic, Blur, FFTMask, GaussianBlur, Identity, LinearOperator, RandomGaussian, RandomMask
+from inverso.priors import Denoiser
 from inverso.stages import CSGM, State
 from stages.toys import LinearPrior, pictures, small_dcgan
 
@@ -37,6 +38,18 @@ class TestRange:
             inverso.solve(y, A, method="zero-filled", noise=noise)
             with pytest.raises(ValueError, match=r"expected in \[0, 1\]; y has values .* divide by 255"):
                 inverso.solve(A.measure(255 * X, noise=255 * noise), A, method="zero-filled", noise=noise)
+
+    def test_a_noise_of_gray_levels_is_warned_of_once(self):
+        """The denoiser, called with such a sigma many times, does not say it again."""
+
+        class Keep(Denoiser):
+            def forward(self, x, sigma):
+                self.check_noisy(x, sigma)
+                return x
+
+        with pytest.warns(RangeWarning, match="noise=25 is more than the whole range") as caught:
+            inverso.solve(RandomMask(0.5)(X), RandomMask(0.5), Keep(), "pnp", noise=25.0, progress=False)
+        assert len(caught) == 1
 
     @pytest.mark.parametrize("A", [RandomMask(0.3), GaussianBlur(5, 1.0)], ids=repr)
     def test_values_from_minus_1_to_1_are_warned_of(self, A):

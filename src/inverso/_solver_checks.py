@@ -61,7 +61,7 @@ def check_y(problem: Problem) -> None:
     if problem.noise > 1:
         msg = (
             f"noise={problem.noise:g} is more than the whole range of an image, [0, 1]: noise is a standard deviation "
-            f"in the image's unit. If you mean {problem.noise:g} of 255, give noise={problem.noise:g} / 255"
+            f"in the image's unit. If you mean {problem.noise:g} of 255, give noise={problem.noise / 255:.3g}"
         )
         warnings.warn(msg, RangeWarning, stacklevel=3)
     if A is None:

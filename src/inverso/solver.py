@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn, TypeVar
 
@@ -15,7 +17,7 @@ from inverso._checks import as_seed, check_count, check_measurement, check_non_n
 from inverso._random import fork_rng
 from inverso._solver_checks import check_parts, check_state, check_y, warn_if_blown_up
 from inverso._types import Seed
-from inverso.errors import InversoError
+from inverso.errors import InversoError, RangeWarning
 from inverso.methods import Method, default_for, stages_of
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
@@ -121,6 +123,7 @@ def solve(
         torch.enable_grad(),
         torch.autocast(y.device.type, enabled=False),
         fork_rng(number, device=y.device),
+        _warned_once(level),
     ):
         own = y.detach().clone()
         problem = replace(
@@ -153,6 +156,17 @@ def _run(problem: Problem, stages: Sequence[Stage], method: str, *, progress: bo
         raise InversoError(msg)
     warn_if_blown_up(problem, answer.image, method)
     return answer
+
+
+@contextmanager
+def _warned_once(noise: float) -> Iterator[None]:
+    """Ignore what denoisers say about a sigma above 1 where `check_y` has said it about the noise."""
+    if noise <= 1:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="sigma=.* is more than the whole range", category=RangeWarning)
+        yield
 
 
 class _Bars:

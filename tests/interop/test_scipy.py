@@ -9,7 +9,7 @@ from scipy.sparse.linalg import lsmr, svds
 
 from inverso import solve
 from inverso.interop import complex_numbers, from_scipy, real_numbers, to_scipy
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, RandomMask
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, LinearOperator, RandomMask
 from inverso.testing import check_operator
 
 SHAPE = (2, 6, 8)
@@ -45,6 +45,29 @@ class TestToSciPy:
         )[0]
         expected = A.pinv(y, ridge=ridge, image_shape=SHAPE)
         torch.testing.assert_close(torch.from_numpy(found).reshape(1, *SHAPE), expected, atol=1e-6, rtol=0)
+
+
+class Single(LinearOperator):
+    """Weights in float32, as a user's network has them."""
+
+    weight = torch.full((8,), 0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("ncij,j->nci", x, self.weight)
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> tuple[int, int, int]:
+        return y_shape[-2], y_shape[-1], 8
+
+
+def test_an_operator_in_single_precision_is_refused_in_double_and_works_in_its_own() -> None:
+    bound = Single().at(SHAPE)
+    with pytest.raises(
+        TypeError, match=r"in torch\.float32, and fails for those in torch\.float64: give dtype=torch\."
+    ):
+        to_scipy(bound)
+    operator = to_scipy(bound, dtype=torch.float32)
+    np.testing.assert_allclose(operator @ np.ones(96), np.full(12, 4.0))
+    np.testing.assert_allclose(operator.H @ np.ones(12), np.full(96, 0.5))
 
 
 def test_the_transpose_is_an_operator_too() -> None:

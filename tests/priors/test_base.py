@@ -87,6 +87,13 @@ class TestEveryPrior:
         with pytest.raises(TypeError, match="the latent must be a floating-point tensor, got list"):
             prior([[0.0] * 8])
 
+    def test_latents_of_another_precision_than_the_weights_are_refused(self, prior):
+        z = prior.sample_latent(2)
+        with pytest.raises(TypeError, match=r"dtype of the weights, torch\.float32, got torch\.float64: pass z\.to\("):
+            prior(z.double())
+        with pytest.raises(TypeError, match=r"dtype of the weights, torch\.float64, got torch\.float32"):
+            prior.double()(z)
+
     def test_it_can_be_called_with_other_weights(self, prior):
         z = prior.sample_latent(2)
         weights = {name: value.detach() * 0.5 for name, value in prior.named_parameters()}

@@ -27,7 +27,7 @@ def to_pylops(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: t
 
     Raises:
         MissingPackageError: PyLops is not installed.
-        TypeError: A is no operator at one image size.
+        TypeError: A is no operator at one image size, or measures images in another precision only.
     """
     pylops = need("pylops", what="to_pylops")
     check_bound(A, name="to_pylops")

@@ -9,7 +9,7 @@ import torch
 
 from inverso._types import ImageShape
 from inverso.interop._foreign import ForeignOperator
-from inverso.interop.vectors import RealMatrix, check_bound
+from inverso.interop.vectors import RealMatrix, check_bound, check_precision
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 
@@ -30,7 +30,7 @@ def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: to
         A `scipy.sparse.linalg.LinearOperator` of shape (m, C H W) with m numbers per measurement.
 
     Raises:
-        TypeError: A is no operator at one image size.
+        TypeError: A is no operator at one image size, or measures images in another precision only.
 
     Example:
         >>> import torch
@@ -46,6 +46,7 @@ def to_scipy(A: BoundOperator, *, dtype: torch.dtype = torch.float64, device: to
     from scipy.sparse.linalg import LinearOperator as SciPyOperator  # noqa: PLC0415
 
     check_bound(A, name="to_scipy")
+    check_precision(A, dtype=dtype, device=device)
     matrix = RealMatrix(A, dtype, device)
     return SciPyOperator(
         matrix.shape,

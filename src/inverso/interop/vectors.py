@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from inverso._checks import other_precision
 from inverso.operators import LinearOperator
 from inverso.operators.bound import BoundOperator
 
@@ -48,6 +49,14 @@ def check_bound(A: object, *, name: str) -> None:
         msg = (
             f"{name} converts an operator at one image size, A.at(image_shape) with image_shape (C, H, W), got {given}"
         )
+        raise TypeError(msg)
+
+
+def check_precision(A: BoundOperator, *, dtype: torch.dtype, device: torch.device | str) -> None:
+    """Raise a TypeError if A measures images in another precision only."""
+    other = other_precision(A.operator, torch.zeros(1, *A.image_shape, dtype=dtype, device=device))
+    if other is not None:
+        msg = f"{A.operator!r} measures images in {other}, and fails for those in {dtype}: give dtype={other}"
         raise TypeError(msg)
 
 

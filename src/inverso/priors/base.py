@@ -91,10 +91,10 @@ class LatentPrior(nn.Module):
         return normal((n, *self.latent_shape), generator).to(self._reference())
 
     def check_latent(self, z: Tensor) -> None:
-        """Raise unless z are floating-point latents `(n, *latent_shape)` with n >= 1.
+        """Raise unless z are latents `(n, *latent_shape)` with n >= 1, in the dtype of the weights.
 
         Raises:
-            TypeError: `z` is not a floating-point tensor.
+            TypeError: `z` is not a floating-point tensor, or has another dtype than the weights.
             ValueError: `z` has another shape.
         """
         if not isinstance(z, Tensor) or not z.is_floating_point():
@@ -105,6 +105,13 @@ class LatentPrior(nn.Module):
             expected = ", ".join(["n", *map(str, self.latent_shape)])
             msg = f"latent of shape {tuple(z.shape)} given, expected ({expected}) with n >= 1"
             raise ValueError(msg)
+        if not torch.compiler.is_compiling() and not torch.is_autocast_enabled(z.device.type):
+            # A network of several dtypes converts on its way.
+            own = {value.dtype for value in self.parameters() if value.is_floating_point()}
+            if len(own) == 1 and z.dtype not in own:
+                (dtype,) = own
+                msg = f"the latent must have the dtype of the weights, {dtype}, got {z.dtype}: pass z.to({dtype})"
+                raise TypeError(msg)
 
     def extra_repr(self) -> str:
         """Describe it in the module's printout."""
