@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from inverso._checks import check_fraction
+from inverso._checks import check_choice, check_fraction
 from inverso._types import ImageShape
 from inverso.degradations import WhiteBox
 from inverso.images.io import photo
@@ -45,9 +45,7 @@ class Points:
 
     def __post_init__(self) -> None:
         check_fraction(self.keep, name="keep")
-        if self.where not in DETECTORS:
-            msg = f"where must be one of {', '.join(DETECTORS)}, got {self.where!r}"
-            raise ValueError(msg)
+        check_choice(self.where, DETECTORS, name="where")
 
     def for_photos(self, photos: Tensor, seeds: tuple[int, ...]) -> LinearOperator:
         """Draw the points of every photo from its seed."""

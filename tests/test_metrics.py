@@ -132,7 +132,7 @@ def test_images_below_the_window_are_refused():
 
 
 def test_lpips_refuses_unknown_nets_and_channels():
-    with pytest.raises(ValueError, match="net must be one of alex, vgg, squeeze, got 'resnet'"):
+    with pytest.raises(ValueError, match="net must be one of 'alex', 'vgg', 'squeeze', got 'resnet'"):
         lpips(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), net="resnet")
     with pytest.raises(ValueError, match="1 or 3 channels, got 2"):
         lpips(torch.rand(1, 2, 32, 32), torch.rand(1, 2, 32, 32), pretrained=False)

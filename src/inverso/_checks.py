@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from numbers import Integral, Real
 
 import torch
@@ -219,9 +219,9 @@ def check_count(value: object, *, name: str, minimum: int = 1) -> int:
     return int(value)
 
 
-def check_choice(value: object, choices: Sequence[str], *, name: str) -> None:
+def check_choice(value: object, choices: Collection[object], *, name: str) -> None:
     """Raise unless the value is one of the choices."""
-    if value not in choices:
+    if value not in tuple(choices):
         msg = f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
         raise ValueError(msg)
 

@@ -213,7 +213,7 @@ class TestExport:
 
     def test_what_does_not_fit_the_kind_is_refused(self, inverso, photos: Path) -> None:
         result = inverso("export", "photos", "-o", "x.onnx", "--kind", "picture")
-        assert (result.exit_code, "restorer, prior, got 'picture'" in result.stderr) == (2, True)
+        assert (result.exit_code, "'restorer', 'prior', got 'picture'" in result.stderr) == (2, True)
         result = inverso("export", "photos", "-o", "x.onnx", "--int8", "--data", photos)
         assert (result.exit_code, "photos is a PhotoDenoiser" in result.stderr) == (2, True)
 
@@ -266,7 +266,7 @@ def test_only_the_named_layers_are_packed(inverso, restorer: Path, photos: Path)
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [(("--layers", "head.*"), "no weight is called"), (("--precision", "16"), "--precision must be one of 32-true")],
+    [(("--layers", "head.*"), "no weight is called"), (("--precision", "16"), "--precision must be one of '32-true'")],
 )
 def test_unknown_layers_and_precisions_are_refused(inverso, restorer: Path, photos: Path, option, message) -> None:
     result = inverso("quantize", restorer, "--data", photos, "-o", "small", "--size", 16, "-q", *option)

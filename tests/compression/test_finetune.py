@@ -212,7 +212,7 @@ def test_tuning_in_bfloat16_ends_near_that_in_float32(trained: nn.Module) -> Non
 
 
 def test_an_unknown_precision_is_refused(trained: nn.Module) -> None:
-    with pytest.raises(ValueError, match="precision must be one of 32-true, bf16-mixed, got '16-mixed'"):
+    with pytest.raises(ValueError, match="precision must be one of '32-true', 'bf16-mixed', got '16-mixed'"):
         fine_tune(trained, pairs(1), bits=4, steps=1, precision="16-mixed", progress=False)
 
 

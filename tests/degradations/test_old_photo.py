@@ -233,7 +233,7 @@ class TestRefusals:
             ({"dust": (0.1, 0.2, 0.3)}, ValueError, r"dust must .* got \(0.1, 0.2, 0.3\)"),
             ({"fading": "much"}, TypeError, r"fading must be a strength in \[0, 1\] or \(low, high\), got 'much'"),
             ({"fading": float("nan")}, ValueError, "fading must be a strength"),
-            ({"tone": "blue"}, ValueError, "tone must be one of gray, sepia, random, got 'blue'"),
+            ({"tone": "blue"}, ValueError, "tone must be one of 'gray', 'sepia', 'random', got 'blue'"),
             ({"unit": 4}, ValueError, "unit must be an integer of at least 8, got 4"),
         ],
     )

@@ -72,7 +72,7 @@ class TestLPIPS:
             RANDOM_LPIPS(x, x)
 
     def test_an_unknown_network_is_refused(self):
-        with pytest.raises(ValueError, match="net must be one of alex, vgg, squeeze, got 'resnet'"):
+        with pytest.raises(ValueError, match="net must be one of 'alex', 'vgg', 'squeeze', got 'resnet'"):
             LPIPS("resnet")
 
     def test_offline_it_says_what_to_fetch(self, monkeypatch):

@@ -80,5 +80,5 @@ def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(monkeypatch
 
 
 def test_an_unknown_backbone_is_refused() -> None:
-    with pytest.raises(ValueError, match="backbone must be one of vgg19, squeezenet1_1, got 'alexnet'"):
+    with pytest.raises(ValueError, match="backbone must be one of 'vgg19', 'squeezenet1_1', got 'alexnet'"):
         Perceptual("alexnet")

@@ -300,7 +300,7 @@ class TestEdgeMask:
         assert float(edges[mask].double().mean()) > 3 * float(edges.double().mean())
 
     def test_an_unknown_detector_is_refused(self):
-        with pytest.raises(ValueError, match="the edge detector must be one of sobel, canny, got 'laplace'"):
+        with pytest.raises(ValueError, match="the edge detector must be one of 'sobel', 'canny', got 'laplace'"):
             EdgeMask.from_image(photo(size=16), 0.2, detector="laplace")
 
     def test_every_image_has_its_own(self):

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from inverso._checks import check_choice
 from inverso._files import replacing
 from inverso._networks.pickles import refuse_slow_pickles
 from inverso.errors import InversoError
@@ -180,9 +181,8 @@ def write_network(
         ValueError: The folder does not exist, the dtype is not supported, or a weight is too large for it.
     """
     path = Path(path)
-    if dtype is not None and dtype not in STORED_DTYPES:
-        msg = f"dtype must be one of {', '.join(map(str, STORED_DTYPES))}, got {dtype}"
-        raise ValueError(msg)
+    if dtype is not None:
+        check_choice(dtype, STORED_DTYPES, name="dtype")
     if not path.parent.is_dir():
         msg = f"the folder {path.parent} does not exist: make it first"
         raise ValueError(msg)

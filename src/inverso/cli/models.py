@@ -41,15 +41,15 @@ def models(
 
 
 def _chosen(kind: str | None, name: str | None) -> list[Any]:
+    from inverso._checks import check_choice  # noqa: PLC0415
     from inverso._networks.zoo import known_names  # noqa: PLC0415
     from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
     from inverso.priors.encoder._zoo import ZOO as ENCODERS  # noqa: PLC0415
     from inverso.restorers._detectors import DETECTORS  # noqa: PLC0415
     from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
 
-    if kind is not None and kind not in _KINDS:
-        msg = f"KIND must be one of {', '.join(_KINDS)}, got {kind!r}"
-        raise ValueError(msg)
+    if kind is not None:
+        check_choice(kind, _KINDS, name="KIND")
     known = [
         card for zoo in (PRIORS, ENCODERS, RESTORERS, DETECTORS) for card in zoo.cards if kind in {None, card.kind}
     ]

@@ -23,14 +23,14 @@ def load_network(name: str, kind: str | None) -> nn.Module:
     Raises:
         ValueError: The kind or the name is unknown, or the file contains neither.
     """
+    from inverso._checks import check_choice  # noqa: PLC0415
     from inverso._networks.hub import PREFIX  # noqa: PLC0415
     from inverso._networks.zoo import known_names  # noqa: PLC0415
     from inverso.priors._zoo import ZOO as PRIORS  # noqa: PLC0415
     from inverso.restorers._zoo import ZOO as RESTORERS  # noqa: PLC0415
 
-    if kind is not None and kind not in KINDS:
-        msg = f"--kind must be one of {', '.join(KINDS)}, got {kind!r}"
-        raise ValueError(msg)
+    if kind is not None:
+        check_choice(kind, KINDS, name="--kind")
     if kind == "restorer":
         return RESTORERS.load(name)
     if kind == "prior":

@@ -68,17 +68,20 @@ def train(  # noqa: PLR0913 - one argument per option
 
 
 def _make_recipe(kind: str | None, preset: str | None, changes: list[str]) -> Recipe[Any, Any]:
+    from inverso._checks import check_choice  # noqa: PLC0415
     from inverso.training import RECIPES  # noqa: PLC0415
     from inverso.training._settings import with_settings  # noqa: PLC0415
 
-    if kind is None or kind not in RECIPES:
-        given = "nothing" if kind is None else repr(kind)
-        msg = f"what to train must be one of {', '.join(RECIPES)}, got {given}"
+    if kind is None:
+        msg = f"name what to train: one of {', '.join(RECIPES)}"
         raise ValueError(msg)
+    check_choice(kind, RECIPES, name="what to train")
     family = RECIPES[kind]
-    if preset is not None and preset not in family.presets:
-        msg = f"--preset of {kind} must be one of {', '.join(family.presets) or 'none'}, got {preset!r}"
+    if preset is not None and not family.presets:
+        msg = f"{kind} has no presets, got --preset {preset}"
         raise ValueError(msg)
+    if preset is not None:
+        check_choice(preset, family.presets, name=f"--preset of {kind}")
     recipe = family() if preset is None else family.presets[preset]()
     return with_settings(recipe, changes)
 

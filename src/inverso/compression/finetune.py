@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from tqdm.auto import tqdm
 
-from inverso._checks import check_count, check_positive
+from inverso._checks import check_choice, check_count, check_positive
 from inverso._random import step_generator
 from inverso.compression import clip_model, round_model
 from inverso.compression.rounding import FLOAT16_BITS, check_bits, round_parameters, weight_axes
@@ -61,11 +61,8 @@ def check_precision(value: str, *, name: str = "precision") -> Precision:
     Raises:
         ValueError: The precision is unknown; the message lists the known ones.
     """
-    for known in get_args(Precision):
-        if value == known:
-            return cast("Precision", known)
-    msg = f"{name} must be one of {', '.join(get_args(Precision))}, got {value!r}"
-    raise ValueError(msg)
+    check_choice(value, get_args(Precision), name=name)
+    return cast("Precision", value)
 
 
 def fine_tune(

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from inverso._checks import check_count, check_number, check_seed
+from inverso._checks import check_choice, check_count, check_number, check_seed
 from inverso._random import uniform
 from inverso._types import Seed
 from inverso.degradations._aging import Exposure, Fading, Texture, toning_matrix
@@ -180,9 +180,7 @@ class OldPhoto(Degradation):
     def __post_init__(self) -> None:
         for name in STRENGTHS:
             object.__setattr__(self, name, _as_strength(getattr(self, name), name=name))
-        if self.tone not in _TONES:
-            msg = f"tone must be one of {', '.join(_TONES)}, got {self.tone!r}"
-            raise ValueError(msg)
+        check_choice(self.tone, _TONES, name="tone")
         if self.unit is not None:
             check_count(self.unit, name="unit", minimum=8)
 

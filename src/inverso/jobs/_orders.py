@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from inverso._checks import check_choice
 from inverso.degradations import OldPhoto
 from inverso.errors import InversoError
 from inverso.images import Photo, photo, read_photo, write_photo
@@ -160,6 +161,7 @@ class Spoil:
         """
         from inverso.operators import Bicubic, GaussianBlur, Identity  # noqa: PLC0415
 
+        check_choice(self.damage, DAMAGES, name="damage")
         x = photo(self.photo, size=None)
         x = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
         if self.damage == "noise":
@@ -170,10 +172,7 @@ class Spoil:
             y = Bicubic(2).measure(x)
         elif self.damage == "scratches":
             y = SCRATCHES(x, seed=4).y
-        elif self.damage == "print":
-            y = PRINT(x, seed=11).y
         else:
-            msg = f"damage must be one of {', '.join(DAMAGES)}, got {self.damage!r}"
-            raise ValueError(msg)
+            y = PRINT(x, seed=11).y
         write_photo(Photo(torch.as_tensor(y).clamp(0, 1)), self.target)
         return {}

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from inverso._checks import check_choice
 from inverso.metrics.perceptual import TRUNKS, Trunk, lpips_network
 
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -112,9 +113,7 @@ class LPIPS:
     pretrained: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.net not in TRUNKS:
-            msg = f"net must be one of {', '.join(TRUNKS)}, got {self.net!r}"
-            raise ValueError(msg)
+        check_choice(self.net, TRUNKS, name="net")
 
     def __call__(self, image: Tensor, reference: Tensor) -> Tensor:
         """Compare images `(n, C, H, W)` in [0, 1], gray or color, with more than 16 pixels a side (32 for `alex`)."""

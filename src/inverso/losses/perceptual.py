@@ -11,7 +11,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from inverso._checks import check_image
+from inverso._checks import check_choice, check_image
 from inverso._random import fork_rng
 from inverso.errors import InversoError
 from inverso.losses._feature_matching import Reduction, layer_distance
@@ -93,9 +93,7 @@ class Perceptual(nn.Module):
 
     def __init__(self, backbone: Backbone = "vgg19", *, reduction: Reduction = "mean", pretrained: bool = True) -> None:
         super().__init__()
-        if backbone not in _BACKBONES:
-            msg = f"backbone must be one of {', '.join(_BACKBONES)}, got {backbone!r}"
-            raise ValueError(msg)
+        check_choice(backbone, _BACKBONES, name="backbone")
         self.taps = _BACKBONES[backbone]
         self.reduction = reduction
         features = _features(backbone, self.taps, pretrained=pretrained)

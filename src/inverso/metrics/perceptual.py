@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import torch
 from torch import Tensor
 
+from inverso._checks import check_choice
 from inverso._random import fork_rng
 from inverso.metrics._inputs import as_pair, check_side, missing_weights
 
@@ -44,9 +45,7 @@ def lpips(x: Tensor, reference: Tensor, *, net: Trunk = "alex", pretrained: bool
         TypeError: An argument is not a floating-point tensor.
         InversoError: The package lpips is missing, or the network's weights are neither stored nor downloadable.
     """
-    if net not in TRUNKS:
-        msg = f"net must be one of {', '.join(TRUNKS)}, got {net!r}"
-        raise ValueError(msg)
+    check_choice(net, TRUNKS, name="net")
     x, reference = as_pair(x, reference)
     check_side(x, minimum=TRUNKS[net][1], name=f"lpips with {net}")
     if x.shape[1] not in {1, 3}:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 from torch import Tensor
 
+from inverso._checks import check_choice
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -40,9 +42,7 @@ def edge_strength(images: Tensor, detector: Detector = "sobel") -> Tensor:
         >>> (edge_strength(step) > 0.1)[0, 0].int()
         tensor([0, 0, 0, 1, 1, 0, 0, 0], dtype=torch.int32)
     """
-    if detector not in get_args(Detector):
-        msg = f"the edge detector must be one of {', '.join(get_args(Detector))}, got {detector!r}"
-        raise ValueError(msg)
+    check_choice(detector, get_args(Detector), name="the edge detector")
     gray = images.detach().to("cpu", torch.float64).mean(dim=1, keepdim=True)
     return _sobel(gray) if detector == "sobel" else torch.stack([_canny(one) for one in gray[:, 0]])
 

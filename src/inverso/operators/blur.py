@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso._checks import MIN_IMAGE_DIMS, check_constant, check_count, check_positive, span
+from inverso._checks import MIN_IMAGE_DIMS, check_choice, check_constant, check_count, check_positive, span
 from inverso._types import ImageShape
 from inverso.operators._bands import Axis
 from inverso.operators._border import Gains
@@ -80,7 +80,7 @@ class GaussianBlur(PlannedOperator):
             msg = f"kernel_size must be odd, so that the kernel has a center, got {self.kernel_size}"
             raise ValueError(msg)
         check_positive(self.sigma, name="sigma")
-        _check_padding(self.padding, get_args(_Padding))
+        check_choice(self.padding, get_args(_Padding), name="padding")
 
     @property
     def _reach(self) -> int:
@@ -202,7 +202,8 @@ class Blur(PlannedOperator):
 
     def __init__(self, kernel: Tensor, *, padding: _Border = "circular") -> None:
         object.__setattr__(self, "kernel", _check_kernel(kernel))
-        object.__setattr__(self, "padding", _check_padding(padding, get_args(_Border)))
+        check_choice(padding, get_args(_Border), name="padding")
+        object.__setattr__(self, "padding", padding)
 
     @property
     def _margins(self) -> tuple[int, int]:
@@ -237,13 +238,6 @@ class Blur(PlannedOperator):
     def __repr__(self) -> str:
         padding = "" if self.padding == "circular" else f", padding={self.padding!r}"
         return f"Blur(kernel=<{self.kernel.shape[0]}x{self.kernel.shape[1]}>{padding})"
-
-
-def _check_padding(padding: object, known: tuple[str, ...]) -> object:
-    if padding not in known:
-        msg = f"padding must be one of {', '.join(known)}, got {padding!r}"
-        raise ValueError(msg)
-    return padding
 
 
 def _enlarged(shape: ImageShape, padding: str, margins: tuple[int, int]) -> ImageShape:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 
-from inverso._checks import as_generator, check_count, check_number
+from inverso._checks import as_generator, check_choice, check_count, check_number
 from inverso._types import Seed
 from inverso.priors.base import LatentPrior, draw_normal
 
@@ -80,9 +80,7 @@ class PGGAN(LatentPrior):
         if not 1 <= len(widths) <= 11:
             msg = f"widths must have 1 to 11 entries (images of side 4 to 4096), got {len(widths)}"
             raise ValueError(msg)
-        if layout not in _LAYOUTS:
-            msg = f"layout must be one of {', '.join(map(repr, _LAYOUTS))}, got {layout!r}"
-            raise ValueError(msg)
+        check_choice(layout, _LAYOUTS, name="layout")
         _check_alpha(alpha, layout=layout, resolutions=len(widths))
         side = 4 * 2 ** (len(widths) - 1)
         super().__init__(latent_shape=(latent_dim,), image_shape=(channels, side, side))

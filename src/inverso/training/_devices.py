@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from inverso._checks import check_count
+from inverso._checks import check_choice, check_count
 from inverso._extras import need
 
 Movable = TypeVar("Movable", Tensor, nn.Module)
@@ -159,9 +159,7 @@ def open_devices(*, devices: int = 1, precision: str = "32-true", device: str = 
         InversoError: Several devices are requested, and the package for them is missing.
     """
     for value, known, name in ((precision, PRECISIONS, "precision"), (device, ACCELERATORS, "device")):
-        if value not in known:
-            msg = f"{name} must be one of {', '.join(known)}, got {value!r}"
-            raise ValueError(msg)
+        check_choice(value, known, name=name)
     if check_count(devices, name="devices") == 1:
         return OneDevice(device, precision)
     lightning_fabric = need("lightning_fabric", what="training on several devices")

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from inverso import priors
+from inverso._checks import check_choice
 from inverso.images.io import PHOTOS
 from inverso.jobs import Job
 from inverso.jobs._desk import Desk
@@ -188,9 +189,7 @@ class LearnTab:
         if photo != MINE and photo not in PHOTOS:
             msg = f"there is no photo {photo!r}; known: {', '.join(PHOTOS)}"
             raise ValueError(msg)
-        if size not in SIZES:
-            msg = f"the side must be one of {', '.join(map(str, SIZES))}, got {size!r}"
-            raise ValueError(msg)
+        check_choice(size, SIZES, name="the side")
         source = visit.source if photo == MINE and visit.source is not None else photo
         return Lesson(job=job, photo=source, folder=visit.new_folder("lesson"), size=size)
 
@@ -219,9 +218,7 @@ def _job(spec: str, noise: float, prior: str, method: str, seed: float, *, size:
     if operator.files:
         msg = f"operator {spec!r} names a file, and only `inverso solve` reads files"
         raise ValueError(msg)
-    if prior not in (*offered_priors(), NO_PRIOR):
-        msg = f"the prior must be one of {', '.join(offered_priors())}, got {prior!r}"
-        raise ValueError(msg)
+    check_choice(prior, (*offered_priors(), NO_PRIOR), name="the prior")
     chosen = None if method == BEST else method.replace(" ", "")
     if prior == NO_PRIOR:
         return Job(

@@ -64,5 +64,5 @@ def test_central_block_has_half_the_sides() -> None:
 def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"keep must lie in \(0, 1\]"):
         Points(0)
-    with pytest.raises(ValueError, match="where must be one of random, sobel, canny, got 'edges'"):
+    with pytest.raises(ValueError, match="where must be one of 'random', 'sobel', 'canny', got 'edges'"):
         Points(0.1, "edges")

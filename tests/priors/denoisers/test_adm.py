@@ -116,7 +116,7 @@ def test_another_network_is_refused():
         build_adm({**upstream, "out.2.weight": torch.zeros(6)})
     with pytest.raises(ValueError, match=r"32 channels cannot be split by 5"):
         build_adm(upstream, heads=5)
-    with pytest.raises(ValueError, match=r"schedule must be one of linear, .* got 'cosine'"):
+    with pytest.raises(ValueError, match=r"schedule must be one of 'linear', .* got 'cosine'"):
         build_adm(upstream, head_channels=16, schedule="cosine")
     with pytest.raises(ValueError, match=r"model\.pt is not a file"):
         read_adm("model.pt")

@@ -205,7 +205,7 @@ class TestRecipes:
         ("setting", "message"),
         [
             ({"size": 8}, "size must be an integer of at least 16"),
-            ({"network": "mlp"}, "network must be one of unet, mobile, x-gan, repair, slides, got 'mlp'"),
+            ({"network": "mlp"}, "network must be one of 'unet', 'mobile', 'x-gan', 'repair', 'slides', got 'mlp'"),
             ({"corruptions": (("snow", 1.0),)}, "no degradation is called 'snow'"),
             ({"corruptions": ()}, "a mixture needs parts"),
             ({"keep": (0.5, 0.0)}, "keep must lie in"),
@@ -214,7 +214,7 @@ class TestRecipes:
             ({"anneal": -1}, "anneal must be an integer of at least 0"),
             ({"weights": Weights(pixel=0.0)}, "every loss weighs 0"),
             ({"network": "mobile"}, "only the networks 'unet' and 'repair' draw a first guess"),
-            ({"contest": "wgan"}, "contest must be one of bce, minimax, lsgan, got 'wgan'"),
+            ({"contest": "wgan"}, "contest must be one of 'bce', 'minimax', 'lsgan', got 'wgan'"),
         ],
     )
     def test_bad_recipes_are_refused(self, setting: dict[str, object], message: str) -> None:

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
-from inverso._checks import check_positive
+from inverso._checks import check_choice, check_positive
 from inverso._random import fork_rng
 from inverso.priors.denoisers._embedding import sinusoids
 from inverso.priors.denoisers._resampling import Sampling, Upsample, resampled
@@ -72,9 +72,7 @@ class UNet2DSizes:
             "resnet_time_scale_shift": ("default", "scale_shift"),
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                msg = f"{name} must be one of {', '.join(map(str, values))}, got {getattr(self, name)!r}"
-                raise ValueError(msg)
+            check_choice(getattr(self, name), values, name=name)
         for name, known in {"down_block_types": DOWN_BLOCKS, "up_block_types": UP_BLOCKS}.items():
             kinds = getattr(self, name)
             if len(kinds) != len(self.block_out_channels) or any(kind not in known for kind in kinds):

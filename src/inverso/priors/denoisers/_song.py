@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from inverso._checks import check_choice
 from inverso._random import fork_rng
 from inverso.priors.denoisers._edm_blocks import Block, BlockStyle, Convolution, FourierFeatures, group_norm
 from inverso.priors.denoisers._embedding import sinusoids
@@ -109,9 +110,7 @@ class SongSizes(UNetSizes):
         super().__post_init__()
         check_size(self.channel_mult_noise, name="channel_mult_noise", greatest=_MAX_BLOCKS)
         for name, known in {"embedding_type": get_args(Embedding), "encoder_type": get_args(Encoder)}.items():
-            if getattr(self, name) not in known:
-                msg = f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
-                raise ValueError(msg)
+            check_choice(getattr(self, name), known, name=name)
         taps = self.resample_filter
         if not 1 <= len(taps) <= _MAX_SCALES or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
             msg = f"resample_filter must be a few numbers that do not sum to 0, got {taps}"

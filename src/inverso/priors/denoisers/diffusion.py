@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
+from inverso._checks import check_choice
 from inverso._types import ImageShape
 from inverso.priors._padding import PaddedDenoiser
 from inverso.priors.denoisers.schedule import Schedule
@@ -65,9 +66,7 @@ class DiffusionDenoiser(PaddedDenoiser):
         image_shape: ImageShape | None = None,
         multiple: int = 1,
     ) -> None:
-        if prediction not in get_args(_Prediction):
-            msg = f"prediction must be one of {', '.join(get_args(_Prediction))}, got {prediction!r}"
-            raise ValueError(msg)
+        check_choice(prediction, get_args(_Prediction), name="prediction")
         # Noise of images in [0, 1] is half that of images in [-1, 1].
         known = (float(schedule.sigmas[0]) / 2, float(schedule.sigmas[-1]) / 2)
         super().__init__(channels=channels, image_shape=image_shape, sigma_range=known, multiple=multiple)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from inverso._checks import check_count, check_positive
+from inverso._checks import check_choice, check_count, check_positive
 
 STEPS = 1000
 _KINDS = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -67,9 +67,7 @@ class Schedule:
         Raises:
             ValueError: The kind is unknown, or a number is out of range.
         """
-        if kind not in _KINDS:
-            msg = f"the schedule must be one of {', '.join(_KINDS)}, got {kind!r}"
-            raise ValueError(msg)
+        check_choice(kind, _KINDS, name="the schedule")
         if check_count(steps, name="steps", minimum=2) > _MAX_STEPS:
             msg = f"steps must be at most {_MAX_STEPS}, got {steps}"
             raise ValueError(msg)

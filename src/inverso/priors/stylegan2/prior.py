@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from inverso._checks import as_generator, check_count, check_number, check_positive
+from inverso._checks import as_generator, check_choice, check_count, check_number, check_positive
 from inverso._types import Seed
 from inverso.priors.base import StylePrior
 from inverso.priors.stylegan2._sizes import check_widths, read_sizes
@@ -218,9 +218,7 @@ class StyleGAN2(StylePrior):
                 "random" or given for another kind.
         """
         self._check_styles(styles)
-        if noise not in get_args(NoiseKind):
-            msg = f"noise must be one of {', '.join(map(repr, get_args(NoiseKind)))}, got {noise!r}"
-            raise ValueError(msg)
+        check_choice(noise, get_args(NoiseKind), name="noise")
         if (noise == "random") != (generator is not None):
             msg = f"noise='random' needs a generator, the other kinds take none; got noise={noise!r} and {generator}"
             raise ValueError(msg)
@@ -278,9 +276,7 @@ class StyleGAN2(StylePrior):
         return f"{super().extra_repr()}, space={self.space!r}, psi={self.psi}"
 
     def _settle(self, space: Space, psi: float) -> None:
-        if space not in _SPACES:
-            msg = f"space must be one of {', '.join(map(repr, _SPACES))}, got {space!r}"
-            raise ValueError(msg)
+        check_choice(space, _SPACES, name="space")
         self.space = space
         self.psi = check_number(psi, name="psi", expected="a number")
         self.config = {**self.config, "space": space, "psi": self.psi}

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from inverso._checks import check_count, check_fraction, check_non_negative, check_positive, check_seed
+from inverso._checks import check_choice, check_count, check_fraction, check_non_negative, check_positive, check_seed
 from inverso.degradations import Curriculum, Mixture, named
 from inverso.images.folders import PhotoFolder
 from inverso.losses._adversarial import Against
@@ -251,9 +251,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
     def __post_init__(self) -> None:
         check_count(self.size, name="size", minimum=16)
         for name, kind in _CHOICES.items():
-            if getattr(self, name) not in get_args(kind):
-                msg = f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}"
-                raise ValueError(msg)
+            check_choice(getattr(self, name), get_args(kind), name=name)
         self.mixture(0)
         for share in self.keep:
             check_fraction(share, name="keep")
