@@ -1,7 +1,7 @@
 """Put the tables and plots of `inverso bench` into docs/results/: `python docs/collect_results.py RUNS`.
 
 RUNS holds one folder per page, as `inverso bench NAME --out RUNS/NAME` made it. Of each page only what stands above its
-last section, "What to read off it", is written anew: that section is written by hand. Pictures of photos are left out,
+last section, "What it shows", is written anew: that section is written by hand. Pictures of photos are left out,
 as the photos that were measured are not free; those of the pages that are named after RUNS are free, and kept.
 """
 
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from PIL import Image
 
 RESULTS = Path(__file__).parent / "results"
-READ = "## What to read off it"
+READ = "## What it shows"
 WIDEST = 1500
 
 
