@@ -49,6 +49,15 @@ BAD = {
         "solve photo.png sub/photo.png -A identity -m pinv -o out",
         "photo.png and sub/photo.png would both be written as photo",
     ),
+    "empty value": ("degrade photo.png -A identity --output=", "the value of --output is empty: is a variable"),
+    "workers for one": (
+        "solve photo.png -A identity -m pinv --workers 4",
+        "--workers 4 is for many photos",
+    ),
+    "time for one": ("restore photo.png --time-limit 9 -o out.png", "--time-limit 9 is for many photos"),
+    "again for one": ("restore photo.png --again -o out.png", "--again is for many photos"),
+    "ray for one": ("solve photo.png -A identity -m pinv --on ray", "--on ray is for many photos"),
+    "GPUs for one": ("restore photo.png --gpus 0.5 -o out.png", "--gpus 0.5 is for many photos"),
     "folder to a file": ("solve sub -A identity -m pinv -o out.png", "sub is a folder, whose answers need one"),
     "onto itself": ("solve photo.png -A identity -m pinv -o photo.png", "would be overwritten"),
     "onto the mask": ("solve photo.png --mask copy.png -m pinv -o copy.png", "copy.png is one of the inputs"),
@@ -75,6 +84,7 @@ BAD = {
     "prior card": ("models fases-64", "did you mean 'faces-64'?"),
     "unknown command": ("degrad photo.png", "No such command 'degrad'"),
     "unknown option": ("models --all", "No such option"),
+    "option in place of argument": ("single fit photo.png -o m.safetensors --min-size 2", "error: --min-size must be"),
     "train without data": ("train dcgan --out run", "needs --data"),
     "train on nothing": ("train dcgan --data none --out run -q", "none"),
 }
@@ -97,6 +107,22 @@ def test_bad_input_is_one_line_and_exit_2(inverso, picture, prior, tmp_path, com
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("words", [("degrade", "photo.png", "-A", "identity"), ("solve", "photo.png", "-m", "pinv")])
+def test_an_empty_output_is_not_the_current_folder(inverso, picture, tmp_path, words):
+    result = inverso(*words, "-o", "")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: the value of -o is empty: is a variable of a script unset?\n",
+    )
+    assert list(tmp_path.iterdir()) == [picture]
+
+
+def test_a_warning_speaks_of_options(picture):
+    words = ["solve", picture.name, "--simulate", "-A", "identity", "-m", "pinv", "--noise", "25", "-o", "out.png"]
+    result = subprocess.run([sys.executable, "-m", "inverso", *words], capture_output=True, text=True, check=True)
+    assert "warning: --noise 25 is more than the whole range" in result.stderr
 
 
 def test_a_warning_is_one_line_too(picture):

@@ -50,4 +50,4 @@ def test_an_unknown_kind_lists_the_kinds(inverso):
     result = inverso("models", "camera", "faces-64")
     assert result.exit_code == 2
     assert "'camera'" in result.stderr
-    assert "prior, denoiser, encoder, restorer, detector" in result.stderr
+    assert "'prior', 'denoiser', 'encoder', 'restorer', 'detector'" in result.stderr

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,8 @@ from inverso.errors import InversoError
 
 EXIT_BAD_INPUT = 2
 _EXIT_INTERRUPTED = 130
+_OPTIONS = "inverso.cli.options"
+"""Key of the running command's options in what its context and those around it share."""
 
 
 class OneLineErrors(TyperGroup):
@@ -48,6 +51,13 @@ class OneLineErrors(TyperGroup):
             sys.exit(EXIT_BAD_INPUT)
         sys.exit(code if isinstance(code, int) else 0)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """Find the command that runs, and note its options."""
+        _check_no_word_is_empty(args)
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[_OPTIONS] = _options_of(command)
+        return name, command, rest
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run a command."""
         # What Pillow warns of in a broken file is in the error, or does not keep the picture from being read.
@@ -57,7 +67,7 @@ class OneLineErrors(TyperGroup):
             sys.stdout.reconfigure(errors="backslashreplace")
         written = warnings.formatwarning
         if not ctx.params.get("debug"):
-            warnings.formatwarning = _as_one_line
+            warnings.formatwarning = partial(_as_one_line, ctx.meta)
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -65,7 +75,7 @@ class OneLineErrors(TyperGroup):
         except (ValueError, TypeError, OSError, InversoError, ModuleNotFoundError) as error:
             if ctx.params.get("debug"):
                 raise
-            _stop(message_of(error), EXIT_BAD_INPUT)
+            _stop(in_options(message_of(error), ctx.meta.get(_OPTIONS, {})), EXIT_BAD_INPUT)
         except (MemoryError, RuntimeError) as error:
             if ctx.params.get("debug") or not lacks_memory(error):
                 raise
@@ -94,12 +104,38 @@ def _usage_message(error: Exception) -> str | None:
     return None if read is None else str(read())
 
 
+def _check_no_word_is_empty(words: Sequence[str]) -> None:
+    """Raise for an empty word, such as the unset variable of a script; `Path("")` would be the current folder.
+
+    Raises:
+        ValueError: A word is empty, or the value of an option.
+    """
+    for before, word in zip(("", *words), words, strict=False):
+        if word == "" or (word.startswith("--") and word.endswith("=")):
+            option = word[:-1] or before
+            empty = f"the value of {option} is empty" if option.startswith("-") else "an input has an empty name"
+            msg = f"{empty}: is a variable of a script unset?"
+            raise ValueError(msg)
+
+
+def _options_of(command: Any) -> dict[str, str]:  # noqa: ANN401
+    """Return the options of a command, or of all in a group, by the name of their argument."""
+    if isinstance(command, TyperGroup):
+        return {name: option for each in command.commands.values() for name, option in _options_of(each).items()}
+    return {each.name: max(each.opts, key=len) for each in command.params if each.param_type_name == "option"}
+
+
 def _as_one_line(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    meta: Mapping[str, Any],
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """Write a warning as one line; its place in the source, `--debug` shows."""
     del category, filename, lineno, line
-    return f"warning: {' '.join(in_options(str(message)).split())}\n"
+    return f"warning: {' '.join(in_options(str(message), meta.get(_OPTIONS, {})).split())}\n"
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -45,17 +45,29 @@ HOUR = 3600.0
 
 
 def are_many(inputs: Sequence[str]) -> bool:
-    """Return whether inputs may be more than one file: several, a folder, a pattern, a table, a URL.
-
-    Raises:
-        ValueError: An input is an empty string, such as a script's unset variable; `Path("")` is the current folder.
-    """
+    """Return whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
     from inverso.jobs._listing import is_file  # noqa: PLC0415
 
-    if "" in inputs:
-        msg = "an input has an empty name: name a file or a folder"
-        raise ValueError(msg)
     return len(inputs) > 1 or not is_file(inputs[0])
+
+
+def check_alone(*, on: str, workers: int | None, gpus: float | None, time_limit: float, again: bool) -> None:
+    """Raise for options of many photos where a single one is given.
+
+    Raises:
+        ValueError: One of them is not as by default.
+    """
+    given = {
+        f"--on {on}": on != "local",
+        f"--workers {workers}": workers is not None,
+        f"--gpus {gpus}": gpus is not None,
+        f"--time-limit {time_limit:g}": time_limit != HOUR,
+        "--again": again,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            msg = f"{option} is for many photos, and a single one was given: leave it out"
+            raise ValueError(msg)
 
 
 def pick_executor(

@@ -19,6 +19,7 @@ from inverso.cli.many import (
     TimeLimit,
     Workers,
     are_many,
+    check_alone,
     pick_executor,
     run_many,
     show_many,
@@ -133,6 +134,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         )
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
+    check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
     photo = Path(photos[0])
     read = (mask, keep, Path(detector) if detector else None)
     target = output_of(photo, output or _beside(photo), also=read)

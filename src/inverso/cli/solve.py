@@ -19,6 +19,7 @@ from inverso.cli.many import (
     TimeLimit,
     Workers,
     are_many,
+    check_alone,
     pick_executor,
     run_many,
     show_many,
@@ -103,6 +104,8 @@ def solve(  # noqa: PLR0913 - one argument per option
     from inverso.operators.spec import parse_operator, quoted  # noqa: PLC0415
 
     many = are_many(inputs)
+    if not many:
+        check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
     if mask is not None:
         quoted_mask = f"mask:file={quoted(str(mask))}"
         # What was measured is damaged last.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 _OPTIONS = {
     "A": "-A",
@@ -25,10 +27,16 @@ _RULES = (
     (re.compile(rf"\b({_NAMES})=True\b"), lambda match: _OPTIONS[match[1]]),
     (re.compile(rf"\b({_NAMES})='([^']*)'"), lambda match: f"{_OPTIONS[match[1]]} {match[2]}"),
 )
+_CALL = re.compile(r"(\w+\([^()]*\))")
+_START = r"(?<![\w.-])"
 
 
-def in_options(message: str) -> str:
+def in_options(message: str, own: Mapping[str, str] = MappingProxyType({})) -> str:
     """Replace arguments of functions in a message by options.
+
+    Args:
+        message: A message of the library.
+        own: The options of the command that runs by the name of the argument, such as `{"min_size": "--min-size"}`.
 
     Example:
         >>> in_options("stage 'csgm' needs the operator that measured y, as A=")
@@ -37,7 +45,21 @@ def in_options(message: str) -> str:
         'more are read only with --large'
         >>> in_options("a prior of any size: prior='photos' with method='pnp'")
         'a prior of any size: --prior photos with -m pnp'
+        >>> in_options("min_size must be at most max_size=9", {"min_size": "--min-size", "max_size": "--max-size"})
+        '--min-size must be at most --max-size 9'
     """
     for pattern, written in _RULES:
         message = pattern.sub(written, message)
-    return message
+    parts = _CALL.split(message)
+    for name, option in own.items():
+        parts[::2] = [_as_option(part, name, option) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _as_option(text: str, name: str, option: str) -> str:
+    """Replace an argument by its option: `name=value` and `name=`, and the bare name where it is no English word."""
+    text = re.sub(rf"{_START}{name}=(?=\S)", f"{option} ", text)
+    text = re.sub(rf"{_START}{name}=", option, text)
+    if "_" in name:
+        return re.sub(rf"{_START}{name}\b", option, text)
+    return re.sub(rf"^{name} must\b", f"{option} must", text) if len(name) == 1 else text
