@@ -29,6 +29,26 @@ def test_letters_of_different_heights_on_one_line_are_writing() -> None:
     assert find_lettering(word, SIDE) == [0, 1, 2]
 
 
+def test_commas_and_parts_of_letters_on_the_line_of_a_date_belong_to_it() -> None:
+    comma, part = Sign(65, 130, 77, 136, 0.6, 0.9), Sign(40, 250, 48, 262, 0.3, 0.9)
+    assert find_lettering([comma, *date(), part], SIDE) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        pytest.param(Sign(20, 130, 90, 140, 0.3, 0.9), id="taller than the letters"),
+        pytest.param(Sign(52, 130, 56, 220, 0.9, 0.9), id="as long as a scratch"),
+        pytest.param(Sign(90, 60, 96, 66, 0.6, 0.9), id="below the line"),
+        pytest.param(Sign(20, 60, 26, 66, 0.6, 0.9), id="above the line"),
+        pytest.param(Sign(50, 285, 56, 291, 0.6, 0.9), id="far along the line"),
+        pytest.param(Sign(50, 130, 56, 136, 0.6, 0.3), id="of another tone"),
+    ],
+)
+def test_other_damage_near_a_date_is_not_part_of_it(sign: Sign) -> None:
+    assert find_lettering([sign, *date()], SIDE) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     "signs",
     [
