@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from inverso.images._lzw import LZW, without_lzw
 
 if TYPE_CHECKING:
     import tifffile
@@ -66,13 +69,22 @@ def _read_png(path: Path) -> NDArray[np.uint16]:
 def _read_tiff(path: Path) -> NDArray[np.uint16]:
     with open_tiff(path) as stream:
         page = stream.pages[0].aspage()
-        pixels: NDArray[np.uint16] = page.asarray()
+        pixels: NDArray[np.uint16] = _without_lzw(path, page) if page.compression == LZW else page.asarray()
     if pixels.ndim == 3 and page.planarconfig == _SEPARATE_PLANES:
         pixels = np.moveaxis(pixels, 0, -1)
     if _PREMULTIPLIED in page.extrasamples and pixels.dtype == np.uint16:
         alpha = pixels[..., -1:].astype(np.float64).clip(1)
         color = (pixels[..., :-1] * (DEEP / alpha)).clip(0, DEEP).round()
         pixels = np.concatenate([color.astype(np.uint16), pixels[..., -1:]], axis=-1)
+    return pixels
+
+
+def _without_lzw(path: Path, page: tifffile.TiffPage) -> NDArray[np.uint16]:
+    """Read the pixels of a page that is compressed by LZW."""
+    import tifffile  # noqa: PLC0415
+
+    with tifffile.TiffFile(io.BytesIO(without_lzw(path.read_bytes(), page))) as plain:
+        pixels: NDArray[np.uint16] = plain.pages[0].aspage().asarray()
     return pixels
 
 
