@@ -187,6 +187,22 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
     assert "metadata" in " ".join(write_photo(photo, tmp_path / "a.bmp"))
 
 
+def test_metadata_beside_exif_are_not_kept_which_is_said(tmp_path):
+    Image.fromarray(colors()).save(tmp_path / "a.jpg", xmp=b"<x:xmpmeta/>", comment=b"my aunt")
+    photo = read_photo(tmp_path / "a.jpg")
+    assert photo.other == ("XMP", "a comment")
+    for name in ("b.jpg", "b.png"):
+        (line,) = write_photo(photo, tmp_path / name)
+        assert line.startswith("XMP and a comment of the file are not kept")
+        assert read_photo(tmp_path / name).other == ()
+
+
+def test_captions_of_a_tiff_are_not_kept_which_is_said(tmp_path):
+    tags = [(700, 1, 12, b"<x:xmpmeta/>", True), (33723, 7, 4, b"\x1c\x02\x00\x00", True)]
+    tifffile.imwrite(tmp_path / "a.tif", colors(), photometric="rgb", extratags=tags)
+    assert read_photo(tmp_path / "a.tif").other == ("XMP", "IPTC")
+
+
 def test_metadata_too_long_for_a_format_cost_no_photo(tmp_path):
     exif = exif_of()
     exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0x927C: bytes(70_000)}

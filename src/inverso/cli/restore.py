@@ -92,6 +92,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         str | None, typer.Option("--face-prior", help="Prior of aligned faces, for --face.", metavar="NAME")
     ] = None,
     large: Large = False,
+    cut: Annotated[bool, typer.Option("--cut", help="Read what is there of a JPEG that ends too early.")] = False,
     device: Device = None,
     as_json: AsJSON = False,
     on: On = "local",
@@ -130,7 +131,12 @@ def restore(  # noqa: PLR0913 - one argument per option
             raise ValueError(msg)
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
         job = Restore(
-            repair=settings, prior=prior, large=large, detector=detector or FINDER, faces=face_prior if face else None
+            repair=settings,
+            prior=prior,
+            large=large,
+            cut=cut,
+            detector=detector or FINDER,
+            faces=face_prior if face else None,
         )
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
@@ -148,6 +154,7 @@ def restore(  # noqa: PLR0913 - one argument per option
         detector=detector or FINDER,
         faces=(face_prior, tuple(face_at or ())) if face else None,
         large=large,
+        cut=cut,
         device=device,
         quiet=as_json,
     )
@@ -166,7 +173,7 @@ def _check_needs(*needs: tuple[bool, str]) -> None:
             raise ValueError(message)
 
 
-def _restore_one(
+def _restore_one(  # noqa: PLR0913 - what one photo needs of them
     source: Path,
     target: Path,
     settings: Repair,
@@ -176,6 +183,7 @@ def _restore_one(
     detector: str,
     faces: tuple[str, Sequence[str]] | None,
     large: bool,
+    cut: bool,
     device: str | None,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -203,6 +211,7 @@ def _restore_one(
             detector=finder,
             faces=None if faces is None else load_faces(*faces, device=place),
             large=large,
+            cut=cut,
             progress=show,
         )
 

@@ -17,10 +17,11 @@ from PIL import Image, UnidentifiedImageError
 
 from inverso.errors import InversoError
 from inverso.images._color import deep_to_srgb, to_srgb
+from inverso.images._cut import CUTTABLE, Cut, read_cut
 from inverso.images._deep import DEEP, WIDE_MODES, deep_color, depth_of, open_tiff
 from inverso.images._heif import is_heif, register_heif
 from inverso.images._jpeg import jpeg_noise
-from inverso.images._metadata import ORIENTATION, read_exif, read_resolution
+from inverso.images._metadata import ORIENTATION, other_metadata, read_exif, read_resolution
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,7 @@ class Decoded:
         noise: Standard deviation of the error of rounding or JPEG compression, for pixels in [0, 1].
         exif: Metadata without the orientation.
         dpi: Dots per inch, horizontal and vertical.
+        other: Names of the metadata in the file that are not in `exif`, such as XMP.
         notes: Lines that say what was changed on reading.
     """
 
@@ -64,15 +66,17 @@ class Decoded:
     noise: float
     exif: bytes
     dpi: tuple[float, float] | None
+    other: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def decode(path: Path, *, large: bool = False) -> Decoded:
+def decode(path: Path, *, large: bool = False, cut: bool = False) -> Decoded:
     """Read a picture file.
 
     Args:
         path: An existing file.
         large: Whether to read pictures of more than `LARGEST` pixels.
+        cut: Whether to read what is there of a JPEG that ends too early.
 
     Raises:
         ValueError: The file is not a picture, damaged, or larger than allowed.
@@ -80,9 +84,20 @@ def decode(path: Path, *, large: bool = False) -> Decoded:
     with _readable(path), opened(path, large=large) as picture:
         # Decoding may fail, and may still change the header's claims, so that it comes first.
         deep = deep_color(path, picture)
-        if deep is None:
+        if deep is not None:
+            return _decode(picture, deep)
+        try:
             picture.load()
-        return _decode(picture, deep)
+        except OSError as error:
+            part = read_cut(path) if picture.format in CUTTABLE else None
+            if part is None:
+                raise
+            if not cut and not part.whole:
+                how = "inverso restore --cut, or read_photo(path, cut=True), reads what is there"
+                msg = f"{path} {part.missing()}; {how}"
+                raise ValueError(msg) from error
+            return _decode(part.picture, None, part)
+        return _decode(picture, None)
 
 
 @contextmanager
@@ -193,7 +208,7 @@ def reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
+def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | None = None) -> Decoded:
     profile: bytes | None = picture.info.get("icc_profile")
     depth = 16 if deep is not None or picture.mode in WIDE_MODES else 32 if picture.mode == "F" else 8
     noise = _noise(picture, depth=depth)
@@ -204,7 +219,10 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
     else:
         pixels, alpha = _split(deep if deep is not None else _wide_pixels(picture))
         pixels, note = deep_to_srgb(pixels, profile) if profile else (pixels, "")
-    notes = (note, _first_of(picture))
+    notes = [note, _first_of(picture)]
+    if part is not None and not part.whole:
+        notes.append(part.read())
+        pixels = pixels[part.complete()]
     pixels = _turn(pixels, turned)
     alpha = None if alpha is None else _turn(alpha, turned)
     if pixels.shape[-1] == 3 and bool((pixels == pixels[..., :1]).all()):
@@ -216,6 +234,7 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None) -> Decoded:
         noise=noise,
         exif=exif,
         dpi=dpi,
+        other=other_metadata(picture),
         notes=tuple(note for note in notes if note),
     )
 

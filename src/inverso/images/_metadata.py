@@ -11,6 +11,7 @@ _SUB_TABLE = 0x8769
 _PLACE = 0x8825
 _COLOR_SPACE = 0xA001
 _WIDTH, _HEIGHT = 0xA002, 0xA003
+_XMP, _IPTC, _IPTC_OF_PHOTOSHOP = 0x02BC, 0x83BB, 0x0404
 # What describes the pixels of one file and would be wrong in another: sizes, strips, tiles, compression, profile.
 _OF_THE_FILE = frozenset({
     0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117, 0x011A, 0x011B, 0x011C,
@@ -38,6 +39,22 @@ def read_exif(picture: Image.Image) -> bytes:
     except Exception:
         # A broken table of a camera must not keep anyone from the pixels.
         return b""
+
+
+def other_metadata(picture: Image.Image) -> tuple[str, ...]:
+    """Name the metadata of a picture that are not EXIF, and are not kept.
+
+    XMP cannot be copied as it is: it may tell of a rotation, of a raw developer's settings or of further pictures in
+    the file, which are true of that file only.
+    """
+    info = picture.info
+    tags = getattr(picture, "tag_v2", {})
+    found = {
+        "XMP": "xmp" in info or "XML:com.adobe.xmp" in info or _XMP in tags,
+        "IPTC": _IPTC_OF_PHOTOSHOP in (info.get("photoshop") or {}) or _IPTC in tags,
+        "a comment": bool(info.get("comment")),
+    }
+    return tuple(name for name, there in found.items() if there)
 
 
 class _Text(str):

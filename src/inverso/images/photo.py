@@ -33,6 +33,7 @@ class Photo:
         exif: Metadata without the orientation, which has been applied.
         dpi: Dots per inch, horizontal and vertical.
         notes: Lines that say what was changed on reading.
+        other: Names of further metadata in the file, such as XMP, which are not kept.
 
     Example:
         >>> import torch
@@ -49,6 +50,7 @@ class Photo:
     exif: bytes = b""
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,7 +98,7 @@ def luminance(image: Tensor) -> Tensor:
     return image if image.shape[1] == 1 else to_gray(image)
 
 
-def read_photo(path: str | Path, *, large: bool = False) -> Photo:
+def read_photo(path: str | Path, *, large: bool = False, cut: bool = False) -> Photo:
     """Read a photo with metadata and transparency.
 
     The camera's orientation is applied, and colors are converted to sRGB from the profile in the file (Adobe RGB,
@@ -106,6 +108,8 @@ def read_photo(path: str | Path, *, large: bool = False) -> Photo:
     Args:
         path: File of any format that Pillow reads; HEIC with the extra `heif`.
         large: Whether to read pictures of more than 100 megapixels.
+        cut: Whether to read what is there of a JPEG that ends too early: its complete rows, without those that are
+            missing; of a progressive one, which stores detail last, all of them.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -122,7 +126,7 @@ def read_photo(path: str | Path, *, large: bool = False) -> Photo:
         >>> photo.is_gray, photo.depth, photo.size
         (True, 16, (6, 4))
     """
-    decoded = decode(existing(path), large=large)
+    decoded = decode(existing(path), large=large, cut=cut)
     return Photo(
         pixels=_as_tensor(decoded.pixels).permute(2, 0, 1)[None].contiguous(),
         alpha=None if decoded.alpha is None else _as_tensor(decoded.alpha)[None, None],
@@ -131,6 +135,7 @@ def read_photo(path: str | Path, *, large: bool = False) -> Photo:
         exif=decoded.exif,
         dpi=decoded.dpi,
         notes=(*decoded.notes, *(() if decoded.depth != _FLOATING else (_ROUNDED,))),
+        other=decoded.other,
     )
 
 
@@ -144,7 +149,7 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
         path: Where to write: `.png`, `.tif`, `.jpg`, `.webp`, `.avif`, `.heic`, ...
 
     Returns:
-        Lines that say what the format could not store: sixteen bits, transparency, metadata, more than 256 colors.
+        Lines that say what was lost: sixteen bits, transparency, metadata, more than 256 colors.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -162,6 +167,10 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
         pixels, alpha = over_white(pixels, alpha[0]), None
     if loses_exif(photo.exif, file_format, depth=depth):
         notes.append(f"{path.suffix} has no place for all metadata of the photo; .png keeps them")
+    if photo.other:
+        notes.append(
+            f"{' and '.join(photo.other)} of the file are not kept, where programs store captions and keywords"
+        )
     if file_format == "GIF" and not photo.is_gray:
         notes.append(f"{path.suffix} holds no more than 256 colors; .png keeps them all")
     sheet = pixels if alpha is None else torch.cat([pixels, alpha[0].to(pixels)])

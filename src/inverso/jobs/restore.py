@@ -33,6 +33,7 @@ class Restore:
         repair: Settings of the repair.
         prior: Name or checkpoint of a denoiser.
         large: Whether to read photos of more than 100 megapixels.
+        cut: Whether to read what is there of a JPEG that ends too early.
         detector: Name or file of a `DamageDetector` for old photos; "shape" to detect damage by its shape.
         faces: Name or checkpoint of a prior of aligned faces, to restore faces; None to leave faces to the denoiser.
 
@@ -46,6 +47,7 @@ class Restore:
     repair: Repair = field(default_factory=Repair)
     prior: str = "photos"
     large: bool = False
+    cut: bool = False
     detector: str = FINDER
     faces: str | None = None
 
@@ -66,7 +68,11 @@ class Restore:
             weights["weights of the detector"] = fingerprint(finder)
         if self.faces is not None:
             weights["weights of the prior of faces"] = fingerprint(load_faces(self.faces).prior)
-        return Described({"job": "restore", **asdict(self), **weights}, together=False)
+        settings = asdict(self)
+        for which in ("large", "cut"):
+            # Whether a photo is read changes no result, so that a run can go on with the photos that were refused.
+            del settings[which]
+        return Described({"job": "restore", **settings, **weights}, together=False)
 
     def open(self, device: str) -> _Restoring:
         """Load the networks."""
@@ -93,7 +99,7 @@ class _Restoring:
 
     def read(self, file: Path, name: str) -> Input:  # noqa: ARG002 - a repair draws nothing
         """Read a photo with its metadata; each is repaired separately."""
-        return Input(read_photo(file, large=self.job.large))
+        return Input(read_photo(file, large=self.job.large, cut=self.job.cut))
 
     def answer(self, inputs: Sequence[Input]) -> list[Answer]:
         """Repair photos, one after the other."""
@@ -129,6 +135,7 @@ def restore_file(
     detector: DamageDetector | None = None,
     faces: Faces | None = None,
     large: bool = False,
+    cut: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Repair one photo from file to file, and report what was done.
@@ -142,6 +149,7 @@ def restore_file(
         detector: Network that detects the damage of old photos.
         faces: Prior and poses for faces.
         large: Whether to read photos of more than 100 megapixels.
+        cut: Whether to read what is there of a JPEG that ends too early.
         progress: Progress function as for `inverso.repair.repair`.
 
     Returns:
@@ -152,7 +160,7 @@ def restore_file(
         ValueError: A file is not a picture, is larger than allowed, or is a mask of another size.
     """
     masks = MaskFiles() if masks is None else masks
-    photo = read_photo(source, large=large)
+    photo = read_photo(source, large=large, cut=cut)
     marked, kept = (None if file is None else read_mask(file, size=photo.size) for file in (masks.mask, masks.keep))
     answer = repair(
         photo,

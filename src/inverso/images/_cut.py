@@ -1,0 +1,77 @@
+"""Read what is there of a JPEG that ends too early, as of a broken card or a download that was interrupted."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CUTTABLE = frozenset({"JPEG", "MPO"})
+"""Formats, by Pillow's names, whose beginning can be read without their end."""
+
+_END_OF_IMAGE = b"\xff\xd9"
+_TAILS = (b"", bytes(range(254, -1, -1)) * 16, b"\xaa\x5a\x96" * 1000)
+"""Data to go on with: none, for which libjpeg reads zeros, and two that begin with ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The part of a cut JPEG that can be read.
+
+    Args:
+        picture: The picture at its full size; what is missing is gray.
+        rows: Number of complete rows, from the top.
+        progressive: Whether the JPEG stores the whole picture roughly at first, and then its detail.
+    """
+
+    picture: Image.Image
+    rows: int
+    progressive: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing but the mark of the end is missing."""
+        return self.rows == self.picture.height
+
+    def missing(self) -> str:
+        """Say what the file lacks, after its name."""
+        if self.progressive:
+            return "ends too early: of its picture the last detail is missing, or more"
+        return f"ends too early: of its {self.picture.height} rows the first {self.rows} are there"
+
+    def read(self) -> str:
+        """Say what was read."""
+        if self.progressive:
+            return "the file ends too early: its picture is coarse or gray where the detail is missing"
+        return f"the file ends too early: of its {self.picture.height} rows the first {self.rows} were read"
+
+    def complete(self) -> slice:
+        """Return the rows to keep: of a progressive JPEG all, since what is there covers the picture."""
+        return slice(None if self.progressive else self.rows)
+
+
+def read_cut(path: Path) -> Cut | None:
+    """Read the beginning of a JPEG that has no end; None if not a row of it can be read.
+
+    With an end appended, libjpeg fills in gray where data are missing. With arbitrary data before that end it fills in
+    something else, so that the rows in which both agree are those of the file.
+    """
+    data = path.read_bytes()
+    try:
+        picture, *others = (_read(data + tail + _END_OF_IMAGE) for tail in _TAILS)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    pixels = np.asarray(picture)
+    differ = np.any([pixels != np.asarray(other) for other in others], axis=0).reshape(picture.height, -1).any(axis=1)
+    rows = int(differ.argmax()) if differ.any() else picture.height
+    progressive = "progressive" in picture.info
+    return Cut(picture, rows, progressive) if rows or progressive else None
+
+
+def _read(data: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
