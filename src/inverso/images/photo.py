@@ -168,9 +168,7 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
     if loses_exif(photo.exif, file_format, depth=depth):
         notes.append(f"{path.suffix} has no place for all metadata of the photo; .png keeps them")
     if photo.other:
-        notes.append(
-            f"{' and '.join(photo.other)} of the file are not kept, where programs store captions and keywords"
-        )
+        notes.append(f"of the file's metadata EXIF alone is kept, and not {' or '.join(photo.other)}")
     if file_format == "GIF" and not photo.is_gray:
         notes.append(f"{path.suffix} holds no more than 256 colors; .png keeps them all")
     sheet = pixels if alpha is None else torch.cat([pixels, alpha[0].to(pixels)])
