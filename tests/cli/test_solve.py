@@ -248,7 +248,7 @@ def test_the_same_command_goes_on_and_another_one_is_refused(inverso, tmp_path):
         (("--on", "ray:"), "got 'ray:'"),
         (("--gpus", 1), "--on ray"),
         (("--on", "ray", "--device", "cpu"), "leave out --device cpu"),
-        (("--time-limit", -1), "time_limit"),
+        (("--time-limit", -1), "--time-limit must be greater than 0, got -1"),
     ],
     ids=str,
 )
