@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from inverso.images.folders import PhotoFolder
 from inverso.training import Run, Training
 from inverso.training._devices import OneDevice, open_devices
 from inverso.training._settings import describe_settings, with_settings
@@ -64,6 +65,28 @@ class TestLoop:
         _train(Doubling(), tmp_path, run)
         assert told == [1, 2, 3, 4, 5]
         assert [row["weight"] for row in read_rows(tmp_path / "losses.csv")] == [2, 4, 8, 16, 32]
+
+    @pytest.mark.parametrize(
+        ("wanted", "least", "held_out", "told"),
+        [(3, 1, 3, ""), (9, 1, 4, "4 of 40 photos are held out for the measures, not 9\n"), (9, 9, 9, "")],
+        ids=["as many as asked", "a tenth", "the least"],
+    )
+    def test_held_out_photos_are_at_most_a_tenth_or_it_is_said(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture, wanted: int, least: int, held_out: int, told: str
+    ) -> None:
+        folder = PhotoFolder(torch.zeros(40, 3, 4, 4, dtype=torch.uint8), tuple(Path(str(k)) for k in range(40)))
+        training = Doubling()
+        rest, measured = training.hold_out(folder, wanted, least=least)
+        assert (len(rest), len(measured)) == (40 - held_out, held_out)
+        _train(training, tmp_path / "quiet", Run(1, progress=False))
+        assert capsys.readouterr().err == ""
+        _train(training, tmp_path / "told", Run(1))
+        assert told in capsys.readouterr().err
+
+    def test_a_photo_must_be_left_to_learn_from(self) -> None:
+        folder = PhotoFolder(torch.zeros(5, 3, 4, 4, dtype=torch.uint8), tuple(Path(str(k)) for k in range(5)))
+        with pytest.raises(ValueError, match="holds out 5 photos or more and learns from others, got 5 in all"):
+            Doubling().hold_out(folder, 9, least=5)
 
     @pytest.mark.parametrize("name", ["steps", "checkpoint_every", "evaluate_every", "log_every", "devices"])
     def test_counts_below_one_are_refused(self, name: str) -> None:

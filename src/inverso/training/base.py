@@ -24,6 +24,7 @@ _Data = TypeVar("_Data")
 _Made = TypeVar("_Made")
 _Own = TypeVar("_Own", bound="Recipe[Any, Any]")
 _Network = TypeVar("_Network", bound=nn.Module)
+_Photos = TypeVar("_Photos", bound="_Divisible")
 
 _RANK_STRIDE = 7919
 """Keeps the seeds of the processes of one run apart; a prime, so that runs of neighboring seeds do not share any."""
@@ -78,6 +79,16 @@ class _HasState(Protocol):
         """Restore the state."""
 
 
+class _Divisible(Protocol):
+    """A folder of photos."""
+
+    def __len__(self) -> int:
+        """Return the number of photos."""
+
+    def split(self: _Photos, held_out: int) -> tuple[_Photos, _Photos]:
+        """Set photos aside: `(training, validation)`."""
+
+
 class Training(ABC):
     """Networks in training and their training step; `inverso.training.fit` runs it.
 
@@ -99,6 +110,7 @@ class Training(ABC):
         self.devices = devices
         self.seed = _rank_seed(seed, devices.global_rank)
         self.parts: dict[str, _HasState] = {}
+        self.notes: list[str] = []
 
     def add(
         self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer, *, optimizer_name: str | None = None
@@ -114,6 +126,25 @@ class Training(ABC):
         self.devices.to_device(average)
         self.parts["average"] = average
         return average
+
+    def hold_out(self, photos: _Photos, held_out: int, *, least: int = 1) -> tuple[_Photos, _Photos]:
+        """Divide photos into those to learn from and those held out for the measures.
+
+        Args:
+            photos: All photos.
+            held_out: Number of held-out photos; at most a tenth of all, or `least` if that is more, are held out.
+            least: The smallest number that can be measured.
+
+        Raises:
+            ValueError: No photo would remain to learn from.
+        """
+        count = min(held_out, max(least, len(photos) // 10))
+        if count >= len(photos):
+            msg = f"a training holds out {count} photos or more and learns from others, got {len(photos)} in all"
+            raise ValueError(msg)
+        if count < held_out:
+            self.notes.append(f"{count} of {len(photos)} photos are held out for the measures, not {held_out}")
+        return photos.split(count)
 
     def random(self, step: int, stream: int) -> torch.Generator:
         """Return the random generator of one step and purpose, on the CPU; every process has its own."""
@@ -225,11 +256,6 @@ def _rank_seed(seed: int, rank: int) -> int:
         [3, 7922]
     """
     return seed + _RANK_STRIDE * rank
-
-
-def validation_size(held_out: int, photos: int, *, least: int = 1) -> int:
-    """Return how many photos are held out: `held_out`, at most a tenth of them or, if that is more, `least`."""
-    return min(held_out, max(least, photos // 10))
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -86,6 +87,7 @@ def _train(training: Training, folder: Path, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     training.progress = run.progress
+    _show_notes(training)
     hidden = training.own_bar or not run.progress
     bar = tqdm(range(start, steps), initial=start, total=steps, disable=hidden)
     for step in bar:
@@ -112,6 +114,12 @@ def _train(training: Training, folder: Path, run: Run) -> None:
         training.export(folder / LAST)
     # One process writes the weights, all read them.
     devices.barrier()
+
+
+def _show_notes(training: Training) -> None:
+    if training.progress and training.devices.is_global_zero:
+        for note in training.notes:
+            tqdm.write(note, file=sys.stderr)
 
 
 def _begin(training: Training, folder: Path, run: Run) -> tuple[int, float]:
@@ -146,20 +154,30 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _check_run(recipe: object, folder: Path, *, resume: bool) -> None:
+def _check_run(recipe: Recipe[Any, Any], folder: Path, *, resume: bool) -> None:
     """Raise if the folder has a run, unless it is resumed with the same recipe."""
     path = folder / _RECIPE
     if not path.exists():
         return
     _refuse_begun(folder, resume=resume)
-    kept, given = json.loads(path.read_text()), recipe_json(recipe)
+    given = _as_json(recipe)
+    # Older runs do not tell their kind.
+    settings = json.loads(path.read_text())
+    kept = {"kind": recipe.kind, **settings}
+    if kept["kind"] != given["kind"]:
+        msg = f"{folder} holds a run of the kind {kept['kind']}, not {given['kind']}: name an empty folder"
+        raise InversoError(msg)
     if not given.keys() <= kept.keys():
-        msg = f"{folder} holds a run of another kind, or of another version (its settings are {', '.join(kept)})"
+        msg = f"{folder} holds a run of another kind, or of another version (its settings are {', '.join(settings)})"
         raise InversoError(msg)
     changed = [f"{name} was {kept[name]}, now {given[name]}" for name in given if kept[name] != given[name]]
     if changed:
         msg = f"{folder} holds a run with another recipe ({'; '.join(changed)}): resume with the same, or start anew"
         raise InversoError(msg)
+
+
+def _as_json(recipe: Recipe[Any, Any]) -> dict[str, Any]:
+    return {"kind": recipe.kind, **recipe_json(recipe)}
 
 
 def _refuse_begun(folder: Path, *, resume: bool) -> None:
@@ -168,14 +186,14 @@ def _refuse_begun(folder: Path, *, resume: bool) -> None:
         raise InversoError(msg)
 
 
-def _keep_recipe(recipe: object, folder: Path, devices: Devices) -> None:
+def _keep_recipe(recipe: Recipe[Any, Any], folder: Path, devices: Devices) -> None:
     """Write the recipe beside the weights, by one process after all have checked the folder."""
     devices.barrier()
     if not devices.is_global_zero:
         return
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / _RECIPE) as temporary:
-        temporary.write_text(json.dumps(recipe_json(recipe), indent=2) + "\n")
+        temporary.write_text(json.dumps(_as_json(recipe), indent=2) + "\n")
 
 
 def _save(devices: Devices, path: Path, state: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -97,8 +98,20 @@ def test_resuming_with_another_recipe_is_refused(photos: Path, unbroken: Path) -
     other = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3, lr=1e-2)
     with pytest.raises(InversoError, match=r"another recipe \(lr was 0.0003, now 0.01\)"):
         train(photos, unbroken, resume=True, recipe=other)
-    with pytest.raises(InversoError, match=r"a run of another kind, or of another version \(its settings are size, "):
+    with pytest.raises(InversoError, match="a run of the kind dcgan, not denoiser: name an empty folder"):
         fit(DenoiserRecipe(), photos, out=unbroken, run=replace(RUN, resume=True))
+
+
+def test_a_run_of_an_earlier_version_that_did_not_tell_its_kind_is_resumed(photos: Path, tmp_path: Path) -> None:
+    train(photos, tmp_path, steps=1)
+    path = tmp_path / "recipe.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("kind") == "dcgan"
+    path.write_text(json.dumps(settings))
+    with pytest.raises(InversoError, match=r"a run of another kind, or of another version \(its settings are size, "):
+        fit(DenoiserRecipe(), photos, out=tmp_path, run=replace(RUN, resume=True))
+    train(photos, tmp_path, steps=2, resume=True)
+    assert json.loads(path.read_text()) == {"kind": "dcgan", **settings}
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path) -> None:

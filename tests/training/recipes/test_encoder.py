@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def test_refusals(photos: Path, prior: WrappedPrior, unbroken: Path, tmp_path: P
         EncoderRecipe(batch=4)
     with pytest.raises(ValueError, match="noise must be at least 0"):
         EncoderRecipe(noise=-0.1)
+
+
+def test_a_folder_too_small_for_one_held_out_photo_of_each_kind_is_refused(
+    photos: Path, prior: WrappedPrior, tmp_path: Path
+) -> None:
+    for k in range(5):
+        shutil.copy(photos / f"{k:02d}.png", tmp_path)
+    with pytest.raises(ValueError, match="holds out 5 photos or more and learns from others, got 5 in all"):
+        train(tmp_path, prior, tmp_path / "run")
 
 
 def test_the_step_size_rises_and_falls() -> None:

@@ -22,7 +22,7 @@ from inverso.metrics import sliced_wasserstein
 from inverso.priors import StyleGAN2, save_prior
 from inverso.training._augmentation import random_shift
 from inverso.training._devices import Devices, inner
-from inverso.training.base import Training, update_average, validation_size
+from inverso.training.base import Training, update_average
 
 if TYPE_CHECKING:
     from inverso.training.recipes.stylegan2_recipe import StyleGAN2Recipe
@@ -62,7 +62,7 @@ class StyleGAN2Training(Training):
     def __init__(self, photos: PhotoFolder, recipe: StyleGAN2Recipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out)
         prior = recipe.build_prior()
         self.average = self.add_average(prior)
         self.generator, self.generator_optimizer = self._add("generator", MixedStyles(prior))

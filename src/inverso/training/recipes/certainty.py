@@ -24,7 +24,7 @@ from inverso.stages import CSGM, BackProject
 from inverso.stages._guess import misfit, what_is_left
 from inverso.training._devices import Devices
 from inverso.training._measurements import KINDS, MEASURING, Measured, measure_batch, measure_held_out
-from inverso.training.base import Recipe, Run, Training, validation_size
+from inverso.training.base import Recipe, Run, Training
 from inverso.training.loop import BEST
 
 _PULLS = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -51,7 +51,7 @@ class CertaintyRecipe(Recipe[PhotoFolder, LatentEncoder]):
         search: Steps of a search.
         ridge: Weight of the layer's squared weights, in dB.
         noise: Largest standard deviation of the noise, for half of the measurements.
-        held_out: Number of held-out photos.
+        held_out: Number of held-out photos, at most a tenth of all, but one per kind of measurement at least.
         seed: Seed of batches and measurements.
 
     Raises:
@@ -150,7 +150,7 @@ class _CertaintyTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: CertaintyRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos), least=len(KINDS)))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, least=len(KINDS))
         here = torch.empty(0, device=devices.device, dtype=torch.float32)
         self.prior = cast("LatentPrior", frozen_copy(recipe.load_prior(), here))
         known = load(recipe.encoder) if isinstance(recipe.encoder, str) else recipe.encoder

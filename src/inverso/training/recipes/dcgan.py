@@ -33,7 +33,7 @@ from inverso.stages import CSGM
 from inverso.training._augmentation import random_shift
 from inverso.training._devices import Devices, inner
 from inverso.training._discriminators.strided import Critic
-from inverso.training.base import PhotoRecipe, Training, update_average, validation_size
+from inverso.training.base import PhotoRecipe, Training, update_average
 from inverso.training.loop import BEST
 
 _LATENTS, _NOISE, _SHIFT_REAL, _SHIFT_FAKE = range(2, 6)
@@ -59,7 +59,7 @@ class DCGANRecipe(PhotoRecipe[DCGAN]):
         r1_every: Steps between penalties (lazy regularization, Karras et al. 2020, arXiv:1912.04958).
         shift: Largest random shift of the discriminator's input, in pixels.
         ema: Decay of the averaged weights.
-        held_out: Number of held-out photos.
+        held_out: Number of held-out photos, at most a tenth of all.
         seed: Seed of weights, batches and latents.
     """
 
@@ -110,7 +110,7 @@ class _DCGANTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: DCGANRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out)
         depth = int(math.log2(recipe.size // 4))
         generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=depth, seed=recipe.seed)
         with fork_rng(recipe.seed):

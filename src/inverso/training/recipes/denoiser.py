@@ -22,7 +22,7 @@ from inverso.priors import load, save_prior
 from inverso.priors.denoisers import PhotoDenoiser
 from inverso.priors.denoisers.network import MULTIPLE
 from inverso.training._devices import Devices, inner
-from inverso.training.base import Recipe, Run, Training, update_average, validation_size
+from inverso.training.base import Recipe, Run, Training, update_average
 from inverso.training.loop import BEST
 
 _CHANNELS = 3
@@ -61,7 +61,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
         steps: Total number of optimizer steps.
         cooldown: Steps of the fall.
         ema: Decay of the averaged weights.
-        held_out: Number of held-out photos.
+        held_out: Number of held-out photos, at most a tenth of all.
         seed: Seed of weights, patches and noise.
     """
 
@@ -199,7 +199,7 @@ class _DenoiserTraining(Training):
     def __init__(self, photos: PhotoPatches, recipe: DenoiserRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out)
         network = recipe.network().to(memory_format=torch.channels_last)
         self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))

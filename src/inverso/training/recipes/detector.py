@@ -21,7 +21,7 @@ from inverso.restorers._detectors import load_detector
 from inverso.restorers.base import CHANNELS
 from inverso.restorers.detector import MULTIPLE, DamageDetector, read_detector, save_detector
 from inverso.training._devices import Devices, inner
-from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average, validation_size
+from inverso.training.base import Recipe, Training, check_anneal, step_size, update_average
 from inverso.training.loop import BEST
 from inverso.training.recipes._lookalikes import draw_lookalikes
 
@@ -88,7 +88,7 @@ class DetectorRecipe(Recipe[PhotoPatches, DamageDetector]):
         warmup: Steps of the rise.
         anneal: Step at the end of the fall; 0 for no fall, None for the last step of the run.
         ema: Decay of the averaged weights.
-        held_out: Number of held-out photos.
+        held_out: Number of held-out photos, at most a tenth of all.
         seed: Seed of weights, patches and damage.
 
     Raises:
@@ -175,7 +175,7 @@ class _DetectorTraining(Training):
     def __init__(self, photos: PhotoPatches, recipe: DetectorRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos)))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out)
         network = recipe.network().to(memory_format=torch.channels_last)
         self.average = self.add_average(network)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))

@@ -25,7 +25,7 @@ from inverso.solver import frozen_copy
 from inverso.stages._guess import first_image, what_is_left
 from inverso.training._devices import Devices, inner
 from inverso.training._measurements import KINDS, MEASURING, Measured, measure_batch, measure_held_out
-from inverso.training.base import Recipe, Training, check_anneal, step_size, validation_size
+from inverso.training.base import Recipe, Training, check_anneal, step_size
 from inverso.training.loop import BEST
 
 
@@ -46,7 +46,7 @@ class EncoderRecipe(Recipe[PhotoFolder, LatentEncoder]):
         warmup: Steps of the rise.
         anneal: Step at the end of the fall; 0 for no fall, None for the last step of the run.
         noise: Largest standard deviation of the noise, for half of the measurements.
-        held_out: Number of held-out photos.
+        held_out: Number of held-out photos, at most a tenth of all, but one per kind of measurement at least.
         seed: Seed of weights, batches and measurements.
 
     Raises:
@@ -130,7 +130,7 @@ class _EncoderTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: EncoderRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = photos.split(validation_size(recipe.held_out, len(photos), least=len(KINDS)))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, least=len(KINDS))
         prior, here = recipe.load_prior(), torch.empty(0, device=devices.device, dtype=torch.float32)
         self.prior = cast("LatentPrior", frozen_copy(prior, here))
         encoder = LatentEncoder(prior.latent_shape[0], prior.image_shape, width=recipe.width, seed=recipe.seed)

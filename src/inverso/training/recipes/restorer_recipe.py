@@ -144,7 +144,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
         reduction: Reduction of feature differences: `"sum"` or `"mean"`.
         backbone: Network of the perceptual loss.
         ema: Decay of the averaged weights.
-        held_out: Number of held-out photos.
+        held_out: Number of held-out photos, at most a tenth of all.
         seed: Seed of weights, batches and degradations.
 
     Raises:
