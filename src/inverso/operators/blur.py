@@ -137,12 +137,13 @@ class GaussianBlur(PlannedOperator):
         return taps / taps.sum()
 
     def _matrix(self, side: int) -> Tensor:
-        # Row i of the padded identity is the pixel that stands at place i of the padded signal.
-        widths = ((self._reach, self._reach), (0, 0))
         mode = _NUMPY_PADDING.get(self.padding, "constant")
-        padded = np.pad(np.eye(side), widths, mode=mode)  # type: ignore[call-overload]
-        windows: Tensor = torch.from_numpy(padded).unfold(0, self.kernel_size, 1)
-        return windows @ self._taps()
+        black = {"constant_values": side} if mode == "constant" else {}
+        # The pixel that stands at every place of the padded signal. What is black gets a column of its own, cut off.
+        pixels = torch.from_numpy(np.pad(np.arange(side), self._reach, mode=mode, **black))  # type: ignore[call-overload]
+        matrix = torch.zeros(side, side + 1, dtype=torch.float64, device="cpu")
+        matrix.scatter_add_(1, pixels.unfold(0, self.kernel_size, 1), self._taps().expand(side, -1))
+        return matrix[:, :side].contiguous()
 
     def _circular_line(self, side: int) -> Tensor:
         """Place the taps around the first pixel of a circle."""
