@@ -21,6 +21,7 @@ from inverso.images._cut import CUTTABLE, Cut, read_cut
 from inverso.images._deep import DEEP, WIDE_MODES, deep_color, depth_of, open_tiff
 from inverso.images._heif import is_heif, register_heif
 from inverso.images._jpeg import jpeg_noise
+from inverso.images._jpeg_luma import QuantizedLuma, quantized_luma
 from inverso.images._metadata import ORIENTATION, other_metadata, read_exif, read_resolution
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Decoded:
         dpi: Dots per inch, horizontal and vertical.
         other: Names of the metadata in the file that are not in `exif`, such as XMP.
         notes: Lines that say what was changed on reading.
+        luma: Quantized luminance of a JPEG; None for other files.
     """
 
     pixels: NDArray[np.generic]
@@ -68,6 +70,7 @@ class Decoded:
     dpi: tuple[float, float] | None
     other: tuple[str, ...]
     notes: tuple[str, ...]
+    luma: QuantizedLuma | None
 
 
 def decode(path: Path, *, large: bool = False, cut: bool = False) -> Decoded:
@@ -212,6 +215,8 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | N
     profile: bytes | None = picture.info.get("icc_profile")
     depth = 16 if deep is not None or picture.mode in WIDE_MODES else 32 if picture.mode == "F" else 8
     noise = _noise(picture, depth=depth)
+    # The gray that is filled in where a file ends would count as a smooth part.
+    luma = quantized_luma(picture) if part is None or part.whole else None
     turned = picture.getexif().get(ORIENTATION, 1)
     exif, dpi = read_exif(picture), read_resolution(picture)
     if depth == 8:
@@ -236,6 +241,7 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | N
         dpi=dpi,
         other=other_metadata(picture),
         notes=tuple(note for note in notes if note),
+        luma=luma,
     )
 
 

@@ -81,14 +81,20 @@ def _subsampling(picture: Image.Image) -> tuple[int, int]:
     return max(1, wide // max(1, color_wide)), max(1, high // max(1, color_high))
 
 
-def _plane_variance(plane: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
-    """Return the mean squared error per pixel of one channel, in squared gray levels."""
+def block_coefficients(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the orthonormal cosine transform of all blocks, `(blocks, 64)`; edges are repeated to whole blocks."""
     from scipy.fft import dctn  # noqa: PLC0415
 
     height, width = plane.shape
     padded = np.pad(plane, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge") - 128
     blocks = padded.reshape(padded.shape[0] // BLOCK, BLOCK, -1, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
-    coefficients = dctn(blocks, axes=(1, 2), norm="ortho").reshape(-1, BLOCK * BLOCK)
+    coefficients: NDArray[np.float64] = dctn(blocks, axes=(1, 2), norm="ortho").reshape(-1, BLOCK * BLOCK)
+    return coefficients
+
+
+def _plane_variance(plane: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
+    """Return the mean squared error per pixel of one channel, in squared gray levels."""
+    coefficients = block_coefficients(plane)
     share = (np.abs(coefficients) < steps / 2).mean(axis=0)
     return float(np.mean(_laplace_error(steps / _scales(share, steps, len(coefficients))) * steps**2))
 

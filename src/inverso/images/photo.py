@@ -16,6 +16,7 @@ from inverso.images._decode import ROUNDING, decode, upright_format
 from inverso.images._deep import DEEP
 from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
 from inverso.images._gray import to_gray
+from inverso.images._jpeg_luma import QuantizedLuma
 
 _FLOATING = 32
 _ROUNDED = "its pixels are 32-bit floating-point numbers, of which 16 bits per channel are kept"
@@ -34,6 +35,7 @@ class Photo:
         dpi: Dots per inch, horizontal and vertical.
         notes: Lines that say what was changed on reading.
         other: Names of further metadata in the file, such as XMP, which are not kept.
+        luma: Quantized luminance of the JPEG that the pixels were read from, to estimate their noise; None for others.
 
     Example:
         >>> import torch
@@ -51,6 +53,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+    luma: QuantizedLuma | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,7 +71,7 @@ class Photo:
         return self.pixels.expand(-1, 3, -1, -1)
 
     def with_pixels(self, pixels: Tensor, *, colored: bool = False) -> Photo:
-        """Return a copy with other pixels; everything else is kept.
+        """Return a copy with other pixels; everything else is kept but what tells the noise of the old ones.
 
         Args:
             pixels: `(1, 1 or 3, H, W)`, of any size; opacity is resized to it.
@@ -90,7 +93,7 @@ class Photo:
             alpha = torch.nn.functional.interpolate(
                 alpha, size=pixels.shape[-2:], mode="bilinear", align_corners=False, antialias=True
             )
-        return replace(self, pixels=pixels, alpha=alpha)
+        return replace(self, pixels=pixels, alpha=alpha, luma=None)
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -136,6 +139,7 @@ def read_photo(path: str | Path, *, large: bool = False, cut: bool = False) -> P
         dpi=decoded.dpi,
         notes=(*decoded.notes, *(() if decoded.depth != _FLOATING else (_ROUNDED,))),
         other=decoded.other,
+        luma=decoded.luma,
     )
 
 

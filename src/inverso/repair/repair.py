@@ -13,6 +13,7 @@ from inverso.priors import Denoiser
 from inverso.repair._defects import Defects, detect_defects, find_defects
 from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
+from inverso.repair._jpeg_noise import estimate_jpeg_noise
 from inverso.repair._noise import estimate_noise, has_few_colors
 from inverso.repair._plan import Plan, Progress
 from inverso.repair._settings import MARGIN, Repair
@@ -21,6 +22,8 @@ from inverso.restorers import DamageDetector
 
 _LEAST_NOISE = 0.014
 """Noise below this is hardly seen, and taking it off would cost detail: 3.6 of 255 gray levels."""
+_LEAST_COMPRESSED = 0.02
+"""Noise below this is not told from fine texture in the coefficients of a JPEG: 5.1 of 255 gray levels."""
 _HIDES = 0.015
 """Error of a compressed file from which on it is told: JPEG of quality 90 has about 0.02."""
 _PLAIN, _SPREAD = 0.035, 1.15
@@ -206,6 +209,14 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
         if level:
             said.append(f"noise of {level:.3f}, {level * _GRAY_LEVELS:.1f} of 255 gray levels, is taken off as told")
         return level, level > 0
+    compressed = None if photo.luma is None else estimate_jpeg_noise(photo.luma)
+    if compressed is not None and compressed.is_noise and compressed.level >= _LEAST_COMPRESSED:
+        said.append(
+            f"noise of {compressed.level:.3f}, {compressed.level * _GRAY_LEVELS:.1f} of 255 gray levels before it was "
+            f"compressed, was found in the coefficients of the JPEG (its smooth parts say {compressed.low:.3f} to "
+            f"{compressed.high:.3f}) and is taken off"
+        )
+        return compressed.level, True
     found = estimate_noise(photo.pixels)
     told = f"noise of {found.level:.3f}, {found.level * _GRAY_LEVELS:.1f} of 255 gray levels"
     sure = f"the smooth parts of the photo say {found.low:.3f} to {found.high:.3f}"
