@@ -14,6 +14,7 @@ from torch import Tensor
 from inverso._checks import check_choice, check_non_negative
 from inverso.operators._plans import Plan, real_dtype
 from inverso.problem import Need, Problem, State
+from inverso.stages._kriging import Kriging
 from inverso.stages._noise_levels import check_schedule, falling
 from inverso.stages._passes import follow
 from inverso.stages._splitting import (
@@ -22,6 +23,7 @@ from inverso.stages._splitting import (
     WAYS,
     Momentum,
     NoiseSource,
+    Project,
     Projection,
     Splitting,
     Variance,
@@ -65,6 +67,16 @@ class PlugAndPlay(Stage):
     into what is missing in fewer passes. Where less than a tenth of the values is measured, as deep in a hole, the
     factor is smaller.
 
+    If y is exact and holds some of the pixels, the known ones also correct those around them, by simple kriging (the
+    mean of a Gaussian process, Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, eq. 2.25): the
+    projection alone leaves what is unknown as it was denoised, although the errors of neighbors are alike. With the
+    mask M and the errors `r = y - M z` of known pixels,
+
+        P(z) = z + C M^T (M C M^T + 0.02 I)^-1 r,   C_ij = q^|i - j|,
+
+    where q is the correlation of r between known neighbors, estimated for each image and pass; known pixels are then
+    set to y.
+
     It starts from the image of the previous stage, or else from an interpolation; behind a large hole from a total
     variation, and where y is no picture, as of sampled frequencies, if the operator has an exact plan.
 
@@ -84,6 +96,8 @@ class PlugAndPlay(Stage):
             the last level, and A amplifies it at most twofold. So known pixels of an 8-bit picture keep their values.
         momentum: Share of the last step by which the image goes on, in [0, 1); 0 as in the papers. Under noise it costs
             one more pseudo-inverse a pass, and is left out where that is computed by iterations.
+        kriging: Correct unknown pixels by known ones around them, where y holds pixels as they are, without noise. By
+            default unless momentum is 0.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -112,6 +126,7 @@ class PlugAndPlay(Stage):
     ensemble: bool = True
     ends_denoised: bool | None = None
     momentum: float = _MOMENTUM
+    kriging: bool | None = None
 
     name = "pnp"
     needs = frozenset({Need.OPERATOR, Need.DENOISER})
@@ -177,11 +192,18 @@ class PlugAndPlay(Stage):
             return None
         return Momentum(problem, self.momentum * _measured_nearby(problem), exact, _MOMENTUM_BELOW)
 
+    def projection(self, problem: Problem) -> Project:
+        """Return the data step."""
+        project = Projection(problem, self.weight, max(self.floor, _least_noise(problem)), self.variance)
+        wanted = self.momentum > 0 if self.kriging is None else self.kriging
+        known = _known_exactly(problem) if wanted and max(problem.noise, self.floor) == 0 else None
+        return project if known is None else Kriging(project, known)
+
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
         loop = Splitting(
             (*self.schedule(problem), 0.0),
-            Projection(problem, self.weight, max(self.floor, _least_noise(problem)), self.variance),
+            self.projection(problem),
             beyond=self.beyond(problem),
             ways=self.ways(problem),
             ends_denoised=self.is_denoised_last(problem) if self.ends_denoised is None else self.ends_denoised,
@@ -242,6 +264,15 @@ def _measured_nearby(problem: Problem) -> Tensor:
     else:
         near = (measured.flatten(1).sum(dim=1) / math.prod(problem.image_shape))[:, None, None, None]
     return (near / _ENOUGH).clamp(max=1)
+
+
+def _known_exactly(problem: Problem) -> Tensor | None:
+    """Return which values of the image y holds, `(n, C, H, W)`; None if it holds all of them, or mixtures."""
+    plan = _exact_plan(problem)
+    if plan is None or plan.basis != "pixel":
+        return None
+    known = plan.gram() > 0
+    return None if bool(known.all()) else known.expand(len(problem.y), *problem.image_shape)
 
 
 def _has_large_hole(problem: Problem) -> Tensor:
