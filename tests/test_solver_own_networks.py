@@ -108,7 +108,7 @@ def test_the_thorough_method_goes_on_from_what_the_encoder_began():
 
 def test_a_denoiser_that_is_given_counts_more_than_the_priors_own(prior, y):
     black = WrappedDenoiser(lambda x, _: 0 * x, channels=3, sigma_range=(0.001, 1.0))
-    answer = inverso.solve(y, A, (prior, black), PlugAndPlay(passes=1), progress=False)
+    answer = inverso.solve(y, A, (prior, black), PlugAndPlay(passes=1, kriging=False), progress=False)
     torch.testing.assert_close(answer.image, y)
 
 
