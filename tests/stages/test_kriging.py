@@ -10,7 +10,7 @@ from torch import Tensor
 import inverso
 from inverso.images import photo
 from inverso.metrics import psnr
-from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask, RandomMask
+from inverso.operators import Bicubic, BoxMask, GaussianBlur, Identity, LinearOperator, Mask, RandomMask
 from inverso.priors import Denoiser, WrappedDenoiser
 from inverso.stages import PlugAndPlay, Problem
 from inverso.stages._kriging import Kriging, correlation, predicted
@@ -142,3 +142,13 @@ def test_scattered_points_gain():
         for k in (False, True)
     )
     assert float(kriged - without) > 0.3
+
+
+def test_what_a_stage_drew_into_a_large_hole_is_left_as_the_denoiser_has_it():
+    x = torch.full((1, 3, 48, 48), 0.9)
+    z = x - 0.3
+    hole, points = BoxMask(24), RandomMask(0.6)
+    for A, guided, kriged in ((hole, False, True), (hole, True, False), (points, True, True)):
+        problem = Problem(A(x), A, denoiser=denoiser())
+        step = PlugAndPlay().projection(problem, guided=guided)(z, 0.1, 0.05, None)
+        assert torch.equal(step, A.project(z, problem.y)) != kriged

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inverso._random import normal, stream
-from inverso.operators._plans import real_dtype
+from inverso.operators._plans import Ridge, real_dtype
 from inverso.priors.denoisers import TiledDenoiser
 from inverso.problem import Need, Problem, State
 from inverso.stages._passes import refuse_non_finite
@@ -125,7 +125,7 @@ class Projection:
 
     Args:
         problem: The problem with its denoiser.
-        weight: Factor of the ridge.
+        weight: Factor of the ridge; a number, or one for each image.
         floor: Smallest noise of y that is assumed.
         variance: The choice of r: the denoiser's "error" at sigma, or "sigma".
         drawn: Draw from the posterior given z (perturb and solve) instead of taking its mean: with e1, e2 from N(0, I)
@@ -134,7 +134,7 @@ class Projection:
     """
 
     problem: Problem
-    weight: float = 1.0
+    weight: Ridge = 1.0
     floor: float = 0.0
     variance: Variance = "error"
     drawn: bool = False
@@ -143,7 +143,7 @@ class Projection:
         """Return r at a noise level."""
         return sigma if self.variance == "sigma" else self.problem.need(Need.DENOISER).error(sigma)
 
-    def ridge(self, sigma: float) -> float:
+    def ridge(self, sigma: float) -> Ridge:
         """Return the ridge at a noise level."""
         ratio = max(self.problem.noise, self.floor) / self.radius(sigma)
         return self.weight * ratio * ratio

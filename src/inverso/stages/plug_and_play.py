@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_choice, check_non_negative
-from inverso.operators._plans import Plan, real_dtype
+from inverso.operators._plans import Plan, Ridge, real_dtype
 from inverso.problem import Need, Problem, State
 from inverso.stages._kriging import Kriging
 from inverso.stages._noise_levels import check_schedule, falling
 from inverso.stages._passes import follow
+from inverso.stages._ridge_weight import CAUTIOUS, ridge_weight
 from inverso.stages._splitting import (
     AS_IT_IS,
     MIRRORED,
@@ -36,7 +37,6 @@ from inverso.stages.interpolation import is_masked_picture
 from inverso.stages.total_variation import TotalVariation, is_picture
 
 _FIRST = 0.2
-_WEIGHT = 0.23
 _FINEST = 3 / 255
 _AMPLIFIED = 2.0
 _MOMENTUM = 0.7
@@ -85,7 +85,8 @@ class PlugAndPlay(Stage):
         first: Noise level of the first pass, in the image's unit.
         last: Noise level of the last pass; by default the noise of y, and at least 3/255.
         levels: The noise level of every pass, instead of the three settings above.
-        weight: Factor of the ridge; 0 takes y as exact.
+        weight: Factor of the ridge; 0 takes y as exact. By default 0.23 as in the paper, or less, down to 0.1, where A
+            amplifies noise moderately with a smaller one: after strong blurs. With momentum 0 it is 0.23.
         floor: Smallest noise of y that is assumed; at least 0.0005 if the operator has no exact plan.
         variance: Denominator of the ridge: "sigma" as in the paper, or the denoiser's "error" at that level. The image
             between two passes is further from the photo than that error, since its errors are not white noise.
@@ -96,8 +97,9 @@ class PlugAndPlay(Stage):
             the last level, and A amplifies it at most twofold. So known pixels of an 8-bit picture keep their values.
         momentum: Share of the last step by which the image goes on, in [0, 1); 0 as in the papers. Under noise it costs
             one more pseudo-inverse a pass, and is left out where that is computed by iterations.
-        kriging: Correct unknown pixels by known ones around them, where y holds pixels as they are, without noise. By
-            default unless momentum is 0.
+        kriging: Correct unknown pixels by known ones around them, where y holds pixels as they are, without noise; but
+            not after another stage in images with a large hole, for which it made a guess. By default unless momentum
+            is 0.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -120,7 +122,7 @@ class PlugAndPlay(Stage):
     first: float | None = None
     last: float | None = None
     levels: Sequence[float] | None = None
-    weight: float = _WEIGHT
+    weight: float | None = None
     floor: float = 0.0
     variance: Variance = "sigma"
     ensemble: bool = True
@@ -133,8 +135,9 @@ class PlugAndPlay(Stage):
 
     def __post_init__(self) -> None:
         check_schedule(self.passes, self.first, self.last, self.levels)
-        for name in ("weight", "floor"):
-            check_non_negative(getattr(self, name), name=name)
+        check_non_negative(self.floor, name="floor")
+        if self.weight is not None:
+            check_non_negative(self.weight, name="weight")
         if check_non_negative(self.momentum, name="momentum") >= 1:
             msg = f"momentum must be below 1, got {self.momentum}"
             raise ValueError(msg)
@@ -159,7 +162,7 @@ class PlugAndPlay(Stage):
             [49.0, 19.4, 7.6]
         """
         levels = falling(first, max(noise, 1e-3) if last is None else last, passes)
-        return cls(levels=levels, floor=1e-3, momentum=0.0, ensemble=x8, ends_denoised=True)
+        return cls(levels=levels, weight=CAUTIOUS, floor=1e-3, momentum=0.0, ensemble=x8, ends_denoised=True)
 
     def schedule(self, problem: Problem) -> tuple[float, ...]:
         """Return the noise level of every pass."""
@@ -192,18 +195,30 @@ class PlugAndPlay(Stage):
             return None
         return Momentum(problem, self.momentum * _measured_nearby(problem), exact, _MOMENTUM_BELOW)
 
-    def projection(self, problem: Problem) -> Project:
-        """Return the data step."""
-        project = Projection(problem, self.weight, max(self.floor, _least_noise(problem)), self.variance)
+    def ridge_weight(self, problem: Problem, *, guided: bool = False) -> Ridge:
+        """Return the factor of the ridge, for a start from the image of a previous stage if `guided`."""
+        if self.weight is not None:
+            return self.weight
+        if self.momentum == 0 or self.variance == "error" or guided:
+            return CAUTIOUS
+        return ridge_weight(problem, _exact_plan(problem))
+
+    def projection(self, problem: Problem, *, guided: bool = False) -> Project:
+        """Return the data step, for a start from the image of a previous stage if `guided`."""
+        weight = self.ridge_weight(problem, guided=guided)
+        project = Projection(problem, weight, max(self.floor, _least_noise(problem)), self.variance)
         wanted = self.momentum > 0 if self.kriging is None else self.kriging
         known = _known_exactly(problem) if wanted and max(problem.noise, self.floor) == 0 else None
-        return project if known is None else Kriging(project, known)
+        if known is None:
+            return project
+        # What a prior drew into a large hole is better than what the pixels around it say.
+        return Kriging(project, known | _has_large_hole(problem)[:, None, None, None] if guided else known)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
         loop = Splitting(
             (*self.schedule(problem), 0.0),
-            self.projection(problem),
+            self.projection(problem, guided=state.image is not None),
             beyond=self.beyond(problem),
             ways=self.ways(problem),
             ends_denoised=self.is_denoised_last(problem) if self.ends_denoised is None else self.ends_denoised,
