@@ -36,11 +36,18 @@ def test_type_information_is_shipped() -> None:
 
 
 def test_importing_inverso_loads_little_beside_torch() -> None:
-    script = "import sys, torch; known = set(sys.modules); import inverso; print(*(set(sys.modules) - known))"
+    script = "import sys, torch; known = set(sys.modules); import inverso; inverso.solve, inverso.priors; "
+    script += "print(*(set(sys.modules) - known))"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in answer.stdout.split()}
     third_party = {name for name in loaded if not name.startswith("_")} - sys.stdlib_module_names
     assert third_party <= LIGHT
+
+
+def test_torch_comes_with_the_first_name_that_needs_it() -> None:
+    script = "import sys, inverso; print('torch' in sys.modules); inverso.solve; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "True"]
 
 
 def public_names(module: ModuleType) -> list[str]:

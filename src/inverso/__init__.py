@@ -5,18 +5,14 @@ A degraded photo y, the operator A that measured it and a generative prior go in
 """
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch  # noqa: F401 - first, since it loads numpy anyway
-
-from inverso import operators, priors, stages
 from inverso.errors import ConvergenceWarning, InversoError, RangeWarning, WorseThanInputWarning
-from inverso.reconstruction import Reconstruction
-from inverso.solver import solve
 
 if TYPE_CHECKING:
-    from inverso import degradations, images, metrics, restorers, testing
+    from inverso import degradations, images, metrics, operators, priors, restorers, stages, testing
+    from inverso.reconstruction import Reconstruction
+    from inverso.solver import solve
 
 __version__ = "0.1.0"
 
@@ -37,7 +33,8 @@ __all__ = [
     "testing",
 ]
 
-_LAZY = frozenset(
+# Torch takes seconds to import, and the command line is to answer a mistyped one at once.
+_ROOMS = frozenset(
     {
         "compression",
         "degradations",
@@ -47,21 +44,29 @@ _LAZY = frozenset(
         "jobs",
         "losses",
         "metrics",
+        "operators",
+        "priors",
         "repair",
         "restorers",
+        "stages",
         "testing",
         "training",
     }
 )
+_HOMES = {"Reconstruction": "reconstruction", "solve": "solver"}
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a subpackage when it is first asked for: `inverso.training` needs no import of its own."""
-    if name in _LAZY:
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a subpackage or a name when it is first asked for: `inverso.training` needs no import of its own."""
+    if name in _ROOMS:
         return importlib.import_module(f"inverso.{name}")
+    if name in _HOMES:
+        found = getattr(importlib.import_module(f"inverso.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
     msg = f"module 'inverso' has no attribute {name!r}"
     raise AttributeError(msg)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_ROOMS, *_HOMES})

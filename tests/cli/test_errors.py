@@ -194,6 +194,39 @@ def test_module_runs_as_a_program():
     assert done.stderr.count("\n") == 1
 
 
+QUICK = (
+    "--version",
+    "--help",
+    "restore --help",
+    "restore none.jpg",
+    "restore photo.png --detector shape -o out.png",
+    "restore photo.png --wrong",
+    "solve none.png -A fft:0.3",
+    "degrade none.png -A fft:0.3 -o y.png",
+    "degrade photo.png -o y.png",
+    "demo -o none/demo.png",
+)
+
+
+def test_help_and_mistyped_commands_do_not_wait_for_torch(picture):
+    script = f"""
+import sys
+from inverso.cli.app import app
+for words in {QUICK}:
+    try:
+        app(words.split())
+    except SystemExit:
+        assert "torch" not in sys.modules, words
+"""
+    subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("command", ["solve", "degrade"])
+def test_help_lists_the_operators(inverso, command):
+    told = " ".join(inverso(command, "--help").stdout.split())
+    assert all(name in told for name in ("bicubic:4", "fft:0.3", "blur:kernel.png"))
+
+
 def test_version_is_shown(inverso):
     result = inverso("--version")
     assert (result.exit_code, result.stdout) == (0, f"inverso {__version__}\n")

@@ -9,6 +9,7 @@ import typer
 
 from inverso.cli import bench, degrade, demo, export, models, page, quantize, restore, single, solve, train
 from inverso.cli.group import OneLineErrors
+from inverso.cli.operators import TakesOperator
 
 app = typer.Typer(
     name="inverso",
@@ -39,10 +40,10 @@ def inverso(
 
 
 app.command(epilog=demo.EPILOG)(demo.demo)
-app.command(epilog=degrade.EPILOG)(degrade.degrade)
+app.command(cls=TakesOperator, epilog=degrade.EPILOG)(degrade.degrade)
 app.command(epilog=restore.EPILOG)(restore.restore)
 app.command(epilog=page.EPILOG)(page.app)
-app.command(epilog=solve.EPILOG)(solve.solve)
+app.command(cls=TakesOperator, epilog=solve.EPILOG)(solve.solve)
 app.command(epilog=models.EPILOG)(models.models)
 app.command(epilog=bench.EPILOG)(bench.bench)
 app.command(epilog=train.EPILOG, no_args_is_help=True)(train.train)

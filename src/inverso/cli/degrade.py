@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from inverso._random import normal
+from inverso._sources import existing
 from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import OPERATOR_HELP, Crop, Large, Noise, RandomSeed, Size, examples
-from inverso.operators.spec import parse_operator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +21,6 @@ EPILOG = examples(
     "inverso degrade photo.jpg -A bicubic:4 --noise 0.02 -o y.png",
     "inverso degrade photo.jpg --size 64 -A fft:0.3 -o y.npz",
     "inverso degrade photo.jpg --damage old-photo:severe --seed 3 -o old.png --known known.png",
-    operators=True,
 )
 
 
@@ -48,17 +46,19 @@ def degrade(  # noqa: PLR0913 - one argument per option
     ] = None,
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise; or age it."""
-    from inverso.images._decode import size_of  # noqa: PLC0415
-    from inverso.images.io import read_image  # noqa: PLC0415
-    from inverso.images.measurements import save_measurement  # noqa: PLC0415
-    from inverso.jobs._fitting import fit, squared  # noqa: PLC0415
-
     if (operator is None) == (damage is None):
         msg = "give either -A, how the photo is measured, or --damage, what happens to it"
         raise ValueError(msg)
     if known is not None and damage is None:
         msg = "--known shows what --damage does not cover: add --damage"
         raise ValueError(msg)
+    existing(photo)
+    from inverso.images._decode import size_of  # noqa: PLC0415
+    from inverso.images.io import read_image  # noqa: PLC0415
+    from inverso.images.measurements import save_measurement  # noqa: PLC0415
+    from inverso.jobs._fitting import fit, squared  # noqa: PLC0415
+    from inverso.operators.spec import parse_operator  # noqa: PLC0415
+
     spec = None if operator is None else parse_operator(operator)
     for written, other in ((output, known), (known, output)):
         check_apart(written, photo, other, *(() if spec is None else spec.files))
@@ -85,11 +85,11 @@ def degrade(  # noqa: PLR0913 - one argument per option
 
 def _check_output(output: Path | None, *, arrays: bool) -> None:
     """Raise if a file cannot be written, before anything is computed."""
-    from inverso.images._encode import picture_format  # noqa: PLC0415
-
     if output is None:
         return
     check_writable(output)
+    from inverso.images._encode import picture_format  # noqa: PLC0415
+
     if not (arrays and _is_array(output)):
         picture_format(output)
 
@@ -120,6 +120,7 @@ def _tell_clipped(y: Tensor, output: Path) -> None:
 def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: float, seed: int) -> None:
     import torch  # noqa: PLC0415
 
+    from inverso._random import normal  # noqa: PLC0415
     from inverso.degradations import named  # noqa: PLC0415
     from inverso.images.io import save_image  # noqa: PLC0415
     from inverso.images.measurements import save_measurement  # noqa: PLC0415

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from inverso.cli.inputs import check_writable
 from inverso.cli.options import Device, Noise, Prior, RandomSeed, examples, pick_device
-from inverso.operators.spec import parse_operator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,10 +58,11 @@ def demo(
     device: Device = None,
 ) -> None:
     """Measure a free photo and reconstruct it by every method: a face, and a whole photo at its own size."""
+    _check_output(output)
+    from inverso.operators.spec import parse_operator  # noqa: PLC0415
     from inverso.priors import LatentPrior, load  # noqa: PLC0415
 
     spec = parse_operator(operator)
-    _check_output(output)
     network = load(prior, kind=LatentPrior)
     x = _read_photo(photo, network)
     A = spec.build(network.image_shape)

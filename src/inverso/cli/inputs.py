@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from inverso._sources import existing
+
 
 def output_of(file: Path, output: Path, *, also: tuple[Path | None, ...] = ()) -> Path:
     """Choose the output path for a file.
@@ -20,14 +22,13 @@ def output_of(file: Path, output: Path, *, also: tuple[Path | None, ...] = ()) -
         PermissionError: The folder is read-only.
         ValueError: An input would be overwritten, or the output is not a picture.
     """
-    from inverso.images._encode import picture_format  # noqa: PLC0415
-    from inverso.images.photo import existing  # noqa: PLC0415
-
     # First: with a mistyped folder of photos, the folder of answers would be refused, which is no picture.
     existing(file)
     target = output / f"{file.stem}.png" if output.is_dir() else output
     check_apart(target, file, *also)
     check_writable(target)
+    from inverso.images._encode import picture_format  # noqa: PLC0415
+
     picture_format(target)
     return target
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from inverso._sources import is_file
 from inverso.cli.group import EXIT_BAD_INPUT, say_error
 from inverso.cli.inputs import check_writable
 from inverso.cli.options import pick_device
@@ -46,8 +47,6 @@ HOUR = 3600.0
 
 def are_many(inputs: Sequence[str]) -> bool:
     """Return whether inputs may be more than one file: several, a folder, a pattern, a table, a URL."""
-    from inverso.jobs._listing import is_file  # noqa: PLC0415
-
     return len(inputs) > 1 or not is_file(inputs[0])
 
 

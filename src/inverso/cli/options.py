@@ -6,8 +6,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from inverso.operators.spec import operator_examples
-
 OPERATOR_HELP = "How y is measured, such as fft:0.3; A@B applies B first."
 
 Noise: TypeAlias = Annotated[
@@ -36,10 +34,9 @@ FaceAt: TypeAlias = Annotated[
 ]
 
 
-def examples(*lines: str, operators: bool = False) -> str:
-    """Write the examples for a command's help, one per line, and the known operators."""
-    known = (f"Operators: {'; '.join(operator_examples())}.",) if operators else ()
-    return "\n\n".join(("Examples:", *lines, *known))
+def examples(*lines: str) -> str:
+    """Write the examples for a command's help, one per line."""
+    return "\n\n".join(("Examples:", *lines))
 
 
 def pick_device(device: str | None) -> str:

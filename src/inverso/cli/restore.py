@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from tqdm import tqdm
 
+from inverso._sources import existing
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -102,9 +103,6 @@ def restore(  # noqa: PLR0913 - one argument per option
     again: Again = False,
 ) -> None:
     """Repair a photo: remove noise, fill scratches, enlarge, sharpen; a good photo is left as it is."""
-    from inverso.jobs.restore import FINDER, MaskFiles, Restore  # noqa: PLC0415
-    from inverso.repair import Repair  # noqa: PLC0415
-
     face = face or bool(face_at)
     _check_needs(
         (detector is None or old, f"--detector {detector} finds the damage that --old fills: add --old"),
@@ -119,16 +117,19 @@ def restore(  # noqa: PLR0913 - one argument per option
             f"--face-prior {face_prior} is for the faces that --face restores: add --face, or leave it out",
         ),
     )
+    level = _noise_level(noise)
+    many = are_many(photos)
+    if many:
+        _check_of_many({"--mask": mask, "--keep": keep, "--found": found}, face_at)
+    else:
+        check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
+        existing(photos[0])
+    from inverso.jobs.restore import FINDER, MaskFiles, Restore  # noqa: PLC0415
+    from inverso.repair import Repair  # noqa: PLC0415
+
     face_prior = face_prior or _FACES
-    settings = Repair(scale=scale, blur=blur, noise=_noise_level(noise), old=old, stains=stains, color=color)
-    if are_many(photos):
-        for option, given in (("--mask", mask), ("--keep", keep), ("--found", found)):
-            if given is not None:
-                msg = f"{option} {given} is of one photo, and several were given: restore it separately"
-                raise ValueError(msg)
-        if face_at:
-            msg = f"--face-at {face_at[0]} is of one photo, and several were given: --face looks for faces in each"
-            raise ValueError(msg)
+    settings = Repair(scale=scale, blur=blur, noise=level, old=old, stains=stains, color=color)
+    if many:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
         job = Restore(
             repair=settings,
@@ -140,7 +141,6 @@ def restore(  # noqa: PLR0913 - one argument per option
         )
         show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
         return
-    check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
     photo = Path(photos[0])
     read = (mask, keep, Path(detector) if detector else None)
     target = output_of(photo, output or _beside(photo), also=read)
@@ -171,6 +171,17 @@ def _check_needs(*needs: tuple[bool, str]) -> None:
     for fulfilled, message in needs:
         if not fulfilled:
             raise ValueError(message)
+
+
+def _check_of_many(of_one: Mapping[str, Path | None], face_at: Sequence[str] | None) -> None:
+    """Raise for options of a single photo where several are given."""
+    for option, given in of_one.items():
+        if given is not None:
+            msg = f"{option} {given} is of one photo, and several were given: restore it separately"
+            raise ValueError(msg)
+    if face_at:
+        msg = f"--face-at {face_at[0]} is of one photo, and several were given: --face looks for faces in each"
+        raise ValueError(msg)
 
 
 def _restore_one(  # noqa: PLR0913 - what one photo needs of them

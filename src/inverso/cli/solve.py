@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso._sources import existing
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -50,7 +51,6 @@ EPILOG = examples(
     "inverso solve portrait.png --mask mask.png --face -o out.png",
     "inverso solve photos/ --simulate -A mask:0.4 -o answers/",
     "inverso solve photos/ -A bicubic:4 -o answers/ --on ray",
-    operators=True,
 )
 
 
@@ -100,12 +100,13 @@ def solve(  # noqa: PLR0913 - one argument per option
     again: Again = False,
 ) -> None:
     """Reconstruct photos from their measurements; with many, repeat the command to resume it."""
-    from inverso.jobs import Job  # noqa: PLC0415
-    from inverso.operators.spec import parse_operator, quoted  # noqa: PLC0415
-
     many = are_many(inputs)
     if not many:
         check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
+        existing(inputs[0])
+    from inverso.jobs import Job  # noqa: PLC0415
+    from inverso.operators.spec import parse_operator, quoted  # noqa: PLC0415
+
     if mask is not None:
         quoted_mask = f"mask:file={quoted(str(mask))}"
         # What was measured is damaged last.

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from inverso._checks import check_count, check_finite, check_image
+from inverso._sources import existing
 from inverso.images._decode import decode, metadata_of
-from inverso.images.photo import Photo, existing, luminance, write_photo
+from inverso.images.photo import Photo, luminance, write_photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

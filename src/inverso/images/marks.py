@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inverso._sources import existing
 from inverso.images._decode import reason
-from inverso.images.photo import Photo, existing, luminance, read_photo, write_photo
+from inverso.images.photo import Photo, luminance, read_photo, write_photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

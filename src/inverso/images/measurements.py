@@ -13,9 +13,9 @@ from torch import Tensor
 
 from inverso._checks import check_measurement
 from inverso._files import replacing
+from inverso._sources import existing
 from inverso.images._decode import noise_of, reason
 from inverso.images.io import read_image, save_image
-from inverso.images.photo import existing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

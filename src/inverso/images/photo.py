@@ -12,6 +12,7 @@ from torch import Tensor
 
 from inverso._checks import check_finite, check_image
 from inverso._files import replacing
+from inverso._sources import existing
 from inverso.images._decode import ROUNDING, decode, upright_format
 from inverso.images._deep import DEEP
 from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
@@ -213,30 +214,6 @@ def copy_photo(photo: Photo, source: Path, path: str | Path) -> tuple[str, ...]:
 def over_white(pixels: Tensor, alpha: Tensor) -> Tensor:
     """Blend pixels over white, `alpha x + 1 - alpha`."""
     return alpha * pixels + (1 - alpha)
-
-
-def existing(path: str | Path) -> Path:
-    """Return the path; raise unless it is an existing file.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is a folder, a pipe or a device.
-    """
-    path = Path(path)
-    if not path.exists() and path.is_symlink():
-        msg = f"{path} is a link to {path.readlink()}, which leads nowhere"
-        raise FileNotFoundError(msg)
-    if not path.exists():
-        msg = f"there is no file {path}"
-        raise FileNotFoundError(msg)
-    if path.is_dir():
-        msg = f"{path} is a folder; name a file in it"
-        raise ValueError(msg)
-    if not path.is_file():
-        # Opening a pipe would block until something is written to it.
-        msg = f"{path} is not a regular file; write what comes out of it to one first"
-        raise ValueError(msg)
-    return path
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

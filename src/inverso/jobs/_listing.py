@@ -11,13 +11,12 @@ from typing import Any, NamedTuple, TypeAlias
 import fsspec
 
 from inverso._extras import MissingPackageError, need
+from inverso._sources import MAGIC, TABLES, is_url
 from inverso.images.folders import picture_suffixes, pictures_in
 
 Files: TypeAlias = "str | Path | Sequence[str | Path]"
 
-_TABLES = (".csv", ".parquet")
 _NPZ = ".npz"
-_MAGIC = frozenset("*?[")
 
 
 class Photo(NamedTuple):
@@ -63,18 +62,6 @@ def list_photos(files: Files) -> list[Photo]:
     """
     given = [files] if isinstance(files, str | Path) else list(files)
     return list({(photo.name, photo.path): photo for each in given for photo in _listed(str(each))}.values())
-
-
-def is_file(given: str) -> bool:
-    """Return whether the argument is a single picture or measurement, existing or not."""
-    if given.lower().endswith(_TABLES) or is_url(given) or Path(given).is_dir():
-        return False
-    return Path(given).exists() or not _MAGIC & set(given)
-
-
-def is_url(path: str) -> bool:
-    """Return whether the argument is a URL."""
-    return "://" in path
 
 
 def file_of(path: str) -> str:
@@ -130,13 +117,13 @@ def _listed(given: str) -> Iterator[Photo]:
 
 
 def _expand(given: str) -> Iterator[Photo]:
-    if given.lower().endswith(_TABLES):
+    if given.lower().endswith(TABLES):
         yield from _read_table(given)
     elif is_url(given):
         yield from _expand_url(given)
     elif Path(given).is_dir():
         yield from _in_folder(Path(given))
-    elif Path(given).exists() or not _MAGIC & set(given):
+    elif Path(given).exists() or not MAGIC & set(given):
         if not Path(given).exists():
             msg = f"there is no file {given}"
             raise FileNotFoundError(msg)
@@ -169,13 +156,13 @@ def _fitting(pattern: str) -> Iterator[Photo]:
 def _fixed_part(pattern: str) -> str:
     """Return the part of a pattern before its first wildcard."""
     parts = pattern.split("/")
-    first = next(k for k, part in enumerate(parts) if _MAGIC & set(part))
+    first = next(k for k, part in enumerate(parts) if MAGIC & set(part))
     return "/".join(parts[:first]) + ("/" if first else "")
 
 
 def _expand_url(url: str) -> Iterator[Photo]:
     system, path = fsspec.core.url_to_fs(url)
-    if _MAGIC & set(path):
+    if MAGIC & set(path):
         base, found = _fixed_part(path), system.glob(path, detail=True)
     elif system.isdir(path):
         suffixes = picture_suffixes() | {_NPZ}

@@ -17,8 +17,9 @@ import fsspec
 
 from inverso._files import message_of
 from inverso._machine import lacks_memory
+from inverso._sources import is_url
 from inverso.errors import InversoError
-from inverso.jobs._listing import Photo, is_url, stamp_of
+from inverso.jobs._listing import Photo, stamp_of
 from inverso.jobs.manifest import Record
 from inverso.jobs.photo_job import Answer, Input, Opened, PhotoJob
 

@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from inverso._files import message_of
+from inverso._sources import is_url
 from inverso.errors import InversoError
-from inverso.jobs._listing import Files, Photo, is_url, list_photos, stamp_of
+from inverso.jobs._listing import Files, Photo, list_photos, stamp_of
 from inverso.jobs._naming import named_apart
 from inverso.jobs._photos import PhotoWork, digest_of
 from inverso.jobs._progress import ProgressLine
