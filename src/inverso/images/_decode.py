@@ -23,6 +23,7 @@ from inverso.images._heif import is_heif, register_heif
 from inverso.images._jpeg import jpeg_noise
 from inverso.images._jpeg_luma import QuantizedLuma, quantized_luma
 from inverso.images._metadata import ORIENTATION, other_metadata, read_exif, read_resolution
+from inverso.images._zeroed import zeroed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def decode(path: Path, *, large: bool = False, cut: bool = False) -> Decoded:
                 msg = f"{path} {part.missing()}; {how}"
                 raise ValueError(msg) from error
             return _decode(part.picture, None, part)
-        return _decode(picture, None)
+        return _decode(picture, None, lost=zeroed(path.read_bytes()) if picture.format in CUTTABLE else "")
 
 
 @contextmanager
@@ -211,7 +212,9 @@ def reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | None = None) -> Decoded:
+def _decode(
+    picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | None = None, *, lost: str = ""
+) -> Decoded:
     profile: bytes | None = picture.info.get("icc_profile")
     depth = 16 if deep is not None or picture.mode in WIDE_MODES else 32 if picture.mode == "F" else 8
     noise = _noise(picture, depth=depth)
@@ -224,7 +227,7 @@ def _decode(picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | N
     else:
         pixels, alpha = _split(deep if deep is not None else _wide_pixels(picture))
         pixels, note = deep_to_srgb(pixels, profile) if profile else (pixels, "")
-    notes = [note, _first_of(picture)]
+    notes = [note, lost, _first_of(picture)]
     if part is not None and not part.whole:
         notes.append(part.read())
         pixels = pixels[part.complete()]
