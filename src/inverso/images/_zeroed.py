@@ -56,7 +56,8 @@ def zeroed(data: bytes) -> str:
 
 def _start_of_data(data: bytes) -> int | None:
     """Return where the data of a sequential JPEG's only scan start; None if zeros may be data, or for other files."""
-    position, components, first_symbols = 2, 0, {}
+    position, components = 2, 0
+    first_symbols: dict[int, int] = {}
     while position + 4 <= len(data) and data[position] == 0xFF:
         kind = data[position + 1]
         if kind == 0xFF:
@@ -79,7 +80,8 @@ def _start_of_data(data: bytes) -> int | None:
 
 def _first_symbols(tables: bytes) -> dict[int, int]:
     """Return the first symbol of each Huffman table of a segment, by the table's class and number."""
-    found, position = {}, 0
+    found: dict[int, int] = {}
+    position = 0
     while position + 17 < len(tables):
         found[tables[position]] = tables[position + 17]
         position += 17 + sum(tables[position + 1 : position + 17])
