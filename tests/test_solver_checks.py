@@ -64,7 +64,7 @@ class TestRange:
             inverso.solve(2 * X - 1, method="ff", restorer=restorer)
 
     def test_a_noise_in_another_unit_is_warned_of(self):
-        with pytest.warns(RangeWarning, match=r"noise=10 is more than .* give noise=10 / 255"):
+        with pytest.warns(RangeWarning, match=r"noise=10 is more than .* give noise=0\.0392"):
             inverso.solve(X, Identity(), method="zero-filled", noise=10.0)
 
     @pytest.mark.parametrize("metric", [psnr, ssim])

@@ -78,7 +78,7 @@ def test_e10_fits_a_prior_to_every_photo_and_goes_on(inverso, photos) -> None:
         (("e10", "--prior", "faces-64", "--batch", 5, "--pictures", 1), "leave out --prior, --batch, --pictures"),
         (("e1", "--size", 100), "e1 resizes photos to its prior's size: leave out --size"),
         (("e10", "--n", 1, "--size", 11), "0.png: max_size must be an integer of at least 25, got 11"),
-        (("e10", "--n", 8), "photos holds 7 pictures, and n=8 needs 8"),
+        (("e10", "--n", 8), "photos holds 7 pictures, and --n 8 needs 8"),
     ],
 )
 def test_options_of_other_experiments_are_refused(inverso, photos, words, complaint) -> None:
@@ -116,7 +116,7 @@ def test_list(inverso) -> None:
         (("e1", "--data", "nowhere", "-m", "pinv"), "the photos must be in a folder, and nowhere is not a folder"),
         (("e99", "--data", "photos"), "there is no experiment 'e99'"),
         (("e1", "--data", "photos", "-m", "pinv,magic"), "has no method ['magic']"),
-        (("e1", "--data", "photos", "--n", "4", "-m", "tv"), "photos holds 7 pictures, and n=4 needs 8"),
+        (("e1", "--data", "photos", "--n", "4", "-m", "tv"), "photos holds 7 pictures, and --n 4 needs 8"),
         (("e1", "--data", "photos", "--n", "0"), "n must be an integer of at least 1"),
         (("e1", "--data", "photos", "--restorer", "a"), "'e1' uses no restorer, and a was given"),
         (("e6", "--data", "photos"), "'e6' needs a restorer, and none was given"),

@@ -26,7 +26,7 @@ class Kriging:
         P(z) = z + e,   e = C M^T (M C M^T + 0.02 I)^-1 r,   r = M (y - z),   C_ij = q^|i - j|
 
     with e replaced by the projection at the known pixels, those of the mask M (simple kriging, the mean of a Gaussian
-    process: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, eq. 2.25). The errors of a denoised
+    process: Rasmussen and Williams 2006, doi:10.7551/mitpress/3206.001.0001, eq. 2.25). The errors of a denoised
     picture are smooth: neighbors are too dark together. C is their correlation at a distance of |i - j| pixels, and q
     that of neighbors, estimated for each image and pass from the known pixels by `correlation`. With q = 0 this is the
     projection.

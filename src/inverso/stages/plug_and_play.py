@@ -68,7 +68,7 @@ class PlugAndPlay(Stage):
     factor is smaller.
 
     If y is exact and holds some of the pixels, the known ones also correct those around them, by simple kriging (the
-    mean of a Gaussian process, Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, eq. 2.25): the
+    mean of a Gaussian process, Rasmussen and Williams 2006, doi:10.7551/mitpress/3206.001.0001, eq. 2.25): the
     projection alone leaves what is unknown as it was denoised, although the errors of neighbors are alike. With the
     mask M and the errors `r = y - M z` of known pixels,
 
