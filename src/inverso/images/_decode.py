@@ -60,7 +60,7 @@ class Decoded:
         dpi: Dots per inch, horizontal and vertical.
         other: Names of the metadata in the file that are not in `exif`, such as XMP.
         notes: Lines that say what was changed on reading.
-        luma: Quantized luminance of a JPEG; None for other files.
+        luma: Quantized luminance of a JPEG, if asked for; None for other files.
     """
 
     pixels: NDArray[np.generic]
@@ -74,13 +74,14 @@ class Decoded:
     luma: QuantizedLuma | None
 
 
-def decode(path: Path, *, large: bool = False, cut: bool = False) -> Decoded:
+def decode(path: Path, *, large: bool = False, cut: bool = False, luma: bool = False) -> Decoded:
     """Read a picture file.
 
     Args:
         path: An existing file.
         large: Whether to read pictures of more than `LARGEST` pixels.
         cut: Whether to read what is there of a JPEG that ends too early.
+        luma: Whether to recompute the quantized luminance of a JPEG, which takes as long as all else.
 
     Raises:
         ValueError: The file is not a picture, damaged, or larger than allowed.
@@ -100,8 +101,10 @@ def decode(path: Path, *, large: bool = False, cut: bool = False) -> Decoded:
                 how = "inverso restore --cut, or read_photo(path, cut=True), reads what is there"
                 msg = f"{path} {part.missing()}; {how}"
                 raise ValueError(msg) from error
-            return _decode(part.picture, None, part)
-        return _decode(picture, None, lost=zeroed(path.read_bytes()) if picture.format in CUTTABLE else "")
+            # The gray that is filled in where a file ends would count as a smooth part.
+            return _decode(part.picture, None, part, luma=luma and part.whole)
+        lost = zeroed(path.read_bytes()) if picture.format in CUTTABLE else ""
+        return _decode(picture, None, lost=lost, luma=luma)
 
 
 @contextmanager
@@ -213,13 +216,17 @@ def reason(error: BaseException) -> str:
 
 
 def _decode(
-    picture: Image.Image, deep: NDArray[np.uint16] | None, part: Cut | None = None, *, lost: str = ""
+    picture: Image.Image,
+    deep: NDArray[np.uint16] | None,
+    part: Cut | None = None,
+    *,
+    lost: str = "",
+    luma: bool = False,
 ) -> Decoded:
     profile: bytes | None = picture.info.get("icc_profile")
     depth = 16 if deep is not None or picture.mode in WIDE_MODES else 32 if picture.mode == "F" else 8
     noise = _noise(picture, depth=depth)
-    # The gray that is filled in where a file ends would count as a smooth part.
-    luma = quantized_luma(picture) if part is None or part.whole else None
+    quantized = quantized_luma(picture) if luma else None
     turned = picture.getexif().get(ORIENTATION, 1)
     exif, dpi = read_exif(picture), read_resolution(picture)
     if depth == 8:
@@ -244,7 +251,7 @@ def _decode(
         dpi=dpi,
         other=other_metadata(picture),
         notes=tuple(note for note in notes if note),
-        luma=luma,
+        luma=quantized,
     )
 
 

@@ -130,7 +130,7 @@ def read_photo(path: str | Path, *, large: bool = False, cut: bool = False) -> P
         >>> photo.is_gray, photo.depth, photo.size
         (True, 16, (6, 4))
     """
-    decoded = decode(existing(path), large=large, cut=cut)
+    decoded = decode(existing(path), large=large, cut=cut, luma=True)
     return Photo(
         pixels=_as_tensor(decoded.pixels).permute(2, 0, 1)[None].contiguous(),
         alpha=None if decoded.alpha is None else _as_tensor(decoded.alpha)[None, None],

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import fsspec
 
 from inverso._extras import MissingPackageError, need
-from inverso._sources import MAGIC, TABLES, is_url
+from inverso._sources import MAGIC, TABLES, is_file, is_url
 from inverso.images.folders import picture_suffixes, pictures_in
 
 Files: TypeAlias = "str | Path | Sequence[str | Path]"
@@ -123,7 +123,7 @@ def _expand(given: str) -> Iterator[Photo]:
         yield from _expand_url(given)
     elif Path(given).is_dir():
         yield from _in_folder(Path(given))
-    elif Path(given).exists() or not MAGIC & set(given):
+    elif is_file(given):
         if not Path(given).exists():
             msg = f"there is no file {given}"
             raise FileNotFoundError(msg)

@@ -202,23 +202,26 @@ def _check_blur(settings: Repair, size: tuple[int, int]) -> None:
         raise ValueError(msg)
 
 
+def _noise_of(level: float) -> str:
+    return f"noise of {level:.3f}, {level * _GRAY_LEVELS:.1f} of 255 gray levels"
+
+
 def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool]:
     """Return the noise level, and whether to remove it."""
     if settings.noise != "auto":
         level = float(settings.noise)
         if level:
-            said.append(f"noise of {level:.3f}, {level * _GRAY_LEVELS:.1f} of 255 gray levels, is taken off as told")
+            said.append(f"{_noise_of(level)}, is taken off as told")
         return level, level > 0
     compressed = None if photo.luma is None else estimate_jpeg_noise(photo.luma)
     if compressed is not None and compressed.is_noise and compressed.level >= _LEAST_COMPRESSED:
         said.append(
-            f"noise of {compressed.level:.3f}, {compressed.level * _GRAY_LEVELS:.1f} of 255 gray levels before it was "
-            f"compressed, was found in the coefficients of the JPEG (its smooth parts say {compressed.low:.3f} to "
-            f"{compressed.high:.3f}) and is taken off"
+            f"{_noise_of(compressed.level)} before it was compressed, was found in the coefficients of the JPEG "
+            f"(its smooth parts say {compressed.low:.3f} to {compressed.high:.3f}) and is taken off"
         )
         return compressed.level, True
     found = estimate_noise(photo.pixels)
-    told = f"noise of {found.level:.3f}, {found.level * _GRAY_LEVELS:.1f} of 255 gray levels"
+    told = _noise_of(found.level)
     sure = f"the smooth parts of the photo say {found.low:.3f} to {found.high:.3f}"
     if found.blocks < _ENOUGH_BLOCKS:
         sure = "by one part of the photo alone, which may be texture"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from inverso.operators._plans import Plan, Ridge, real_dtype
+from inverso.operators._plans import Ridge, real_dtype
 from inverso.problem import Problem
 from inverso.stages._splitting import NoiseSource
 
@@ -18,7 +18,7 @@ _AMPLIFIED = 0.44
 operators from 0.6 on, noise grows from pass to pass, and a reconstruction is up to 10 dB worse."""
 
 
-def ridge_weight(problem: Problem, plan: Plan | None) -> Ridge:
+def ridge_weight(problem: Problem) -> Ridge:
     """Return the smallest factor w in [0.1, 0.23] for which the projection amplifies noise moderately.
 
     At the noise level that y has itself, the ridge is w. Unit noise e of y then gives the image noise of the standard
@@ -31,13 +31,12 @@ def ridge_weight(problem: Problem, plan: Plan | None) -> Ridge:
     chosen on training photos with twenty operators.
 
     Args:
-        problem: The problem.
-        plan: The operator's exact plan. Without one w is 0.23.
+        problem: The problem; its operator should have an exact plan, since it takes up to four pseudo-inverses.
 
     Returns:
         A number, or `(n,)` for an operator that needs another one for each image.
     """
-    if plan is None or problem.noise == 0:
+    if problem.noise == 0:
         return CAUTIOUS
     n = len(problem.y)
     # The same noise for every seed, so that the factor is a property of the operator.
@@ -46,6 +45,9 @@ def ridge_weight(problem: Problem, plan: Plan | None) -> Ridge:
     for weight in reversed(_SMALLER):
         noise = problem.operator.pinv(unit, image_shape=problem.image_shape, ridge=weight)
         moderate = noise.square().flatten(1).mean(dim=1).sqrt() <= _AMPLIFIED
+        if not bool(moderate.any()):
+            # A smaller factor amplifies more.
+            break
         weights[moderate.cpu()] = weight
     alike = bool((weights == weights[0]).all())
     return float(weights[0]) if alike else weights.to(problem.y.device, real_dtype(problem.y.dtype))

@@ -199,9 +199,9 @@ class PlugAndPlay(Stage):
         """Return the factor of the ridge, for a start from the image of a previous stage if `guided`."""
         if self.weight is not None:
             return self.weight
-        if self.momentum == 0 or self.variance == "error" or guided:
+        if self.momentum == 0 or self.variance == "error" or guided or _exact_plan(problem) is None:
             return CAUTIOUS
-        return ridge_weight(problem, _exact_plan(problem))
+        return ridge_weight(problem)
 
     def projection(self, problem: Problem, *, guided: bool = False) -> Project:
         """Return the data step, for a start from the image of a previous stage if `guided`."""
