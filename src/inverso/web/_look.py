@@ -31,6 +31,10 @@ button { min-height: 28px; }
 :focus-visible { outline: 3px solid #2563eb !important; outline-offset: 2px; }
 .dark :focus-visible { outline-color: #93c5fd !important; }
 #examples button { min-width: 0; }
+#learn-pictures .caption-label { white-space: normal; max-width: 100%; overflow: visible; text-overflow: clip; }
+@media (max-width: 600px) {
+  #learn-pictures .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
+}
 """
 
 # On a narrow window the browser must not pretend to be a wide one.

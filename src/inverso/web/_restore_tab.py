@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -255,7 +255,7 @@ class RestoreTab:
             repair = Repair(
                 scale=scale if SMALL in happened else 1,
                 blur=blur if BLURRED in happened else 0.0,
-                noise=_noise(strength) if NOISY in happened else 0.0,
+                noise=_noise_to_remove(happened, strength),
                 old=OLD in happened,
                 color=FADED in happened,
                 stains=stains,
@@ -322,8 +322,11 @@ class RestoreTab:
         }
 
 
-def _noise(strength: float) -> float | Literal["auto"]:
-    return round(strength / GRAY_LEVELS, 4) if strength else "auto"
+def _noise_to_remove(happened: Sequence[str], strength: float) -> float | Literal["auto"]:
+    """Return the noise level, "auto" to estimate it: unasked in a blurred photo, where a sharpening amplifies noise."""
+    if NOISY in happened:
+        return round(strength / GRAY_LEVELS, 4) if strength else "auto"
+    return "auto" if BLURRED in happened else 0.0
 
 
 def _write_painted(painted: Mapping[str, Any] | None, path: Path, *, size: tuple[int, int]) -> bool:
