@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
@@ -11,7 +12,7 @@ from torch.testing import assert_close
 from inverso.faces import NoFaceError, Pose, find_faces, fit_face, restore_face, solve_faces, starts_of
 from inverso.faces._framed import FramedFace
 from inverso.faces._warp import lay, matrices, paste, rectify, soft_frame
-from inverso.faces.fit import SPREAD, moved
+from inverso.faces.fit import SPREAD, differences, moved
 from inverso.images import photo
 from inverso.operators import BoxMask, GaussianBlur, Identity
 from inverso.priors import DCGAN, LatentPrior, WrappedDenoiser
@@ -98,14 +99,59 @@ def test_a_framed_face_measures_and_goes_back():
 def test_the_prior_finds_pose_and_colors(true):
     prior = OneFace()
     z = torch.tensor([[2.0, 0.0]])
-    background = 0.5 + 0.1 * torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(1))
-    x = paste(background, prior(z), true.tensor().float()[None])
+    x = lay(prior(z), true.tensor().float()[None], (48, 48), beyond="border")
     A = BoxMask(6)
-    found = fit_face(A(x), A, background, prior, Pose(24, 24, 16))
+    found = fit_face(A(x), A, A.pinv(A(x)), prior, Pose(24, 24, 16))
     assert math.hypot(found.pose.x - true.x, found.pose.y - true.y) < 0.7
     assert found.pose.size == pytest.approx(true.size, rel=0.08)
     assert found.pose.angle == pytest.approx(true.angle, abs=4)
     assert found.misfit < 0.2
+    assert found.evidence > 0
+
+
+class Zoomed(LatentPrior):
+    """A face on a plain ground, drawn smaller by the less likely latents."""
+
+    latent_weight = 1e-3
+
+    def __init__(self):
+        super().__init__(latent_shape=(2,), image_shape=(3, 32, 32))
+        rows, columns = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
+        eyes = (-((columns.abs() - 0.35).square() + (rows + 0.3).square()) / 0.03).exp()
+        head = (-(columns.square() + rows.square()) / 0.1).exp()
+        self.register_buffer("face", (0.3 * head - 0.6 * eyes).expand(3, -1, -1).clone())
+
+    def forward(self, z):
+        self.check_latent(z)
+        zoom = torch.eye(2, 3) * (0.012 * z[:, :1, None]).exp()
+        grid = F.affine_grid(zoom, [len(z), 3, 32, 32], align_corners=False)
+        return 0.5 + F.grid_sample(self.face.expand(len(z), -1, -1, -1), grid, align_corners=False)
+
+
+def test_the_size_is_that_of_a_likely_face_and_not_of_a_larger_frame_with_an_unlikely_one():
+    prior, true = Zoomed(), Pose(32, 32, 28)
+    x = lay(prior(torch.zeros(1, 2)), true.tensor().float()[None], (64, 64), beyond="border")
+    found = fit_face(x, Identity(), x, prior, Pose(32, 32, 40), descents=3)
+    assert found.pose.size == pytest.approx(true.size, rel=0.05)
+
+
+def test_smooth_surroundings_tell_nothing_about_the_frame():
+    prior, pose = OneFace(), Pose(20, 20, 14)
+    x = lay(prior(torch.zeros(1, 2)), pose.tensor().float()[None], (40, 40))
+    small, large = (
+        fit_face(F.pad(x, (n,) * 4), Identity(), F.pad(x, (n,) * 4), prior, Pose(20 + n, 20 + n, 14)) for n in (0, 9)
+    )
+    assert large.pose.x - 9 == pytest.approx(small.pose.x, abs=1e-3)
+    assert large.pose.size == pytest.approx(small.pose.size, abs=1e-3)
+    assert large.evidence == pytest.approx(small.evidence, rel=1e-3)
+
+
+def test_differences_are_those_of_pixels_some_apart():
+    photo = torch.tensor([[[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]]])
+    across, down = differences(photo, 1)
+    assert_close(across, torch.tensor([[[1.0, 2.0, 0.0], [8.0, 16.0, 0.0]]]))
+    assert_close(down, torch.tensor([[[7.0, 14.0, 28.0], [0.0, 0.0, 0.0]]]))
+    assert_close(differences(photo, 2)[0], torch.tensor([[[3.0, 0.0, 0.0], [24.0, 0.0, 0.0]]]))
 
 
 def test_deviations_are_in_units_of_the_spread():
@@ -117,14 +163,14 @@ def test_deviations_are_in_units_of_the_spread():
 
 def test_what_the_prior_cannot_explain_is_no_face():
     noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert fit_face(noise, Identity(), noise, OneFace(), Pose(16, 16, 16)).evidence < 0
     with pytest.raises(NoFaceError, match="row 16"):
         restore_face(noise, Identity(), noise, OneFace(), Pose(16, 16, 16))
 
 
 def test_a_photo_with_a_face_is_reconstructed():
     prior, true = OneFace(), Pose(21, 19, 17, 8)
-    background = torch.full((1, 3, 40, 40), 0.5)
-    x = paste(background, prior(torch.zeros(1, 2)), true.tensor().float()[None])
+    x = lay(prior(torch.zeros(1, 2)), true.tensor().float()[None], (40, 40), beyond="border")
     A = BoxMask(8)
     denoiser = WrappedDenoiser(lambda image, _: image, channels=3, sigma_range=(0.002, 1.0))
     answer, [face] = solve_faces(A(x), A, prior, denoiser, poses=[Pose(20, 20, 16)], method="csgm+bp")

@@ -22,7 +22,8 @@ from inverso.solver import solve
 from inverso.stages import CSGM, BackProject, Resume
 
 FACE = 1.0
-"""Up to this misfit, in that which the prior is expected to leave, something is taken for a face."""
+"""Up to this misfit, in that which the prior is expected to leave, something is taken for a face; above, if the face
+explains edges that are unlikely without it."""
 _COARSE = 0.01
 """Noise that stands for what the warp cannot say exactly."""
 
@@ -74,7 +75,7 @@ def restore_face(
         ValueError: The prior's images are not square or have other channels.
     """
     fitted = fit_face(y, A, photo, prior, start, noise=noise, seed=seed)
-    if fitted.misfit > FACE:
+    if fitted.misfit > FACE and fitted.evidence < 0:
         msg = f"at column {start.x:.0f} and row {start.y:.0f} the prior finds no face (misfit {fitted.misfit:.1f} of 1)"
         raise NoFaceError(msg)
     height, width = photo.shape[-2:]
