@@ -4,9 +4,10 @@
 
 PHOTOS is a folder of aligned faces of 128 pixels. Photos of 64 pixels are made of them by one exact warp, mirrored
 beyond their border; a box of 24 pixels in the middle is lost, or, with `moving`, the box that hides the same part of
-every face: it is shifted and scaled with it. Printed are PSNRs in dB: of the default of `solve` with
-the prior as if the face were aligned, of the denoiser of photos alone, of `solve_faces` from a start in the middle,
-and of the same with the pose that is true. Where the cascade finds the face by itself is counted.
+every face: it is shifted and scaled with it. Printed are PSNRs in dB, of the whole photo / of the missing pixels: of
+the default of `solve` with the prior as if the face were aligned, of the denoiser of photos alone, of `solve_faces`
+from a start in the middle, and of the same with the pose that is true. Where the cascade finds the face by itself is
+counted.
 """
 
 from __future__ import annotations
@@ -57,13 +58,18 @@ def box_of(pose: Pose) -> Tensor:
     return ~lost[None]
 
 
+def both(image: Tensor, x: Tensor, lost: Tensor) -> tuple[float, float]:
+    """Return the PSNR of a photo and that of its missing pixels."""
+    return float(psnr(image, x)), float(psnr(image[..., lost][..., None], x[..., lost][..., None]))
+
+
 def main() -> None:
     """Print the table, a line as it is done."""
     folder, n = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 12
     faces = [load_image(file) for file in sorted(folder.iterdir())[:n]]
     prior, photos = load("faces-64", kind=LatentPrior), load("photos", kind=Denoiser)
     moving = sys.argv[3:] == ["moving"]
-    print(f"{'':22s}{'as if aligned':>14s}{'photos':>8s}{'--face':>8s}{'true pose':>11s}   found   off by (px, %, deg)")
+    print(f"{'':22s}{'as if aligned':>14s}{'photos':>11s}{'--face':>11s}{'true pose':>11s}   found   off (px, %, deg)")
     for kind in KINDS:
         rows, off, found = [], [], 0
         for k, face in enumerate(faces):
@@ -84,11 +90,12 @@ def main() -> None:
                     abs(at.angle - pose.angle),
                 )
             )
-            rows.append([float(psnr(image.clamp(0, 1), x)) for image in (plain, whole, answer.image, known.image)])
-        means = torch.tensor(rows).mean(dim=0).tolist()
+            lost = box_of(pose if moving else Pose(SIDE / 2, SIDE / 2, SIDE))[0].logical_not()
+            rows.append([both(image.clamp(0, 1), x, lost) for image in (plain, whole, answer.image, known.image)])
+        means = [f"{whole:.1f}/{missing:.1f}" for whole, missing in torch.tensor(rows).mean(dim=0).tolist()]
         errors = torch.tensor(off).mean(dim=0).tolist()
         print(
-            f"{kind:22s}{means[0]:14.1f}{means[1]:8.1f}{means[2]:8.1f}{means[3]:11.1f}{found:5d}/{n}"
+            f"{kind:22s}{means[0]:>14s}{means[1]:>11s}{means[2]:>11s}{means[3]:>11s}{found:5d}/{n}"
             f"   {errors[0]:.1f}, {errors[1]:.0f}, {errors[2]:.0f}",
             flush=True,
         )

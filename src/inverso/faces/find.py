@@ -28,7 +28,7 @@ def find_faces(image: Tensor, *, angles: tuple[float, ...] = ANGLES) -> tuple[Po
     The cascade of scikit-image (local binary patterns, trained by OpenCV) is run on the photo and on rotated copies,
     which are enlarged or shrunk if faces would be too small for the cascade or the search would take too long. Its
     boxes, which are a little smaller than the frame of an aligned face, are enlarged accordingly. It finds about 19 of
-    20 whole portraits, with a few false detections; `fit_face` rejects those by the misfit of the prior.
+    20 whole portraits, with a few false detections; `restore_face` rejects most of those by their misfit and evidence.
 
     Args:
         image: `(1, C, H, W)` in [0, 1].

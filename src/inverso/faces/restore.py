@@ -21,7 +21,7 @@ from inverso.reconstruction import Reconstruction
 from inverso.solver import solve
 from inverso.stages import CSGM, BackProject, Resume
 
-FACE = 1.0
+FACE = 1.2
 """Up to this misfit, in that which the prior is expected to leave, something is taken for a face; above, if the face
 explains edges that are unlikely without it."""
 _COARSE = 0.01
@@ -76,7 +76,8 @@ def restore_face(
     """
     fitted = fit_face(y, A, photo, prior, start, noise=noise, seed=seed)
     if fitted.misfit > FACE and fitted.evidence < 0:
-        msg = f"at column {start.x:.0f} and row {start.y:.0f} the prior finds no face (misfit {fitted.misfit:.1f} of 1)"
+        place = f"column {start.x:.0f} and row {start.y:.0f}"
+        msg = f"at {place} the prior finds no face (misfit {fitted.misfit:.2f}, at most {FACE})"
         raise NoFaceError(msg)
     height, width = photo.shape[-2:]
     framed = FramedFace(A, fitted.pose.tensor().to(photo)[None], (height, width), prior.image_shape[-1])
