@@ -212,8 +212,9 @@ def test_two_faces_in_a_photo_one_of_them_turned():
     for left, angle in ((20, 0), (270, -20)):
         piece = torch.from_numpy(rotate(face, angle, mode="edge")).permute(2, 0, 1)[None].float()
         sheet[..., 30:230, left : left + 210] = piece
-    found = sorted(find_faces(sheet)[:2], key=lambda pose: pose.x)
-    assert all(100 < pose.size < 125 for pose in found)
-    assert abs(found[0].angle) < 1 < abs(found[1].angle)
+    # What is taken for a larger face around one is kept as well: the prior decides.
+    upright, turned = sorted((pose for pose in find_faces(sheet) if 100 < pose.size < 125), key=lambda pose: pose.x)
+    assert abs(upright.angle) < 1
+    assert abs(turned.angle) == pytest.approx(20, abs=8)
     with pytest.raises(ValueError, match="one image"):
         find_faces(torch.rand(2, 3, 8, 8))
