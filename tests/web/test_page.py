@@ -203,16 +203,6 @@ def test_stains_of_an_old_print_are_taken_off_unless_they_are_to_stay(restoring,
     assert "--no-stains" not in restoring.input_value("#command textarea")
 
 
-def test_the_noise_of_a_blurred_photo_is_estimated(restoring):
-    restoring.get_by_role("button", name="Try: blurred").click()
-    restoring.wait_for_selector("#restore:not([disabled])")
-    assert not restoring.is_checked("label:has-text('It is noisy') input")
-    restore(restoring)
-    command = restoring.input_value("#command textarea")
-    assert "--blur" in command
-    assert "--noise" not in command
-
-
 def test_cancel_stops_the_work_and_the_next_photo_is_restored(restoring, cat, tmp_path):
     large = tmp_path / "large.png"
     Image.open(cat).resize((620, 460)).save(large)

@@ -99,3 +99,18 @@ def test_progress_does_not_go_back_to_the_beginning_when_an_order_ends(tmp_path)
     with Desk(tmp_path / "orders") as desk:
         said = list(watched(Telling(None, 0.5, None), desk, "Restoring"))
     assert said == [status("Restoring: beginning"), status("Restoring: 50%", share=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("happened", "strength", "noise"),
+    [
+        (["NOISY"], 10.2, 0.04),
+        (["NOISY"], 0, "auto"),
+        (["BLURRED"], 10.2, "auto"),
+        (["SMALL"], 10.2, 0.0),
+        ([], 0, 0.0),
+    ],
+)
+def test_noise_is_taken_off_where_it_is_told_and_estimated_in_a_blurred_photo(happened, strength, noise):
+    tab = pytest.importorskip("inverso.web._restore_tab")
+    assert tab._noise_to_remove([getattr(tab, name) for name in happened], strength) == noise
