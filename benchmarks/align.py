@@ -68,18 +68,19 @@ def main() -> None:
     folder, n = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 12
     faces = [load_image(file) for file in sorted(folder.iterdir())[:n]]
     prior, photos = load("faces-64", kind=LatentPrior), load("photos", kind=Denoiser)
-    moving = sys.argv[3:] == ["moving"]
+    moving, middle = sys.argv[3:] == ["moving"], Pose(SIDE / 2, SIDE / 2, SIDE)
     print(f"{'':22s}{'as if aligned':>14s}{'photos':>11s}{'--face':>11s}{'true pose':>11s}   found   off (px, %, deg)")
     for kind in KINDS:
         rows, off, found = [], [], 0
         for k, face in enumerate(faces):
             pose = pose_of(kind, k)
             x = photo_of(face, pose)
-            A = Mask(box_of(pose)) if moving else BoxMask(BOX)
+            box = box_of(pose if moving else middle)
+            A = Mask(box) if moving else BoxMask(BOX)
             y = A.measure(x)
             plain = inverso.solve(y, A, prior, progress=False).image
             whole = inverso.solve(y, A, photos, progress=False).image
-            answer, restored = solve_faces(y, A, prior, photos, poses=[Pose(SIDE / 2, SIDE / 2, SIDE)])
+            answer, restored = solve_faces(y, A, prior, photos, poses=[middle])
             known, _ = solve_faces(y, A, prior, photos, poses=[pose])
             found += bool(find_faces(whole.clamp(0, 1)))
             at = restored[0].fitted.pose
@@ -90,8 +91,7 @@ def main() -> None:
                     abs(at.angle - pose.angle),
                 )
             )
-            lost = box_of(pose if moving else Pose(SIDE / 2, SIDE / 2, SIDE))[0].logical_not()
-            rows.append([both(image.clamp(0, 1), x, lost) for image in (plain, whole, answer.image, known.image)])
+            rows.append([both(image.clamp(0, 1), x, ~box[0]) for image in (plain, whole, answer.image, known.image)])
         means = [f"{whole:.1f}/{missing:.1f}" for whole, missing in torch.tensor(rows).mean(dim=0).tolist()]
         errors = torch.tensor(off).mean(dim=0).tolist()
         print(

@@ -105,18 +105,19 @@ def fit_face(
     Raises:
         ValueError: The prior's images are not square or have other channels.
     """
+    check_count(steps, name="steps")
+    check_count(descents, name="descents")
     fit = _Fit(y, A, photo, prior, start, noise)
     poses = fit.around()
     latents = fit.latents(poses, seed=seed)
     with torch.no_grad():
         pairs = zip(latents.split(fit.together), poses.split(fit.together), strict=True)
         losses = torch.cat([fit.loss(z, p) for z, p in pairs])
-    best = losses.argsort(stable=True)[: check_count(descents, name="descents")]
-    check_count(steps, name="steps")
+    best = losses.argsort(stable=True)[:descents]
     ends = [fit.descend(latents[some], poses[some], steps) for some in best.split(fit.together)]
     latents, poses, losses = (torch.cat(parts) for parts in zip(*ends, strict=True))
     least = losses.argmin()
-    return fit.fitted(latents[least][None], poses[least][None])
+    return fit.fitted(latents[least][None], poses[least][None], losses[least])
 
 
 class _Fit:
@@ -168,19 +169,22 @@ class _Fit:
             latents: Tensor = encoder(seen_at(self.seen, self.A, poses, self.shape, self.side))
         return latents
 
+    def laid(self, latents: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the soft frames `(n, 1, H, W)` and the faces in them `(n, C, H, W)`, laid at the poses."""
+        size = self.shape[1:]
+        share = lay(self.soft.expand(len(poses), -1, -1, -1), poses, size, samples=self.samples)
+        return share, lay(self.prior(latents), poses, size, samples=self.samples, beyond="border")
+
     def parts(self, latents: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
         """Return the misfit of the photo with each face in it, and how much was measured in its frame, `(n,)` each."""
-        size, n = self.shape[1:], len(poses)
-        share = lay(self.soft.expand(n, -1, -1, -1), poses, size, samples=self.samples)
-        laid = lay(self.prior(latents), poses, size, samples=self.samples, beyond="border")
+        share, laid = self.laid(latents, poses)
         misfit = energies(self.A(self.photo + share * (laid - self.photo)) - self.y)
         return misfit, energies(self.A(share.expand(-1, self.shape[0], -1, -1)))
 
     def loss(self, latents: Tensor, poses: Tensor) -> Tensor:
         """Compute the loss of latents and poses together, `(n,)`."""
-        size, n = self.shape[1:], len(poses)
-        share = lay(self.soft.expand(n, -1, -1, -1), poses, size, samples=self.samples)
-        laid = lay(self.prior(latents), poses, size, samples=self.samples, beyond="border")
+        n = len(poses)
+        share, laid = self.laid(latents, poses)
         explained = self.A(torch.cat([share, share]) * differences(laid, self.apart))
         unlikely = self.costs(self.edges.repeat_interleave(n, dim=0) - explained).view(2, n).sum(dim=0)
         return unlikely + self.pull * energies(latents) + _HOLD * energies(self.deviations(poses))
@@ -221,12 +225,12 @@ class _Fit:
         with torch.no_grad():
             return settled, there, self.loss(settled, there)
 
-    def fitted(self, latent: Tensor, pose: Tensor) -> FittedFace:
-        """Return what was found, with the face, its misfit and its evidence."""
+    def fitted(self, latent: Tensor, pose: Tensor, loss: Tensor) -> FittedFace:
+        """Return what was found at a loss, with the face, its misfit and its evidence."""
         with torch.no_grad():
             misfit, area = self.parts(latent, pose)
             face = self.prior(latent)
-            evidence = float(self.costs(self.edges).sum() - self.loss(latent, pose))
+            evidence = float(self.costs(self.edges).sum() - loss)
         relative = float(misfit / (area * self.weight).clamp_min(torch.finfo(area.dtype).tiny))
         return FittedFace(Pose.of(pose[0]), latent, face, relative, evidence)
 
