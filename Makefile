@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL = $(BIN)/python -m pip install --progress-bar off
 SHORTER = awk '/Downloading .* MB\)/ { print "  " $$2, $$3, $$4 } /^Installing collected/ { print "  installing" } { fflush() }'
 
-.PHONY: help demo test lint wheel docs notebooks pictures clean
+.PHONY: help demo test slow lint wheel docs notebooks pictures clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,10 @@ demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png
 test: lint ## Lint, check types and run the tests.
 	@$(BIN)/python -c 'from inverso.browser import find_runtime; find_runtime()' 2>/dev/null || \
 		echo "ONNX Runtime Web could not be fetched by npm: the tests of the page in a browser will be skipped"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+slow: $(VENV)/.dev-stamp ## Run the tests that take long, most of them in a browser or of trainings.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev-stamp ## Check style, import directions and types.
 	$(BIN)/ruff check

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.resources
 import inspect
+import json
 import pkgutil
 import re
 import subprocess
@@ -24,6 +25,7 @@ PUBLIC_MODULES = sorted(
 # Front ends and what names nothing for users in an `__all__`.
 COMMANDS = ("inverso.cli", "inverso.web", "inverso.__main__")
 # PIL takes defusedxml along where it is there.
+ROOMS = ("compression", "jobs", "training")
 LIGHT = {"PIL", "defusedxml", "einops", "inverso", "numpy", "safetensors", "torch", "tqdm"}
 
 
@@ -35,19 +37,39 @@ def test_type_information_is_shipped() -> None:
     assert importlib.resources.files("inverso").joinpath("py.typed").is_file()
 
 
-def test_importing_inverso_loads_little_beside_torch() -> None:
-    script = "import sys, torch; known = set(sys.modules); import inverso; inverso.solve, inverso.priors; "
-    script += "print(*(set(sys.modules) - known))"
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """What is loaded in a process of its own: by `import inverso`, by the first names, and by each room."""
+    script = f"""
+import json, sys
+before, found = set(sys.modules), {{}}
+def note(name):
+    found[name] = sorted(set(sys.modules) - before)
+import inverso
+note("inverso")
+import torch
+before = set(sys.modules) - set(found["inverso"])
+inverso.solve, inverso.priors
+note("names")
+for room in {ROOMS}:
+    assert getattr(inverso, room).__name__ == "inverso." + room
+    note(room)
+print(json.dumps(found))
+"""
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in answer.stdout.split()}
-    third_party = {name for name in loaded if not name.startswith("_")} - sys.stdlib_module_names
+    return {name: set(modules) for name, modules in json.loads(answer.stdout).items()}
+
+
+def test_importing_inverso_loads_little_beside_torch(loaded: dict[str, set[str]]) -> None:
+    names = {name.partition(".")[0] for name in loaded["names"]}
+    third_party = {name for name in names if not name.startswith("_")} - sys.stdlib_module_names
+    assert "numpy" not in loaded["inverso"]
     assert third_party <= LIGHT
 
 
-def test_torch_comes_with_the_first_name_that_needs_it() -> None:
-    script = "import sys, inverso; print('torch' in sys.modules); inverso.solve; print('torch' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == ["False", "True"]
+def test_torch_comes_with_the_first_name_that_needs_it(loaded: dict[str, set[str]]) -> None:
+    assert "torch" not in loaded["inverso"]
+    assert "inverso.solver" in loaded["names"] - loaded["inverso"]
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -98,11 +120,15 @@ def test_what_is_public_is_exported_and_on_a_page() -> None:
     assert without == [], "a module that exports nothing begins with an underscore"
 
 
-@pytest.mark.parametrize("name", ["compression", "jobs", "training"])
-def test_rooms_come_when_they_are_asked_for(name: str) -> None:
-    script = f"import sys, inverso; assert 'inverso.{name}' not in sys.modules; print(inverso.{name}.__name__)"
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == f"inverso.{name}"
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_come_when_they_are_asked_for(loaded: dict[str, set[str]], room: str) -> None:
+    assert f"inverso.{room}" not in loaded["inverso"]
+    assert f"inverso.{room}" in loaded[room]
+
+
+@pytest.mark.parametrize("package", ["ray", "gradio", "onnx", "lightning_fabric", "kornia"])
+def test_no_room_loads_what_only_some_of_it_needs(loaded: dict[str, set[str]], package: str) -> None:
+    assert package not in loaded[ROOMS[-1]]
 
 
 def test_other_names_do_not_exist() -> None:

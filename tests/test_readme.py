@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
@@ -19,11 +17,15 @@ def test_there_is_python_to_paste() -> None:
     assert PYTHON_BLOCKS
 
 
-@pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=range(len(PYTHON_BLOCKS)))
-def test_python_runs_as_pasted(block: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "MPLBACKEND": "Agg"}
+def test_python_runs_as_pasted(tmp_path: Path) -> None:
+    script = f"for block in {PYTHON_BLOCKS!r}:\n    exec(compile(block, block, 'exec'), {{'__name__': '__main__'}})"
     answer = subprocess.run(
-        [sys.executable, "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert answer.returncode == 0, answer.stderr
 

@@ -64,6 +64,13 @@ def ready(page: Tab, served: str) -> Tab:
     return page
 
 
+@pytest.fixture
+def scripts(page: Tab, served: str) -> Tab:
+    """A tab that may import the page's scripts, and runs nothing of the page itself."""
+    page.goto(served + "style.css")
+    return page
+
+
 def test_it_starts_checked_and_isolated_and_tells_what_it_is(ready: Tab, written: Page) -> None:
     facts = json.loads((written.folder / "model.json").read_text())
     assert (facts["kind"], facts["bits"], facts["channels"], facts["size"]) == ("denoiser", 8, 3, None)
@@ -104,26 +111,27 @@ def test_numbers_in_and_out_are_those_of_the_network(ready: Tab, denoiser: FFDNe
     assert 1e-4 < float((found - whole).abs().max()) < 4 * written.difference
 
 
-@pytest.mark.parametrize(("height", "width"), [(61, 50), (300, 451)])
-def test_a_photo_of_any_size_is_denoised_as_by_onnx_runtime(ready: Tab, sent: Path, height: int, width: int) -> None:
-    noisy = noisy_cat(height, width)
-    upload(ready, noisy)
-    # It guesses the noise that is there.
-    assert abs(int(ready.input_value("#sigma")) - 25) <= 5
-    set_range(ready, "sigma", 30)
-    ready.click("#go")
-    ready.wait_for_selector("#save:visible")
-    # Half of the photo is covered by its answer, and all of it with the slider at its start, by keys alone.
-    assert ready.evaluate("document.activeElement.id") == "split"
+def test_photos_of_any_size_are_denoised_as_by_onnx_runtime(ready: Tab, sent: Path) -> None:
     covered = "c => Math.round(parseFloat(c.style.clipPath.split(' ')[1]))"
-    assert ready.eval_on_selector("#before", covered) == 50
-    ready.keyboard.press("Home")
-    assert ready.eval_on_selector("#before", covered) == 100
-    sigma = torch.tensor([30 / 255])
-    expected = in_tiles(lambda x: run_onnx(sent, x, sigma), noisy, side=384, margin=32, multiple=2).clamp(0, 1)
-    assert float((downloaded(ready) - expected).abs().max()) <= 0.51 / 255
-    ready.click("#again")
-    assert not ready.is_visible("#comparing")
+    for height, width in ((61, 50), (300, 451)):
+        noisy = noisy_cat(height, width)
+        upload(ready, noisy)
+        # It guesses the noise that is there.
+        assert abs(int(ready.input_value("#sigma")) - 25) <= 5
+        set_range(ready, "sigma", 30)
+        ready.click("#go")
+        ready.wait_for_selector("#save:visible")
+        # Half of the photo is covered by its answer, and all of it with the slider at its start, by keys alone.
+        assert ready.evaluate("document.activeElement.id") == "split"
+        assert ready.eval_on_selector("#before", covered) == 50
+        ready.keyboard.press("Home")
+        assert ready.eval_on_selector("#before", covered) == 100
+        expected = in_tiles(
+            lambda x: run_onnx(sent, x, torch.tensor([30 / 255])), noisy, side=384, margin=32, multiple=2
+        ).clamp(0, 1)
+        assert float((downloaded(ready) - expected).abs().max()) <= 0.51 / 255
+        ready.click("#again")
+        assert not ready.is_visible("#comparing")
 
 
 def test_what_is_painted_is_filled_and_all_else_stays_to_the_bit(ready: Tab) -> None:
@@ -160,9 +168,9 @@ def test_what_is_painted_is_filled_and_all_else_stays_to_the_bit(ready: Tab) -> 
     assert float((filled - image)[..., where].square().mean().sqrt()) < 0.3
 
 
-def test_unknown_pixels_go_on_by_a_share_of_their_last_step(ready: Tab) -> None:
+def test_unknown_pixels_go_on_by_a_share_of_their_last_step(scripts: Tab) -> None:
     """By hand for a denoiser that halves every distance to white, at noise levels of 0.5, 0.14, 0.04 and 0.01."""
-    filled = ready.evaluate(
+    filled = scripts.evaluate(
         """async () => {
         const { fill } = await import('./fill.js');
         const data = new Uint8ClampedArray(4 * 40 * 40).fill(51);
@@ -179,9 +187,9 @@ def test_unknown_pixels_go_on_by_a_share_of_their_last_step(ready: Tab) -> None:
     assert filled == [pytest.approx(255 * fourth, abs=0.51), 51]
 
 
-def test_unknown_pixels_deep_in_a_hole_do_not_go_on(ready: Tab) -> None:
+def test_unknown_pixels_deep_in_a_hole_do_not_go_on(scripts: Tab) -> None:
     """Of 13 x 13 pixels around the middle none is known, of those around the border of the picture a part."""
-    weights = ready.evaluate(
+    weights = scripts.evaluate(
         """async () => {
         const { momentum } = await import('./fill.js');
         const unknown = new Uint8Array(20 * 20);
@@ -193,9 +201,9 @@ def test_unknown_pixels_deep_in_a_hole_do_not_go_on(ready: Tab) -> None:
     assert weights == [0, pytest.approx(0.7 * 13 / 169 / 0.1), pytest.approx(0.7)]
 
 
-def test_turning_and_unpacking_are_right(ready: Tab) -> None:
+def test_turning_and_unpacking_are_right(scripts: Tab) -> None:
     assert (
-        ready.evaluate(
+        scripts.evaluate(
             """async () => {
             const { turned, falling, areaOf, pieces, pullPush } = await import('./fill.js');
             const { fromHalf, unpackCodes } = await import('./weights.js');
@@ -229,6 +237,7 @@ def test_turning_and_unpacking_are_right(ready: Tab) -> None:
     )
 
 
+@pytest.mark.slow
 def test_it_can_be_stopped_and_refuses_what_is_no_picture(ready: Tab) -> None:
     ready.set_input_files("#file", {"name": "page.png", "mimeType": "image/png", "buffer": b"<html>"})
     ready.wait_for_selector("#status.failed")
@@ -249,6 +258,7 @@ def test_it_can_be_stopped_and_refuses_what_is_no_picture(ready: Tab) -> None:
     assert ready.eval_on_selector("#paint", count) == painted > 0
 
 
+@pytest.mark.slow
 def test_it_works_offline_after_the_first_visit_in_the_window_of_a_phone(ready: Tab) -> None:
     ready.set_viewport_size({"width": 360, "height": 740})
     ready.context.set_offline(True)

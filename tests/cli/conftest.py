@@ -1,15 +1,25 @@
 """A command line to call, a tiny prior, and a photo in the current folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+import typer.main
 from typer.testing import CliRunner
 
 from inverso.cli.app import app
 from inverso.images.io import photo, save_image
 from inverso.priors import DCGAN, save_prior
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_built_once() -> Iterator[None]:
+    """Typer builds all commands anew for each command line, which takes half of the time of most tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -54,6 +54,7 @@ def test_groups_from_labels_and_from_the_photos(inverso, prior, photos) -> None:
     assert Path("own/results.csv").read_bytes() == rows
 
 
+@pytest.mark.slow
 def test_e10_fits_a_prior_to_every_photo_and_goes_on(inverso, photos) -> None:
     words = ("bench", "e10", "--data", photos, "--n", 2, "--fast", "--quiet", "--device", "cpu")
     result = inverso(*words)

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from inverso import __version__
 from inverso.cli import models as models_command
+from inverso.cli.app import app
 
 BAD = {
     "missing photo": ("degrade none.png -A bicubic:4 -o y.png", "there is no file none.png"),
@@ -119,32 +121,33 @@ def test_an_empty_output_is_not_the_current_folder(inverso, picture, tmp_path, w
     assert list(tmp_path.iterdir()) == [picture]
 
 
-def test_a_warning_speaks_of_options(picture):
-    words = ["solve", picture.name, "--simulate", "-A", "identity", "-m", "pinv", "--noise", "25", "-o", "out.png"]
-    result = subprocess.run([sys.executable, "-m", "inverso", *words], capture_output=True, text=True, check=True)
-    assert "warning: --noise 25 is more than the whole range" in result.stderr
-
-
-def test_a_warning_is_one_line_too(picture):
-    """A mask as it is displayed, frequency 0 in the middle."""
+def test_warnings_are_one_line_each_and_speak_of_options(picture):
+    """Of noise beyond all values, and of a mask as it is displayed, frequency 0 in the middle."""
     mask = np.zeros((24, 24), bool)
     mask[8:17, 8:17] = True
     np.save("mask.npy", mask)
-    words = ["solve", picture.name, "--simulate", "-A", "fft:mask.npy", "-m", "pinv", "-o", "out.png"]
-    result = subprocess.run([sys.executable, "-m", "inverso", *words], capture_output=True, text=True, check=True)
-    told = [line for line in result.stderr.splitlines() if "frequency 0" in line]
-    assert len(told) == 1
-    assert told[0].startswith("warning: ")
-    assert "shifted=true" in told[0]
+    solve = f"solve {picture.name} --simulate -m pinv -o out.png"
+    # pytest keeps the warnings of its own process.
+    script = f"""
+from inverso.cli.app import app
+for words in ("{solve} -A identity --noise 25", "{solve} -A fft:mask.npy"):
+    app(words.split(), standalone_mode=False)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    of_noise, of_mask = (line for line in result.stderr.splitlines() if line.startswith("warning: "))
+    assert of_noise.startswith("warning: --noise 25 is more than the whole range")
+    assert "frequency 0" in of_mask
+    assert "shifted=true" in of_mask
+    assert result.stderr.count("frequency 0") == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
 def test_a_terminal_that_lacks_a_letter_gets_it_escaped(picture):
     name = os.fsdecode(b"Gr\xfc\xdfe.png")
     words = ["degrade", picture.name, "-A", "identity", "-o", name]
-    command, western = [sys.executable, "-m", "inverso", *words], {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    result = subprocess.run(command, capture_output=True, check=True, env=western)
-    assert result.stdout.startswith(rb"Gr\udcfc\udcdfe.png: 3 " + b"\xd7 24")
+    result = CliRunner(charset="latin-1").invoke(app, words)
+    assert result.exit_code == 0
+    assert result.stdout_bytes.startswith(rb"Gr\udcfc\udcdfe.png: 3 " + b"\xd7 24")
 
 
 def test_debug_shows_where_an_error_comes_from(inverso):

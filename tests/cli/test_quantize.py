@@ -154,6 +154,7 @@ class TestExport:
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
 
+    @pytest.mark.slow
     def test_the_file_restores_as_the_restorer(self, inverso, restorer: Path) -> None:
         from inverso.compression.onnx import run_onnx
 

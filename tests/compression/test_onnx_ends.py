@@ -113,7 +113,7 @@ def test_a_style_for_each_filter_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("family", GENERATORS)
+@pytest.mark.parametrize("family", ["VAE", *(pytest.param(name, marks=slow) for name in GENERATORS if name != "VAE")])
 def test_torch_export_of_generators(family: str) -> None:
     prior = GENERATORS[family]()
     program = torch.export.export(prior, (prior.sample_latent(2),), dynamic_shapes=({0: ANY},))
@@ -122,7 +122,8 @@ def test_torch_export_of_generators(family: str) -> None:
         torch.testing.assert_close(program.module()(z), prior(z), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["denoiser", pytest.param("photos", marks=slow)])
+@slow
+@pytest.mark.parametrize("name", ["denoiser", "photos"])
 def test_torch_export_of_denoisers(name: str) -> None:
     denoiser = tiny_denoiser() if name == "denoiser" else priors.load(name)
     cells = {0: ANY, 2: 8 * torch.export.Dim("rows", min=2), 3: 8 * torch.export.Dim("columns", min=2)}
@@ -134,6 +135,7 @@ def test_torch_export_of_denoisers(name: str) -> None:
             torch.testing.assert_close(program.module()(x, sigma), denoiser(x, sigma), rtol=1e-4, atol=1e-5)
 
 
+@slow
 def test_torch_export_of_restorers() -> None:
     restorer = restorers.UNetRestorer(width=8, middle=8, deep=8, refine=8).eval()
     program = torch.export.export(restorer, (uniform(2, 3, 24, 32),), dynamic_shapes=({0: ANY},))

@@ -137,7 +137,7 @@ class TestPreconditioned:
         for one, ridge, found in zip(y, (0.3, 1e-3), both, strict=True):
             torch.testing.assert_close(found, A.pinv(one, ridge=ridge, image_shape=shape), rtol=0, atol=1e-9)
 
-    @pytest.mark.parametrize("A", BLURS, ids=repr)
+    @pytest.mark.parametrize("A", BLURS[1:3], ids=repr)
     def test_has_derivatives_in_y_and_the_ridge(self, A):
         shape = (1, 514, 10)
         y = torch.randn(1, *A.output_shape(shape), dtype=torch.float64, requires_grad=True)

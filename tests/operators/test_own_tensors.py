@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck as every_gradient
 
 from inverso._types import ImageShape
 from inverso.operators import Identity, LinearOperator, RandomMask, stack
 
 SHAPE = (1, 2, 4)
+# Derivatives in one random direction instead of in each coordinate, which takes a tenth of the time.
+gradcheck = partial(every_gradient, fast_mode=True)
 
 
 class Mixed(LinearOperator):

@@ -5,8 +5,6 @@ from collections.abc import Callable
 import pytest
 import scipy.optimize
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from inverso._optim.quasi_newton import QuasiNewton
@@ -46,10 +44,8 @@ def quadratic(seed: int, rows: int = 3, numbers: int = 6) -> tuple[Losses, Tenso
     return losses, minima
 
 
-@settings(max_examples=30)
-@given(seed=st.integers(0, 1000))
-def test_finds_the_minimum_of_a_quadratic(seed):
-    losses, minima = quadratic(seed)
+def test_finds_the_minima_of_quadratics():
+    losses, minima = quadratic(0, rows=100)
     x, _ = minimize(losses, torch.zeros_like(minima), steps=120)
     torch.testing.assert_close(x, minima, rtol=0, atol=1e-4)
 

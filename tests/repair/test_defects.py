@@ -52,7 +52,7 @@ class Thin(DamageDetector):
         return (images - F.max_pool2d(eroded, 9, stride=1, padding=4) > 0.3).float()
 
 
-@pytest.mark.parametrize("width", [3, 6, 12, 25])
+@pytest.mark.parametrize("width", [3, 25])
 def test_a_scratch_is_covered_at_any_width_and_little_more(width: int) -> None:
     scan = torch.full((1, 1, 2050, 2101), 0.4)
     scan[..., 300:1700, 900 : 900 + width] = 0.9

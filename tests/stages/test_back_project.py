@@ -78,10 +78,10 @@ class TestAutomaticRidge:
     @pytest.mark.parametrize("kind", ["white", "smooth"])
     @pytest.mark.parametrize("name", OPERATORS)
     def test_never_farther_from_the_truth(self, name, kind):
-        A, noise, n = OPERATORS[name], 0.05, 48
+        A, noise, n = OPERATORS[name], 0.05, 12 if name == "stack" else 48
         generator = torch.Generator().manual_seed(1)
         x = io.photo(size=SIDE).double().expand(n, -1, -1, -1)
-        for ratio in (0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 5.0, 20.0, 100.0):
+        for ratio in (0.03, 0.3, 1.0, 5.0, 100.0):
             guess = x + ratio * noise * error_of_kind(kind, n, generator)
             y = A.measure(x, noise=noise, seed=generator)
             before, after = (

@@ -245,7 +245,11 @@ def test_plug_and_play_keeps_what_was_measured_and_fills_the_rest_from_the_prior
     assert float((answer.image[unknown] - 0.5).abs().max()) < 0.25
 
 
-@pytest.mark.parametrize("name", list(OPERATORS))
+# `pnp` begins with 200 steps of total variation there, each of which solves by iterations.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "sampled blur at a mirror" else n for n in OPERATORS],
+)
 @pytest.mark.parametrize("method", ["pnp", "ddnm"])
 def test_every_operator_has_its_measurement_explained(name, method):
     case, setting = OPERATORS[name], Setting()

@@ -94,6 +94,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+@pytest.mark.slow
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = train_and_kill(RECIPE, photos=photos, out=out)

@@ -124,6 +124,7 @@ class TestResume:
         assert [row for row in found if row["step"] != "7"] == expected
 
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+    @pytest.mark.slow
     def test_kill_9_loses_nothing(self, photos, unbroken, tmp_path):
         out = tmp_path / "run"
         done = train_and_kill(RECIPE, photos=photos, out=out)
