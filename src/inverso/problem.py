@@ -16,6 +16,7 @@ from inverso._linalg import energies
 from inverso._types import ImageShape
 from inverso.errors import InversoError
 from inverso.operators import LinearOperator
+from inverso.operators._plans import Plan, real_dtype
 from inverso.priors import Denoiser, LatentPrior, StylePrior
 from inverso.priors._zoo import own_denoiser
 from inverso.priors.denoisers import GrayDenoiser
@@ -139,6 +140,14 @@ class Problem:
             return self.A.input_shape(tuple(self.y.shape))
         channels, height, width = self.y.shape[-3:]
         return channels, height, width
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The operator's exact plan for these images, or None: in y's own precision and device, as projections use it.
+
+        One in another precision would be made anew, which can take seconds.
+        """
+        return self.operator.plan(self.image_shape, real_dtype(self.y.dtype), self.y.device)
 
     @cached_property
     def measured(self) -> Tensor:

@@ -89,6 +89,11 @@ class Plan(TensorFields, ABC):
         return True
 
     @property
+    def iterates(self) -> bool:
+        """Whether the pseudo-inverse takes iterations, which costs many times what `forward` does."""
+        return False
+
+    @property
     def bounds_condition(self) -> bool:
         """Whether `condition` is an upper bound."""
         return False

@@ -69,6 +69,11 @@ class SampledPlan(Plan):
         return self.outer.condition * self.inner.condition
 
     @property
+    def iterates(self) -> bool:
+        """True: conjugate gradients, preconditioned."""
+        return True
+
+    @property
     def bounds_condition(self) -> bool:
         """True: `condition` is an upper bound."""
         return True

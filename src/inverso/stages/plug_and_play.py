@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_choice, check_non_negative
-from inverso.operators._plans import Plan, Ridge, real_dtype
+from inverso.operators._plans import Ridge
 from inverso.problem import Need, Problem, State
 from inverso.stages._kriging import Kriging
 from inverso.stages._noise_levels import check_schedule, falling
@@ -185,13 +185,13 @@ class PlugAndPlay(Stage):
             return False
         if problem.noise >= problem.need(Need.DENOISER).error(self.schedule(problem)[-1]):
             return True
-        plan = _exact_plan(problem)
+        plan = problem.plan
         return plan is None or plan.condition > _AMPLIFIED
 
     def beyond(self, problem: Problem) -> Momentum | None:
         """Return the momentum, or None where it is left out."""
         exact = max(problem.noise, self.floor) == 0
-        if self.momentum == 0 or (not exact and _exact_plan(problem) is None):
+        if self.momentum == 0 or (not exact and problem.plan is None):
             return None
         return Momentum(problem, self.momentum * _measured_nearby(problem), exact, _MOMENTUM_BELOW)
 
@@ -199,7 +199,7 @@ class PlugAndPlay(Stage):
         """Return the factor of the ridge, for a start from the image of a previous stage if `guided`."""
         if self.weight is not None:
             return self.weight
-        if self.momentum == 0 or self.variance == "error" or guided or _exact_plan(problem) is None:
+        if self.momentum == 0 or self.variance == "error" or guided or problem.plan is None:
             return CAUTIOUS
         return ridge_weight(problem)
 
@@ -231,28 +231,22 @@ class PlugAndPlay(Stage):
             return follow(self.name, problem, state, images(), total=loop.looks)
 
 
-def _exact_plan(problem: Problem) -> Plan | None:
-    """Return the operator's plan in y's own precision and device, as projections use it: one can take seconds."""
-    return problem.operator.plan(problem.image_shape, real_dtype(problem.y.dtype), problem.y.device)
-
-
 def _least_noise(problem: Problem) -> float:
     """Return the noise that is assumed at least: some, where an exact y would ask too much of iterations."""
-    return _INEXACT if _exact_plan(problem) is None else 0.0
+    return _INEXACT if problem.plan is None else 0.0
 
 
 def _start(problem: Problem, state: State) -> Tensor:
     """Return the image to start from.
 
     What sampled frequencies leave out, waves all over the image, no denoiser takes for noise: from the pseudo-inverse
-    of 30 % of the frequencies photos come 2 dB less far than from a total variation. Iterative pseudo-inverses are left
-    out, since every step would need one. Across a large hole a linear interpolation draws triangles, which stay.
+    of 30 % of the frequencies photos come 2 dB less far than from a total variation. Across a large hole a linear
+    interpolation draws triangles, which stay.
     """
     if state.image is not None:
         return state.image
     if not is_picture(problem.y):
-        iterative = _exact_plan(problem) is None
-        return start_of(problem, state) if iterative else _smooth(problem, state)
+        return _smooth(problem, state)
     interpolated, large = start_of(problem, state), _has_large_hole(problem)
     if not bool(large.any()):
         return interpolated
@@ -283,7 +277,7 @@ def _measured_nearby(problem: Problem) -> Tensor:
 
 def _known_exactly(problem: Problem) -> Tensor | None:
     """Return which values of the image y holds, `(n, C, H, W)`; None if it holds all of them, or mixtures."""
-    plan = _exact_plan(problem)
+    plan = problem.plan
     if plan is None or plan.basis != "pixel":
         return None
     known = plan.gram() > 0
