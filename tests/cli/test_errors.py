@@ -82,6 +82,10 @@ BAD = {
     "demo photo": ("demo --prior {prior} --photo none.png", "there is no file none.png"),
     "demo operator": ("demo --prior {prior} -A fft:0", "keep must lie in (0, 1], got 0.0"),
     "demo folder": ("demo --prior {prior} -o none/demo.png", "the folder none does not exist"),
+    "demo over a folder": ("demo --prior {prior} -o taken.png", "taken.png is a folder"),
+    "demo over its second folder": ("demo --prior {prior} -o second.png", "second-whole.png is a folder"),
+    "demo onto the photo": ("demo --prior {prior} --photo photo.png -o photo.png", "photo.png is one of the inputs"),
+    "known over a folder": ("degrade photo.png --damage jpeg -o y.png --known taken.png", "taken.png is a folder"),
     "demo suffix": ("demo --prior {prior} -o demo.txt", "demo.txt must end in one of .png"),
     "prior card": ("models fases-64", "did you mean 'faces-64'?"),
     "unknown command": ("degrad photo.png", "No such command 'degrad'"),
@@ -99,7 +103,8 @@ def test_bad_input_is_one_line_and_exit_2(inverso, picture, prior, tmp_path, com
     for name in ("copy.png", "sub/photo.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(picture.read_bytes())
-    (tmp_path / "empty").mkdir()
+    for name in ("empty", "taken.png", "second-whole.png"):
+        (tmp_path / name).mkdir()
     (tmp_path / "-x.png").touch()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     result = inverso(*command.format(prior=prior).split())

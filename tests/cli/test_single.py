@@ -258,6 +258,22 @@ def test_animate_writes_a_gif(inverso, model):
         assert (film.size, film.info["duration"] % 50) == ((24, 20), 0)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sample", "-o", "none/a.png"),
+        ("reconstruct", "-o", "a.txt"),
+        ("super-resolve", "--factor", "2", "-o", "none/a.png"),
+        ("animate", "-o", "none/a.gif"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_model_is_read(inverso, words):
+    result = inverso("single", words[0], "no-model.safetensors", *words[1:])
+    assert result.exit_code == 2
+    assert "no-model" not in result.stderr
+
+
 def test_no_command_shows_the_help(inverso):
     result = inverso("single")
     assert "super-resolve" in result.output
@@ -268,6 +284,7 @@ BAD = {
     "no photo": ("fit none.png -o m.safetensors", "there is no file none.png"),
     "fit suffix": ("fit {image} -o m.pt", "m.pt must end in .safetensors"),
     "fit folder": ("fit {image} -o none/m.safetensors", "the folder none does not exist"),
+    "fit over a folder": ("fit {image} -o {taken}", "taken.safetensors is a folder; name a file in it"),
     "fit steps": ("fit {image} -o m.safetensors --steps many", "--steps takes one number or two"),
     "fit tiny": ("fit {image} -o m.safetensors -q", "--min-size 25"),
     "fit width": ("fit {image} -o m.safetensors --width 0", "width must be an integer of at least 1, got 0"),
@@ -278,6 +295,13 @@ BAD = {
     "sample scale": ("sample {model} --start-scale 9 -o a.png", "--start-scale must lie between"),
     "sample folder": ("sample {model} -n 2 -o none/folder", "the folder none does not exist"),
     "sample suffix": ("sample {model} -o a.txt", "a.txt does not end in the suffix of a picture format"),
+    "columns of files": ("sample {model} -n 2 --columns 2 -o {samples}", "--columns arranges the samples of a sheet"),
+    "no columns": ("sample {model} -n 2 --columns 0 -o a.png", "--columns must be an integer of at least 1, got 0"),
+    "over the model": ("reconstruct {model} -o {model}", "model.safetensors is one of the inputs"),
+    "paint over a folder": ("paint {model} {image} -o {drawn}", "drawn.png is a folder; name a file in it"),
+    "film over a folder": ("animate {model} -o {film}", "film.gif is a folder; name a file in it"),
+    "film folder": ("animate {model} -o none/a.gif", "the folder none does not exist"),
+    "fps": ("animate {model} -o a.gif --fps 60", "fps must be above 0 and at most 50, got 60"),
     "reconstruct scale": ("reconstruct {model} --scale 9 -o a.png", "scale must lie between"),
     "no mask": ("harmonize {model} {image} -o a.png", "Missing argument 'MASK'"),
     "shape": ("edit {model} {square} {mask} -o a.png", "is of 16 x 16 pixels, and the photo of 20 x 24"),
@@ -306,6 +330,8 @@ def names(model, tmp_path_factory) -> dict[str, Path]:
     mask = torch.zeros(1, *SIDES)
     mask[:, 4, 4] = 1
     save_image(mask, folder / "mask.png")
+    for name in ("taken.safetensors", "drawn.png", "film.gif", "samples"):
+        (folder / name).mkdir()
     return {"model": model, **{path.stem: path for path in folder.iterdir()}}
 
 

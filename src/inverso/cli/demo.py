@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inverso.cli.inputs import check_writable
+from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import Device, Noise, Prior, RandomSeed, examples, pick_device
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def demo(
     device: Device = None,
 ) -> None:
     """Measure a free photo and reconstruct it by every method: a face, and a whole photo at its own size."""
-    _check_output(output)
+    also = output.with_stem(f"{output.stem}-whole")
+    _check_output(output, photo)
+    if whole:
+        _check_output(also, photo)
     from inverso.operators.spec import parse_operator  # noqa: PLC0415
     from inverso.priors import LatentPrior, load  # noqa: PLC0415
 
@@ -73,7 +76,7 @@ def demo(
     _draw(x, {method: (answer, scores[method]) for method, answer in answers.items()}, output)
     typer.echo(f"wrote {output}")
     if whole:
-        _whole(output.with_stem(f"{output.stem}-whole"), seed=seed, device=device)
+        _whole(also, seed=seed, device=device)
 
 
 def _whole(output: Path, *, seed: int, device: str | None) -> None:
@@ -94,10 +97,12 @@ def _whole(output: Path, *, seed: int, device: str | None) -> None:
     typer.echo(f"wrote {output}")
 
 
-def _check_output(output: Path) -> None:
+def _check_output(output: Path, photo: str) -> None:
+    """Raise if the output cannot be written, or is the photo, before the minute of work."""
     if output.suffix.lower() not in _FORMATS:
         msg = f"{output} must end in one of {', '.join(_FORMATS)}"
         raise ValueError(msg)
+    check_apart(output, Path(photo))
     check_writable(output)
 
 

@@ -25,12 +25,23 @@ def output_of(file: Path, output: Path, *, also: tuple[Path | None, ...] = ()) -
     # First: with a mistyped folder of photos, the folder of answers would be refused, which is no picture.
     existing(file)
     target = output / f"{file.stem}.png" if output.is_dir() else output
-    check_apart(target, file, *also)
-    check_writable(target)
+    check_picture(target, file, *also)
+    return target
+
+
+def check_picture(output: Path, *inputs: Path | None) -> None:
+    """Check that a picture can be written, before anything is computed.
+
+    Raises:
+        FileNotFoundError: The folder to write into does not exist.
+        PermissionError: The folder is read-only.
+        ValueError: An input would be overwritten, or the output is a folder or no picture.
+    """
     from inverso.images._encode import picture_format  # noqa: PLC0415
 
-    picture_format(target)
-    return target
+    check_apart(output, *inputs)
+    check_writable(output)
+    picture_format(output)
 
 
 def check_apart(output: Path | None, *inputs: Path | None) -> None:
@@ -51,8 +62,12 @@ def check_writable(output: Path) -> None:
 
     Raises:
         FileNotFoundError: The folder does not exist.
+        IsADirectoryError: There is a folder of this name.
         PermissionError: The folder is read-only, or no place for files.
     """
+    if output.is_dir():
+        msg = f"{output} is a folder; name a file in it"
+        raise IsADirectoryError(msg)
     if not output.parent.is_dir():
         msg = f"the folder {output.parent} does not exist; create it, or write elsewhere"
         raise FileNotFoundError(msg)

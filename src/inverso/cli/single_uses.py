@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inverso.cli.inputs import check_apart, check_writable
+from inverso.cli.inputs import check_picture, check_writable
 from inverso.cli.options import RandomSeed, examples
 
 if TYPE_CHECKING:
@@ -62,12 +62,17 @@ def sample(
     from inverso.images.io import save_image  # noqa: PLC0415
 
     sides = None if size is None else _sides(size)
+    sheet = bool(output.suffix) and not output.is_dir()
+    if sheet:
+        check_picture(output, model)
+    elif not output.exists():
+        check_writable(output)
+    if columns is not None:
+        _check_columns(columns, output, sheet=sheet)
     images = _load(model).sample(n, size=sides, start_scale=start_scale, seed=seed)
-    if output.suffix and not output.is_dir():
+    if sheet:
         save_image(images, output, columns=columns)
     else:
-        if not output.exists():
-            check_writable(output)
         output.mkdir(exist_ok=True)
         for k, image in enumerate(images):
             save_image(image, output / f"sample-{k:0{len(str(n - 1))}}.png")
@@ -86,6 +91,7 @@ def reconstruct(
     from inverso.images.io import save_image  # noqa: PLC0415
     from inverso.metrics import psnr  # noqa: PLC0415
 
+    check_picture(output, model)
     prior = _load(model)
     with torch.no_grad():
         image = prior.reconstruct(scale)
@@ -106,7 +112,7 @@ def harmonize(
     seed: RandomSeed = 0,
 ) -> None:
     """Fit a pasted object to the photo's colors and textures."""
-    check_apart(output, image, mask)
+    check_picture(output, model, image, mask)
     prior = _load(model)
     draw = partial(prior.harmonize, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
     _save(draw(*_read_edited(image, mask, prior)), output)
@@ -124,7 +130,7 @@ def edit(
     seed: RandomSeed = 0,
 ) -> None:
     """Make an edited photo, with parts removed, moved, stretched or covered, look natural."""
-    check_apart(output, image, mask)
+    check_picture(output, model, image, mask)
     prior = _load(model)
     draw = partial(prior.edit, start_scale=start_scale, dilate=dilate, blend=blend, seed=seed)
     _save(draw(*_read_edited(image, mask, prior)), output)
@@ -140,7 +146,7 @@ def paint(
     seed: RandomSeed = 0,
 ) -> None:
     """Turn a sketch into an image with the photo's textures."""
-    check_apart(output, sketch)
+    check_picture(output, model, sketch)
     prior = _load(model)
     _save(prior.paint_to_image(_read(sketch, prior), start_scale=start_scale, colors=colors or None, seed=seed), output)
 
@@ -161,7 +167,7 @@ def super_resolve(
     """Enlarge the photo, with details like those of its own patches."""
     from inverso.images.io import load_image  # noqa: PLC0415
 
-    check_apart(output, image)
+    check_picture(output, model, image)
     prior = _load(model)
     given = None if image is None else load_image(image, channels=prior.image_shape[0])
     _save(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
@@ -182,7 +188,10 @@ def animate(
 ) -> None:
     """Animate the photo."""
     from inverso.priors.singan import save_animation  # noqa: PLC0415
+    from inverso.priors.singan.animation import check_film  # noqa: PLC0415
 
+    check_film(output, fps=fps)
+    check_writable(output)
     prior = _load(model)
     film = prior.animate(frames, start_scale=start_scale, alpha=alpha, beta=beta, seed=seed)
     save_animation(film, output, fps=fps)
@@ -205,6 +214,15 @@ def _load(model: Path) -> SinGAN:
         msg = f"{model} holds a {family}, not a prior of a single photo: make one with inverso single fit"
         raise ValueError(msg)
     return prior
+
+
+def _check_columns(columns: int, output: Path, *, sheet: bool) -> None:
+    from inverso._checks import check_count  # noqa: PLC0415
+
+    if not sheet:
+        msg = f"--columns arranges the samples of a sheet, and {output} is a folder of one file each: leave it out"
+        raise ValueError(msg)
+    check_count(columns, name="--columns")
 
 
 def _sides(text: str) -> tuple[int, int]:

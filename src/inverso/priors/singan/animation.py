@@ -146,14 +146,8 @@ def save_animation(frames: Tensor, path: str | Path, *, fps: float = 10.0) -> No
         msg = f"frames must have shape (frames, C, H, W) with 1 or 3 channels, got {tuple(frames.shape)}"
         raise ValueError(msg)
     check_finite(frames, name="frames")
-    check_number(fps, name="fps", expected=f"a number above 0 and at most {_FASTEST}")
-    if not 0 < fps <= _FASTEST:
-        msg = f"fps must be above 0 and at most {_FASTEST}, got {fps}"
-        raise ValueError(msg)
     path = Path(path)
-    if path.suffix.lower() != ".gif":
-        msg = f"{path} must end in .gif"
-        raise ValueError(msg)
+    check_film(path, fps=fps)
     from PIL import Image  # noqa: PLC0415
 
     pixels = (frames.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
@@ -167,3 +161,19 @@ def save_animation(frames: Tensor, path: str | Path, *, fps: float = 10.0) -> No
             duration=10 * round(100 / fps),
             loop=0,
         )
+
+
+def check_film(path: Path, *, fps: float) -> None:
+    """Raise unless a film of this rate can be written to a file of this name.
+
+    Raises:
+        ValueError: The rate lies outside its range, or the file is no `.gif`.
+        TypeError: The rate is no number.
+    """
+    check_number(fps, name="fps", expected=f"a number above 0 and at most {_FASTEST}")
+    if not 0 < fps <= _FASTEST:
+        msg = f"fps must be above 0 and at most {_FASTEST}, got {fps}"
+        raise ValueError(msg)
+    if path.suffix.lower() != ".gif":
+        msg = f"{path} must end in .gif"
+        raise ValueError(msg)
