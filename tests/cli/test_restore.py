@@ -179,7 +179,7 @@ def test_enlarging(inverso, tmp_path):
         ("photo.png --old --found out.png -o out.png", "would be overwritten"),
         ("photo.png --found found.png", "--found found.png shows what --old or --mask fills: add one of them"),
         ("photo.png --face-prior faces-64", "--face-prior faces-64 is for the faces that --face restores: add --face"),
-        ("photo.png --scale 9", "scale must be 1 to 8, got 9"),
+        ("photo.png --scale 9", "--scale must be 1 to 8, got 9"),
         ("photo.png --prior faces-64", "--prior must name a denoiser"),
         ("photo.png -o none/out.png", "the folder none does not exist"),
         ("photo.png -o photo.png", "would be overwritten"),

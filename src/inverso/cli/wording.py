@@ -29,6 +29,8 @@ _RULES = (
 )
 _CALL = re.compile(r"(\w+\([^()]*\))")
 _START = r"(?<![\w.-])"
+# Here a name is the argument also if it is an English word, such as width.
+_SUBJECT = r"^((?:each (?:\w+ )?of )?)"
 
 
 def in_options(message: str, own: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -47,6 +49,8 @@ def in_options(message: str, own: Mapping[str, str] = MappingProxyType({})) -> s
         'a prior of any size: --prior photos with -m pnp'
         >>> in_options("min_size must be at most max_size=9", {"min_size": "--min-size", "max_size": "--max-size"})
         '--min-size must be at most --max-size 9'
+        >>> in_options("each side of size must be an integer of at least 1, got 0", {"size": "--size"})
+        'each side of --size must be an integer of at least 1, got 0'
     """
     for pattern, written in _RULES:
         message = pattern.sub(written, message)
@@ -57,9 +61,9 @@ def in_options(message: str, own: Mapping[str, str] = MappingProxyType({})) -> s
 
 
 def _as_option(text: str, name: str, option: str) -> str:
-    """Replace an argument by its option: `name=value` and `name=`, and the bare name where it is no English word."""
+    """Replace an argument by its option: `name=value` and `name=`, and the bare name where it is no other word."""
     text = re.sub(rf"{_START}{name}=(?=\S)", f"{option} ", text)
     text = re.sub(rf"{_START}{name}=", option, text)
     if "_" in name:
         return re.sub(rf"{_START}{name}\b", option, text)
-    return re.sub(rf"^{name} must\b", f"{option} must", text) if len(name) == 1 else text
+    return re.sub(rf"{_SUBJECT}{name} must\b", rf"\1{option} must", text)
