@@ -52,6 +52,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: Path, *, name: str) -> None:
+    """Raise for a folder of results that is a file; one that is yet to be made will do.
+
+    Raises:
+        NotADirectoryError: It is a file.
+    """
+    if path.exists() and not path.is_dir():
+        msg = f"{name} must be a folder, and {path} is a file"
+        raise NotADirectoryError(msg)
+
+
 def message_of(error: BaseException) -> str:
     """Return the message of an error; for errors of the operating system the file and the reason, without its number.
 

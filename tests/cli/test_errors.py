@@ -31,7 +31,10 @@ BAD = {
     "unknown prior": ("solve photo.png -A identity --prior fases-64 -o out.png", "did you mean 'faces-64'?"),
     "unknown method": ("solve photo.png -A identity -m magic -o out.png", "unknown method 'magic'"),
     "unknown schedule": ("solve photo.png -A identity --schedule slow -o out.png", "unknown schedule 'slow'"),
-    "solve noise": ("solve photo.png -A identity -m pinv --simulate --noise -1 -o out.png", "--noise must be at least 0"),
+    "solve noise": (
+        "solve photo.png -A identity -m pinv --simulate --noise -1 -o out.png",
+        "--noise must be at least 0",
+    ),
     "solve without A": ("solve photo.png --prior {prior} -m csgm -o out.png", "needs the operator"),
     "simulate without A": ("solve photo.png --simulate -m pinv -o out.png", "add -A, as in -A fft:0.3"),
     "ff without restorer": ("solve photo.png -m ff -o out.png", "needs a restorer"),

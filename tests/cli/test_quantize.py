@@ -60,7 +60,7 @@ def test_it_writes_a_file_per_bit_width_a_table_and_a_picture(inverso, restorer:
         assert read_quantized(path).bits == int(row["bits"])
     for row in table:
         assert float(row["average"]) == pytest.approx(sum(float(row[name]) for name in COLUMNS[4:]) / 3, abs=2e-3)
-    assert "5 photos" in result.stdout
+    assert "mean of 5 photos: their central squares, resized to 16 x 16 pixels" in result.stdout
     for word in ("input", "32-bit", "1-bit", "white-noise", "MB"):
         assert word in result.stdout
     height, width = load_image("small/quantized.png").shape[2:]
@@ -113,15 +113,24 @@ def test_other_corruptions_can_be_measured(inverso, restorer: Path, photos: Path
     ("words", "message"),
     [
         (("--bits", "8,x"), "--bits must be numbers joined by commas, as in 8,6,4, got '8,x'"),
-        (("--bits", "9"), "bits must be 1 to 8, or 16 for float16, got 9"),
+        (("--bits", "9"), "--bits must be 1 to 8, or 16 for float16, got 9"),
         (("--corruptions", "rain"), "no degradation is called 'rain'; known ones: white-noise"),
         (("--n", "0"), "--n must be an integer of at least 1, got 0"),
         (("--fine-tune", "-1"), "--fine-tune must be an integer of at least 0, got -1"),
-        (("--keep", "1.5"), "keep must lie in (0, 1], got 1.5"),
-        (("--data", "nowhere"), "nowhere is not a folder"),
+        (("--keep", "1.5"), "--keep must lie in (0, 1], got 1.5"),
+        (("--data", "nowhere"), "--data must be a folder of pictures, and nowhere is not a folder"),
+        (("--data", "empty"), "--data must be a folder of pictures, and empty holds none"),
+        (("--fine-tune", "1", "--train", "nowhere"), "--train must be a folder of pictures, and nowhere is not"),
+        (("--train", "photos"), "nothing is tuned: add --fine-tune STEPS"),
+        (("--fine-tune", "1", "--lr", "0"), "--lr must be greater than 0, got 0"),
+        (("--size", "7"), "of at least 8"),
+        (("-o", "empty/file"), "--out must be a folder, and empty/file is a file"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_requests_end_in_one_line(inverso, restorer: Path, photos: Path, words, message: str) -> None:
+    Path("empty").mkdir()
+    Path("empty/file").touch()
     result = inverso("quantize", restorer, "--data", photos, "-o", "small", "--size", 16, "-q", *words)
     assert result.exit_code == 2
     assert message in result.stderr
@@ -211,6 +220,25 @@ class TestExport:
         Path("text.safetensors").write_text("no network")
         result = inverso("export", "text.safetensors", "-o", "x.onnx")
         assert (result.exit_code, "holds no restorer" in result.stderr) == (2, True)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ("-o x.txt", "x.txt must end in .onnx"),
+            ("-o none/x.onnx", "the folder none does not exist"),
+            ("--web file", "--web must be a folder, and file is a file"),
+            ("--web site --bits 9", "--bits must be 1 to 8, or 16 for float16, got 9"),
+        ],
+        ids=lambda text: text.split()[0] + text.split()[1],
+    )
+    def test_outputs_that_cannot_be_written_are_refused_before_the_work(
+        self, inverso, monkeypatch, words: str, message: str
+    ) -> None:
+        for where in ("inverso.compression.onnx", "inverso.browser._page"):
+            monkeypatch.setattr(f"{where}.to_onnx", lambda *_, **__: pytest.fail("it was exported"))
+        Path("file").touch()
+        result = inverso("export", "faces-64", *words.split())
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
 
     def test_what_does_not_fit_the_kind_is_refused(self, inverso, photos: Path) -> None:
         result = inverso("export", "photos", "-o", "x.onnx", "--kind", "picture")

@@ -285,6 +285,7 @@ BAD = {
     "fit suffix": ("fit {image} -o m.pt", "m.pt must end in .safetensors"),
     "fit folder": ("fit {image} -o none/m.safetensors", "the folder none does not exist"),
     "fit over a folder": ("fit {image} -o {taken}", "taken.safetensors is a folder; name a file in it"),
+    "fit run": ("fit {image} -o m.safetensors --run {mask}", "--run must be a folder, and"),
     "fit steps": ("fit {image} -o m.safetensors --steps many", "--steps takes one number or two"),
     "fit no steps": ("fit {image} -o m.safetensors --steps 5,0", "each of --steps must be an integer of at least 1"),
     "fit tiny": ("fit {image} -o m.safetensors -q", "--min-size 25"),

@@ -100,6 +100,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(inverso, tmp_path, words, name
     assert not (tmp_path / "run").exists()
 
 
+def test_a_file_is_no_folder_to_train_in(inverso, picture, tmp_path):
+    (tmp_path / "run").touch()
+    result = inverso("train", "dcgan", "--data", ".", "--out", "run")
+    assert result.exit_code == 2
+    assert result.stderr == "error: --out must be a folder, and run is a file\n"
+
+
 def test_data_and_a_folder_are_needed(inverso):
     for given, missing in (("--out", "--data"), ("--data", "--out")):
         result = inverso("train", "dcgan", given, "x")

@@ -20,7 +20,7 @@ from inverso._checks import as_generator
 from inverso._networks.cards import Card
 from inverso._random import normal
 from inverso.browser._runtime import WASM, WEBGPU, find_runtime, runtime_version
-from inverso.browser._weights import WEIGHTS, PackedNetwork, pack_onnx
+from inverso.browser._weights import WEIGHTS, PackedNetwork, check_packed_bits, pack_onnx
 from inverso.compression.onnx import run_onnx, to_onnx
 from inverso.errors import InversoError
 from inverso.images.io import photo
@@ -93,6 +93,8 @@ def write_page(
         >>> from inverso.priors import load
         >>> write_page(load("photos"), "site", name="photos")  # doctest: +SKIP
     """
+    if bits is not None:
+        check_packed_bits(bits)
     kind = _kind(network)
     source = find_runtime(runtime)
     engines = {"wasm": WASM}

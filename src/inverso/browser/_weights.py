@@ -44,6 +44,17 @@ class PackedNetwork:
     floats: NDArray[np.float32]
 
 
+def check_packed_bits(bits: int) -> None:
+    """Raise unless weights of so many bits can be packed.
+
+    Raises:
+        ValueError: The number is not supported.
+        TypeError: It is not an integer.
+    """
+    if bits != FLOAT32_BITS:
+        check_bits(bits)
+
+
 def pack_onnx(path: Path, *, bits: int) -> PackedNetwork:
     """Remove the weights from an ONNX file and pack them.
 
@@ -56,8 +67,7 @@ def pack_onnx(path: Path, *, bits: int) -> PackedNetwork:
         TypeError: `bits` is not an integer.
         InversoError: A package is missing.
     """
-    if bits != FLOAT32_BITS:
-        check_bits(bits)
+    check_packed_bits(bits)
     onnx = need("onnx", what="export")
     network = onnx.load(path)
     group = _SMALL_GROUP if bits <= _FINE else _GROUP

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from inverso._files import check_folder
+from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import RandomSeed, examples
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+_SUFFIX = ".onnx"
 
 EPILOG = examples(
     "inverso export faces-64 -o faces.onnx",
@@ -79,6 +83,7 @@ def export(  # noqa: PLR0913 - two kinds of output
     if data is not None and not int8:
         msg = "--data shows --int8 the range of values, and is of no use without it: add --int8"
         raise ValueError(msg)
+    _check_target(output, web, model)
     network = load_network(model, kind)
     if data is not None and isinstance(network, Denoiser | LatentPrior):
         msg = f"--data shows --int8 the images that a restorer takes, and {model} is a {type(network).__name__}"
@@ -95,6 +100,19 @@ def export(  # noqa: PLR0913 - two kinds of output
     else:
         to_onnx(network, output, size=size)
     typer.echo(f"wrote {output} ({output.stat().st_size / 1e6:.2f} MB)")
+
+
+def _check_target(output: Path | None, web: Path | None, model: str) -> None:
+    """Raise if the file or the folder cannot be written, before the network is exported."""
+    if web is not None:
+        check_folder(web, name="--web")
+    if output is None:
+        return
+    check_apart(output, Path(model))
+    check_writable(output)
+    if output.suffix.lower() != _SUFFIX:
+        msg = f"{output} must end in {_SUFFIX}"
+        raise ValueError(msg)
 
 
 def _write_page(

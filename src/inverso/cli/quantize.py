@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso._files import check_folder
 from inverso.cli.options import AsJSON, Device, RandomSeed, examples, pick_device
 
 if TYPE_CHECKING:
@@ -153,9 +154,10 @@ def quantize(  # noqa: PLR0913 - one argument per option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Write a restorer in fewer bits, and show the loss of PSNR and the size of the files."""
-    from inverso._checks import check_count  # noqa: PLC0415
+    from inverso._checks import check_count, check_positive  # noqa: PLC0415
     from inverso.compression.finetune import check_precision  # noqa: PLC0415
     from inverso.degradations import named  # noqa: PLC0415
+    from inverso.images.folders import pictures_below  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
 
     widths = _read_bits(bits)
@@ -163,13 +165,22 @@ def quantize(  # noqa: PLR0913 - one argument per option
     for value, name in ((n, "n"), (size, "size"), (batch, "batch")):
         check_count(value, name=f"--{name}")
     check_count(fine_tune, name="--fine-tune", minimum=0)
+    check_positive(lr, name="--lr")
+    rounded = check_precision(precision, name="--precision")
+    if train is not None and not fine_tune:
+        msg = f"--train {train} has the photos to tune on, and nothing is tuned: add --fine-tune STEPS"
+        raise ValueError(msg)
+    check_folder(out, name="--out")
+    if train is not None:
+        pictures_below(train, name="--train")
     place = pick_device(device)
     restorer = load(model).to(place)
+    named_layers = _read_layers(layers, restorer)
     progress = not quiet and not as_json
     measured, training = _read_photos(data, train, size=size, n=n, tune=fine_tune > 0, progress=progress)
     plan = _Plan(
         per_channel=per_channel,
-        layers=_read_layers(layers, restorer),
+        layers=named_layers,
         clip=clip,
         steps=fine_tune,
         lr=lr,
@@ -177,10 +188,9 @@ def quantize(  # noqa: PLR0913 - one argument per option
         training=training,
         seed=seed,
         device=place,
-        precision=check_precision(precision, name="--precision"),
+        precision=rounded,
         progress=progress,
     )
-    out.mkdir(parents=True, exist_ok=True)
     photos = measured.photos.float().to(place) / 255
     stem = Path(model).stem
     rows = list(_rows(restorer, photos, spoiling, widths, plan, out, stem))
@@ -189,9 +199,9 @@ def quantize(  # noqa: PLR0913 - one argument per option
     if as_json:
         files = [None if row.path is None else str(row.path) for row in rows]
         records = [{**row.record(), "path": file} for row, file in zip(rows, files, strict=True)]
-        typer.echo(json.dumps({"photos": len(photos), "rows": records, "out": str(out)}, indent=2))
+        typer.echo(json.dumps({"photos": len(photos), "size": size, "rows": records, "out": str(out)}, indent=2))
         return
-    _print(rows, len(photos))
+    _print(rows, len(photos), side=size)
     typer.echo(f"wrote {out}")
 
 
@@ -211,6 +221,7 @@ def _rows(
     yield _Row("input", None, None, measure(lambda y: y, photos, corruptions, seed=plan.seed))
     whole = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     yield _Row("32-bit", 32, whole, measure(model, photos, corruptions, seed=plan.seed))
+    out.mkdir(parents=True, exist_ok=True)
     for bits in widths:
         path = out / f"{stem}-{bits}bit.safetensors"
         ready = plan.prepare(model, bits, corruptions)
@@ -258,7 +269,9 @@ def _read_photos(
         training, measured = photos.split(min(n, len(photos) // 2))
         return measured, training
     measured = photos.split(n)[1] if n < len(photos) else photos
-    return measured, PhotoFolder.read(train, size=size, progress=progress) if tune and train is not None else None
+    return measured, PhotoFolder.read(
+        train, size=size, progress=progress, name="--train"
+    ) if tune and train is not None else None
 
 
 def _write_csv(rows: Sequence[_Row], path: Path) -> None:
@@ -287,7 +300,7 @@ def _draw(rows: Sequence[_Row], photos: Tensor, path: Path) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _print(rows: Sequence[_Row], n: int) -> None:
+def _print(rows: Sequence[_Row], n: int, *, side: int) -> None:
     table = Table("weights", "size", "average", box=None, pad_edge=False)
     for name in rows[0].quality.psnr:
         table.add_column(name)
@@ -299,4 +312,5 @@ def _print(rows: Sequence[_Row], n: int) -> None:
         table.add_row(row.name, size, *(f"{value:.2f}" for value in values))
     console = Console()
     console.print(table)
-    console.print(f"PSNR in dB, mean of {n} photos", highlight=False)
+    which = f"mean of {n} photos: their central squares, resized to {side} x {side} pixels"
+    console.print(f"PSNR in dB, {which}", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso._files import check_folder
 from inverso.cli import single_uses
 from inverso.cli.inputs import check_writable
 from inverso.cli.options import RandomSeed, examples
@@ -93,6 +94,7 @@ def fit(  # noqa: PLR0913 - one argument per option
     }
     recipe = replace(SinGANRecipe(seed=seed), **{name: value for name, value in given.items() if value is not None})
     folder = output.with_suffix(_RUN_SUFFIX) if run is None else run
+    check_folder(folder, name="--run")
     pixels, notes = read_image(photo)
     for note in notes:
         typer.echo(f"{photo}: {note}", err=True)

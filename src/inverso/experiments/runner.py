@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from tqdm.auto import tqdm
 
+from inverso._files import check_folder
 from inverso.experiments._bench import COSTS, Bench, Measured
 from inverso.experiments._environment import describe_run, own_code, own_files
 from inverso.experiments._results import Results, Row, check_settings, record_run
@@ -77,6 +78,7 @@ def run(
         UserWarning: They are missing for some of its methods, which are left out.
     """
     options = options or Options()
+    check_folder(Path(out), name="out")
     here = Bench.load(experiment, data, Path(out), options)
     results = _open_results(here, command)
     if executor is None:

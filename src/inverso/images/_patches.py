@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inverso._random import step_generator, uniform
-from inverso.images.folders import check_held_out, pictures_in
+from inverso.images.folders import check_held_out, pictures_below
 
 CHOOSING = 7
 
@@ -40,12 +40,9 @@ class PhotoPatches:
         with less noise and compression artifacts.
 
         Raises:
-            ValueError: The folder has no readable picture, or one that is too small.
+            ValueError: The folder does not exist, has no picture, or one that is too small.
         """
-        files = pictures_in(Path(folder), below=True)
-        if not files:
-            msg = f"{folder} holds no picture"
-            raise ValueError(msg)
+        files = pictures_below(Path(folder), name="data")
         kept: list[list[Tensor]] = [[] for _ in scales]
         for path in tqdm(files, desc="reading photos", disable=not progress):
             with Image.open(path) as opened:

@@ -44,6 +44,22 @@ def pictures_in(folder: Path, *, below: bool = False, also: frozenset[str] = fro
     )
 
 
+def pictures_below(folder: Path, *, name: str) -> list[Path]:
+    """List the picture files of a folder and its subfolders by name.
+
+    Raises:
+        ValueError: The folder does not exist or has no picture.
+    """
+    if not folder.is_dir():
+        msg = f"{name} must be a folder of pictures, and {folder} is not a folder"
+        raise ValueError(msg)
+    files = pictures_in(folder, below=True)
+    if not files:
+        msg = f"{name} must be a folder of pictures, and {folder} holds none"
+        raise ValueError(msg)
+    return files
+
+
 @dataclass(frozen=True)
 class PhotoFolder:
     """All photos of a folder, cropped square and resized, as bytes `(n, 3, size, size)`.
@@ -57,17 +73,20 @@ class PhotoFolder:
     files: tuple[Path, ...]
 
     @classmethod
-    def read(cls, folder: str | Path, *, size: int, progress: bool = True) -> PhotoFolder:
+    def read(cls, folder: str | Path, *, size: int, progress: bool = True, name: str = "data") -> PhotoFolder:
         """Read every picture below a folder; unreadable ones are skipped with a warning that names them.
+
+        Args:
+            folder: The folder.
+            size: Side of the squares, in pixels.
+            progress: Whether to show a bar.
+            name: What errors call the folder.
 
         Raises:
             ValueError: The folder does not exist or has no readable picture.
         """
         folder = Path(folder)
-        if not folder.is_dir():
-            msg = f"the training data must be a folder of pictures, and {folder} is not a folder"
-            raise ValueError(msg)
-        files = pictures_in(folder, below=True)
+        files = pictures_below(folder, name=name)
         photos: list[Tensor] = []
         kept: list[Path] = []
         for path in tqdm(files, desc="reading photos", disable=not progress):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from tqdm import tqdm
 
-from inverso._files import replacing
+from inverso._files import check_folder, replacing
 from inverso.errors import InversoError
 from inverso.training._devices import Devices, open_devices
 from inverso.training.base import Recipe, Run, Training, recipe_json
@@ -148,6 +148,7 @@ def read_rows(path: Path) -> list[dict[str, float]]:
 @contextmanager
 def _folder(out: str | Path | None) -> Iterator[Path]:
     if out is not None:
+        check_folder(Path(out), name="out")
         yield Path(out)
         return
     with TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,15 @@ def test_refusals(photos, prior, tmp_path) -> None:
         CertaintyRecipe(ridge=-0.1)
     with pytest.raises(ValueError, match="search must be an integer of at least 1, got 0"):
         CertaintyRecipe(search=0)
+
+
+def test_a_single_photo_beside_the_held_out_ones_is_learned_from(photos, prior, encoder, tmp_path) -> None:
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for path in sorted(photos.iterdir())[:6]:
+        shutil.copy(path, folder)
+    known = train(replace(RECIPE, prior=prior, encoder=encoder), folder, tmp_path / "run", steps=1)
+    assert bool(torch.isfinite(known.pull.weight).all())
 
 
 def test_curves_are_read_between_the_factors_that_were_tried() -> None:

@@ -217,7 +217,7 @@ class _CertaintyTraining(Training):
 def _fit(layer: nn.Linear, searches: _Searches, *, ridge: float) -> float:
     """Fit the layer from nothing, and return the mean PSNR at its certainties."""
     # For features of unit variance, so that the ridge treats them alike.
-    std, mean = torch.std_mean(searches.features, dim=0)
+    std, mean = torch.std_mean(searches.features, dim=0, correction=0)
     std = std.clamp_min(1e-6)
     features = (searches.features - mean) / std
     weight = torch.zeros_like(mean).requires_grad_()
