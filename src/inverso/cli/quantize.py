@@ -269,9 +269,9 @@ def _read_photos(
         training, measured = photos.split(min(n, len(photos) // 2))
         return measured, training
     measured = photos.split(n)[1] if n < len(photos) else photos
-    return measured, PhotoFolder.read(
-        train, size=size, progress=progress, name="--train"
-    ) if tune and train is not None else None
+    if train is None or not tune:
+        return measured, None
+    return measured, PhotoFolder.read(train, size=size, progress=progress, name="--train")
 
 
 def _write_csv(rows: Sequence[_Row], path: Path) -> None:
