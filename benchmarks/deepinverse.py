@@ -11,6 +11,7 @@ noise each.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from inverso._extras import MissingPackageError, need
+from inverso.errors import RangeWarning
 from inverso.experiments import Case, Experiment
 from inverso.interop import real_numbers, to_denoiser, to_physics
 from inverso.methods import Method
@@ -72,7 +74,7 @@ class Theirs(Stage):
 
         Raises:
             MissingPackageError: deepinv is not installed.
-        ValueError: DDRM meets an operator whose singular vectors are no known basis.
+            ValueError: DDRM meets an operator whose singular vectors are no known basis.
         """
         began, looks = time.perf_counter(), _Counted(to_denoiser(problem.need(Need.DENOISER)))
         images = []
@@ -96,7 +98,9 @@ class Theirs(Stage):
             msg = f"DDRM needs the operator's singular vectors, and those of {problem.operator!r} are in no known basis"
             raise ValueError(msg)
         method = self._method(denoise, level, problem.y.device)
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # DiffPIR and DPS ask for noise far beyond what a denoiser of photos knows, level after level.
+            warnings.simplefilter("ignore", RangeWarning)
             image: Tensor = method(real_numbers(problem.measured), physics)
         return image.to(dtype)
 
