@@ -230,6 +230,33 @@ def test_pictures_of_another_size_are_resized_and_this_is_said(inverso, model, f
     assert "resized mask.png from 20 x 24 to 40 x 48 pixels, as the image has" in result.stderr
 
 
+def test_a_photo_fits_the_prior_that_it_was_shrunk_for(inverso, tmp_path):
+    # 45 x 30 pixels become 20 x 14, not 20 x 13.3: more than two hundredths narrower.
+    save_image(photo("coffee", size=45)[..., :30], tmp_path / "tall.png")
+    assert inverso("single", "fit", "tall.png", "-o", "m.safetensors", "--max-size", 20, *TINY).exit_code == 0
+    assert load("m.safetensors").sizes[-1] == (20, 14)
+    mask = torch.zeros(1, 45, 30)
+    mask[:, 10:20, 10:20] = 1
+    save_image(mask, tmp_path / "tall-mask.png")
+    result = inverso("single", "edit", "m.safetensors", "tall.png", "tall-mask.png", "-o", "out.png", "--dilate", 0)
+    assert result.exit_code == 0, result.stderr
+    assert load_image("out.png").shape == (1, 3, 45, 30)
+
+
+def test_colors_and_transparency_that_are_left_out_are_told(inverso, tmp_path):
+    gray, color = photo("camera", size=24), photo("coffee", size=24)
+    save_image(gray, tmp_path / "gray.png")
+    assert inverso("single", "fit", "gray.png", "-o", "m.safetensors", *TINY).exit_code == 0
+    write_photo(Photo(color, alpha=torch.full((1, 1, 24, 24), 0.5)), tmp_path / "layer.png")
+    result = inverso("single", "paint", "m.safetensors", "layer.png", "-o", "out.png")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        "layer.png: its transparency was laid over white",
+        "layer.png: its colors are left out, as the photo that was learned is gray",
+    ]
+    assert inverso("single", "paint", "m.safetensors", "gray.png", "-o", "out.png").stderr == ""
+
+
 def test_paint_with_the_colors_of_the_photo_or_its_own(inverso, model, prior, files):
     sketch = load_image(files["image"])
     for colors, expected in ((4, 4), (0, None)):
@@ -290,7 +317,8 @@ BAD = {
     "fit no steps": ("fit {image} -o m.safetensors --steps 5,0", "each of --steps must be an integer of at least 1"),
     "fit tiny": ("fit {image} -o m.safetensors -q", "--min-size 25"),
     "fit width": ("fit {image} -o m.safetensors --width 0", "--width must be an integer of at least 1, got 0"),
-    "no model": ("sample none.safetensors -o a.png", "none.safetensors"),
+    "no model": ("sample none.safetensors -o a.png", "error: there is no file none.safetensors\n"),
+    "a name": ("sample faces-64 -o a.png", "error: there is no file faces-64\n"),
     "other prior": ("sample {dcgan} -o a.png", "holds a DCGAN, not a prior of a single photo"),
     "size": ("sample {model} --size 100 -o a.png", "--size takes height and width, as in 100x300, got '100'"),
     "side 0": ("sample {model} --size 0x9 -o a.png", "each side of --size must be an integer of at least 1, got 0"),

@@ -165,11 +165,9 @@ def super_resolve(
     seed: RandomSeed = 0,
 ) -> None:
     """Enlarge the photo, with details like those of its own patches."""
-    from inverso.images.io import load_image  # noqa: PLC0415
-
     check_picture(output, model, image)
     prior = _load(model)
-    given = None if image is None else load_image(image, channels=prior.image_shape[0])
+    given = None if image is None else _load_picture(image, prior)
     _save(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
 
 
@@ -206,9 +204,10 @@ def _save(images: Tensor, output: Path) -> None:
 
 
 def _load(model: Path) -> SinGAN:
+    from inverso._sources import existing  # noqa: PLC0415
     from inverso.priors import SinGAN, load  # noqa: PLC0415
 
-    prior = load(model)
+    prior = load(existing(model))
     if not isinstance(prior, SinGAN):
         family = type(prior).__name__
         msg = f"{model} holds a {family}, not a prior of a single photo: make one with inverso single fit"
@@ -235,20 +234,31 @@ def _sides(text: str) -> tuple[int, int]:
     return height, width
 
 
+def _load_picture(path: Path, prior: SinGAN) -> Tensor:
+    """Read a picture in the channels of the prior, and say what is changed by that."""
+    from inverso.images.io import read_image  # noqa: PLC0415
+
+    picture, notes = read_image(path)
+    for note in notes:
+        typer.echo(f"{path}: {note}", err=True)
+    if prior.image_shape[0] == picture.shape[1]:
+        return picture
+    if bool((picture != picture[:, :1]).any()):
+        typer.echo(f"{path}: its colors are left out, as the photo that was learned is gray", err=True)
+    return read_image(path, channels=1)[0]
+
+
 def _read(path: Path, prior: SinGAN) -> Tensor:
     """Read a picture of the photo; one of another size and the same shape is resized, with a note."""
-    from inverso.images.io import load_image  # noqa: PLC0415
-
-    picture = load_image(path, channels=prior.image_shape[0])
+    picture = _load_picture(path, prior)
     return _resized(path, picture, prior.sizes[-1], whose="as the photo was learned")
 
 
 def _read_edited(image: Path, mask: Path, prior: SinGAN) -> tuple[Tensor, Tensor]:
     """Read an edited photo, which keeps its size if it is larger than the one that was learned, and its mask."""
-    from inverso.images.io import load_image  # noqa: PLC0415
     from inverso.images.marks import read_mask  # noqa: PLC0415
 
-    picture = load_image(image, channels=prior.image_shape[0])
+    picture = _load_picture(image, prior)
     # Of a mask what is transparent is not painted.
     painted = read_mask(mask).float()
     height, width = prior.sizes[-1]
@@ -275,10 +285,10 @@ def _resized(path: Path, picture: Tensor, wanted: tuple[int, int], *, whose: str
 
 
 def _check_shape(path: Path, picture: Tensor, wanted: tuple[int, int]) -> None:
-    from inverso.priors.singan._editing import SHAPE_TOLERANCE  # noqa: PLC0415
+    from inverso.priors.singan._editing import are_alike  # noqa: PLC0415
 
     given = (picture.shape[-2], picture.shape[-1])
-    if abs((given[0] / given[1]) / (wanted[0] / wanted[1]) - 1) > SHAPE_TOLERANCE:
+    if not are_alike(given, wanted):
         msg = f"{path} is of {_sides_of(given)} pixels, and the photo of {_sides_of(wanted)}: make it the same shape"
         raise ValueError(msg)
 

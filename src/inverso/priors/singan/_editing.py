@@ -31,8 +31,7 @@ _START_TO_HARMONIZE = 0.7
 _START_TO_EDIT = 0.6
 _START_TO_PAINT = 0.2
 
-SHAPE_TOLERANCE = 0.02
-"""Relative difference of aspect ratios that rounding sides to whole pixels can cause."""
+_SHAPE_TOLERANCE = 0.02
 
 
 def harmonize(
@@ -217,8 +216,23 @@ def _is_larger(prior: SinGAN, image: Tensor) -> bool:
     channels, height, width = prior.image_shape
     if image.ndim not in {3, 4} or image.shape[-3] != channels:
         return False
-    across, down = image.shape[-1] / width, image.shape[-2] / height
-    return min(across, down) > 1 and abs(across / down - 1) <= SHAPE_TOLERANCE
+    given = (image.shape[-2], image.shape[-1])
+    return given[0] > height and given[1] > width and are_alike(given, (height, width))
+
+
+def are_alike(size: tuple[int, int], learned: tuple[int, int]) -> bool:
+    """Return whether a picture has the proportions of a photo that was shrunk to `learned`, height and width.
+
+    Sides are rounded up to whole pixels when a photo is shrunk: one of 481 x 321 to 60 x 41, not to 60 x 40.04. So a
+    side may differ by a pixel of the learned photo, or by two hundredths.
+
+    Example:
+        >>> are_alike((481, 321), (60, 41)), are_alike((321, 481), (60, 41))
+        (True, False)
+    """
+    (height, width), (tall, wide) = size, learned
+    by_pixel = min(abs(height * wide / width - tall), abs(width * tall / height - wide)) <= 1
+    return by_pixel or abs((height / width) / (tall / wide) - 1) <= _SHAPE_TOLERANCE
 
 
 def _start(prior: SinGAN, start_scale: int | None, *, share: float) -> int:
