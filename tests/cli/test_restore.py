@@ -129,6 +129,19 @@ def test_a_folder_tells_what_was_found_and_what_was_left_out(inverso, tmp_path):
     assert "1 of 1, film.gif" in result.stderr
 
 
+def test_failures_of_single_photos_speak_of_the_options(inverso, tmp_path, monkeypatch):
+    (tmp_path / "album").mkdir()
+    for name in ("cat", "coffee"):
+        write_photo(Photo(photo(name, size=24)), tmp_path / "album" / f"{name}.png")
+    monkeypatch.setattr("inverso.jobs._photos._reason", lambda _: "scale must be 1, or give face_at=X,Y,SIDE")
+    (tmp_path / "album" / "broken.jpg").write_bytes(b"no picture")
+    words = ("restore", "album", "--noise", 0, "--workers", 1, "-o", "out")
+    expected = "--scale must be 1, or give --face-at X,Y,SIDE"
+    assert f"error: album/broken.jpg: {expected}\n" in inverso(*words).stderr
+    report = json.loads(inverso(*words, "--json").stdout)
+    assert [image["error"] for image in report["images"] if "error" in image] == [expected]
+
+
 def test_what_failed_before_is_not_counted_as_done(inverso, tmp_path):
     (tmp_path / "album").mkdir()
     write_photo(Photo(photo("cat", size=24)), tmp_path / "album" / "cat.png")

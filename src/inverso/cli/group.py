@@ -55,7 +55,7 @@ class OneLineErrors(TyperGroup):
         """Find the command that runs, and note its options."""
         _check_no_word_is_empty(args)
         name, command, rest = super().resolve_command(ctx, args)
-        ctx.meta[_OPTIONS] = _options_of(command)
+        ctx.meta[_OPTIONS] = _options_in(command)
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
@@ -75,7 +75,7 @@ class OneLineErrors(TyperGroup):
         except (ValueError, TypeError, OSError, InversoError, ModuleNotFoundError) as error:
             if ctx.params.get("debug"):
                 raise
-            _stop(in_options(message_of(error), ctx.meta.get(_OPTIONS, {})), EXIT_BAD_INPUT)
+            _stop(in_options(message_of(error), options_of(ctx)), EXIT_BAD_INPUT)
         except (MemoryError, RuntimeError) as error:
             if ctx.params.get("debug") or not lacks_memory(error):
                 raise
@@ -84,6 +84,12 @@ class OneLineErrors(TyperGroup):
             _stop("interrupted", _EXIT_INTERRUPTED)
         finally:
             warnings.formatwarning = written
+
+
+def options_of(context: typer.Context) -> Mapping[str, str]:
+    """Return the options of the running command by the name of their argument, for `in_options`."""
+    options: Mapping[str, str] = context.meta.get(_OPTIONS, {})
+    return options
 
 
 def _hint(args: Sequence[str], message: str) -> str:
@@ -118,10 +124,10 @@ def _check_no_word_is_empty(words: Sequence[str]) -> None:
             raise ValueError(msg)
 
 
-def _options_of(command: Any) -> dict[str, str]:  # noqa: ANN401
+def _options_in(command: Any) -> dict[str, str]:  # noqa: ANN401
     """Return the options of a command, or of all in a group, by the name of their argument."""
     if isinstance(command, TyperGroup):
-        return {name: option for each in command.commands.values() for name, option in _options_of(each).items()}
+        return {name: option for each in command.commands.values() for name, option in _options_in(each).items()}
     return {each.name: max(each.opts, key=len) for each in command.params if each.param_type_name == "option"}
 
 

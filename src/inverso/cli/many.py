@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -14,6 +14,7 @@ from inverso._sources import is_file
 from inverso.cli.group import EXIT_BAD_INPUT, say_error
 from inverso.cli.inputs import check_writable
 from inverso.cli.options import pick_device
+from inverso.cli.wording import in_options
 
 if TYPE_CHECKING:
     from inverso.jobs import Executor, PhotoJob, Record, Summary
@@ -103,9 +104,16 @@ def pick_executor(
 
 
 def run_many(
-    inputs: Sequence[str], job: PhotoJob, output: Path | None, executor: Executor, *, again: bool, progress: bool
+    inputs: Sequence[str],
+    job: PhotoJob,
+    output: Path | None,
+    executor: Executor,
+    *,
+    again: bool,
+    progress: bool,
+    options: Mapping[str, str],
 ) -> Summary:
-    """Run a job for many photos, and report failed ones on stderr.
+    """Run a job for many photos, and report failed ones on stderr, in words of the command's options.
 
     Raises:
         ValueError: No output folder is given.
@@ -126,17 +134,17 @@ def run_many(
     summary = run_folder(inputs, job, output, executor=executor, again=again, progress=progress)
     faulty = (record for record in summary.records() if record.status != "done")
     for record in islice(faulty, _MOST_SHOWN):
-        reason = record.reason or record.status
+        reason = in_options(record.reason or record.status, options)
         say_error(reason if record.path in reason else f"{record.path}: {reason}")
     if more := sum(1 for _ in faulty):
         say_error(f"{more} more failed: {summary.folder / 'manifest.jsonl'} has the reasons")
     return summary
 
 
-def show_many(summary: Summary, *, as_json: bool) -> None:
+def show_many(summary: Summary, *, as_json: bool, options: Mapping[str, str]) -> None:
     """Print the summary of many photos, and exit with the code of bad input if any has failed."""
     if as_json:
-        typer.echo(json.dumps({"images": _report(summary)}, indent=2))
+        typer.echo(json.dumps({"images": _report(summary, options)}, indent=2))
     else:
         _print(summary)
     if any(record.status != "done" for record in summary.records()):
@@ -203,7 +211,7 @@ def _path_of(summary: Summary, name: str) -> str:
     return str(summary.folder / f"{name}.png")
 
 
-def _report(summary: Summary) -> list[dict[str, Any]]:
+def _report(summary: Summary, options: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the results of all photos by name, as JSON values."""
     return [
         {
@@ -211,7 +219,7 @@ def _report(summary: Summary) -> list[dict[str, Any]]:
             **(
                 {"path": _path_of(summary, record.name), **record.details, "psnr": record.psnr}
                 if record.status == "done"
-                else {"error": record.reason, "status": record.status}
+                else {"error": record.reason and in_options(record.reason, options), "status": record.status}
             ),
         }
         for record in sorted(summary.records(), key=lambda record: record.name)

@@ -11,6 +11,7 @@ import typer
 from tqdm import tqdm
 
 from inverso._sources import existing
+from inverso.cli.group import options_of
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -45,6 +46,7 @@ EPILOG = examples(
 
 
 def restore(  # noqa: PLR0913 - one argument per option
+    ctx: typer.Context,
     photos: Annotated[
         list[str],
         typer.Argument(help="Photo of any size and kind, or many, in a folder, table or URL.", metavar="PHOTO"),
@@ -139,7 +141,9 @@ def restore(  # noqa: PLR0913 - one argument per option
             detector=detector or FINDER,
             faces=face_prior if face else None,
         )
-        show_many(run_many(photos, job, output, executor, again=again, progress=not as_json), as_json=as_json)
+        options = options_of(ctx)
+        summary = run_many(photos, job, output, executor, again=again, progress=not as_json, options=options)
+        show_many(summary, as_json=as_json, options=options)
         return
     photo = Path(photos[0])
     read = (mask, keep, Path(detector) if detector else None)

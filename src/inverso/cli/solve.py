@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso._sources import existing
+from inverso.cli.group import options_of
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -55,6 +56,7 @@ EPILOG = examples(
 
 
 def solve(  # noqa: PLR0913 - one argument per option
+    ctx: typer.Context,
     inputs: Annotated[
         list[str], typer.Argument(help="Measurements or photos; folders, patterns, tables or URLs.", metavar="Y...")
     ],
@@ -136,7 +138,9 @@ def solve(  # noqa: PLR0913 - one argument per option
     )
     if target is None:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
-        show_many(run_many(inputs, job, output, executor, again=again, progress=not as_json), as_json=as_json)
+        options = options_of(ctx)
+        summary = run_many(inputs, job, output, executor, again=again, progress=not as_json, options=options)
+        show_many(summary, as_json=as_json, options=options)
         return
     report = _solve_one(job, source, target, device=pick_device(device), progress=not as_json)
     if as_json:
