@@ -153,7 +153,10 @@ def show_many(summary: Summary, *, as_json: bool, options: Mapping[str, str]) ->
 
 def _print(summary: Summary) -> None:
     """Print the results: photo by photo if they are few, and in total."""
+    from inverso.repair._doubts import WORSE  # noqa: PLC0415
+
     records: list[Record] = []
+    worse: list[tuple[str, str]] = []
     noted = filled = 0
     for record in summary.records():
         # There may be a million.
@@ -161,18 +164,28 @@ def _print(summary: Summary) -> None:
             records.append(record)
         noted += bool(record.details.get("notes"))
         filled += bool(record.details.get("filled"))
+        worse += [(record.path, line) for line in record.details.get("said", ()) if WORSE in line]
     if len(records) <= _MOST_SHOWN:
         _print_photos(summary, sorted(records, key=lambda record: record.name))
     elif noted:
         typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
     if filled:
         typer.echo(_LOOK)
+    _print_doubts(worse)
     if summary.apart:
         typer.echo(
             f"{len(summary.apart)} photos differ from another by the ending only: their results keep it, as in "
             f"{_path_of(summary, summary.apart[0])}"
         )
     typer.echo(f"{_counts(summary)}: {summary.folder}")
+
+
+def _print_doubts(worse: Sequence[tuple[str, str]]) -> None:
+    """Print which answers are likely worse than their photos, and why."""
+    for path, line in worse[:_MOST_SHOWN]:
+        typer.echo(f"{path}: {line}")
+    if len(worse) > _MOST_SHOWN:
+        typer.echo(f"the answers of {len(worse) - _MOST_SHOWN} more photos are likely worse, too")
 
 
 def _print_photos(summary: Summary, records: Sequence[Record]) -> None:

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from inverso.errors import WorseThanInputWarning
 
+WORSE = "the answer is likely worse than the photo"
+"""What the line of a repair says of them, and a run on many photos looks for."""
+
 
 @contextmanager
 def counted_doubts() -> Iterator[list[str]]:

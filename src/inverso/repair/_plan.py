@@ -15,7 +15,7 @@ from inverso.methods import stages_of
 from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
 from inverso.problem import Report as StageReport
-from inverso.repair._doubts import counted_doubts
+from inverso.repair._doubts import WORSE, counted_doubts
 from inverso.repair._holes import Holes, Report, deepest, share_of
 from inverso.repair._settings import MARGIN, Repair
 from inverso.repair._trial import Trial
@@ -83,7 +83,7 @@ class Plan:
                 answer = holes.fill(self.fill, _from(progress, counts[0], total)).where(damaged, answer)
         if doubts:
             said.append(
-                f"in {len(doubts)} of {counts[0] + counts[1]} windows the answer is likely worse than the photo: "
+                f"in {len(doubts)} of {counts[0] + counts[1]} windows {WORSE}: "
                 "tell less blur or less enlarging, or more noise"
             )
         off = None if trial is None else trial.error(self.fill, _from(progress, counts[0] + counts[1], total))
