@@ -118,7 +118,12 @@ def test_list(inverso) -> None:
         (("e99", "--data", "photos"), "there is no experiment 'e99'"),
         (("e1", "--data", "photos", "-m", "pinv,magic"), "has no method ['magic']"),
         (("e1", "--data", "photos", "--n", "4", "-m", "tv"), "photos holds 7 pictures, and --n 4 needs 8"),
-        (("e1", "--data", "photos", "--n", "0"), "n must be an integer of at least 1"),
+        (("e1", "--data", "photos", "--n", "0"), "--n must be an integer of at least 1"),
+        (
+            ("e1", "--data", "photos", "--n", "1", "-m", "pinv", "--tuning", "nowhere"),
+            "no method of 'e1' that runs has settings to choose: leave out --tuning",
+        ),
+        (("e1", "--data", "photos", "--n", "1", "-m", "pinv", "--out", "file"), "--out must be a folder, and file is"),
         (("e1", "--data", "photos", "--restorer", "a"), "'e1' uses no restorer, and a was given"),
         (("e6", "--data", "photos"), "'e6' needs a restorer, and none was given"),
         (("e6", "--data", "photos", "--restorer", "a=1", "--restorer", "a=2"), "--restorer 'a=2' is given twice"),
@@ -127,6 +132,7 @@ def test_list(inverso) -> None:
     ],
 )
 def test_bad_input_is_one_line(inverso, prior, photos, words, complaint) -> None:
+    Path("file").touch()
     result = inverso("bench", *words, "--prior", prior)
     assert result.exit_code == 2
     assert complaint in result.stderr

@@ -64,7 +64,8 @@ def finished(tmp_path: Path) -> Finished:
             for method in MADE_UP.methods
         ]
     )
-    settings = {"photos": dict.fromkeys(PHOTOS, ""), "seed": 0, "prior": "tiny", "weights": "abc", "fast": False}
+    network = {"prior": "tiny", "weights": "abc"}
+    settings = {"photos": dict.fromkeys(PHOTOS, ""), "size": "prior", "seed": 0, "fast": False, **network}
     machine = {"torch": "2", "device": "cpu", "accelerator": None, "threads": 1}
     code = {"inverso": "1", "source": "abc", "left": 16}
     record_run(tmp_path, settings, {"command": "inverso bench made-up", **code, **machine})
@@ -80,7 +81,7 @@ def section(text: str, title: str) -> list[list[str]]:
 def test_table_has_means_intervals_and_the_best_in_bold(finished: Finished, tmp_path: Path) -> None:
     text = write_report(tmp_path, finished).read_text()
     assert "inverso bench made-up" in text
-    assert "n = 8 photos" in text
+    assert "n = 8 photos, their central squares resized to the prior's side, each with a mask" in text
     head, _, first, second = section(text, "PSNR (dB)")
     assert head == ["measured", "plain", "good", "even"]
     # 20 ... 27: s = sqrt(6), t_7(0.975) = 2.3646

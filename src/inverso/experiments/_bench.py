@@ -86,6 +86,9 @@ class Bench:
         if options.fast:
             experiment = replace(experiment, methods={name: hurried_entry(e) for name, e in experiment.methods.items()})
         tuned = any(isinstance(entry, Tuned) for entry in experiment.methods.values())
+        if options.tuning is not None and not tuned:
+            msg = f"no method of {experiment.name!r} that runs has settings to choose: leave out --tuning"
+            raise ValueError(msg)
         photos = Photos.read(
             data,
             options.n,

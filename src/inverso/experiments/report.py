@@ -86,11 +86,19 @@ def _head(experiment: Experiment, environment: Mapping[str, Any]) -> str:
         lines.append(f"```sh\n{made}\n```")
     accelerator = last["accelerator"] or last["device"]
     lines.append(
-        f"n = {len(settings[PHOTOS])} photos, each with a mask and noise of its own seed (seed {settings['seed']}); "
+        f"n = {len(settings[PHOTOS])} photos{_cut(settings['size'])}, each with a mask and noise of its own seed (seed "
+        f"{settings['seed']}); "
         f"{_prior(settings)}{code_of(environment)}, "
         f"torch {last['torch']}, {accelerator}, {last['threads']} threads."
     )
     return "\n\n".join(lines)
+
+
+def _cut(size: str | int) -> str:
+    """Say what was left of the photos."""
+    if isinstance(size, int):
+        return f", cropped to the {size} x {size} pixels in the middle"
+    return ", their central squares resized to the prior's side" if size == "prior" else ""
 
 
 def _prior(settings: Mapping[str, Any]) -> str:
