@@ -26,6 +26,7 @@ BAD = {
     "unknown suffix": ("degrade photo.png -A bicubic:4 -o y.tensor", "suffix of a picture format"),
     "no operator": ("degrade photo.png -o y.png", "-A"),
     "noise no number": ("degrade photo.png -A bicubic:4 --noise much -o y.png", "Invalid value for '--noise'"),
+    "noise in words": ("degrade photo.png -A bicubic:4 --noise much -o y.png", "'much'"),
     "missing y": ("solve none.png -A bicubic:4 --prior {prior} -o out.png", "there is no file none.png"),
     "text as npz": ("solve text.npz -A fft:0.3 --prior {prior} -o out.png", "text.npz cannot be read as an .npz"),
     "unknown prior": ("solve photo.png -A identity --prior fases-64 -o out.png", "did you mean 'faces-64'?"),

@@ -107,7 +107,13 @@ def _usage_message(error: Exception) -> str | None:
         error.show()  # type: ignore[attr-defined]
         return ""
     read = getattr(error, "format_message", None)
-    return None if read is None else str(read())
+    return None if read is None else f"{read()}{_given(error)}"
+
+
+def _given(error: Exception) -> str:
+    """Return the value that an option does not take, where Typer's message, as of 0.29, leaves it out."""
+    read = getattr(error.__cause__, "errors", None)
+    return f", got {read()[0]['input']!r}" if callable(read) else ""
 
 
 def _check_no_word_is_empty(words: Sequence[str]) -> None:
