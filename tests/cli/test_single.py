@@ -88,7 +88,8 @@ def test_options_of_a_fit_change_the_recipe(inverso, picture, monkeypatch):
         seed=3,
     )
     assert (asked["out"], asked["resume"], asked["progress"]) == (Path("folder"), False, False)
-    inverso("single", "fit", picture, "-o", "m.safetensors")
+    save_image(photo("coffee", size=32), "larger.png")
+    inverso("single", "fit", "larger.png", "-o", "m.safetensors")
     assert asked["recipe"] == SinGANRecipe()
     assert (asked["out"], asked["resume"], asked["progress"]) == (Path("m.fit"), True, True)
 
@@ -99,8 +100,8 @@ def test_a_photo_that_is_shrunk_is_said_to_be(inverso, picture, monkeypatch):
 
     monkeypatch.setattr("inverso.training.fit", stop)
     told = "its 24 x 24 pixels are shrunk to 20 on the longer side"
-    sizes = {size: inverso("single", "fit", picture, "-o", "m.safetensors", "--max-size", size) for size in (24, 20)}
-    assert [told in result.stderr for result in sizes.values()] == [False, True]
+    words = ("single", "fit", picture, "-o", "m.safetensors", "--min-size", 12, "--max-size")
+    assert [told in inverso(*words, size).stderr for size in (24, 20)] == [False, True]
 
 
 def test_a_folder_that_was_named_is_kept(inverso, model):
@@ -316,6 +317,7 @@ BAD = {
     "fit steps": ("fit {image} -o m.safetensors --steps many", "--steps takes one number or two"),
     "fit no steps": ("fit {image} -o m.safetensors --steps 5,0", "each of --steps must be an integer of at least 1"),
     "fit tiny": ("fit {image} -o m.safetensors -q", "--min-size 25"),
+    "fit smaller": ("fit {image} -o m.safetensors --max-size 0", "error: --max-size must be an integer of at least 25"),
     "fit width": ("fit {image} -o m.safetensors --width 0", "--width must be an integer of at least 1, got 0"),
     "no model": ("sample none.safetensors -o a.png", "error: there is no file none.safetensors\n"),
     "a name": ("sample faces-64 -o a.png", "error: there is no file faces-64\n"),
