@@ -250,7 +250,7 @@ class TestRefusals:
 
     def test_an_empty_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
-        with pytest.raises(ValueError, match="holds no picture that can be read"):
+        with pytest.raises(ValueError, match="empty holds none"):
             train(tmp_path / "empty", tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
