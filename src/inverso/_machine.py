@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from inverso.errors import InversoError
+
 TOO_LARGE = "this takes more memory than there is"
 """What to say where `lacks_memory`."""
 
@@ -30,6 +32,18 @@ def free_memory() -> int | None:
         left = max(0, int(limit) - int(used))
         free = left if free is None else min(free, left)
     return free
+
+
+def check_memory(needed: int, *, what: str, advice: str) -> None:
+    """Raise if the memory does not suffice, before the system ends the process.
+
+    Raises:
+        InversoError: More bytes are needed than are free.
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        msg = f"{what} take about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: {advice}"
+        raise InversoError(msg)
 
 
 def limit_memory(extra: int) -> None:

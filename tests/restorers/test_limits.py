@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import inverso
+from inverso import _machine
 from inverso.errors import InversoError
 from inverso.images import photo
 from inverso.metrics import psnr
@@ -90,7 +91,7 @@ def test_what_looks_nearby_only_works_in_windows(monkeypatch):
 
 
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
-    monkeypatch.setattr(_limits, "free_memory", lambda: 10_000)
+    monkeypatch.setattr(_machine, "free_memory", lambda: 10_000)
     with pytest.raises(InversoError, match="30 x 20 pixels"):
         restore(UNetRestorer(width=8, middle=8, deep=8, refine=8), torch.rand(1, 3, 20, 30))
 

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inverso._machine import free_memory
-from inverso.errors import InversoError
+from inverso._machine import check_memory
 from inverso.images.tiling import in_tiles
 from inverso.restorers.base import Restorer
 from inverso.restorers.repair import RepairRestorer
@@ -124,11 +123,9 @@ def _check_memory(y: Tensor) -> None:
     """Raise if the memory does not suffice, before the system kills the process."""
     if y.device.type != "cpu":
         return
-    needed, free = y.shape[0] * y.shape[-2] * y.shape[-1] * _BYTES_PER_PIXEL, free_memory()
-    if free is not None and needed > free:
-        height, width = y.shape[-2:]
-        msg = (
-            f"{len(y)} x {width} x {height} pixels take about {needed / 2**30:.1f} GiB in a restorer, and "
-            f"{free / 2**30:.1f} GiB are free: shrink the photo, or cut it"
-        )
-        raise InversoError(msg)
+    height, width = y.shape[-2:]
+    check_memory(
+        len(y) * height * width * _BYTES_PER_PIXEL,
+        what=f"in a restorer {len(y)} x {width} x {height} pixels",
+        advice="shrink the photo, or cut it",
+    )

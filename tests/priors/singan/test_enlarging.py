@@ -7,6 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inverso import _machine
+from inverso.errors import InversoError
 from inverso.priors.singan._enlarging import step_sizes, super_resolve
 from inverso.priors.singan._resize import resize
 from priors.singan.tiny import SIZES, tiny
@@ -20,6 +22,13 @@ def test_the_answer_has_the_size_asked_for(factor, size):
     silent = tiny(gain=0.0)
     colors = super_resolve(silent, factor).mean(dim=(2, 3))
     torch.testing.assert_close(colors, silent.photo.mean(dim=(2, 3)), atol=0.02, rtol=0)
+
+
+def test_more_pixels_than_fit_into_the_memory_are_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(_machine, "free_memory", lambda: 10_000_000)
+    assert super_resolve(tiny(), 2).shape == (1, 3, 48, 60)
+    with pytest.raises(InversoError, match="3000 x 2400 pixels"):
+        super_resolve(tiny(), 100)
 
 
 @given(

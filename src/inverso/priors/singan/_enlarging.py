@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from inverso._checks import as_generator, check_count, check_finite, check_image, check_number
+from inverso._machine import check_memory
 from inverso._types import Seed
 from inverso.priors.singan._resize import resize
 
 if TYPE_CHECKING:
     from inverso.priors.singan.model import SinGAN
+
+_BYTES_PER_NUMBER = 22
+"""Bytes that the finest generator takes for a pixel of a hidden layer's channel, measured: some layers at a time."""
 
 
 def super_resolve(
@@ -41,6 +45,7 @@ def super_resolve(
     Raises:
         ValueError: The factor is not above 1, the image has another number of channels or non-finite values, the number
             of back-projections is negative, or the prior has one scale only.
+        InversoError: The result needs more memory than is free.
         TypeError: The factor is not a number, the image no floating-point tensor, or the number no integer.
 
     Source:
@@ -57,6 +62,13 @@ def super_resolve(
         raise ValueError(msg)
     small = prior.photo if image is None else _as_images(prior, image)
     smallest = (small.shape[-2], small.shape[-1])
+    height, width = (round(factor * side) for side in smallest)
+    if small.device.type == "cpu":
+        check_memory(
+            len(small) * height * width * prior.config["width"][finest] * _BYTES_PER_NUMBER,
+            what=f"enlarged {factor:g} times, {len(small)} x {width} x {height} pixels",
+            advice="take a smaller factor",
+        )
     answer = small
     generator = as_generator(seed)
     with torch.no_grad():
