@@ -139,6 +139,8 @@ def test_a_file_that_cannot_be_read_leaves_the_photo_before_it(restoring, cat, t
     restoring.set_input_files("#photo input[type=file]", str(broken))
     restoring.wait_for_function("document.querySelector('#say').innerText.includes('no photo')")
     assert restoring.is_enabled("#restore")
+    restore(restoring)
+    assert restoring.input_value("#command textarea").endswith("-o 'my cat-restored.png'")
 
 
 @pytest.mark.slow

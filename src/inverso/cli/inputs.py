@@ -34,8 +34,9 @@ def check_picture(output: Path, *inputs: Path | None) -> None:
 
     Raises:
         FileNotFoundError: The folder to write into does not exist.
-        PermissionError: The folder is read-only.
-        ValueError: An input would be overwritten, or the output is a folder or no picture.
+        IsADirectoryError: The output is a folder.
+        PermissionError: The folder is read-only, or no place for files.
+        ValueError: An input would be overwritten, or the output is no picture.
     """
     from inverso.images._encode import picture_format  # noqa: PLC0415
 

@@ -157,21 +157,23 @@ def _print(summary: Summary) -> None:
 
     records: list[Record] = []
     worse: list[tuple[str, str]] = []
-    noted = filled = 0
+    noted = filled = doubts = 0
     for record in summary.records():
         # There may be a million.
         if len(records) <= _MOST_SHOWN:
             records.append(record)
         noted += bool(record.details.get("notes"))
         filled += bool(record.details.get("filled"))
-        worse += [(record.path, line) for line in record.details.get("said", ()) if WORSE in line]
+        doubted = [(record.path, line) for line in record.details.get("said", ()) if WORSE in line]
+        doubts += len(doubted)
+        worse += doubted[: max(_MOST_SHOWN - len(worse), 0)]
     if len(records) <= _MOST_SHOWN:
         _print_photos(summary, sorted(records, key=lambda record: record.name))
     elif noted:
         typer.echo(f"{noted} photos were changed on reading: {summary.folder / 'manifest.jsonl'} tells how")
     if filled:
         typer.echo(_LOOK)
-    _print_doubts(worse)
+    _print_doubts(worse, more=doubts - len(worse))
     if summary.apart:
         typer.echo(
             f"{len(summary.apart)} photos differ from another by the ending only: their results keep it, as in "
@@ -180,12 +182,12 @@ def _print(summary: Summary) -> None:
     typer.echo(f"{_counts(summary)}: {summary.folder}")
 
 
-def _print_doubts(worse: Sequence[tuple[str, str]]) -> None:
-    """Print which answers are likely worse than their photos, and why."""
-    for path, line in worse[:_MOST_SHOWN]:
+def _print_doubts(worse: Sequence[tuple[str, str]], *, more: int) -> None:
+    """Print which answers are likely worse than their photos, and why, and how many more there are."""
+    for path, line in worse:
         typer.echo(f"{path}: {line}")
-    if len(worse) > _MOST_SHOWN:
-        typer.echo(f"the answers of {len(worse) - _MOST_SHOWN} more photos are likely worse, too")
+    if more:
+        typer.echo(f"the answers of {more} more photos are likely worse, too")
 
 
 def _print_photos(summary: Summary, records: Sequence[Record]) -> None:

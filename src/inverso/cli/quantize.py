@@ -269,7 +269,7 @@ def _read_photos(
         training, measured = photos.split(min(n, len(photos) // 2))
         return measured, training
     measured = photos.split(n)[1] if n < len(photos) else photos
-    if train is None or not tune:
+    if train is None:
         return measured, None
     return measured, PhotoFolder.read(train, size=size, progress=progress, name="--train")
 

@@ -96,6 +96,7 @@ def fit(  # noqa: PLR0913 - one argument per option
     folder = output.with_suffix(_RUN_SUFFIX) if run is None else run
     check_folder(folder, name="--run")
     pixels, notes = read_image(photo)
+    # Sizes that cannot be are refused before anything is told.
     recipe.plan(pixels)
     for note in notes:
         typer.echo(f"{photo}: {note}", err=True)

@@ -62,7 +62,8 @@ def super_resolve(
         raise ValueError(msg)
     small = prior.photo if image is None else _as_images(prior, image)
     smallest = (small.shape[-2], small.shape[-1])
-    height, width = (round(factor * side) for side in smallest)
+    sizes = step_sizes(smallest, factor, prior.scale_factor)
+    height, width = sizes[-1]
     if small.device.type == "cpu":
         check_memory(
             len(small) * height * width * prior.config["width"][finest] * _BYTES_PER_NUMBER,
@@ -72,7 +73,7 @@ def super_resolve(
     answer = small
     generator = as_generator(seed)
     with torch.no_grad():
-        for size in step_sizes(smallest, factor, prior.scale_factor):
+        for size in sizes:
             noise = prior.draw_noises(len(answer), start=finest, size=size, seed=generator)
             answer = prior.grow(noise, start=finest, previous=resize(answer, size))
             for _ in range(back_projections):
