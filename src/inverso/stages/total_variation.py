@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_count, check_positive
-from inverso.operators._conjugate import conjugate_gradients
 from inverso.problem import Need, Problem, State
 from inverso.stages._passes import follow
+from inverso.stages._refinement import refined
 from inverso.stages.back_project import squared_norm
 from inverso.stages.base import Stage
 from inverso.stages.interpolation import is_masked_picture
@@ -23,8 +23,9 @@ _STEP = 0.03
 _START_RIDGE = 1e-2
 _STEPS_OF_PICTURES, _STEPS = 40, 200
 _FEWER = 1 / 8
-_REFINING, _REFINED = 5, 1e-3
-"""Most steps of conjugate gradients where the projection takes iterations, and the share of its residual to be left."""
+_REFINING = 5
+"""Most steps of conjugate gradients where the projection takes iterations: z moves little from one to the next, which
+goes on where this one stopped."""
 _AT_ONCE = 2**18
 """Numbers that are worked on at once on a CPU: few enough to stay in its cache."""
 
@@ -108,36 +109,15 @@ class TotalVariation(Stage):
         ridge = norm * self.weight_of(problem, norm) / _STEP
         x = _start(problem, state, norm)
         ahead, dual = x, _Dual(x)
-        refine = _Refinement(problem, ridge) if problem.plan is None or problem.plan.iterates else None
+        iterates = problem.plan is None or problem.plan.iterates
         for _ in range(self.steps_of(problem)):
             wanted = dual.climb(ahead, x, step=_STEP)
-            following = A.project(wanted, y, ridge=ridge) if refine is None else refine(wanted, x)
+            if iterates:
+                following = refined(A, y, x, towards=wanted, ridge=ridge, steps=_REFINING)
+            else:
+                following = A.project(wanted, y, ridge=ridge)
             ahead, x = 2 * following - x, following
             yield x
-
-
-@dataclass(frozen=True)
-class _Refinement:
-    """The projection of z, for operators whose pseudo-inverse takes iterations: a few of them, from the last image x.
-
-    It solves `(A^T A + r) (x + d) = A^T y + r z` for d. z moves little from one iteration to the next, and the next
-    one goes on where this one stopped: the minimum is the same.
-    """
-
-    problem: Problem
-    ridge: Tensor
-
-    def __call__(self, z: Tensor, x: Tensor) -> Tensor:
-        """Move x towards the projection of z."""
-        A, shape, ridge = self.problem.operator, self.problem.image_shape, self.ridge.reshape(-1, 1, 1, 1)
-        slope = A.adjoint(self.problem.measured - A(x), image_shape=shape) + ridge * (z - x)
-        step, _ = conjugate_gradients(
-            lambda d: torch.addcmul(A.adjoint(A(d), image_shape=shape), ridge, d),
-            slope,
-            max_steps=_REFINING,
-            digits=_REFINED / torch.finfo(slope.dtype).eps,
-        )
-        return x + step
 
 
 def is_picture(y: Tensor) -> bool:

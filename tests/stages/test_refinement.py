@@ -1,0 +1,28 @@
+"""Projections by a few iterations: the same as the exact ones, from wherever they begin."""
+
+import pytest
+import torch
+
+from inverso.images import photo
+from inverso.operators import FFTMask, GaussianBlur, RandomMask
+from inverso.stages._refinement import refined
+
+
+@pytest.mark.parametrize("A", [RandomMask(0.4), GaussianBlur(5, 1.0), FFTMask(0.3)], ids=repr)
+def test_enough_steps_give_the_exact_projection_for_each_images_ridge(A):
+    x = torch.cat([photo(name, size=16) for name in ("astronaut", "coffee")]).double()
+    y, z, ridge = A(x), 0.8 * x + 0.1, torch.tensor([0.01, 1.0])
+    wanted = A.project(z, A.restrict(y, image_shape=(3, 16, 16)), ridge=ridge)
+    for begin in (z, torch.zeros_like(z)):
+        found = refined(A, A.restrict(y, image_shape=(3, 16, 16)), begin, towards=z, ridge=ridge, steps=500, left=1e-12)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
+
+
+def test_few_steps_come_nearer():
+    A, x = GaussianBlur(9, 2.0), photo("coffee", size=16).double()
+    y, z = A(x), torch.full_like(x, 0.5)
+    exact = A.project(z, y, ridge=1e-4)
+    far = [
+        float((refined(A, y, z, towards=z, ridge=1e-4, steps=steps, left=1e-9) - exact).norm()) for steps in (0, 5, 50)
+    ]
+    assert far[0] > 3 * far[1] > 1000 * far[2]
