@@ -120,12 +120,19 @@ class TestFromPhysics:
                 torch.testing.assert_close(A.pinv(y, ridge=ridge), own.pinv(y, ridge=ridge), atol=1e-6, rtol=1e-4)
             assert A.known_fraction(SHAPE) == pytest.approx(own.known_fraction(SHAPE))
 
+    def test_an_inpainting_keeps_pixels_and_a_blur_does_not(self, deepinv) -> None:
+        mask = (draw(*SHAPE) > 0.5).double()
+        plan = from_physics(deepinv.physics.Inpainting(SHAPE, mask=mask).double(), SHAPE).plan(SHAPE, torch.float64)
+        assert plan.basis == "pixel"
+        torch.testing.assert_close(plan.gram(), mask)
+        blur = deepinv.physics.BlurFFT(SHAPE, filter=torch.ones(1, 1, 3, 3) / 9)
+        assert from_physics(blur, SHAPE).plan(SHAPE, torch.float64).basis is None
+
     def test_our_methods_run_on_it(self, deepinv) -> None:
         x = photo("coffee", size=16).double()
         physics, own = theirs(deepinv)[0]
         A = from_physics(physics, SHAPE)
-        # Of somebody else's physics nothing tells that it keeps pixels, so that there is no kriging.
-        method = PlugAndPlay(passes=4, kriging=False)
+        method = PlugAndPlay(passes=4)
         answers = [solve(own(x), each, ours(), method, progress=False).image for each in (A, own)]
         torch.testing.assert_close(*answers, atol=1e-6, rtol=0)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inverso._types import ImageShape
 from inverso.interop._foreign import OneSizeOperator
-from inverso.operators._plans import Plan, Ridge
+from inverso.operators._plans import Basis, Plan, Ridge
 
 CUTOFF = 1e-5
 """Singular values below this share of the largest count as zero."""
@@ -60,6 +60,7 @@ class PhysicsPlan(Plan):
         measurement_shape: Shape of one measurement.
         rank: Number of singular values kept, scaled if V maps a real image to half of its Fourier plane.
         condition: Largest over smallest kept singular value.
+        basis: "pixel" if V is the identity, as of an inpainting, and the values are those of every image.
     """
 
     physics: Any
@@ -68,6 +69,7 @@ class PhysicsPlan(Plan):
     measurement_shape: tuple[int, ...]
     rank: float
     condition: float
+    basis: Basis | None = None
 
     @classmethod
     def build(cls, physics: Any, image_shape: ImageShape, measurement_shape: tuple[int, ...]) -> PhysicsPlan:  # noqa: ANN401 - see below
@@ -75,11 +77,15 @@ class PhysicsPlan(Plan):
         values = torch.as_tensor(physics.mask).detach()
         sizes = values.abs()
         kept = sizes > CUTOFF * sizes.max()
-        coefficients = physics.V_adjoint(black_image(physics, image_shape))
+        black = black_image(physics, image_shape)
+        ramp = torch.linspace(0, 1, black.numel(), dtype=black.dtype, device=black.device).reshape(black.shape)
+        coefficients = physics.V_adjoint(ramp)
         share = float(kept.expand(coefficients.shape).double().mean())
         condition = float(sizes.max() / sizes[kept].min())
         rank = share * math.prod(image_shape)
-        return cls(physics, values * kept, image_shape, measurement_shape, rank, condition)
+        alike = values.ndim < black.ndim or len(values) == 1
+        basis: Basis | None = "pixel" if alike and torch.equal(coefficients, ramp) else None
+        return cls(physics, values * kept, image_shape, measurement_shape, rank, condition, basis)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute `U (s V^T x)`."""
@@ -100,6 +106,12 @@ class PhysicsPlan(Plan):
             ridge = ridge.reshape(-1, *(1,) * (max(squares.ndim, len(self.measurement_shape) + 1) - 1))
         inverse = torch.where(squares > 0, self.values.conj() / (squares + ridge).clamp_min(1e-30), 0)
         return self._back(y, inverse)
+
+    def gram(self) -> Tensor:
+        """Return the squared singular values as an image, if V is the identity."""
+        if self.basis is None:
+            return super().gram()
+        return self.values.abs().square().expand(1, *self.image_shape)[0]
 
     def _back(self, y: Tensor, factors: Tensor) -> Tensor:
         leading = y.shape[: y.ndim - len(self.measurement_shape)]
