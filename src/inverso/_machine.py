@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inverso.errors import InversoError
+
+if TYPE_CHECKING:
+    import torch
 
 TOO_LARGE = "this takes more memory than there is"
 """What to say where `lacks_memory`."""
@@ -34,12 +38,16 @@ def free_memory() -> int | None:
     return free
 
 
-def check_memory(needed: int, *, what: str, advice: str) -> None:
-    """Raise if the memory does not suffice, before the system ends the process.
+def check_memory(needed: int, *, device: torch.device, what: str, advice: str) -> None:
+    """Raise if the memory does not suffice for a computation on the CPU, before the system ends the process.
+
+    A GPU that runs out of memory raises an error by itself.
 
     Raises:
         InversoError: More bytes are needed than are free.
     """
+    if device.type != "cpu":
+        return
     free = free_memory()
     if free is not None and needed > free:
         msg = f"{what} take about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: {advice}"

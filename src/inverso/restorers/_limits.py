@@ -121,11 +121,10 @@ def _ramp(values: Tensor, low: float, high: float) -> Tensor:
 
 def _check_memory(y: Tensor) -> None:
     """Raise if the memory does not suffice, before the system kills the process."""
-    if y.device.type != "cpu":
-        return
     height, width = y.shape[-2:]
     check_memory(
         len(y) * height * width * _BYTES_PER_PIXEL,
+        device=y.device,
         what=f"in a restorer {len(y)} x {width} x {height} pixels",
         advice="shrink the photo, or cut it",
     )

@@ -64,12 +64,12 @@ def super_resolve(
     smallest = (small.shape[-2], small.shape[-1])
     sizes = step_sizes(smallest, factor, prior.scale_factor)
     height, width = sizes[-1]
-    if small.device.type == "cpu":
-        check_memory(
-            len(small) * height * width * prior.config["width"][finest] * _BYTES_PER_NUMBER,
-            what=f"enlarged {factor:g} times, {len(small)} x {width} x {height} pixels",
-            advice="take a smaller factor",
-        )
+    check_memory(
+        len(small) * height * width * prior.config["width"][finest] * _BYTES_PER_NUMBER,
+        device=small.device,
+        what=f"enlarged {factor:g} times, {len(small)} x {width} x {height} pixels",
+        advice="take a smaller factor",
+    )
     answer = small
     generator = as_generator(seed)
     with torch.no_grad():
