@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from inverso.cli.app import app
 from inverso.images import Photo, write_photo
+from inverso.images._decode import decode
 from inverso.images.io import load_image, photo, save_image
 from inverso.priors import SinGAN, load
 from inverso.training import SinGANRecipe, fit
@@ -256,6 +257,16 @@ def test_colors_and_transparency_that_are_left_out_are_told(inverso, tmp_path):
         "layer.png: its colors are left out, as the photo that was learned is gray",
     ]
     assert inverso("single", "paint", "m.safetensors", "gray.png", "-o", "out.png").stderr == ""
+
+
+def test_a_picture_for_a_gray_prior_is_decoded_once(inverso, tmp_path, monkeypatch):
+    save_image(photo("camera", size=24), tmp_path / "gray.png")
+    save_image(photo("coffee", size=24), tmp_path / "color.png")
+    assert inverso("single", "fit", "gray.png", "-o", "m.safetensors", *TINY).exit_code == 0
+    decoded = []
+    monkeypatch.setattr("inverso.images.io.decode", lambda path, **words: decoded.append(path) or decode(path, **words))
+    assert inverso("single", "paint", "m.safetensors", "color.png", "-o", "out.png").exit_code == 0
+    assert [Path(path).name for path in decoded] == ["color.png"]
 
 
 def test_paint_with_the_colors_of_the_photo_or_its_own(inverso, model, prior, files):

@@ -237,15 +237,17 @@ def _sides(text: str) -> tuple[int, int]:
 def _load_picture(path: Path, prior: SinGAN) -> Tensor:
     """Read a picture in the channels of the prior, and say what is changed by that."""
     from inverso.images.io import read_image  # noqa: PLC0415
+    from inverso.images.photo import luminance  # noqa: PLC0415
 
     picture, notes = read_image(path)
     for note in notes:
         typer.echo(f"{path}: {note}", err=True)
     if prior.image_shape[0] == picture.shape[1]:
         return picture
-    if bool((picture != picture[:, :1]).any()):
-        typer.echo(f"{path}: its colors are left out, as the photo that was learned is gray", err=True)
-    return read_image(path, channels=1)[0]
+    if bool((picture == picture[:, :1]).all()):
+        return picture[:, :1]
+    typer.echo(f"{path}: its colors are left out, as the photo that was learned is gray", err=True)
+    return luminance(picture)
 
 
 def _read(path: Path, prior: SinGAN) -> Tensor:
