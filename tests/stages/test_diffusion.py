@@ -41,6 +41,7 @@ from inverso.stages import (
     TotalVariation,
     _splitting,
 )
+from stages.toys import Unplanned
 
 WIDTH = 0.2
 """Standard deviation of the photos whose prior is N(1/2, WIDTH^2)."""
@@ -138,7 +139,7 @@ def test_there_is_no_momentum_where_everything_is_measured(settings):
 
 
 def test_under_noise_there_is_no_momentum_where_pseudo_inverses_are_iterative():
-    assert float(moved(OwnFrequencies(), noise=0.02)[0].max()) == 0
+    assert float(moved(Unplanned(FFTMask(0.3)), noise=0.02)[0].max()) == 0
 
 
 def test_momentum_is_less_deep_in_a_hole():
@@ -170,22 +171,12 @@ def test_momentum_fills_scattered_points_in_fewer_passes():
     assert float(fast - slow) > 0.5
 
 
-class OwnFrequencies(LinearOperator):
-    """Sampled frequencies without an exact plan."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return FFTMask(0.3)(x)
-
-    def output_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        return image_shape
-
-
 @pytest.mark.parametrize(
     ("A", "before"),
     [
         (FFTMask(0.3), TotalVariation()),
         (stack(RandomMask(0.2), RandomMask(0.2, seed=1)), TotalVariation()),
-        (OwnFrequencies(), TotalVariation()),
+        (Unplanned(FFTMask(0.3)), TotalVariation()),
         (RandomMask(0.02), Interpolation()),
         (RandomMask(0.3), Interpolation()),
         (BoxMask(10), Interpolation()),
@@ -269,7 +260,7 @@ def test_every_operator_has_its_measurement_explained(name, method):
 def test_missing_frequencies_are_filled_for_any_operator():
     """From the zeros that a pseudo-inverse leaves there a denoiser does not come as far as total variation alone."""
     x = photo("coffee", size=48)
-    A, D = OwnFrequencies(), inverso.priors.load("photos", kind=Denoiser)
+    A, D = Unplanned(FFTMask(0.3)), inverso.priors.load("photos", kind=Denoiser)
     y = A.measure(x, noise=0.01)
     plain, filled, without = (
         inverso.solve(y, A, D, method, noise=0.01, progress=False).image for method in ("tv", "pnp", "zero-filled+pnp")

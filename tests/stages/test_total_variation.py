@@ -11,6 +11,7 @@ from inverso.metrics import psnr
 from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask
 from inverso.stages import Problem, TotalVariation, total_variation
 from inverso.stages.back_project import squared_norm
+from stages.toys import Unplanned
 
 
 def gradient(x: torch.Tensor) -> torch.Tensor:
@@ -103,20 +104,6 @@ def test_the_weight_knows_the_unit_of_the_measurement():
     plain = inverso.solve(y, Identity(), method="tv", noise=0.1, progress=False).image
     scaled = inverso.solve(y / 4, Dark(), method="tv", noise=0.025, progress=False).image
     torch.testing.assert_close(scaled, plain, atol=2e-3, rtol=0)
-
-
-class Unplanned(LinearOperator):
-    """An operator as a user writes it, which knows no pseudo-inverse."""
-
-    def __init__(self, inner: LinearOperator):
-        self.inner, self.calls = inner, 0
-
-    def forward(self, x):
-        self.calls += 1
-        return self.inner.forward(x)
-
-    def input_shape(self, y_shape):
-        return self.inner.input_shape(y_shape)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])

@@ -1,4 +1,4 @@
-"""Priors so simple that every answer is known in closed form, and shorthands to ask for it."""
+"""Priors so simple that every answer is known in closed form, a bare operator, and shorthands to ask for answers."""
 
 from __future__ import annotations
 
@@ -96,6 +96,22 @@ class Constant(LatentPrior):
     def forward(self, z: Tensor) -> Tensor:
         """Show the latent."""
         return z.reshape(-1, 1, 1, 1)
+
+
+class Unplanned(LinearOperator):
+    """An operator as a user writes it, which knows no pseudo-inverse; it counts the calls of its forward pass."""
+
+    def __init__(self, inner: LinearOperator) -> None:
+        self.inner, self.calls = inner, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure images as the inner operator does."""
+        self.calls += 1
+        return self.inner.forward(x)
+
+    def input_shape(self, y_shape: tuple[int, ...]) -> ImageShape:
+        """Return the shape of the images that the inner operator measures so."""
+        return self.inner.input_shape(y_shape)
 
 
 def small_dcgan() -> DCGAN:
