@@ -56,6 +56,17 @@ class TestRange:
         with pytest.warns(RangeWarning, match=r"y is expected to hold values in \[0, 1\], got from -.* \(x \+ 1\) / 2"):
             inverso.solve(A(2 * X - 1), A, method="zero-filled")
 
+    def test_each_call_warns_at_the_line_that_made_it(self):
+        """Two photos that are wrong in the same way have warnings of the same text."""
+        A = RandomMask(0.5)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            for x in (X, X.flip(-2)):
+                inverso.solve(A(2 * x - 1), A, method="zero-filled")
+                inverso.solve(2 * x - 1, method="ff", restorer=torch.nn.Identity())
+        assert [warning.filename for warning in caught] == [__file__] * 4
+        assert str(caught[1].message) == str(caught[3].message)
+
     def test_without_an_operator_too(self):
         restorer = torch.nn.Identity()
         with pytest.raises(ValueError, match=r"y must hold values in \[0, 1\], got from .* to 2\d\d"):

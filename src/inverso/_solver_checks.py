@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from inverso._checks import (
     check_unit_range,
     other_precision,
     span,
+    warn_caller,
     warn_of_signed_values,
 )
 from inverso._linalg import energies
@@ -63,7 +63,7 @@ def check_y(problem: Problem) -> None:
             f"noise={problem.noise:g} is more than the whole range of an image, [0, 1]: noise is a standard deviation "
             f"in the image's unit. If you mean {problem.noise:g} of 255, give noise={problem.noise / 255:.3g}"
         )
-        warnings.warn(msg, RangeWarning, stacklevel=3)
+        warn_caller(msg, RangeWarning)
     if A is None:
         if y.ndim != BATCHED_IMAGE or y.is_complex():
             msg = (
@@ -187,7 +187,7 @@ def _check_scale(problem: Problem) -> None:
     # An operator that measures nothing negative of images in [0, 1], as masks and blurs do, shows where there are such.
     probe = uniform((1, *shape), as_generator(0)).to(back)
     if bool((A.for_image(0)(probe) >= 0).all()):
-        warn_of_signed_values(y, name="y", slack=4 * problem.noise, stacklevel=4)
+        warn_of_signed_values(y, name="y", slack=4 * problem.noise)
 
 
 def check_state(name: str, state: object, problem: Problem) -> State:
@@ -251,7 +251,7 @@ def warn_if_blown_up(problem: Problem, image: Tensor, method: str) -> None:
             "has blown up what is wrong with y. Is there more noise in y than noise= says? Does the scene go on beyond "
             "the frame, where the operator has a border (padding='valid' has none)? method='tv' is more careful"
         )
-        warnings.warn(msg, WorseThanInputWarning, stacklevel=4)
+        warn_caller(msg, WorseThanInputWarning)
 
 
 def _stray(images: Tensor) -> Tensor:
