@@ -45,7 +45,7 @@ def test_demo_refuses_a_gray_prior(inverso, tmp_path):
     priors.save_prior(priors.DCGAN(8, width=4, depth=2, channels=1), tmp_path / "gray.safetensors")
     result = inverso("demo", "--prior", "gray.safetensors")
     assert result.exit_code == 2
-    assert "the demo needs a prior of square color images, and this one makes (1, 16, 16)" in result.stderr
+    assert "--prior gray.safetensors makes images of shape (1, 16, 16), and the demo needs" in result.stderr
 
 
 def test_demo_shows_a_whole_photo_at_its_own_size(inverso, prior, monkeypatch):

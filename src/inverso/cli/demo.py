@@ -16,6 +16,7 @@ from inverso.cli.options import Device, Noise, Prior, RandomSeed, examples, pick
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from inverso._types import ImageShape
     from inverso.operators import LinearOperator
     from inverso.priors import LatentPrior
     from inverso.reconstruction import Reconstruction
@@ -63,11 +64,10 @@ def demo(
     if whole:
         _check_output(also, photo)
     from inverso.operators.spec import parse_operator  # noqa: PLC0415
-    from inverso.priors import LatentPrior, load  # noqa: PLC0415
 
     spec = parse_operator(operator)
-    network = load(prior, kind=LatentPrior)
-    x = _read_photo(photo, network)
+    network = _load_prior(prior)
+    x = _read_photo(photo, size=network.image_shape[-1])
     A = spec.build(network.image_shape)
     y = A.measure(x.to(pick_device(device)), noise=noise, seed=seed)
     answers = _reconstruct(y, A, network, noise=noise, seed=seed)
@@ -106,14 +106,35 @@ def _check_output(output: Path, photo: str) -> None:
     check_writable(output)
 
 
-def _read_photo(name: str, prior: LatentPrior) -> Tensor:
+def _load_prior(name: str) -> LatentPrior:
+    """Load a generator of square color images.
+
+    Raises:
+        ValueError: There is none of this name, or it is another kind of prior.
+    """
+    from inverso.priors import LatentPrior, available, load  # noqa: PLC0415
+
+    prior = load(name)
+    if isinstance(prior, LatentPrior) and _is_square(prior.image_shape):
+        return prior
+    given = f"makes images of shape {prior.image_shape}" if isinstance(prior, LatentPrior) else "is a denoiser"
+    fit = [card for card in available() if card.url is None and _is_square(card.image_shape)]
+    msg = (
+        f"--prior {name} {given}, and the demo needs a generator of square color images: "
+        f"{', '.join(card.name for card in fit)}, a file of one, or one that is downloaded (inverso models prior)"
+    )
+    raise ValueError(msg)
+
+
+def _is_square(shape: ImageShape | None) -> bool:
+    """Return whether images are square and in color."""
+    return shape is not None and shape[0] == 3 and shape[1] == shape[2]
+
+
+def _read_photo(name: str, *, size: int) -> Tensor:
     from inverso.images.io import PHOTOS, load_image, photo  # noqa: PLC0415
 
-    channels, height, width = prior.image_shape
-    if channels != 3 or height != width:
-        msg = f"the demo needs a prior of square color images, and this one makes {prior.image_shape}"
-        raise ValueError(msg)
-    return photo(name, size=height) if name in PHOTOS else load_image(name, size=height)
+    return photo(name, size=size) if name in PHOTOS else load_image(name, size=size)
 
 
 def _reconstruct(
