@@ -1,8 +1,10 @@
 """`inverso train KIND`: what is asked for reaches the training, and what is not keeps the recipe's default."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,6 +92,8 @@ def test_every_setting_can_be_set(inverso, asked, words, recipe):
         ("novel", ["novel", "dcgan"]),
         ("dcgan --precision half", ["precision", "half", "bf16-mixed"]),
         ("restorer -q", ["none", "folder"]),
+        ("singan --steps 9", ["--steps 9 has no effect", "scales"]),
+        ("singan --devices 2", ["--devices must be 1 for a SinGAN, got 2"]),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(inverso, tmp_path, words, named):
@@ -116,9 +120,23 @@ def test_data_and_a_folder_are_needed(inverso):
 def test_kinds_and_settings_are_listed(inverso):
     listed = inverso("train", "--kinds").stdout
     assert all(kind in listed for kind in RECIPES)
+    one = inverso("train", "restorer", "--kinds").stdout
+    assert [line.split()[0] for line in one.splitlines() if line[0] != " "] == ["kind", "restorer"]
+    result = inverso("train", "nope", "--kinds")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: what to train must be one of 'certainty', 'dcgan', ")
     settings = inverso("train", "restorer", "--preset", "mobile", "--settings").stdout
     assert "held_out" in settings
     assert "squeezenet1_1" in settings
+
+
+def test_more_devices_than_the_machine_has_are_refused(inverso, monkeypatch, tmp_path):
+    """Before any process starts, of which there would be a thousand."""
+    monkeypatch.setitem(sys.modules, "lightning_fabric", SimpleNamespace(Fabric=lambda **_: pytest.fail("it started")))
+    result = inverso("train", "dcgan", "--data", ".", "--out", "run", "--devices", 1000)
+    assert result.exit_code == 2
+    assert re.fullmatch(r"error: --devices must be at most \d+, the .* of this machine.*, got 1000\n", result.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_several_devices_need_the_extra_and_one_does_not(inverso, monkeypatch, tmp_path):

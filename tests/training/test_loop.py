@@ -83,6 +83,13 @@ class TestLoop:
         _train(training, tmp_path / "told", Run(1))
         assert told in capsys.readouterr().err
 
+    @pytest.mark.parametrize(("batch", "notes"), [(36, 0), (37, 1), (None, 0)], ids=str)
+    def test_a_batch_of_more_photos_than_there_are_is_noted(self, batch: int | None, notes: int) -> None:
+        folder = PhotoFolder(torch.zeros(40, 3, 4, 4, dtype=torch.uint8), tuple(Path(str(k)) for k in range(40)))
+        training = Doubling()
+        training.hold_out(folder, 4, batch=batch)
+        assert training.notes == ["there are 36 photos to learn from, so that a batch has 36 and not 37"] * notes
+
     def test_a_photo_must_be_left_to_learn_from(self) -> None:
         folder = PhotoFolder(torch.zeros(5, 3, 4, 4, dtype=torch.uint8), tuple(Path(str(k)) for k in range(5)))
         with pytest.raises(ValueError, match="holds out 5 photos or more and learns from others, got 5 in all"):
@@ -127,6 +134,12 @@ class TestDevices:
             devices.backward(network(x).square().sum())
             answers.append((network(x), linear.weight.grad.clone()))
         torch.testing.assert_close(*answers, rtol=0, atol=0)
+
+    def test_there_must_be_a_core_for_every_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("lightning_fabric")
+        monkeypatch.setattr("inverso.training._devices.cores", lambda: 3)
+        with pytest.raises(ValueError, match=r"devices must be at most 3, the cores of this machine .*, got 4"):
+            open_devices(devices=4, device="cpu")
 
     @pytest.mark.parametrize(("name", "value"), [("precision", "16"), ("device", "tpu")])
     def test_unknown_names_are_refused(self, name: str, value: str) -> None:

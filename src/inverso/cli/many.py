@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from inverso._machine import cores
 from inverso._sources import is_file
 from inverso.cli.group import EXIT_BAD_INPUT, say_error
 from inverso.cli.inputs import check_writable
@@ -83,7 +84,7 @@ def pick_executor(
         gpus: GPUs per worker on Ray.
 
     Raises:
-        ValueError: The place is unknown, or an option does not apply to it.
+        ValueError: The place is unknown, an option does not apply to it, or it has fewer cores than workers.
         InversoError: The package ray is missing.
     """
     from inverso.jobs import Local, Ray  # noqa: PLC0415
@@ -92,6 +93,9 @@ def pick_executor(
     if place == "local" and not colon:
         if gpus is not None:
             msg = "--gpus is the share of every worker on Ray: add --on ray, or choose with --device"
+            raise ValueError(msg)
+        if workers is not None and workers > cores():
+            msg = f"--workers must be at most {cores()}, the cores of this machine that it may use, got {workers}"
             raise ValueError(msg)
         return Local(processes=workers, time_limit=time_limit, device=device and pick_device(device))
     if place == "ray" and (address or not colon):

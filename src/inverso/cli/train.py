@@ -45,14 +45,16 @@ def train(  # noqa: PLR0913 - one argument per option
     devices: Annotated[int, typer.Option("--devices", help="Number of GPUs, or of processes on the CPU.")] = 1,
     precision: Annotated[str, typer.Option("--precision", help="32-true or bf16-mixed.", metavar="NAME")] = "32-true",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    kinds: Annotated[bool, typer.Option("--kinds", help="List what can be trained, and the presets.")] = False,
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="List what can be trained, or only KIND, and the presets.")
+    ] = False,
     settings: Annotated[bool, typer.Option("--settings", help="List the settings of the recipe.")] = False,
 ) -> None:
     """Train a prior, an encoder or a restorer on your own photos; a killed run is resumed."""
     from inverso.training import Run, fit  # noqa: PLC0415
 
     if kinds:
-        _print_kinds()
+        _print_kinds(kind)
         return
     recipe = _make_recipe(kind, preset, changes or [])
     if settings:
@@ -67,6 +69,19 @@ def train(  # noqa: PLR0913 - one argument per option
     typer.echo(f"wrote {out}")
 
 
+def _family(kind: str) -> type[Recipe[Any, Any]]:
+    """Return the recipes of a kind.
+
+    Raises:
+        ValueError: The kind is unknown.
+    """
+    from inverso._checks import check_choice  # noqa: PLC0415
+    from inverso.training import RECIPES  # noqa: PLC0415
+
+    check_choice(kind, RECIPES, name="what to train")
+    return RECIPES[kind]
+
+
 def _make_recipe(kind: str | None, preset: str | None, changes: list[str]) -> Recipe[Any, Any]:
     from inverso._checks import check_choice  # noqa: PLC0415
     from inverso.training import RECIPES  # noqa: PLC0415
@@ -75,8 +90,7 @@ def _make_recipe(kind: str | None, preset: str | None, changes: list[str]) -> Re
     if kind is None:
         msg = f"name what to train: one of {', '.join(RECIPES)}"
         raise ValueError(msg)
-    check_choice(kind, RECIPES, name="what to train")
-    family = RECIPES[kind]
+    family = _family(kind)
     if preset is not None and not family.presets:
         msg = f"{kind} has no presets, got --preset {preset}"
         raise ValueError(msg)
@@ -86,12 +100,14 @@ def _make_recipe(kind: str | None, preset: str | None, changes: list[str]) -> Re
     return with_settings(recipe, changes)
 
 
-def _print_kinds() -> None:
+def _print_kinds(kind: str | None) -> None:
+    """Print one kind, or all, with what it makes."""
     from inverso.training import RECIPES  # noqa: PLC0415
 
+    chosen = RECIPES if kind is None else {kind: _family(kind)}
     table = Table("kind", "makes", "presets", box=None, pad_edge=False)
-    for kind, family in RECIPES.items():
-        table.add_row(kind, family.makes, ", ".join(family.presets))
+    for name, family in chosen.items():
+        table.add_row(name, family.makes, ", ".join(family.presets))
     Console().print(table)
 
 

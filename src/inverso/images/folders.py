@@ -120,6 +120,7 @@ class PhotoFolder:
     def batch(self, step: int, *, size: int, seed: int) -> Tensor:
         """Return the images of one training step as floats in [0, 1], half of them mirrored.
 
+        No photo is twice in a batch, which has all of them if there are fewer than `size`.
         The batch depends on seed and step only, so that a resumed run gets the same batches as an uninterrupted one.
         """
         per_epoch = max(1, len(self) // size)
@@ -129,6 +130,13 @@ class PhotoFolder:
         mirrored = uniform((len(chosen),), step_generator(seed, step, stream=1)) < 0.5
         chosen = torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
         return chosen.float() / 255
+
+
+def notes_on_batch(photos: int, batch: int) -> tuple[str, ...]:
+    """Return a line that says how large batches are, if there are fewer photos than one takes; none is in it twice."""
+    if photos >= batch:
+        return ()
+    return (f"there are {photos} photos to learn from, so that a batch has {photos} and not {batch}",)
 
 
 def check_held_out(held_out: int, photos: int) -> None:

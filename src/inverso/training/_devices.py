@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inverso._checks import check_choice, check_count
 from inverso._extras import need
+from inverso._machine import cores
 
 Movable = TypeVar("Movable", Tensor, nn.Module)
 
@@ -155,7 +156,7 @@ def open_devices(*, devices: int = 1, precision: str = "32-true", device: str = 
         device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
 
     Raises:
-        ValueError: A name is unknown.
+        ValueError: A name is unknown, or the machine has fewer devices, or cores of its CPU, than requested.
         InversoError: Several devices are requested, and the package for them is missing.
     """
     for value, known, name in ((precision, PRECISIONS, "precision"), (device, ACCELERATORS, "device")):
@@ -163,6 +164,7 @@ def open_devices(*, devices: int = 1, precision: str = "32-true", device: str = 
     if check_count(devices, name="devices") == 1:
         return OneDevice(device, precision)
     lightning_fabric = need("lightning_fabric", what="training on several devices")
+    _check_there_are(devices, _find_accelerator() if device == "auto" else device)
     fabric = lightning_fabric.Fabric(accelerator=device, devices=devices, precision=precision)
     fabric.launch()
     return cast("Devices", fabric)
@@ -174,6 +176,22 @@ def inner(network: nn.Module) -> nn.Module:
     Calls of it do not exchange gradients between devices, and run in full precision.
     """
     return cast("nn.Module", network.module)
+
+
+def _check_there_are(devices: int, accelerator: str) -> None:
+    """Raise if the machine has fewer GPUs, or cores for the processes of a CPU.
+
+    Raises:
+        ValueError: It has fewer.
+    """
+    there, what = {
+        "cpu": (cores(), "the cores of this machine that it may use"),
+        "cuda": (torch.cuda.device_count(), "the GPUs of this machine"),
+        "mps": (torch.mps.device_count(), "the GPUs of this machine"),
+    }[accelerator]
+    if devices > there:
+        msg = f"devices must be at most {there}, {what}, got {devices}"
+        raise ValueError(msg)
 
 
 def _find_accelerator() -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from inverso._checks import check_count
 from inverso._random import step_generator
-from inverso.images.folders import PhotoFolder
+from inverso.images.folders import PhotoFolder, notes_on_batch
 from inverso.training._devices import Devices
 
 _Data = TypeVar("_Data")
@@ -35,14 +35,14 @@ class Run:
     """How a training is run: length, checkpoints, devices. What is trained is decided by the recipe.
 
     Args:
-        steps: Total number of optimizer steps (ignored for a SinGAN, whose recipe decides); by default that of the
-            recipe.
+        steps: Total number of optimizer steps; by default that of the recipe. A SinGAN takes none here: its recipe has
+            those of every scale.
         checkpoint_every: Steps between checkpoints.
         evaluate_every: Steps between evaluations on held-out photos.
         log_every: Steps between rows of `losses.csv`.
         resume: Continue from the checkpoint in the folder, if there is one.
         progress: Whether to show a progress bar.
-        devices: Number of GPUs, or of processes on the CPU, each with its own batch.
+        devices: Number of GPUs, or of processes on the CPU, each with its own batch; one for a SinGAN.
         precision: `"32-true"` or `"bf16-mixed"`, which is faster on processors with bfloat16.
         device: Kind of device: `"auto"`, `"cpu"`, `"cuda"` or `"mps"`.
         report: Called with every row of `losses.csv`, including those of an earlier run.
@@ -127,12 +127,15 @@ class Training(ABC):
         self.parts["average"] = average
         return average
 
-    def hold_out(self, photos: _Photos, held_out: int, *, least: int = 1) -> tuple[_Photos, _Photos]:
+    def hold_out(
+        self, photos: _Photos, held_out: int, *, batch: int | None = None, least: int = 1
+    ) -> tuple[_Photos, _Photos]:
         """Divide photos into those to learn from and those held out for the measures.
 
         Args:
             photos: All photos.
             held_out: Number of held-out photos; at most a tenth of all, or `least` if that is more, are held out.
+            batch: Photos per step, where none may be twice in a step; a smaller number of photos is noted.
             least: The smallest number that can be measured.
 
         Raises:
@@ -144,7 +147,10 @@ class Training(ABC):
             raise ValueError(msg)
         if count < held_out:
             self.notes.append(f"{count} of {len(photos)} photos are held out for the measures, not {held_out}")
-        return photos.split(count)
+        learned, measured = photos.split(count)
+        if batch is not None:
+            self.notes += notes_on_batch(len(learned), batch)
+        return learned, measured
 
     def random(self, step: int, stream: int) -> torch.Generator:
         """Return the random generator of one step and purpose, on the CPU; every process has its own."""
@@ -206,6 +212,13 @@ class Recipe(ABC, Generic[_Data, _Made]):
     def settle(self: _Own, steps: int) -> _Own:  # noqa: ARG002 - recipes whose step size falls to the end look at it
         """Return the recipe with settings filled in that depend on the length of the run."""
         return self
+
+    def check_run(self, run: Run) -> None:
+        """Raise for settings of a run that would have no effect on this training.
+
+        Raises:
+            ValueError: There is one.
+        """
 
     def pace(self, run: Run, data: _Data) -> Run:  # noqa: ARG002 - a recipe may count its steps by the data
         """Return the run with the number of steps, and the intervals of checkpoints, logs and evaluations."""

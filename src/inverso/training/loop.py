@@ -46,7 +46,8 @@ def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None,
         evaluates quality.
 
     Raises:
-        ValueError: The data cannot be used, a setting lies outside its range, or `resume` is set without `out`.
+        ValueError: The data cannot be used, a setting lies outside its range or has no effect, or `resume` is set
+            without `out`.
         InversoError: `out` has a run and `resume` is false, or a run with another recipe; a loss turned non-finite; or
             the disk is full. The last checkpoint is kept.
 
@@ -61,6 +62,7 @@ def fit(recipe: Recipe[Any, _Made], data: Any, *, out: str | Path | None = None,
     if out is None and (run.resume or run.devices > 1):
         msg = "resume and several devices need out, the folder of the run"
         raise ValueError(msg)
+    recipe.check_run(run)
     recipe = recipe.settle(recipe.usual_steps if run.steps is None else run.steps)
     with _folder(out) as folder:
         devices = open_devices(devices=run.devices, precision=run.precision, device=run.device)

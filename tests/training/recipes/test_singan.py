@@ -106,7 +106,7 @@ class TestFit:
             {"copy_weights": False},
             {"double_every": 1},
             {"concurrent": 2},
-            {"concurrent": 5},
+            {"concurrent": 3},
             {"scale_factor": 0.5},
         ],
     )

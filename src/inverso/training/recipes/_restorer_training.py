@@ -47,7 +47,7 @@ class RestorerTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: RestorerRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, least=2)
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, batch=recipe.batch, least=2)
         network = recipe.build().to(memory_format=torch.channels_last)
         self.explains = recipe.weights.guess > 0 or recipe.weights.mask > 0
         self.perceptual = Perceptual(recipe.backbone, reduction=recipe.reduction) if recipe.weights.perceptual else None

@@ -62,7 +62,7 @@ class StyleGAN2Training(Training):
     def __init__(self, photos: PhotoFolder, recipe: StyleGAN2Recipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = self.hold_out(photos, recipe.held_out)
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, batch=recipe.batch)
         prior = recipe.build_prior()
         self.average = self.add_average(prior)
         self.generator, self.generator_optimizer = self._add("generator", MixedStyles(prior))

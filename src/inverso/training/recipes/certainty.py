@@ -150,7 +150,7 @@ class _CertaintyTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: CertaintyRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, least=len(KINDS))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, batch=recipe.batch, least=len(KINDS))
         here = torch.empty(0, device=devices.device, dtype=torch.float32)
         self.prior = cast("LatentPrior", frozen_copy(recipe.load_prior(), here))
         known = load(recipe.encoder) if isinstance(recipe.encoder, str) else recipe.encoder

@@ -110,7 +110,7 @@ class _DCGANTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: DCGANRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = self.hold_out(photos, recipe.held_out)
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, batch=recipe.batch)
         depth = int(math.log2(recipe.size // 4))
         generator = DCGAN(recipe.latent_dim, width=recipe.width, depth=depth, seed=recipe.seed)
         with fork_rng(recipe.seed):

@@ -130,7 +130,7 @@ class _EncoderTraining(Training):
     def __init__(self, photos: PhotoFolder, recipe: EncoderRecipe, devices: Devices) -> None:
         super().__init__(devices, seed=recipe.seed)
         self.recipe = recipe
-        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, least=len(KINDS))
+        self.photos, self.held_out = self.hold_out(photos, recipe.held_out, batch=recipe.batch, least=len(KINDS))
         prior, here = recipe.load_prior(), torch.empty(0, device=devices.device, dtype=torch.float32)
         self.prior = cast("LatentPrior", frozen_copy(prior, here))
         encoder = LatentEncoder(prior.latent_shape[0], prior.image_shape, width=recipe.width, seed=recipe.seed)

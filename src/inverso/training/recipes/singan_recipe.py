@@ -142,6 +142,19 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         """Plan the scales, and draw initial weights."""
         return SinGANTraining(data, self, devices)
 
+    def check_run(self, run: Run) -> None:
+        """Raise if the run has a number of steps or several devices.
+
+        Raises:
+            ValueError: It has.
+        """
+        if run.steps is not None:
+            msg = f"steps={run.steps} has no effect: a SinGAN has the steps of its scales in the recipe, set them there"
+            raise ValueError(msg)
+        if run.devices > 1:
+            msg = f"devices must be 1 for a SinGAN, got {run.devices}"
+            raise ValueError(msg)
+
     def pace(self, run: Run, data: Tensor) -> Run:
         """Return the run with one step per scale, and a checkpoint and a log row after each."""
         return replace(run, steps=len(self.plan(data).sizes), checkpoint_every=1, log_every=1)
@@ -151,11 +164,19 @@ class SinGANRecipe(Recipe[Tensor, SinGAN]):
         return cast("SinGAN", load(folder / LAST))
 
     def plan(self, photo: Tensor) -> Pyramid:
-        """Plan the scales of a photo."""
+        """Plan the scales of a photo.
+
+        Raises:
+            ValueError: The photo is too small or too long, or has fewer scales than are trained together.
+        """
         height, width = photo.shape[-2:]
-        return plan_pyramid(
+        pyramid = plan_pyramid(
             (height, width), min_size=self.min_size, max_size=self.max_size, scale_factor=self.scale_factor
         )
+        if self.concurrent > len(pyramid.sizes):
+            msg = f"concurrent must be at most {len(pyramid.sizes)}, the scales of this photo, got {self.concurrent}"
+            raise ValueError(msg)
+        return pyramid
 
     def width_at(self, scale: int) -> int:
         """Return the channels between the layers of a scale, the coarsest being 0."""
