@@ -21,7 +21,8 @@ from inverso._extras import needing
 from inverso.experiments import Options
 from inverso.experiments._environment import describe_run
 from inverso.experiments._results import PHOTOS, Results, Row, check_settings, record_run
-from inverso.experiments.photos import digests, list_pictures
+from inverso.experiments.photos import digests
+from inverso.images.folders import pictures_below
 from inverso.images.io import load_image
 from inverso.metrics import diversity, psnr, sifid
 from inverso.metrics._patch_features import PatchFeatures, stored_inception
@@ -256,9 +257,9 @@ def _seconds_per_100(prior: SinGAN, batch: int, clock: Callable[[], float]) -> f
 
 def _photo_files(data: Path, n: int) -> dict[str, Path]:
     """List the first photos of a folder: name below it -> file."""
-    files = list_pictures(data)
+    files = pictures_below(data, name="data")
     if len(files) < n:
-        msg = f"{data} holds {len(files)} pictures, and n={n} needs {n}"
+        msg = f"data={data} holds {len(files)} pictures, and n={n} needs {n}"
         raise ValueError(msg)
     named = {file.relative_to(data).as_posix(): file for file in files[:n]}
     seen: dict[Path, str] = {}

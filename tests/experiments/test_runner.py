@@ -298,7 +298,9 @@ def test_the_size_of_photos_must_be_known(experiment, data, options, tmp_path) -
     with pytest.raises(ValueError, match="tiny resizes photos to its prior's size: leave out --size"):
         run(experiment, data, tmp_path, replace(options, size=8))
     nobody = replace(experiment, methods={"half": Halved()}, comparisons=(), prior=None)
-    with pytest.raises(ValueError, match="take the size of a prior of square images, and this one has none"):
+    with pytest.raises(
+        ValueError, match="to the size of its prior's images, which must be square, and it has no prior"
+    ):
         run(nobody, data, tmp_path, replace(options, prior=None))
 
 

@@ -106,8 +106,12 @@ def photo_shape(size: Size, prior: AnyPrior | None) -> PhotoShape:
     if isinstance(size, int):
         return PhotoShape(channels, cropped=size)
     if shape is None or shape[1] != shape[2]:
-        makes = "this one has none" if shape is None else f"this one makes {shape}"
-        msg = f"photos take the size of a prior of square images, and {makes}: give --size"
+        given = "its prior makes images of any size" if shape is None else f"its prior makes {shape}"
+        given = "it has no prior" if prior is None else given
+        msg = (
+            f"the experiment resizes photos to the size of its prior's images, which must be square, and {given}: "
+            "take one of square images, for instance prior='faces-64'"
+        )
         raise ValueError(msg)
     return PhotoShape(channels, resized=shape[1])
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import check_count
-from inverso.images.folders import pictures_in
+from inverso.images.folders import pictures_below
 from inverso.images.io import load_image
 
 TUNING_PHOTOS = 4
@@ -66,15 +66,16 @@ class Photos:
             UserWarning: Photos are left out because they are smaller than the cropped squares.
         """
         check_count(n, name="n")
-        files = shape.fitting(list_pictures(Path(folder)))
-        elsewhere = files if tune_on is None else shape.fitting(list_pictures(Path(tune_on)))
+        files = shape.fitting(pictures_below(Path(folder), name="data"))
+        elsewhere = files if tune_on is None else shape.fitting(pictures_below(Path(tune_on), name="tuning"))
         needed = n + (tuning if tune_on is None else 0)
         if len(files) < needed:
             others = f", and {tuning} others on which settings are chosen" if needed > n else ""
-            msg = f"{folder} holds {len(files)} pictures, and n={n} needs {needed}: {n} to measure{others}"
+            large = "" if shape.cropped is None else f" of at least {shape.cropped} pixels"
+            msg = f"data={folder} holds {len(files)} pictures{large}, and n={n} needs {needed}: {n} to measure{others}"
             raise ValueError(msg)
         if len(elsewhere) < tuning:
-            msg = f"{tune_on} holds {len(elsewhere)} pictures, and settings are chosen on {tuning}"
+            msg = f"tuning={tune_on} holds {len(elsewhere)} pictures, and settings are chosen on {tuning}"
             raise ValueError(msg)
         measured, others_files = files[:n], elsewhere[len(elsewhere) - tuning :]
         named = {file.relative_to(folder).as_posix(): file for file in measured}
@@ -145,15 +146,3 @@ def _digest(files: Sequence[Path]) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """List the pictures of a folder and its subfolders, by name.
-
-    Raises:
-        ValueError: The folder does not exist.
-    """
-    if not folder.is_dir():
-        msg = f"the photos must be in a folder, and {folder} is not a folder"
-        raise ValueError(msg)
-    return pictures_in(folder, below=True)
