@@ -51,8 +51,13 @@ def check_packed_bits(bits: int) -> None:
         ValueError: The number is not supported.
         TypeError: It is not an integer.
     """
-    if bits != FLOAT32_BITS:
+    if bits == FLOAT32_BITS:
+        return
+    try:
         check_bits(bits)
+    except ValueError as error:
+        msg = f"bits must be 1 to 8, 16 for float16 or 32 for float32, got {bits}"
+        raise ValueError(msg) from error
 
 
 def pack_onnx(path: Path, *, bits: int) -> PackedNetwork:
