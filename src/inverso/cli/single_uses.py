@@ -68,7 +68,7 @@ def sample(
     elif not output.exists():
         check_writable(output)
     if columns is not None:
-        _check_columns(columns, output, sheet=sheet)
+        _check_columns(columns, n, output, sheet=sheet)
     images = _load(model).sample(n, size=sides, start_scale=start_scale, seed=seed)
     if sheet:
         save_image(images, output, columns=columns)
@@ -146,6 +146,9 @@ def paint(
     seed: RandomSeed = 0,
 ) -> None:
     """Turn a sketch into an image with the photo's textures."""
+    if colors != 0 and colors < 2:
+        msg = f"--colors must be 0, which leaves the sketch its own, or an integer of at least 2, got {colors}"
+        raise ValueError(msg)
     check_picture(output, model, sketch)
     prior = _load(model)
     _save(prior.paint_to_image(_read(sketch, prior), start_scale=start_scale, colors=colors or None, seed=seed), output)
@@ -215,13 +218,16 @@ def _load(model: Path) -> SinGAN:
     return prior
 
 
-def _check_columns(columns: int, output: Path, *, sheet: bool) -> None:
+def _check_columns(columns: int, n: int, output: Path, *, sheet: bool) -> None:
     from inverso._checks import check_count  # noqa: PLC0415
 
     if not sheet:
         msg = f"--columns arranges the samples of a sheet, and {output} is a folder of one file each: leave it out"
         raise ValueError(msg)
     check_count(columns, name="--columns")
+    if columns > check_count(n, name="--number"):
+        msg = f"--columns must be at most {n}, the --number of samples, got {columns}"
+        raise ValueError(msg)
 
 
 def _sides(text: str) -> tuple[int, int]:
