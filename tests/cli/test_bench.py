@@ -79,13 +79,17 @@ def test_e10_fits_a_prior_to_every_photo_and_goes_on(inverso, photos) -> None:
         (("e10", "--prior", "faces-64", "--batch", 5, "--pictures", 1), "leave out --prior, --batch, --pictures"),
         (("e1", "--size", 100), "e1 resizes photos to its prior's size: leave out --size"),
         (("e10", "--n", 1, "--size", 11), "0.png: max_size must be an integer of at least 25, got 11"),
-        (("e10", "--n", 8), "photos holds 7 pictures, and --n 8 needs 8"),
+        (("e10", "--n", 8), "--data {photos} holds 7 pictures, and --n 8 needs 8"),
+        (
+            ("e1", "--prior", "photos"),
+            "its prior makes images of any size: take one of square images, for instance --prior f",
+        ),
     ],
 )
 def test_options_of_other_experiments_are_refused(inverso, photos, words, complaint) -> None:
     result = inverso("bench", *words, "--data", photos)
     assert result.exit_code == 2
-    assert complaint in result.stderr
+    assert complaint.format(photos=photos) in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -114,10 +118,21 @@ def test_list(inverso) -> None:
     [
         ((), "EXPERIMENT is missing: inverso bench FILE.py:NAME --data DIR"),
         (("e1",), "--data is missing"),
-        (("e1", "--data", "nowhere", "-m", "pinv"), "the photos must be in a folder, and nowhere is not a folder"),
+        (("e1", "--data", "nowhere", "-m", "pinv"), "--data must be a folder of pictures, and nowhere is not a folder"),
+        (("e1", "--data", "none", "-m", "pinv"), "--data must be a folder of pictures, and none holds none"),
+        (
+            ("e1", "--data", "photos", "--n", "1", "-m", "tv", "--tuning", "nowhere"),
+            "--tuning must be a folder of pictures, and no",
+        ),
+        (
+            ("e1", "--data", "photos", "--n", "1", "-m", "tv", "--tuning", "one"),
+            "--tuning one holds 1 pictures, and settings are",
+        ),
+        (("e1", "--data", "photos", "--time-limit", "9"), "no effect of --time-limit: without --on all runs in one"),
+        (("e1", "--data", "photos", "--workers", "2", "--gpus", "1"), "no effect of --workers, --gpus: without --on"),
         (("e99", "--data", "photos"), "there is no experiment 'e99'"),
         (("e1", "--data", "photos", "-m", "pinv,magic"), "has no method ['magic']"),
-        (("e1", "--data", "photos", "--n", "4", "-m", "tv"), "photos holds 7 pictures, and --n 4 needs 8"),
+        (("e1", "--data", "photos", "--n", "4", "-m", "tv"), "--data photos holds 7 pictures, and --n 4 needs 8"),
         (("e1", "--data", "photos", "--n", "0"), "--n must be an integer of at least 1"),
         (
             ("e1", "--data", "photos", "--n", "1", "-m", "pinv", "--tuning", "nowhere"),
@@ -133,6 +148,9 @@ def test_list(inverso) -> None:
 )
 def test_bad_input_is_one_line(inverso, prior, photos, words, complaint) -> None:
     Path("file").touch()
+    Path("none").mkdir()
+    Path("one").mkdir()
+    save_image(photo("cat", size=16), "one/cat.png")
     result = inverso("bench", *words, "--prior", prior)
     assert result.exit_code == 2
     assert complaint in result.stderr

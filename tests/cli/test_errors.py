@@ -39,6 +39,28 @@ BAD = {
     "solve without A": ("solve photo.png --prior {prior} -m csgm -o out.png", "needs the operator"),
     "simulate without A": ("solve photo.png --simulate -m pinv -o out.png", "add -A, as in -A fft:0.3"),
     "ff without restorer": ("solve photo.png -m ff -o out.png", "needs a restorer"),
+    "crop of a measurement": (
+        "solve photo.png -A identity -m pinv --crop -o out.png",
+        "no effect of --crop: photos are cropped before --simulate measures them",
+    ),
+    "unused prior": (
+        "solve photo.png -A identity -m tv --prior {prior} -o out.png",
+        "no effect of --prior: no stage of -m tv uses a prior",
+    ),
+    "unused restorer": (
+        "solve photo.png -A identity -m tv --restorer faces-64 -o out.png",
+        "-m tv uses one, as ff does",
+    ),
+    "unused schedule": (
+        "solve photo.png -A identity -m tv --schedule iagan -o out.png",
+        "--schedule 'iagan' has no effect: it has settings of csgm and ia, and -m tv has neither",
+    ),
+    "unused schedule of a default": ("solve photo.png -A identity --prior photos --schedule iagan -o o.png", "-m pnp"),
+    "crop of a damage": (
+        "degrade photo.png --damage jpeg --crop -o y.png",
+        "no effect of --crop: --damage takes photos of any size",
+    ),
+    "noise on a damage": ("degrade photo.png --damage jpeg --noise -1 -o y.png", "--noise must be at least 0, got -1"),
     "other size": ("solve photo.png --simulate -A identity --prior {prior} --size 9 -o o.png", "can only be 16, got 9"),
     "seed too large": ("solve photo.png -A identity -m pinv --seed 99999999999999999999 -o out.png", "--seed must fit"),
     "no such device": ("solve photo.png -A identity -m pinv --device gpu -o out.png", "device 'gpu' cannot be used"),
@@ -59,6 +81,10 @@ BAD = {
     "workers for one": (
         "solve photo.png -A identity -m pinv --workers 4",
         "--workers 4 is for many photos",
+    ),
+    "more workers than cores": (
+        "solve photo.png copy.png -A identity -m pinv -o empty --workers 1000",
+        "--workers must be at most ",
     ),
     "time for one": ("restore photo.png --time-limit 9 -o out.png", "--time-limit 9 is for many photos"),
     "again for one": ("restore photo.png --again -o out.png", "--again is for many photos"),
@@ -83,6 +109,10 @@ BAD = {
     "option or file": ("restore -x.png -o out.png", "the file -x.png is given as ./-x.png"),
     "empty folder": ("solve empty -A identity -m pinv -o out", "the folder empty holds neither pictures nor .npz"),
     "demo prior": ("demo --prior none", "no file called 'none'"),
+    "demo denoiser": (
+        "demo --prior photos",
+        "--prior photos is a denoiser, and the demo needs a generator of square color images: faces-64, ",
+    ),
     "demo photo": ("demo --prior {prior} --photo none.png", "there is no file none.png"),
     "demo operator": ("demo --prior {prior} -A fft:0", "keep must lie in (0, 1], got 0.0"),
     "demo folder": ("demo --prior {prior} -o none/demo.png", "the folder none does not exist"),

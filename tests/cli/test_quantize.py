@@ -92,6 +92,15 @@ def test_tuning_and_clipping_give_better_files_than_rounding(inverso, restorer: 
     assert quality["clipped"] != quality["plain"]
 
 
+@pytest.mark.parametrize(("batch", "told"), [(3, ""), (4, "there are 3 photos to learn from, so that a batch has 3")])
+def test_a_batch_of_more_photos_than_there_are_is_told(inverso, restorer: Path, photos: Path, batch: int, told) -> None:
+    words = ("--fine-tune", 1, "--batch", batch, "--n", 2, "--bits", 4, "--size", 16, "-q")
+    result = inverso("quantize", restorer, "--data", photos, "-o", "small", *words)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith(told)
+    assert result.stderr.count("\n") == bool(told)
+
+
 def test_photos_to_tune_on_can_lie_elsewhere(inverso, restorer: Path, photos: Path) -> None:
     words = ("--fine-tune", 1, "--train", photos, "--batch", 2, "--bits", 4, "--size", 16, "--json")
     result = inverso("quantize", restorer, "--data", photos, "-o", "small", *words)
@@ -121,7 +130,12 @@ def test_other_corruptions_can_be_measured(inverso, restorer: Path, photos: Path
         (("--data", "nowhere"), "--data must be a folder of pictures, and nowhere is not a folder"),
         (("--data", "empty"), "--data must be a folder of pictures, and empty holds none"),
         (("--fine-tune", "1", "--train", "nowhere"), "--train must be a folder of pictures, and nowhere is not"),
-        (("--train", "photos"), "nothing is tuned: add --fine-tune STEPS"),
+        (("--train", "photos"), "no effect of --train: nothing is tuned; add --fine-tune STEPS"),
+        (("--lr", "0.1", "--batch", "3"), "no effect of --lr, --batch: nothing is tuned; add --fine-tune STEPS"),
+        (("--precision", "bf16-mixed"), "no effect of --precision: nothing is tuned; add --fine-tune STEPS"),
+        (("--bits", "16", "--clip", "--fine-tune", "2"), "no effect of --clip, --fine-tune: 16 bits are float16"),
+        (("--bits", "16", "--per-channel"), "no effect of --per-channel: 16 bits are float16"),
+        (("--corruptions", "white-box,jpeg", "--keep", "0.3"), "neither white-noise nor rgb-noise; leave it out"),
         (("--fine-tune", "1", "--lr", "0"), "--lr must be greater than 0, got 0"),
         (("--size", "7"), "of at least 8"),
         (("-o", "empty/file"), "--out must be a folder, and empty/file is a file"),
@@ -195,6 +209,10 @@ class TestExport:
         assert result.exit_code == 0, result.output
         assert Path("int8.onnx").read_text() == "MobileRestorer of size 16 in 8 bits"
         assert (seen["images"].shape == (3, 3, 16, 16)) if measured else (seen["images"] is None)
+        assert result.stderr == ""
+        if measured:
+            more = inverso("export", restorer, "-o", "int8.onnx", "--int8", "--size", 16, "--data", photos)
+            assert more.stderr == "--data has 5 photos, fewer than --n 32: all are taken\n"
 
     def test_denoisers_and_generators_by_name(self, inverso, monkeypatch) -> None:
         asked = []
@@ -227,7 +245,7 @@ class TestExport:
             ("-o x.txt", "x.txt must end in .onnx"),
             ("-o none/x.onnx", "the folder none does not exist"),
             ("--web file", "--web must be a folder, and file is a file"),
-            ("--web site --bits 9", "--bits must be 1 to 8, or 16 for float16, got 9"),
+            ("--web site --bits 9", "--bits must be 1 to 8, 16 for float16 or 32 for float32, got 9"),
         ],
         ids=lambda text: text.split()[0] + text.split()[1],
     )
@@ -272,6 +290,18 @@ class TestExport:
     def test_one_kind_of_output_at_a_time(self, inverso, words: tuple[str, ...]) -> None:
         result = inverso("export", "photos", *words)
         assert (result.exit_code, "--web" in result.stderr or "--bits" in result.stderr) == (2, True)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ("--web site --n 9 --size 16 --seed 1", "no effect of --n, --size, --seed: only an ONNX file has that"),
+            ("-o x.onnx --no-webgpu", "no effect of --webgpu: only a page has that, with --web DIR"),
+            ("-o x.onnx --int8 --n 9 --seed 1", "no effect of --n, --seed: there are no photos to choose and degrade"),
+        ],
+    )
+    def test_options_without_effect_are_refused(self, inverso, words: str, message: str) -> None:
+        result = inverso("export", "photos", *words.split())
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
 
     def test_photos_without_int8_are_refused(self, inverso, restorer: Path, photos: Path) -> None:
         result = inverso("export", restorer, "-o", "tiny.onnx", "--data", photos)

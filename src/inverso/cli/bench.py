@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inverso.cli.group import check_unused, given_options
 from inverso.cli.many import HOUR, Gpus, TimeLimit, Workers, pick_executor
 from inverso.cli.options import Device, RandomSeed, examples, pick_device
 
@@ -134,13 +135,13 @@ def bench(  # noqa: PLR0913 - one argument per option
         _refuse(ctx, [option for option in _TABLE_OPTIONS if option not in known.options], known.name)
         typer.echo(f"wrote {known.run(data, folder, options, command=command)}")
         return
+    if on is None:
+        reason = "without --on all runs in one process; add --on local or --on ray"
+        check_unused(ctx, ("workers", "gpus", "time_limit"), reason)
     experiment = known.chosen(None if methods is None else [word.strip() for word in methods.split(",")])
     if groups is not None:
         # A wrong file should be found before the hours of work, not after.
         read_groups(groups, _names(data, n))
-    if on is None and (workers, gpus) != (None, None):
-        msg = "--workers and --gpus are of several processes: add --on local or --on ray"
-        raise ValueError(msg)
     executor = (
         None if on is None else pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
     )
@@ -151,18 +152,16 @@ def bench(  # noqa: PLR0913 - one argument per option
 
 def _refuse(ctx: typer.Context, options: list[str], experiment: str) -> None:
     """Raise for options that were given and do not apply to the experiment."""
-    # By its name, since Typer and Click each have a class of sources.
-    given = [name for name in options if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    given = given_options(ctx, options)
     if given:
-        words = ", ".join("--" + name.replace("_", "-") for name in given)
-        msg = f"{experiment} is not a table of cases and methods: leave out {words}"
+        msg = f"{experiment} is not a table of cases and methods: leave out {', '.join(given)}"
         raise ValueError(msg)
 
 
 def _names(data: Path, n: int) -> list[str]:
-    from inverso.experiments.photos import list_pictures  # noqa: PLC0415
+    from inverso.images.folders import pictures_below  # noqa: PLC0415
 
-    return [file.relative_to(data).as_posix() for file in list_pictures(data)[:n]]
+    return [file.relative_to(data).as_posix() for file in pictures_below(data, name="--data")[:n]]
 
 
 def _read_restorers(given: list[str]) -> dict[str, str]:

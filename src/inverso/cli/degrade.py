@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from inverso._sources import existing
+from inverso.cli.group import check_unused
 from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import OPERATOR_HELP, Crop, Large, Noise, RandomSeed, Size, examples
 
@@ -25,6 +26,7 @@ EPILOG = examples(
 
 
 def degrade(  # noqa: PLR0913 - one argument per option
+    ctx: typer.Context,
     photo: Annotated[Path, typer.Argument(help="Picture of any format.", metavar="PHOTO")],
     *,
     operator: Annotated[str | None, typer.Option("--operator", "-A", help=OPERATOR_HELP, metavar="SPEC")] = None,
@@ -52,7 +54,10 @@ def degrade(  # noqa: PLR0913 - one argument per option
     if known is not None and damage is None:
         msg = "--known shows what --damage does not cover: add --damage"
         raise ValueError(msg)
+    if operator is None:
+        check_unused(ctx, ("crop",), "--damage takes photos of any size, and none is cropped; leave it out")
     existing(photo)
+    from inverso._checks import check_non_negative  # noqa: PLC0415
     from inverso.images._decode import size_of  # noqa: PLC0415
     from inverso.images.io import read_image  # noqa: PLC0415
     from inverso.images.measurements import save_measurement  # noqa: PLC0415
@@ -60,6 +65,7 @@ def degrade(  # noqa: PLR0913 - one argument per option
     from inverso.operators.spec import parse_operator  # noqa: PLC0415
 
     spec = None if operator is None else parse_operator(operator)
+    check_non_negative(noise, name="--noise")
     for written, other in ((output, known), (known, output)):
         check_apart(written, photo, other, *(() if spec is None else spec.files))
         _check_output(written, arrays=written is output)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from inverso._files import check_folder
+from inverso.cli.group import check_unused
 from inverso.cli.inputs import check_apart, check_writable
 from inverso.cli.options import RandomSeed, examples
 
@@ -27,6 +28,7 @@ EPILOG = examples(
 
 
 def export(  # noqa: PLR0913 - two kinds of output
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Name or file of a restorer, denoiser or generator.", metavar="MODEL")],
     *,
     output: Annotated[
@@ -59,7 +61,12 @@ def export(  # noqa: PLR0913 - two kinds of output
         typer.Option("--data", help="Photos to calibrate --int8, which is faster then.", metavar="DIR"),
     ] = None,
     n: Annotated[int, typer.Option("--n", help="Photos taken from --data.")] = 32,
-    size: Annotated[int, typer.Option("--size", help="Side of these photos in pixels.", metavar="PIXELS")] = 64,
+    size: Annotated[
+        int,
+        typer.Option(
+            "--size", help="Side of these photos, and of the image to export with, in pixels.", metavar="PIXELS"
+        ),
+    ] = 64,
     seed: RandomSeed = 0,
 ) -> None:
     """Write a network as an ONNX file, or as a page that runs it in its visitor's browser and uploads nothing.
@@ -74,15 +81,16 @@ def export(  # noqa: PLR0913 - two kinds of output
     if (output is None) == (web is None):
         msg = "give -o FILE for an ONNX file or --web DIR for a page, one of the two"
         raise ValueError(msg)
-    if web is not None and (int8 or data is not None):
-        msg = "--int8 and --data are for ONNX files; say --bits for the weights of a page"
-        raise ValueError(msg)
-    if web is None and (bits is not None or runtime is not None):
-        msg = "--bits and --runtime are for a page, with --web; the weights of an ONNX file are rounded by --int8"
-        raise ValueError(msg)
-    if data is not None and not int8:
-        msg = "--data shows --int8 the range of values, and is of no use without it: add --int8"
-        raise ValueError(msg)
+    if web is None:
+        reason = "only a page has that, with --web DIR; the weights of an ONNX file are rounded by --int8"
+        check_unused(ctx, ("bits", "runtime", "webgpu"), reason)
+    else:
+        reason = "only an ONNX file has that, with -o FILE; --bits says how the weights of a page are rounded"
+        check_unused(ctx, ("int8", "data", "n", "size", "seed"), reason)
+    if not int8:
+        check_unused(ctx, ("data",), "it shows --int8 the range of values; add --int8")
+    if data is None:
+        check_unused(ctx, ("n", "seed"), "there are no photos to choose and degrade; add --data DIR")
     _check_target(output, web, model)
     network = load_network(model, kind)
     if data is not None and isinstance(network, Denoiser | LatentPrior):
@@ -144,6 +152,8 @@ def _degraded(data: Path, *, n: int, size: int, seed: int) -> Tensor:
     from inverso.images.folders import PhotoFolder  # noqa: PLC0415
 
     photos = PhotoFolder.read(data, size=size, progress=False)
+    if len(photos) < n:
+        typer.echo(f"--data has {len(photos)} photos, fewer than --n {n}: all are taken", err=True)
     chosen = photos.split(n)[1] if n < len(photos) else photos
     mixture = Mixture(tuple(named(name) for name in ("white-noise", "rgb-noise", "white-box")))
     return mixture(chosen.photos.float() / 255, seed=step_generator(seed, 0, stream=0)).y

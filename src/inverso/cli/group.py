@@ -92,6 +92,30 @@ def options_of(context: typer.Context) -> Mapping[str, str]:
     return options
 
 
+def given_options(context: typer.Context, names: Sequence[str]) -> list[str]:
+    """Return the options, of those with these arguments, that the command line has."""
+    options = options_of(context)
+    # By its name, since Typer and Click each have a class of sources.
+    return [options[name] for name in names if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+
+
+def check_unused(context: typer.Context, names: Sequence[str], reason: str) -> None:
+    """Raise for options that were given and have no effect in this call.
+
+    Args:
+        context: Context of the running command.
+        names: Arguments of the options that have no effect.
+        reason: Why they have none, and what to do.
+
+    Raises:
+        ValueError: One of them was given.
+    """
+    given = given_options(context, names)
+    if given:
+        msg = f"no effect of {', '.join(given)}: {reason}"
+        raise ValueError(msg)
+
+
 def _hint(args: Sequence[str], message: str) -> str:
     """Explain how to give a file whose name looks like an option."""
     if not message.startswith("No such option"):

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso._files import check_folder
+from inverso.cli.group import check_unused
 from inverso.cli.options import AsJSON, Device, RandomSeed, examples, pick_device
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ EPILOG = examples(
     "inverso quantize faces-64 --bits 4,2 --per-channel --fine-tune 500 --train more/ --data photos/ --out small/",
     "inverso quantize faces-64-paper --bits 1 --layers 'blocks.*' --data photos/ --out small/",
 )
-_PAPER_THREE = "white-noise,rgb-noise,white-box"
+_KEPT = ("white-noise", "rgb-noise")
+"""Degradations that --keep is about."""
+_PAPER_THREE = ",".join((*_KEPT, "white-box"))
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class _Row:
 
 
 def quantize(  # noqa: PLR0913 - one argument per option
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Name or file of a restorer.", metavar="MODEL")],
     *,
     data: Annotated[Path, typer.Option("--data", help="Folder of photos to measure on.", metavar="DIR")],
@@ -156,8 +160,9 @@ def quantize(  # noqa: PLR0913 - one argument per option
     """Write a restorer in fewer bits, and show the loss of PSNR and the size of the files."""
     from inverso._checks import check_count, check_positive  # noqa: PLC0415
     from inverso.compression.finetune import check_precision  # noqa: PLC0415
+    from inverso.compression.rounding import FLOAT16_BITS  # noqa: PLC0415
     from inverso.degradations import named  # noqa: PLC0415
-    from inverso.images.folders import pictures_below  # noqa: PLC0415
+    from inverso.images.folders import notes_on_batch, pictures_below  # noqa: PLC0415
     from inverso.restorers import load  # noqa: PLC0415
 
     widths = _read_bits(bits)
@@ -167,9 +172,13 @@ def quantize(  # noqa: PLR0913 - one argument per option
     check_count(fine_tune, name="--fine-tune", minimum=0)
     check_positive(lr, name="--lr")
     rounded = check_precision(precision, name="--precision")
-    if train is not None and not fine_tune:
-        msg = f"--train {train} has the photos to tune on, and nothing is tuned: add --fine-tune STEPS"
-        raise ValueError(msg)
+    if not fine_tune:
+        check_unused(ctx, ("train", "lr", "batch", "precision"), "nothing is tuned; add --fine-tune STEPS")
+    if widths == [FLOAT16_BITS]:
+        reason = "16 bits are float16, which needs no ranges and no tuning; leave it out, or add others to --bits"
+        check_unused(ctx, ("per_channel", "clip", "fine_tune"), reason)
+    if spoiling.keys().isdisjoint(_KEPT):
+        check_unused(ctx, ("keep",), f"--corruptions has neither {' nor '.join(_KEPT)}; leave it out, or add one")
     check_folder(out, name="--out")
     if train is not None:
         pictures_below(train, name="--train")
@@ -178,6 +187,8 @@ def quantize(  # noqa: PLR0913 - one argument per option
     named_layers = _read_layers(layers, restorer)
     progress = not quiet and not as_json
     measured, training = _read_photos(data, train, size=size, n=n, tune=fine_tune > 0, progress=progress)
+    for note in () if training is None else notes_on_batch(len(training), batch):
+        typer.echo(note, err=True)
     plan = _Plan(
         per_channel=per_channel,
         layers=named_layers,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso._sources import existing
-from inverso.cli.group import options_of
+from inverso.cli.group import check_unused, options_of
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -120,10 +120,15 @@ def solve(  # noqa: PLR0913 - one argument per option
     if simulate and operator is None:
         msg = "--simulate needs an operator to measure the photo with: add -A, as in -A fft:0.3"
         raise ValueError(msg)
+    if not simulate:
+        check_unused(ctx, ("crop",), "photos are cropped before --simulate measures them, measurements never")
+    needed_prior = _needed_prior(prior, method, schedule)
+    if needed_prior is None:
+        check_unused(ctx, ("prior",), f"no stage of -m {method} uses a prior; leave it out, or take another method")
     job = Job(
         method=method,
         operator=operator,
-        prior=_needed_prior(prior, method, schedule),
+        prior=needed_prior,
         restorer=restorer,
         noise=noise,
         seed=seed,
