@@ -97,6 +97,14 @@ def test_double_images_stay_double_and_untouched(prior, use):
     assert torch.equal(answer[..., 15:, :], image[..., 15:, :])
 
 
+@pytest.mark.parametrize("use", [harmonize, edit])
+@pytest.mark.parametrize(("option", "value"), [("dilate", -1), ("blend", -0.5)])
+def test_bad_margins_of_a_larger_image_are_told_as_they_were_given(prior, use, option, value):
+    larger, mask = (each.repeat_interleave(3, -1).repeat_interleave(3, -2) for each in (prior.photo, block()))
+    with pytest.raises(ValueError, match=f"{option} must be .*at least 0, got {value}"):
+        use(prior, larger, mask, **{option: value})
+
+
 def test_a_sketch_takes_the_colors_of_the_photo():
     silent = tiny(gain=0.0)
     sketch = torch.rand(1, 3, *SIDES, generator=torch.Generator().manual_seed(0))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso._checks import as_generator, check_finite, check_image
+from inverso._checks import as_generator, check_count, check_finite, check_image, check_non_negative
 from inverso._types import Seed
 from inverso.priors.singan._masks import lay_in, read_mask, soften
 from inverso.priors.singan._palette import find_palette, recolor
@@ -175,8 +175,9 @@ def _draw_inside(
 ) -> Tensor:
     """Generate an image anew and blend it in by the mask; share and margin are the default start and dilation."""
     start = _start(prior, start_scale, share=share)
-    dilate = round(_pixels(prior, margin)) if dilate is None else dilate
-    blend = _pixels(prior, _BLEND) if blend is None else blend
+    # Before they grow with the image: an error has the numbers that were given.
+    dilate = round(_pixels(prior, margin)) if dilate is None else check_count(dilate, name="dilate", minimum=0)
+    blend = _pixels(prior, _BLEND) if blend is None else check_non_negative(blend, name="blend")
     image = _as_images(prior, image, name="image", larger=True)
     size = (image.shape[-2], image.shape[-1])
     factor = max(size) / max(prior.sizes[-1])
