@@ -47,6 +47,10 @@ BAD = {
         "solve photo.png -A identity -m tv --prior {prior} -o out.png",
         "no effect of --prior: no stage of -m tv uses a prior",
     ),
+    "unused denoiser": (
+        "solve photo.png -A identity -m csgm --prior {prior},photos -o out.png",
+        "tiny.safetensors,photos: no stage of -m csgm uses a denoiser",
+    ),
     "unused restorer": (
         "solve photo.png -A identity -m tv --restorer faces-64 -o out.png",
         "-m tv uses one, as ff does",
