@@ -43,23 +43,6 @@ BAD = {
         "solve photo.png -A identity -m pinv --crop -o out.png",
         "no effect of --crop: photos are cropped before --simulate measures them",
     ),
-    "unused prior": (
-        "solve photo.png -A identity -m tv --prior {prior} -o out.png",
-        "no effect of --prior: no stage of -m tv uses a prior",
-    ),
-    "unused denoiser": (
-        "solve photo.png -A identity -m csgm --prior {prior},photos -o out.png",
-        "tiny.safetensors,photos: no stage of -m csgm uses a denoiser",
-    ),
-    "unused restorer": (
-        "solve photo.png -A identity -m tv --restorer faces-64 -o out.png",
-        "-m tv uses one, as ff does",
-    ),
-    "unused schedule": (
-        "solve photo.png -A identity -m tv --schedule iagan -o out.png",
-        "--schedule 'iagan' has no effect: it has settings of csgm and ia, and -m tv has neither",
-    ),
-    "unused schedule of a default": ("solve photo.png -A identity --prior photos --schedule iagan -o o.png", "-m pnp"),
     "crop of a damage": (
         "degrade photo.png --damage jpeg --crop -o y.png",
         "no effect of --crop: --damage takes photos of any size",

@@ -114,12 +114,12 @@ def test_rounding_of_a_picture_counts_as_noise(inverso, picture, monkeypatch, gi
     assert seen == [quantization_noise(picture) if floor else given]
 
 
-def test_several_photos_go_to_a_folder(inverso, tmp_path):
+def test_several_photos_go_to_a_folder(inverso, prior, tmp_path):
     (tmp_path / "photos").mkdir()
     for name in ("coffee", "cat"):
         save_image(photo(name, size=20), tmp_path / "photos" / f"{name}.jpg")
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
-    words = ("solve", "photos", "--simulate", "-A", "mask:0.5", "-m", "pinv", "-o", "answers")
+    words = ("solve", "photos", "--simulate", "-A", "mask:0.5", "--prior", prior, "-m", "pinv", "-o", "answers")
     report = json.loads(inverso(*words, "--json").stdout)
     assert [image["path"] for image in report["images"]] == ["answers/cat.png", "answers/coffee.png"]
     x = load_image("photos/cat.jpg")

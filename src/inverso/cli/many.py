@@ -45,6 +45,8 @@ TimeLimit: TypeAlias = Annotated[
 ]
 Again: TypeAlias = Annotated[bool, typer.Option("--again", help="Many photos: try failed ones again.")]
 HOUR = 3600.0
+_WORKERS_PER_CORE = 4
+"""More would only wait for each other, each with a network in memory."""
 
 
 def are_many(inputs: Sequence[str]) -> bool:
@@ -84,7 +86,7 @@ def pick_executor(
         gpus: GPUs per worker on Ray.
 
     Raises:
-        ValueError: The place is unknown, an option does not apply to it, or it has fewer cores than workers.
+        ValueError: The place is unknown, an option does not apply to it, or it has too few cores for so many workers.
         InversoError: The package ray is missing.
     """
     from inverso.jobs import Local, Ray  # noqa: PLC0415
@@ -94,8 +96,9 @@ def pick_executor(
         if gpus is not None:
             msg = "--gpus is the share of every worker on Ray: add --on ray, or choose with --device"
             raise ValueError(msg)
-        if workers is not None and workers > cores():
-            msg = f"--workers must be at most {cores()}, the cores of this machine that it may use, got {workers}"
+        if workers is not None and workers > _WORKERS_PER_CORE * cores():
+            most = _WORKERS_PER_CORE * cores()
+            msg = f"--workers must be at most {most}, {_WORKERS_PER_CORE} for each core of this machine, got {workers}"
             raise ValueError(msg)
         return Local(processes=workers, time_limit=time_limit, device=device and pick_device(device))
     if place == "ray" and (address or not colon):

@@ -122,13 +122,10 @@ def solve(  # noqa: PLR0913 - one argument per option
         raise ValueError(msg)
     if not simulate:
         check_unused(ctx, ("crop",), "photos are cropped before --simulate measures them, measurements never")
-    needed_prior = _needed_prior(prior, method, schedule, face=face or bool(face_at))
-    if needed_prior is None:
-        check_unused(ctx, ("prior",), f"no stage of -m {method} uses a prior; leave it out, or take another method")
     job = Job(
         method=method,
         operator=operator,
-        prior=needed_prior,
+        prior=_needed_prior(prior, method, schedule),
         restorer=restorer,
         noise=noise,
         seed=seed,
@@ -195,24 +192,16 @@ def _limits(restorer: str | None) -> tuple[str, ...]:
     return (f"{restorer} was trained for this damage: {card.damage} {card.bias}",)
 
 
-def _needed_prior(names: str, method: str | None, schedule: str, *, face: bool) -> str | tuple[str, str] | None:
-    """Return the prior's name, or two names, if a stage of the method needs it or it chooses the method.
-
-    Raises:
-        ValueError: A denoiser is given beside a generative prior, and no stage uses it, nor the photo around faces.
-    """
+def _needed_prior(names: str, method: str | None, schedule: str) -> str | tuple[str, str] | None:
+    """Return the prior's name, or two names, if a stage of the method needs it or it chooses the method."""
     from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.problem import Need  # noqa: PLC0415
     from inverso.stages.base import needs_of  # noqa: PLC0415
 
-    priors = frozenset({Need.PRIOR, Need.STYLES, Need.DENOISER})
-    needs = priors if method is None else priors & needs_of(stages_of(method, schedule=schedule))
-    if not needs:
+    priors = {Need.PRIOR, Need.STYLES, Need.DENOISER}
+    if method is not None and not priors & needs_of(stages_of(method, schedule=schedule)):
         return None
     first, comma, second = names.partition(",")
-    if comma and Need.DENOISER not in needs and not face:
-        msg = f"no effect of {second.strip()} in --prior {names}: no stage of -m {method} uses a denoiser"
-        raise ValueError(msg)
     return (first.strip(), second.strip()) if comma else first
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from inverso._types import ImageShape
     from inverso.jobs._networks import Networks
     from inverso.jobs._solving import Solving
-    from inverso.stages import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +124,7 @@ class Job:
         """Load the networks, and check that the stages have what they need.
 
         Raises:
-            ValueError: The method, operator, prior or restorer is unknown, a stage misses what it needs, or no stage
-                uses the restorer or the schedule.
+            ValueError: The method, operator, prior or restorer is unknown, or a stage misses what it needs.
         """
         from inverso.jobs._networks import Networks  # noqa: PLC0415
         from inverso.methods import best_for, stages_of  # noqa: PLC0415
@@ -141,32 +138,13 @@ class Job:
             parse_operator(self.operator)
             has |= {Need.OPERATOR}
         method = best_for(has, starts=self.starts) if self.method is None else self.method
-        stages = stages_of(method, schedule=self.schedule)
-        check_needs(stages, has)
-        self._check_used(method, stages)
+        check_needs(stages_of(method, schedule=self.schedule), has)
         if not self.face:
             self._check_size(networks.image_shape)
         elif Need.PRIOR not in has or self.operator is None:
             msg = "face=True needs a generative prior, as prior=, and the operator that measured y, as A="
             raise ValueError(msg)
         return networks
-
-    def _check_used(self, method: str, stages: Sequence[Stage]) -> None:
-        """Raise for a schedule or a restorer that no stage of the method uses."""
-        from inverso.methods import SCHEDULES, stages_of  # noqa: PLC0415
-        from inverso.problem import Need  # noqa: PLC0415
-        from inverso.stages.base import needs_of  # noqa: PLC0415
-
-        changed = [stage.name for stage in SCHEDULES[self.schedule]]
-        if changed and stages == stages_of(method):
-            msg = (
-                f"schedule={self.schedule!r} has no effect: it has settings of {' and '.join(changed)}, and "
-                f"method={method!r} has neither"
-            )
-            raise ValueError(msg)
-        if self.restorer is not None and Need.RESTORER not in needs_of(stages):
-            msg = f"restorer={self.restorer!r} has no effect: no stage of method={method!r} uses one, as ff does"
-            raise ValueError(msg)
 
     def _check_size(self, shape: ImageShape | None) -> None:
         if shape is None:
