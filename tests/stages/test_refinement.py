@@ -3,9 +3,13 @@
 import pytest
 import torch
 
+import inverso
 from inverso.images import photo
 from inverso.operators import FFTMask, GaussianBlur, RandomMask
+from inverso.stages import PlugAndPlay
 from inverso.stages._refinement import refined
+from stages.test_diffusion import gaussian_denoiser
+from stages.toys import Unplanned
 
 
 @pytest.mark.parametrize("A", [RandomMask(0.4), GaussianBlur(5, 1.0), FFTMask(0.3)], ids=repr)
@@ -26,3 +30,24 @@ def test_few_steps_come_nearer():
         float((refined(A, y, z, towards=z, ridge=1e-4, steps=steps, left=1e-9) - exact).norm()) for steps in (0, 5, 50)
     ]
     assert far[0] > 3 * far[1] > 1000 * far[2]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_plug_and_play_on_an_own_operator_comes_to_what_exact_projections_give(noise):
+    A, x = GaussianBlur(5, 1.0), photo("coffee", size=12).double()
+    own, y = Unplanned(A), A.measure(x, noise=noise)
+    # An exact plan would assume no noise at all.
+    method = PlugAndPlay(passes=3, floor=5e-4, weight=0.23, momentum=0.0, ends_denoised=False)
+    found, exact = (
+        inverso.solve(y, each, gaussian_denoiser(3), method, noise=noise, progress=False).image for each in (own, A)
+    )
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-3)
+
+
+def test_plug_and_play_solves_no_further_than_a_denoiser_notices():
+    own = Unplanned(GaussianBlur(9, 1.5))
+    y = own(photo("coffee", size=16))
+    own.calls = 0
+    inverso.solve(y, own, gaussian_denoiser(3), PlugAndPlay(passes=4), progress=False)
+    # Solved to rounding, the three projections before the last would take 1,500.
+    assert own.calls < 700
