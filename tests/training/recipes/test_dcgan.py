@@ -5,34 +5,25 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from inverso.errors import InversoError
 from inverso.images.io import load_image
-from inverso.priors import load
-from inverso.training import DCGANRecipe, DenoiserRecipe, Run, fit
-from training.killing import train_and_kill
+from inverso.training import DCGANRecipe, DenoiserRecipe, fit
+from training import runs
+from training.runs import FILES, RUN, assert_a_kill_loses_nothing, assert_same_weights, draw_noise, weights
 
 RECIPE = DCGANRecipe(size=16, latent_dim=8, width=4, batch=4, r1_every=3)
-RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, device="cpu")
+train = partial(runs.train, recipe=RECIPE)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for k in range(24):
-        Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
-    return folder
-
-
-def train(photos: Path, out: Path, *, steps: int = 12, resume: bool = False, recipe: DCGANRecipe = RECIPE):
-    return fit(recipe, photos, out=out, run=replace(RUN, steps=steps, resume=resume))
+    return draw_noise(tmp_path_factory.mktemp("photos"), side=20)
 
 
 @pytest.fixture(scope="module")
@@ -42,26 +33,8 @@ def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
-    return load(out / f"{name}.safetensors").state_dict()
-
-
-def assert_same_weights(one: Path, other: Path) -> None:
-    for name in ("last", "best"):
-        torch.testing.assert_close(weights(one, name), weights(other, name), rtol=0, atol=0)
-
-
 def test_a_run_leaves_weights_recipe_curves_and_sample_sheets(unbroken: Path) -> None:
-    assert {path.name for path in unbroken.iterdir()} == {
-        "best.safetensors",
-        "checkpoint.pt",
-        "last.safetensors",
-        "losses.csv",
-        "measures.csv",
-        "recipe.json",
-        "samples-000006.png",
-        "samples-000012.png",
-    }
+    assert {path.name for path in unbroken.iterdir()} == FILES
     assert load_image(unbroken / "samples-000012.png").ndim == 4
     assert (unbroken / "measures.csv").read_text().startswith("step,score,encoder_db\n6,")
 
@@ -81,12 +54,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    done = train_and_kill(RECIPE, photos=photos, out=out)
-    if done > RUN.steps:
-        pytest.skip(f"the run was at step {done} before it could be killed")
-    train(photos, out, resume=True)
-    torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
+    assert_a_kill_loses_nothing(RECIPE, photos, unbroken, tmp_path / "run")
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(photos: Path, unbroken: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ import inverso.training.recipes._restorer_training as restorer_module
 from inverso.errors import InversoError
 from inverso.images.io import load_image
 from inverso.losses.perceptual import Perceptual
-from inverso.restorers import MobileRestorer, RepairRestorer, SlidesRestorer, UNetRestorer, XGANRestorer, load
-from inverso.training import RestorerRecipe, Run, Weights, fit
-from training.killing import train_and_kill
+from inverso.restorers import MobileRestorer, RepairRestorer, SlidesRestorer, UNetRestorer, XGANRestorer
+from inverso.training import RestorerRecipe, Weights, fit
+from training import runs
+from training.runs import FILES, RUN, assert_a_kill_loses_nothing, assert_same_weights
 
 TINY = (("width", 8), ("middle", 8), ("deep", 8), ("refine", 8))
 RECIPE = RestorerRecipe(size=16, options=TINY, batch=4, warmup=2, anneal=12, keep_steps=6, held_out=4)
-RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, device="cpu")
+train = partial(runs.train, recipe=RECIPE)
 
 
 def draw_photos(folder: Path, *, count: int = 24, side: int = 20) -> Path:
@@ -40,10 +42,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_photos(tmp_path_factory.mktemp("data") / "photos")
 
 
-def train(photos: Path, out: Path, *, steps: int = 12, resume: bool = False, recipe: RestorerRecipe = RECIPE):
-    return fit(recipe, photos, out=out, run=replace(RUN, steps=steps, resume=resume))
-
-
 @pytest.fixture(scope="module")
 def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "unbroken"
@@ -51,26 +49,8 @@ def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
-    return load(out / f"{name}.safetensors").state_dict()
-
-
-def assert_same_weights(one: Path, other: Path) -> None:
-    for name in ("last", "best"):
-        torch.testing.assert_close(weights(one, name), weights(other, name), rtol=0, atol=0)
-
-
 def test_a_run_leaves_weights_recipe_curves_and_sample_sheets(unbroken: Path) -> None:
-    assert {path.name for path in unbroken.iterdir()} == {
-        "best.safetensors",
-        "checkpoint.pt",
-        "last.safetensors",
-        "losses.csv",
-        "measures.csv",
-        "recipe.json",
-        "samples-000006.png",
-        "samples-000012.png",
-    }
+    assert {path.name for path in unbroken.iterdir()} == FILES
     # Two photos set aside; input and output of five corruptions, and the photos.
     assert load_image(unbroken / "samples-000012.png").shape == (1, 3, 11 * 18 + 2, 2 * 18 + 2)
     header = (unbroken / "measures.csv").read_text().splitlines()[0].split(",")
@@ -96,12 +76,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 @pytest.mark.slow
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    done = train_and_kill(RECIPE, photos=photos, out=out)
-    if done > RUN.steps:
-        pytest.skip(f"the run was at step {done} before it could be killed")
-    train(photos, out, resume=True)
-    torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
+    assert_a_kill_loses_nothing(RECIPE, photos, unbroken, tmp_path / "run")
 
 
 class TestPaperRecipes:

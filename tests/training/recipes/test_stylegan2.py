@@ -5,13 +5,11 @@ from __future__ import annotations
 import copy
 import csv
 import signal
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn.functional import softplus
 
 from inverso.errors import InversoError
@@ -19,27 +17,20 @@ from inverso.images.folders import PhotoFolder
 from inverso.images.io import load_image
 from inverso.metrics import sliced_wasserstein
 from inverso.priors import StyleGAN2, load
-from inverso.training import Run, StyleGAN2Recipe, fit
+from inverso.training import StyleGAN2Recipe
 from inverso.training._devices import OneDevice
 from inverso.training.recipes import _stylegan2_training as stylegan2
 from inverso.training.recipes._stylegan2_training import MixedStyles, StyleGAN2Training
-from training.killing import train_and_kill
+from training import runs
+from training.runs import FILES, assert_a_kill_loses_nothing, assert_same_weights, draw_noise, weights
 
 RECIPE = StyleGAN2Recipe(size=8, latent_dim=8, channel_max=6, batch=4, r1_every=3, path_every=4, shift=1)
-RUN = Run(12, checkpoint_every=4, evaluate_every=6, log_every=2, progress=False, device="cpu")
+train = partial(runs.train, recipe=RECIPE)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for k in range(24):
-        Image.fromarray(rng.integers(0, 255, (10, 10, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
-    return folder
-
-
-def train(photos: Path, out: Path, *, steps: int = 12, recipe: StyleGAN2Recipe = RECIPE, **options) -> StyleGAN2:
-    return fit(recipe, photos, out=out, run=replace(RUN, steps=steps, **options))
+    return draw_noise(tmp_path_factory.mktemp("photos"), side=10)
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +46,6 @@ def make_task(photos: Path, **changes) -> StyleGAN2Training:
     return StyleGAN2Training(PhotoFolder.read(photos, size=8, progress=False), recipe, OneDevice("cpu"))
 
 
-def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
-    return load(out / f"{name}.safetensors").state_dict()
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as stream:
         return list(csv.DictReader(stream))
@@ -66,16 +53,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 class TestRun:
     def test_it_leaves_weights_recipe_curves_and_sample_sheets(self, unbroken):
-        assert {path.name for path in unbroken.iterdir()} == {
-            "best.safetensors",
-            "checkpoint.pt",
-            "last.safetensors",
-            "losses.csv",
-            "measures.csv",
-            "recipe.json",
-            "samples-000006.png",
-            "samples-000012.png",
-        }
+        assert {path.name for path in unbroken.iterdir()} == FILES
         # Samples, truncated samples and photos in rows of eight; only two photos are set aside.
         assert load_image(unbroken / "samples-000012.png").shape[-1] > 8 * 8
         header = (unbroken / "losses.csv").read_text().splitlines()[0]
@@ -115,8 +93,7 @@ class TestResume:
         out = tmp_path / "run"
         train(photos, out, steps=7)
         train(photos, out, resume=True)
-        for name in ("last", "best"):
-            torch.testing.assert_close(weights(out, name), weights(unbroken, name), rtol=0, atol=0)
+        assert_same_weights(out, unbroken)
         found, expected = (rows(folder / "losses.csv") for folder in (out, unbroken))
         for row in found + expected:
             del row["seconds_per_step"]
@@ -126,12 +103,7 @@ class TestResume:
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
     @pytest.mark.slow
     def test_kill_9_loses_nothing(self, photos, unbroken, tmp_path):
-        out = tmp_path / "run"
-        done = train_and_kill(RECIPE, photos=photos, out=out)
-        if done > RUN.steps:
-            pytest.skip(f"the run was at step {done} before it could be killed")
-        train(photos, out, resume=True)
-        torch.testing.assert_close(weights(out), weights(unbroken), rtol=0, atol=0)
+        assert_a_kill_loses_nothing(RECIPE, photos, unbroken, tmp_path / "run")
 
     def test_a_folder_that_holds_a_run_is_not_overwritten(self, photos, unbroken):
         with pytest.raises(InversoError, match="already holds a run: resume it"):
