@@ -57,6 +57,7 @@ def free_sizes(path: Path) -> dict[str, list[object]]:
     }
 
 
+@pytest.mark.slow
 def test_a_denoiser_of_any_size_and_noise(tmp_path: Path) -> None:
     denoiser, path = tiny_denoiser(), tmp_path / "denoiser.onnx"
     to_onnx(denoiser, path, size=16)

@@ -70,6 +70,7 @@ def test_estimates_stay_as_they_are(unbroken, encoder) -> None:
     assert not encoder.certain
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_an_unbroken_one(photos, prior, encoder, unbroken, tmp_path) -> None:
     recipe = replace(RECIPE, prior=prior, encoder=encoder)
     train(recipe, photos, tmp_path / "run", steps=2)
