@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import cmath
 import math
-import sys
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from numbers import Integral, Real
 
@@ -13,11 +11,10 @@ import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
+from inverso._warning import warn_caller
 from inverso.errors import RangeWarning
 
 MIN_IMAGE_DIMS = 3
-_OWN_FRAMES = frozenset({"inverso", "torch"})
-"""Packages whose functions stand between a check and the line of the user's code that called inverso."""
 HALF = (torch.float16, torch.bfloat16, torch.complex32)
 
 
@@ -146,20 +143,7 @@ def warn_of_signed_values(x: Tensor, *, name: str, slack: float = 0.0) -> None:
     inside = float(x.abs().max()) <= 1 + slack / 2
     if inside and bool((x < -0.1 - slack).float().mean() > 0.05):
         msg = f"{name} is expected to hold values in [0, 1], got {span(x)}. If 0 stands for gray, take (x + 1) / 2"
-        warn_caller(msg, RangeWarning)
-
-
-def warn_caller(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the user's code that called inverso.
-
-    Python shows a text once per line. Two inputs that are wrong in the same way have the same text, and in a loop the
-    same line, so that each call warns anew here, unless the user's filters say otherwise.
-    """
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _OWN_FRAMES:
-        frame = frame.f_back
-    module = frame.f_globals.get("__name__", "")
-    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry={})
+        warn_caller(msg, RangeWarning, each_time=True)
 
 
 def span(values: Tensor) -> str:

@@ -14,12 +14,12 @@ from inverso._checks import (
     check_unit_range,
     other_precision,
     span,
-    warn_caller,
     warn_of_signed_values,
 )
 from inverso._linalg import energies
 from inverso._random import normal, uniform
 from inverso._types import ImageShape
+from inverso._warning import warn_caller
 from inverso.errors import InversoError, RangeWarning, WorseThanInputWarning
 from inverso.operators import LinearOperator
 from inverso.operators._plans import real_dtype
@@ -63,7 +63,7 @@ def check_y(problem: Problem) -> None:
             f"noise={problem.noise:g} is more than the whole range of an image, [0, 1]: noise is a standard deviation "
             f"in the image's unit. If you mean {problem.noise:g} of 255, give noise={problem.noise / 255:.3g}"
         )
-        warn_caller(msg, RangeWarning)
+        warn_caller(msg, RangeWarning, each_time=True)
     if A is None:
         if y.ndim != BATCHED_IMAGE or y.is_complex():
             msg = (
@@ -251,7 +251,7 @@ def warn_if_blown_up(problem: Problem, image: Tensor, method: str) -> None:
             "has blown up what is wrong with y. Is there more noise in y than noise= says? Does the scene go on beyond "
             "the frame, where the operator has a border (padding='valid' has none)? method='tv' is more careful"
         )
-        warn_caller(msg, WorseThanInputWarning)
+        warn_caller(msg, WorseThanInputWarning, each_time=True)
 
 
 def _stray(images: Tensor) -> Tensor:

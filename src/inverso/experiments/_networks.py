@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 
 from inverso._networks.fingerprint import fingerprint
 from inverso._types import ImageShape
+from inverso._warning import warn_caller
 from inverso.errors import InversoError
 from inverso.experiments.photos import PhotoShape, Size
 from inverso.experiments.table import Entry, Experiment, Using, stages_in
@@ -132,7 +132,7 @@ def without_missing(experiment: Experiment, networks: Networks, shape: PhotoShap
     if len(missing) == len(experiment.methods):
         raise InversoError(next(iter(missing.values())))
     for name, reason in missing.items():
-        warnings.warn(f"{name} is left out: {reason}", stacklevel=4)
+        warn_caller(f"{name} is left out: {reason}")
     return experiment.chosen([name for name in experiment.methods if name not in missing])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inverso._checks import check_count
+from inverso._warning import warn_caller
 from inverso.images.folders import pictures_below
 from inverso.images.io import load_image
 
@@ -113,7 +113,7 @@ class PhotoShape:
         small = [file for file in files if _short_side(file) < self.cropped]
         if small:
             names = ", ".join(file.name for file in small[:3]) + (", ..." if len(small) > 3 else "")
-            warnings.warn(f"{names} left out: smaller than {self.cropped} pixels", stacklevel=5)
+            warn_caller(f"{names} left out: smaller than {self.cropped} pixels")
         return [file for file in files if file not in small]
 
     def read(self, file: Path) -> Tensor:

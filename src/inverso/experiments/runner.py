@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import NoReturn
 from tqdm.auto import tqdm
 
 from inverso._files import check_folder
+from inverso._warning import warn_caller
 from inverso.experiments._bench import COSTS, Bench, Measured
 from inverso.experiments._environment import describe_run, own_code, own_files
 from inverso.experiments._results import Results, Row, check_settings, record_run
@@ -119,7 +119,7 @@ def _go_on(bench: Bench, results: Results, work: Work[Measured, list[Row]], exec
             for item, result in outcome:
                 if isinstance(result, Lost):
                     name, case = bench.photos.names[item.photo], bench.experiment.cases[item.case].title
-                    warnings.warn(f"{name} has no rows in {case!r}: {result.reason}", stacklevel=3)
+                    warn_caller(f"{name} has no rows in {case!r}: {result.reason}")
 
 
 def _batches(bench: Bench, results: Results, bar: tqdm[NoReturn]) -> Iterator[list[Measured]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inverso._random import step_generator, uniform
+from inverso._warning import warn_caller
 from inverso.images._heif import SUFFIXES as HEIF_SUFFIXES
 from inverso.images.io import load_image
 
@@ -93,7 +93,7 @@ class PhotoFolder:
             try:
                 image = load_image(path, size=size)
             except (OSError, ValueError) as error:
-                warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+                warn_caller(f"skipped {path}: {error}", each_time=True)
                 continue
             photos.append((image[0] * 255).round().to(torch.uint8))
             kept.append(path)

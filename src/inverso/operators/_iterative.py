@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from inverso._warning import warn_caller
 from inverso.errors import ConvergenceWarning
 from inverso.operators import _implicit
 from inverso.operators._conjugate import conjugate_gradients
@@ -206,7 +205,7 @@ class LeastSquares(_implicit.ImplicitInverse):
             f"at a relative residual of {residual:.1e} (wanted {wanted:.0e}): it is too ill-conditioned to be inverted "
             "without a ridge, or without a larger one"
         )
-        warnings.warn(ConvergenceWarning(msg, residual), stacklevel=depth_of_caller())
+        warn_caller(ConvergenceWarning(msg, residual))
 
 
 class _OwnTensors(torch.autograd.Function):
@@ -244,11 +243,3 @@ def _energy(values: Tensor, dims: int) -> Tensor:
 def _ratio(numerator: Tensor, denominator: Tensor, *, where: Tensor) -> Tensor:
     safe = where & (denominator > 0)
     return torch.where(safe, numerator / torch.where(safe, denominator, 1), 0)
-
-
-def depth_of_caller() -> int:
-    """Count the frames up to the one that called this library's operators, for a warning that points at it."""
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("inverso.operators", "torch.")):
-        depth, frame = depth + 1, frame.f_back
-    return depth

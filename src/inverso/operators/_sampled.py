@@ -7,17 +7,16 @@ the borders; the number of iterations grows with the condition of the blur and n
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
+from inverso._warning import warn_caller
 from inverso.errors import ConvergenceWarning
 from inverso.operators import _implicit
 from inverso.operators._conjugate import conjugate_gradients
-from inverso.operators._iterative import depth_of_caller
 from inverso.operators._mirror import ReflectPlan, SymmetricPlan
 from inverso.operators._plans import Plan, Ridge
 from inverso.operators.fourier import FourierPlan
@@ -138,5 +137,5 @@ class SampledInverse(_implicit.ImplicitInverse):
         solution, left = conjugate_gradients(gram, y, precondition=precondition, max_steps=MAX_STEPS, digits=DIGITS)
         if left > 0:
             msg = f"the pseudo-inverse of sampled frequencies of a blur stopped at a relative residual of {left:.1e}"
-            warnings.warn(ConvergenceWarning(msg, left), stacklevel=depth_of_caller())
+            warn_caller(ConvergenceWarning(msg, left))
         return solution

@@ -5,7 +5,6 @@ Conjugates are computed explicitly: torch ignores the lazy conjugate flag of a t
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from inverso._checks import check_fraction
 from inverso._types import ImageShape, Seed
-from inverso.operators._iterative import depth_of_caller
+from inverso._warning import warn_caller
 from inverso.operators._plans import Basis, Plan, Ridge, cutoff
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
 from inverso.operators._text import KEEP, SEED, SWITCH, Text, choice
@@ -276,7 +275,7 @@ class FrequencySampling(PlannedOperator):
                 "sampled with another mask: these zeros count as measured (only images as regular as stripes, or "
                 "enlarged by repeating pixels, have such zeros themselves)"
             )
-            warnings.warn(msg, UserWarning, stacklevel=depth_of_caller())
+            warn_caller(msg, each_time=True)
 
     def _unmeasured(self, y: Tensor, image_shape: ImageShape) -> float:
         """Return the share of the mask where y is zero in all images that have this mask."""

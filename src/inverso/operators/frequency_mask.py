@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inverso._types import ImageShape
-from inverso.operators._iterative import depth_of_caller
+from inverso._warning import warn_caller
 from inverso.operators._text import FILE, SWITCH, Text
 from inverso.operators.diagonal import check_mask
 from inverso.operators.fourier import FrequencySampling
@@ -79,7 +78,7 @@ class FrequencyMask(FrequencySampling):
             height, width = pattern.shape[-2:]
             if not shifted and bool(pattern[0, height // 2, width // 2]):
                 msg += "; if the zero frequency is in the mask's middle, it needs shifted=True"
-            warnings.warn(msg, UserWarning, stacklevel=depth_of_caller())
+            warn_caller(msg)
 
     def mask(self, image_shape: ImageShape) -> Tensor:
         """Return the sampled frequencies, unshifted, `(1, H, W)`; raise if the image has another size."""

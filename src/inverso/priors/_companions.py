@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from inverso._warning import warn_caller
 from inverso.priors._cards import CARDS
 from inverso.priors.base import LatentPrior
 from inverso.priors.denoisers._cards import DENOISER_CARDS
@@ -55,7 +55,7 @@ def describe_companions(prior: object, path: Path) -> dict[str, str]:
                 f"{path} is written without the prior's {role}_name, {str(name)!r}: it is neither a {role} that comes "
                 f"with inverso nor a file in the same folder. Copy the {role} there, or set {role}_name after loading"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warn_caller(msg)
     return written
 
 
@@ -88,7 +88,7 @@ def restore_companions(prior: object, metadata: Mapping[str, str], folder: Path)
                 f"the prior names the {role} {name[:80]!r}, which is neither one that comes with inverso nor a file in "
                 f"{folder}; it is ignored. Set the prior's {role}_name if you have it"
             )
-            warnings.warn(msg, UserWarning, stacklevel=2)
+            warn_caller(msg)
 
 
 def _is_file_name(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,6 +14,7 @@ from inverso._checks import as_generator, check_count, check_image_shape, check_
 from inverso._networks.files import adopt
 from inverso._random import normal
 from inverso._types import ImageShape, Seed
+from inverso._warning import warn_caller
 from inverso.errors import RangeWarning
 
 _TYPICAL_ERROR = 0.09
@@ -308,8 +308,7 @@ class Denoiser(nn.Module):
                 "that the denoiser was trained for: sigma is a standard deviation in the image's unit. If you mean "
                 f"{sigma:g} of 255, give {sigma:g} / 255"
             )
-            # Past the methods of this class, the subclass's forward and the two of torch that call it.
-            warnings.warn(msg, RangeWarning, stacklevel=6)
+            warn_caller(msg, RangeWarning)
 
     def extra_repr(self) -> str:
         """Describe it in the module's printout."""

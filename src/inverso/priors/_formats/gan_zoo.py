@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor
 
 from inverso._networks.files import tensors
+from inverso._warning import warn_caller
 from inverso.priors.dcgan import DCGAN
 from inverso.priors.pggan import PGGAN
 
@@ -114,4 +114,4 @@ def _warn_if_conditional(checkpoint: Mapping[str, Any]) -> None:
             "this generator was trained with labels at the end of its latent; sample_latent draws them as Gaussian "
             "numbers too, so its samples are less good than those of latents that end in one-hot labels"
         )
-        warnings.warn(message, stacklevel=2)
+        warn_caller(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from inverso._checks import check_choice, check_count, check_fraction, check_non_negative, check_positive, check_seed
+from inverso._warning import warn_caller
 from inverso.degradations import Curriculum, Mixture, named
 from inverso.images.folders import PhotoFolder
 from inverso.losses._adversarial import Against
@@ -312,7 +312,7 @@ class RestorerRecipe(PhotoRecipe[Restorer]):
             message = (
                 f"skipped {len(small)} of {len(photos)} photos with a side under {self.size} pixels, the first: {first}"
             )
-            warnings.warn(message, stacklevel=3)
+            warn_caller(message)
         if len(kept) < _FEWEST_PHOTOS:
             msg = (
                 f"{data} holds {len(kept)} photos of at least {self.size} × {self.size} pixels, and a training needs "
