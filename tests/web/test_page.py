@@ -128,7 +128,7 @@ def test_the_command_has_noise_of_1_and_the_slider_gray_levels_of_255(restoring,
 def test_a_line_says_that_the_photo_is_read_before_the_server_answers(restoring, cat):
     restoring.route("**/queue/join*", lambda _route: None)
     restoring.set_input_files("#photo input[type=file]", str(cat))
-    restoring.wait_for_function("document.querySelector('#say').innerText.includes('Reading the photo ...')")
+    restoring.wait_for_function("document.querySelector('#say')?.innerText.includes('Reading the photo ...')")
     assert restoring.is_disabled("#restore")
 
 
@@ -292,7 +292,8 @@ def test_a_photo_of_twelve_megapixels(page, serve_page, tmp_path):
     bring(opened(page, serve_page()), large)
     paint(page)
     page.get_by_label("It is noisy").uncheck()
-    restore(page, minutes=10)
+    # Without a graphics card the browser itself takes most of the processor.
+    restore(page, minutes=30)
     answer = downloaded(page, tmp_path)
     assert answer.suffix == ".jpg"
     with Image.open(answer) as restored:
