@@ -88,6 +88,15 @@ class TestOthers:
         for kind in ("interpolation", "bicubic"):
             torch.testing.assert_close(solve(A.measure(x), A, method=Interpolation(kind)).image, wanted)
 
+    def test_what_a_mask_hides_of_a_small_picture_is_filled_before_it_is_enlarged(self):
+        known = torch.ones(8, 8)
+        known[3:5, 3:5] = 0
+        A, x = Mask(known) @ Bicubic(4), photo("coffee", size=32)
+        damaged = A(x) + 9 * (1 - known)
+        small = solve(damaged, Mask(known), method="interpolation").image
+        wanted = F.interpolate(small, (32, 32), mode="bicubic", align_corners=False)
+        torch.testing.assert_close(solve(damaged, A, method="interpolation").image, wanted)
+
     def test_a_mask_per_channel_fills_each_channel_as_a_picture_of_its_own(self):
         x, known = photo("coffee", size=32), torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)) < 0.4
         known[2] = False

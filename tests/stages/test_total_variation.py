@@ -8,7 +8,7 @@ import torch
 import inverso
 from inverso.images import photo
 from inverso.metrics import psnr
-from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, RandomMask
+from inverso.operators import Bicubic, FFTMask, GaussianBlur, Identity, LinearOperator, Mask, RandomMask
 from inverso.stages import Problem, TotalVariation, total_variation
 from inverso.stages.back_project import squared_norm
 from stages.toys import Unplanned
@@ -36,6 +36,14 @@ def test_a_known_minimum():
     image = inverso.solve(x, Identity(), method=TotalVariation(0.1, steps=500), progress=False).image
     torch.testing.assert_close(image[..., :4], torch.full_like(image[..., :4], 0.1 / 4), atol=1e-4, rtol=0)
     torch.testing.assert_close(image[..., 4:], torch.full_like(image[..., 4:], 1 - 0.1 / 4), atol=1e-4, rtol=0)
+
+
+def test_a_hole_in_a_small_picture_gets_the_color_around_it():
+    known = torch.ones(16, 16)
+    known[10:, :8] = 0
+    y = torch.full((1, 3, 16, 16), 0.8)
+    image = inverso.solve(y, Mask(known) @ Bicubic(2), method="tv", progress=False).image
+    torch.testing.assert_close(image, torch.full_like(image, 0.8), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ class Interpolation(DirectStage):
     - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their convex hull by
       the nearest known pixel. Channels with different masks are filled separately.
     - Blurred pictures stay as they are.
-    - Small pictures are enlarged by bicubic interpolation, as any picture viewer does.
+    - Small pictures are enlarged by bicubic interpolation, as any picture viewer does; pixels of them that are missing
+      are filled before.
     - For other operators, such as sampled frequencies and those that change the brightness, the result is the
       pseudo-inverse; with noise its ridge is `(noise / 0.2)^2`, since photos deviate from their mean by about 0.2.
 
@@ -74,7 +75,7 @@ class Interpolation(DirectStage):
             self.kind == "interpolation" and is_masked_picture(problem) and _keeps_brightness(problem)
         ):
             return _filled(problem)
-        smaller = _is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
+        smaller = is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
         if self.kind == "bicubic" or smaller:
             return _enlarged(problem)
         ridge = (problem.noise / _CONTRAST) ** 2
@@ -94,23 +95,30 @@ def _keeps_brightness(problem: Problem) -> bool:
     return bool(off <= _DARKENED * known.mean())
 
 
-def _is_small_picture(problem: Problem) -> bool:
+def is_small_picture(problem: Problem) -> bool:
+    """Return whether y is a picture of as many channels as the image, and at most as wide."""
     y, (channels, _, width) = problem.y, problem.image_shape
     return not y.is_complex() and y.ndim == _BATCHED_IMAGE and y.shape[1] == channels and y.shape[-1] <= width
 
 
 def _enlarged(problem: Problem) -> Tensor:
-    if not _is_small_picture(problem):
+    if not is_small_picture(problem):
         msg = f"bicubic interpolation enlarges a small picture, and {problem.operator!r} measures none"
         raise ValueError(msg)
-    return F.interpolate(problem.y, problem.image_shape[1:], mode="bicubic", align_corners=False)
+    # What a mask hides of a small picture would otherwise be enlarged with it.
+    return F.interpolate(_without_holes(problem), problem.image_shape[1:], mode="bicubic", align_corners=False)
 
 
 def _filled(problem: Problem) -> Tensor:
-    y = problem.y
     if not is_masked_picture(problem):
         msg = f"linear interpolation fills missing pixels, and {problem.operator!r} is not a mask of pixels"
         raise ValueError(msg)
+    return _without_holes(problem)
+
+
+def _without_holes(problem: Problem) -> Tensor:
+    """Return y, a picture, with its unknown pixels filled linearly."""
+    y = problem.y
     known = problem.operator.noise_profile(y, image_shape=problem.image_shape).expand_as(y) > 0
     pictures = y.detach().cpu().double()
     if bool((known == known[:, :1]).all()):
