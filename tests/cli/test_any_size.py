@@ -52,6 +52,13 @@ def test_a_large_photo_and_a_small_prior(inverso, prior, picture):
     assert "prior=" not in result.stderr
 
 
+def test_a_large_photo_with_a_mask_of_its_size_and_a_small_prior(inverso, prior, picture):
+    save_image(torch.eye(24)[None], "mask.png")
+    result = inverso("solve", picture, "--mask", "mask.png", "--prior", prior, "-m", "csgm", "-o", "out.png")
+    assert result.exit_code == 2
+    assert "24 x 24 pixels, and the prior makes images of 16 x 16" in result.stderr
+
+
 def test_the_command_lines_own_words(inverso, picture):
     result = inverso("solve", picture, "-m", "pinv", "-o", "out.png")
     assert result.exit_code == 2

@@ -22,7 +22,7 @@ _PAINTED = 0.25
 
 
 def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tensor:
-    """Read a painted mask: white is damaged, black or transparent is intact.
+    """Read a painted mask: white, or any bright color, is damaged, black or transparent is intact.
 
     Args:
         path: A picture.
@@ -52,7 +52,8 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tenso
             "be as large as its photo"
         )
         raise ValueError(msg)
-    brightness = luminance(painted.pixels)
+    # The largest of the three, since a red or blue brush, hardly bright, would lose the soft edge of its stroke.
+    brightness = painted.pixels.amax(dim=1, keepdim=True)
     mask = (brightness if painted.alpha is None else brightness * painted.alpha) >= _PAINTED
     if not bool(mask.any()) or bool(mask.all()):
         what = "everything" if bool(mask.all()) else "nothing"

@@ -152,7 +152,7 @@ class Solving:
             raise ValueError(msg)
         y, notes = read_measurement(file, channels=channels, large=self.job.large)
         y = y.to(self.device)
-        A = None if self.spec is None else self.spec.build(self._shape_for(y) if shape is None else shape)
+        A = None if self.spec is None else self.spec.build(self._shape_for(y) or shape)
         check_size(y, A, None if self.job.face else self.networks.image_shape, file=file)
         return Measured(y, A, max(self.job.noise, quantization_noise(file)), None, notes, file)
 
