@@ -11,7 +11,7 @@ from inverso import solve
 from inverso.errors import WorseThanInputWarning
 from inverso.images import photo
 from inverso.metrics import psnr
-from inverso.operators import Bicubic, ColorNoise, FFTMask, GaussianBlur, Identity, Mask, Toning
+from inverso.operators import Bicubic, Blur, ColorNoise, FFTMask, GaussianBlur, Identity, Mask, Toning
 from inverso.stages import Interpolation
 from inverso.stages.interpolation import _fill_linearly
 
@@ -123,6 +123,17 @@ class TestOthers:
         A = GaussianBlur(5, 1.0, padding="zero")
         y = A.measure(photo("coffee", size=32))
         assert torch.equal(solve(y, A, method="interpolation").image, y)
+
+    @pytest.mark.parametrize(
+        "A", [GaussianBlur(5, 1.0, padding="valid"), Blur(torch.full((3, 5), 1 / 15), padding="valid")], ids=repr
+    )
+    def test_a_blurred_picture_of_a_scene_that_goes_on_is_continued(self, A):
+        x = photo("coffee", size=24)
+        y = A(x)
+        image = solve(y, A, method="interpolation", progress=False).image
+        assert image.shape == x.shape
+        assert torch.equal(A.frame(image), y)
+        assert torch.equal(image[..., 0, 0], y[..., 0, 0])
 
     def test_under_noise_the_pseudo_inverse_does_not_blow_it_up(self):
         A, x = GaussianBlur(9, 1.7), photo("coffee", size=32)

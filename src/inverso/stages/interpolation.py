@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_choice
+from inverso.operators import Blur, GaussianBlur
 from inverso.problem import Need, Problem, State
 from inverso.stages.base import DirectStage
 
@@ -34,7 +35,7 @@ class Interpolation(DirectStage):
 
     - Missing pixels are filled linearly over a Delaunay triangulation of the known ones; outside their convex hull by
       the nearest known pixel. Channels with different masks are filled separately.
-    - Blurred pictures stay as they are.
+    - Blurred pictures stay as they are; if the scene goes on beyond the frame, it gets the pixels of its border there.
     - Small pictures are enlarged by bicubic interpolation, as any picture viewer does; pixels of them that are missing
       are filled before.
     - For other operators, such as sampled frequencies and those that change the brightness, the result is the
@@ -75,7 +76,10 @@ class Interpolation(DirectStage):
             self.kind == "interpolation" and is_masked_picture(problem) and _keeps_brightness(problem)
         ):
             return _filled(problem)
-        smaller = is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
+        framed = isinstance(problem.A, Blur | GaussianBlur) and problem.A.padding == "valid"
+        if self.kind == "interpolation" and framed and _keeps_brightness(problem):
+            return _continued(problem)
+        smaller = not framed and is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
         if self.kind == "bicubic" or smaller:
             return _enlarged(problem)
         ridge = (problem.noise / _CONTRAST) ** 2
@@ -99,6 +103,14 @@ def is_small_picture(problem: Problem) -> bool:
     """Return whether y is a picture of as many channels as the image, and at most as wide."""
     y, (channels, _, width) = problem.y, problem.image_shape
     return not y.is_complex() and y.ndim == _BATCHED_IMAGE and y.shape[1] == channels and y.shape[-1] <= width
+
+
+def _continued(problem: Problem) -> Tensor:
+    """Continue a blurred picture beyond its frame, by the pixels of its border, to the size of the scene."""
+    tall, wide = (
+        (scene - side) // 2 for scene, side in zip(problem.image_shape[1:], problem.y.shape[-2:], strict=True)
+    )
+    return F.pad(problem.y, (wide, wide, tall, tall), mode="replicate")
 
 
 def _enlarged(problem: Problem) -> Tensor:
