@@ -108,6 +108,8 @@ def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
         Photo((cat + 0.1 * noise).clamp(0, 1)), Repair(blur=4.0, noise=0.0, method="pinv"), denoiser=smoothing()
     )
     assert any("likely worse than the photo" in line and "1 of 1" in line for line in answer.said)
+    assert any("not to be trusted" in line for line in answer.said)
+    assert not any("likely, not certain" in line for line in answer.said)
 
 
 def test_progress_goes_on_within_a_window_and_ends_at_the_whole(cat):

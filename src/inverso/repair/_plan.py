@@ -87,7 +87,7 @@ class Plan:
                 "tell less blur or less enlarging, or more noise"
             )
         off = None if trial is None else trial.error(self.fill, _from(progress, counts[0] + counts[1], total))
-        self._say(said, damaged, off, large=holes is not None and holes.large)
+        self._say(said, damaged, off, large=holes is not None and holes.large, doubted=bool(doubts))
         if progress is not None:
             progress(total, total)
         return answer.clamp(0, 1)
@@ -177,7 +177,7 @@ class Plan:
             return outermost
         return A if isinstance(outermost, Identity) else outermost @ A
 
-    def _say(self, said: list[str], damaged: Tensor | None, off: float | None, *, large: bool) -> None:
+    def _say(self, said: list[str], damaged: Tensor | None, off: float | None, *, large: bool, doubted: bool) -> None:
         if damaged is not None:
             kept = "" if self.sharpens or self.removed else "; the filling changed nothing else"
             line = f"{100 * float(damaged.float().mean()):.2f} % of the photo was filled in{kept}"
@@ -191,7 +191,8 @@ class Plan:
         if self.sharpens:
             what = [f"enlarged {self.settings.scale} times"] * (self.settings.scale > 1)
             what += [f"a blur of {self.settings.blur:g} pixels undone"] * (self.settings.blur > 0)
-            said.append(f"{' and '.join(what)}; detail that comes out is likely, not certain")
+            trust = "not to be trusted, as said" if doubted else "likely, not certain"
+            said.append(f"{' and '.join(what)}; detail that comes out is {trust}")
         if self.removed:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
 
