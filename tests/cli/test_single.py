@@ -22,7 +22,7 @@ TINY = ("--min-size", "12", "--width", "4", "--steps", "2", "-q")
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    """A prior fitted to a photo of 20 x 24 pixels, for an instant."""
+    """A prior fitted to a photo of 24 x 20 pixels, for an instant."""
     folder = tmp_path_factory.mktemp("single")
     save_image(photo("coffee", size=24)[..., :20, :], folder / "photo.png")
     words = ["single", "fit", str(folder / "photo.png"), "-o", str(folder / "model.safetensors"), *TINY]
@@ -213,7 +213,7 @@ def test_larger_photos_keep_their_size_and_pixels(inverso, model, files):
     result = inverso("single", "edit", model, "large.png", "large-mask.png", "-o", "out.png", *words)
     assert result.exit_code == 0, result.output
     assert result.stderr.splitlines() == [
-        "large.png: what is drawn anew is enlarged from 20 x 24 pixels, the rest is kept"
+        "large.png: what is drawn anew is enlarged from 24 x 20 pixels, the rest is kept"
     ]
     large, mask, answer = load_image("large.png"), load_image("large-mask.png", channels=1) > 0.5, load_image("out.png")
     assert answer.shape == large.shape
@@ -226,10 +226,10 @@ def test_larger_photos_keep_their_size_and_pixels(inverso, model, files):
 def test_pictures_of_another_size_are_resized_and_this_is_said(inverso, model, files):
     result = inverso("single", "paint", model, "large.png", "-o", "out.png")
     assert result.exit_code == 0
-    assert result.stderr == "resized large.png from 40 x 48 to 20 x 24 pixels, as the photo was learned\n"
+    assert result.stderr == "resized large.png from 48 x 40 to 24 x 20 pixels, as the photo was learned\n"
     assert load_image("out.png").shape == (1, 3, *SIDES)
     result = inverso("single", "edit", model, "large.png", "mask.png", "-o", "out.png", "--dilate", 0, "--blend", 0)
-    assert "resized mask.png from 20 x 24 to 40 x 48 pixels, as the image has" in result.stderr
+    assert "resized mask.png from 24 x 20 to 48 x 40 pixels, as the image has" in result.stderr
 
 
 def test_a_photo_fits_the_prior_that_it_was_shrunk_for(inverso, tmp_path):
@@ -354,7 +354,7 @@ BAD = {
     "fps": ("animate {model} -o a.gif --fps 60", "--fps must be above 0 and at most 50, got 60"),
     "reconstruct scale": ("reconstruct {model} --scale 9 -o a.png", "--scale must lie between"),
     "no mask": ("harmonize {model} {image} -o a.png", "Missing argument 'MASK'"),
-    "shape": ("edit {model} {square} {mask} -o a.png", "is of 16 x 16 pixels, and the photo of 20 x 24"),
+    "shape": ("edit {model} {square} {mask} -o a.png", "is of 16 x 16 pixels, and the photo of 24 x 20"),
     "mask shape": ("edit {model} {image} {square} -o a.png", "make it the same shape"),
     "empty mask": ("harmonize {model} {image} {black} -o a.png", "black.png marks nothing"),
     "coarsest": ("harmonize {model} {image} {mask} --start-scale 0 -o a.png", "--start-scale must lie between 1 and"),

@@ -102,7 +102,7 @@ def fit(  # noqa: PLR0913 - one argument per option
         typer.echo(f"{photo}: {note}", err=True)
     tall, wide = pixels.shape[-2:]
     if max(tall, wide) > recipe.max_size:
-        shrunk = f"{tall} x {wide} pixels are shrunk to {recipe.max_size} on the longer side"
+        shrunk = f"{wide} x {tall} pixels are shrunk to {recipe.max_size} on the longer side"
         typer.echo(f"{photo}: its {shrunk}; a larger --max-size keeps more, and takes longer", err=True)
     prior = fit_recipe(recipe, _without_gray_in_color(pixels), out=folder, run=Run(resume=resume, progress=not quiet))
     rows = read_rows(folder / "losses.csv")
@@ -160,7 +160,7 @@ def _print(rows: list[dict[str, float]]) -> None:
     for title in ("pixels", "seconds", "noise", "reconstruction (dB)"):
         table.add_column(title, justify="right")
     for scale, row in enumerate(rows):
-        size = f"{row['height']:.0f} x {row['width']:.0f}"
+        size = f"{row['width']:.0f} x {row['height']:.0f}"
         table.add_row(str(scale), size, f"{row['seconds']:.1f}", f"{row['amplitude']:.3f}", f"{row['psnr']:.1f}")
     table.add_row("all", "", f"{sum(row['seconds'] for row in rows):.1f}", "", "")
     Console().print(table)

@@ -302,4 +302,5 @@ def _check_shape(path: Path, picture: Tensor, wanted: tuple[int, int]) -> None:
 
 
 def _sides_of(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+    """Write a size `(height, width)` as every command does, the width first."""
+    return f"{size[1]} x {size[0]}"

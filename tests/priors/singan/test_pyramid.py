@@ -47,14 +47,14 @@ def test_a_photo_of_min_size_has_one_scale():
 @pytest.mark.parametrize(
     ("size", "settings", "message"),
     [
-        ((24, 90), {}, "24 x 90 pixels, and its short side is below min_size=25: enlarge it, or set min_size to 24"),
-        ((8, 90), {}, "8 x 90 pixels, and its short side is below min_size=25: enlarge it$"),
+        ((24, 90), {}, "90 x 24 pixels, and its short side is below min_size=25: enlarge it, or set min_size to 24"),
+        ((8, 90), {}, "90 x 8 pixels, and its short side is below min_size=25: enlarge it$"),
         (
             (60, 1200),
             {},
-            "max_size=250 it is 13 x 250.*crop it to a less extreme shape, or set max_size to 500",
+            "max_size=250 it is 250 x 13.*crop it to a less extreme shape, or set max_size to 500",
         ),
-        ((20, 1200), {}, "shrunk to max_size=250 it is 5 x 250.*crop it to a less extreme shape, and enlarge it"),
+        ((20, 1200), {}, "shrunk to max_size=250 it is 250 x 5.*crop it to a less extreme shape, and enlarge it"),
         ((64, 64), {"min_size": 10}, "min_size must be an integer of at least 11, got 10"),
         ((64, 64), {"max_size": 20}, "max_size must be an integer of at least 25, got 20"),
         ((64, 64), {"scale_factor": 1.0}, r"scale_factor must lie in \(0, 1\), got 1.0"),

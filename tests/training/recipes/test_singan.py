@@ -126,7 +126,7 @@ class TestFit:
             (PHOTO * 255, ValueError, r"values in \[0, 1\], got 0.* to 2"),
             (PHOTO * torch.nan, ValueError, "image must be finite"),
             ((PHOTO * 255).to(torch.uint8), TypeError, "image must be a floating-point image"),
-            (PHOTO[..., :8], ValueError, "16 x 8 pixels, and its short side is below min_size=12: enlarge it"),
+            (PHOTO[..., :8], ValueError, "8 x 16 pixels, and its short side is below min_size=12: enlarge it"),
         ):
             with pytest.raises(error, match=message):
                 fit(image)
@@ -260,7 +260,7 @@ fit({recipe!r}, image, out={str(tmp_path)!r}, run=Run(device="cpu", progress=Fal
         recipe = SinGANRecipe(min_size=12, width=2, steps=(1, 1))
         fit(recipe=recipe, progress=True)
         lines = capsys.readouterr().err
-        assert "scale 2 of 3, 14 x 18 pixels: 0 s, " in lines
+        assert "scale 2 of 3, 18 x 14 pixels: 0 s, " in lines
 
 
 class TestRecipe:

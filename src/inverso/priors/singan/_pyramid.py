@@ -94,14 +94,14 @@ def _refuse_small(given: Size, finest: Size, min_size: int, max_size: int) -> No
         return
     height, width = given
     if finest == given:
-        msg = f"the photo is {height} x {width} pixels, and its short side is below min_size={min_size}: enlarge it" + (
+        msg = f"the photo is {width} x {height} pixels, and its short side is below min_size={min_size}: enlarge it" + (
             f", or set min_size to {min(given)}" if min(given) >= RECEPTIVE_FIELD else ""
         )
         raise ValueError(msg)
     enough = math.ceil(min_size * max(given) / min(given))
     advice = f"or set max_size to {enough}" if min(given) >= min_size else "and enlarge it"
     msg = (
-        f"the photo is {height} x {width} pixels; shrunk to max_size={max_size} it is {finest[0]} x {finest[1]}, and "
+        f"the photo is {width} x {height} pixels; shrunk to max_size={max_size} it is {finest[1]} x {finest[0]}, and "
         f"its short side is below min_size={min_size}: crop it to a less extreme shape, {advice}"
     )
     raise ValueError(msg)

@@ -75,7 +75,7 @@ class SinGANTraining(Training):
             devices=self.devices,
         )
         height, width = self.prior.sizes[step]
-        bar = tqdm(range(steps), desc=f"scale {step + 1}/{count}, {height} x {width}", disable=not self.progress)
+        bar = tqdm(range(steps), desc=f"scale {step + 1}/{count}, {width} x {height}", disable=not self.progress)
         for iteration in bar:
             losses = training.step(iteration)
             if (iteration + 1) % _LOOK_EVERY == 0 or iteration + 1 == steps:
@@ -84,7 +84,7 @@ class SinGANTraining(Training):
         self.done = step + 1
         seconds, quality = time.monotonic() - began, self._quality(step)
         if self.progress:
-            line = f"scale {step + 1} of {count}, {height} x {width} pixels: {seconds:.0f} s, {quality:.1f} dB"
+            line = f"scale {step + 1} of {count}, {width} x {height} pixels: {seconds:.0f} s, {quality:.1f} dB"
             tqdm.write(line, file=sys.stderr)
         amplitude = self.prior.amplitudes[step]
         sizes = {"height": float(height), "width": float(width)}
