@@ -11,7 +11,6 @@ from torch import Tensor
 
 import inverso
 from cases import OPERATORS, Setting
-from inverso._types import ImageShape
 from inverso.errors import ConvergenceWarning
 from inverso.images import photo
 from inverso.metrics import psnr
@@ -41,26 +40,7 @@ from inverso.stages import (
     TotalVariation,
     _splitting,
 )
-from stages.toys import Unplanned
-
-WIDTH = 0.2
-"""Standard deviation of the photos whose prior is N(1/2, WIDTH^2)."""
-
-
-def gaussian_denoiser(channels: int = 1, image_shape: ImageShape | None = None) -> WrappedDenoiser:
-    """The exact posterior mean of pixels from N(1/2, WIDTH^2), and its exact error."""
-
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        kept = WIDTH**2 / (WIDTH**2 + sigma.reshape(-1, 1, 1, 1) ** 2)
-        return 0.5 + kept * (x - 0.5)
-
-    return WrappedDenoiser(
-        denoise,
-        channels=channels,
-        image_shape=image_shape,
-        sigma_range=(1e-4, 100.0),
-        error=lambda sigma: WIDTH * sigma / math.hypot(WIDTH, sigma),
-    )
+from stages.toys import WIDTH, Unplanned, gaussian_denoiser
 
 
 def test_exact_draws_have_the_posterior_of_a_gaussian_prior():

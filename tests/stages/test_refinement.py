@@ -8,8 +8,7 @@ from inverso.images import photo
 from inverso.operators import FFTMask, GaussianBlur, RandomMask
 from inverso.stages import PlugAndPlay
 from inverso.stages._refinement import refined
-from stages.test_diffusion import gaussian_denoiser
-from stages.toys import Unplanned
+from stages.toys import Unplanned, gaussian_denoiser
 
 
 @pytest.mark.parametrize("A", [RandomMask(0.4), GaussianBlur(5, 1.0), FFTMask(0.3)], ids=repr)

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from inverso._types import ImageShape
 from inverso.operators import LinearOperator
-from inverso.priors import DCGAN, LatentPrior, StylePrior
+from inverso.priors import DCGAN, LatentPrior, StylePrior, WrappedDenoiser
 from inverso.stages import Problem
 
 SHAPE: ImageShape = (1, 4, 6)
+WIDTH = 0.2
+"""Standard deviation of the photos whose prior is N(1/2, WIDTH^2)."""
 
 
 class LinearPrior(LatentPrior):
@@ -96,6 +98,22 @@ class Constant(LatentPrior):
     def forward(self, z: Tensor) -> Tensor:
         """Show the latent."""
         return z.reshape(-1, 1, 1, 1)
+
+
+def gaussian_denoiser(channels: int = 1, image_shape: ImageShape | None = None) -> WrappedDenoiser:
+    """The exact posterior mean of pixels from N(1/2, WIDTH^2), and its exact error."""
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        kept = WIDTH**2 / (WIDTH**2 + sigma.reshape(-1, 1, 1, 1) ** 2)
+        return 0.5 + kept * (x - 0.5)
+
+    return WrappedDenoiser(
+        denoise,
+        channels=channels,
+        image_shape=image_shape,
+        sigma_range=(1e-4, 100.0),
+        error=lambda sigma: WIDTH * sigma / math.hypot(WIDTH, sigma),
+    )
 
 
 class Unplanned(LinearOperator):

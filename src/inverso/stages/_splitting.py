@@ -144,13 +144,18 @@ class Projection:
     variance: Variance = "error"
     drawn: bool = False
 
+    @property
+    def assumed(self) -> float:
+        """The noise of y that is assumed."""
+        return max(self.problem.noise, self.floor)
+
     def radius(self, sigma: float) -> float:
         """Return r at a noise level."""
         return sigma if self.variance == "sigma" else self.problem.need(Need.DENOISER).error(sigma)
 
     def ridge(self, sigma: float) -> Ridge:
         """Return the ridge at a noise level."""
-        ratio = max(self.problem.noise, self.floor) / self.radius(sigma)
+        ratio = self.assumed / self.radius(sigma)
         return self.weight * ratio * ratio
 
     def __call__(self, clean: Tensor, sigma: float, target: float, noise: NoiseSource) -> Tensor:
@@ -160,8 +165,8 @@ class Projection:
             clean = clean + self.radius(sigma) * noise.image()
             y = y + self.problem.noise * noise.measurement() if self.problem.noise else y
         ridge = self.ridge(sigma)
-        if self.problem.plan is None and target > 0 and max(self.problem.noise, self.floor) > 0:
-            left = _LEFT.get(clean.dtype, 1e-4)
+        if self.problem.plan is None and target > 0 and self.assumed > 0:
+            left = _LEFT.get(clean.dtype, _LEFT[torch.float32])
             return refined(A, y, clean, towards=clean, ridge=ridge, steps=_STEPS, left=left)
         return A.project(clean, y, ridge=ridge)
 

@@ -72,15 +72,15 @@ class Interpolation(DirectStage):
 
     def images(self, problem: Problem, state: State) -> Tensor:  # noqa: ARG002 - it begins anew
         """Interpolate every picture."""
-        if self.kind == "linear" or (
-            self.kind == "interpolation" and is_masked_picture(problem) and _keeps_brightness(problem)
-        ):
+        if self.kind == "linear":
             return _filled(problem)
+        if self.kind == "bicubic":
+            return _enlarged(problem)
         framed = isinstance(problem.A, Blur | GaussianBlur) and problem.A.padding == "valid"
-        if self.kind == "interpolation" and framed and _keeps_brightness(problem):
-            return _continued(problem)
-        smaller = not framed and is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]
-        if self.kind == "bicubic" or smaller:
+        whole = is_masked_picture(problem)
+        if (whole or framed) and _keeps_brightness(problem):
+            return _filled(problem) if whole else _continued(problem)
+        if not framed and is_small_picture(problem) and problem.y.shape[-1] < problem.image_shape[-1]:
             return _enlarged(problem)
         ridge = (problem.noise / _CONTRAST) ** 2
         return problem.operator.pinv(problem.measured, ridge=ridge, image_shape=problem.image_shape)

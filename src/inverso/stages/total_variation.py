@@ -129,10 +129,12 @@ def _start(problem: Problem, state: State, norm: Tensor) -> Tensor:
     """Return the image of the previous stage, or a cheap interpolation."""
     if state.image is not None:
         return state.image
-    if is_masked_picture(problem) or is_small_picture(problem):
+    if is_small_picture(problem):
         known = problem.operator.noise_profile(problem.y, image_shape=problem.image_shape)
+        if is_masked_picture(problem):
+            return _fill_from_coarse(problem.measured * known, known)
         # The pseudo-inverse would be black in a hole of a small picture, and the iterations go in from its border only.
-        if is_masked_picture(problem) or not bool(known.all()):
+        if not bool(known.all()):
             filled = _fill_from_coarse(problem.measured * known, known)
             return F.interpolate(filled, problem.image_shape[1:], mode="bilinear", align_corners=False)
     # With a ridge, since the pseudo-inverse of a blur would begin with its noise blown up.
