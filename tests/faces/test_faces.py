@@ -13,9 +13,10 @@ from inverso.faces import NoFaceError, Pose, find_faces, fit_face, restore_face,
 from inverso.faces._framed import FramedFace
 from inverso.faces._warp import lay, matrices, paste, rectify, soft_frame
 from inverso.faces.fit import SPREAD, differences, moved
-from inverso.images import photo
+from inverso.images import Photo, photo
 from inverso.operators import BoxMask, GaussianBlur, Identity
 from inverso.priors import DCGAN, LatentPrior, WrappedDenoiser
+from inverso.repair import Faces, Repair, repair
 
 SIDE = 16
 
@@ -166,6 +167,17 @@ def test_what_the_prior_cannot_explain_is_no_face():
     assert fit_face(noise, Identity(), noise, OneFace(), Pose(16, 16, 16)).evidence < 0
     with pytest.raises(NoFaceError, match="row 16"):
         restore_face(noise, Identity(), noise, OneFace(), Pose(16, 16, 16))
+
+
+@pytest.mark.parametrize("side", [16, 36], ids=["as-small", "shrunk"])
+def test_a_place_without_a_face_is_told_in_pixels_of_the_whole_photo(side):
+    noise = torch.rand(1, 3, 120, 160, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 120, 160, dtype=torch.bool)
+    mask[..., 65:75, 95:105] = True
+    denoiser = WrappedDenoiser(lambda image, _: image, channels=3, sigma_range=(0.002, 1.0))
+    faces = Faces(OneFace(), [Pose(100, 70, side)])
+    with pytest.raises(NoFaceError, match="at column 100 and row 70 the prior finds no face"):
+        repair(Photo(noise), Repair(noise=0.0), denoiser=denoiser, mask=mask, faces=faces)
 
 
 def test_a_photo_with_a_face_is_reconstructed():

@@ -29,7 +29,16 @@ _COARSE = 0.01
 
 
 class NoFaceError(InversoError, ValueError):
-    """There is no face in a photo, or none that the prior can explain."""
+    """There is no face in a photo, or none that the prior can explain.
+
+    Args:
+        message: What was given and expected.
+        reason: Why the prior finds no face where one was supposed, without the place; empty if none was supposed.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,9 @@ def restore_face(
     """
     fitted = fit_face(y, A, photo, prior, start, noise=noise, seed=seed)
     if fitted.misfit > FACE and fitted.evidence < 0:
-        place = f"column {start.x:.0f} and row {start.y:.0f}"
-        msg = f"at {place} the prior finds no face (misfit {fitted.misfit:.2f}, at most {FACE})"
-        raise NoFaceError(msg)
+        reason = f"the prior finds no face (misfit {fitted.misfit:.2f}, at most {FACE})"
+        msg = f"at column {start.x:.0f} and row {start.y:.0f} {reason}"
+        raise NoFaceError(msg, reason)
     height, width = photo.shape[-2:]
     framed = FramedFace(A, fitted.pose.tensor().to(photo)[None], (height, width), prior.image_shape[-1])
     share = framed.share(photo)

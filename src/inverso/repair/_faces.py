@@ -65,7 +65,8 @@ class FaceWork:
         told = [replace(pose, **{k: self.scale * getattr(pose, k) for k in ("x", "y", "size")}) for pose in faces.poses]
         answer, refused, others = answer.clone(), [], 0
         for start in starts_of(answer, told):
-            place = f"the face at column {start.x / self.scale:.0f} and row {start.y / self.scale:.0f}"
+            where = f"at column {start.x / self.scale:.0f} and row {start.y / self.scale:.0f}"
+            place = f"the face {where}"
             reason = self._left(start, faces.prior.image_shape[-1])
             if reason:
                 said.append(f"{place} {reason}")
@@ -74,7 +75,8 @@ class FaceWork:
             try:
                 found = self._restore(answer, start, faces.prior)
             except NoFaceError as error:
-                refused.append(str(error))
+                # The message of the error has the place in a shrunk part of the photo.
+                refused.append(f"{where} {error.reason}")
                 continue
             others += 1
             size, angle = found.size / self.scale, found.angle
@@ -84,7 +86,7 @@ class FaceWork:
             )
         if refused and not others:
             raise NoFaceError(refused[0])
-        said += refused
+        said += [f"{each}: it was left to the photo's prior" for each in refused]
         return answer
 
     def _left(self, start: Pose, side: int) -> str:
