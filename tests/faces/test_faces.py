@@ -180,6 +180,28 @@ def test_a_place_without_a_face_is_told_in_pixels_of_the_whole_photo(side):
         repair(Photo(noise), Repair(noise=0.0), denoiser=denoiser, mask=mask, faces=faces)
 
 
+def test_only_wide_damage_of_a_face_is_filled_by_the_prior_of_faces():
+    prior, true = OneFace(), Pose(60, 60, 32)
+    x = lay(prior(torch.zeros(1, 2)), true.tensor().float()[None], (120, 120), beyond="border")
+    wide, thin = torch.zeros(2, 1, 1, 120, 120, dtype=torch.bool)
+    wide[..., 50:62, 52:64], thin[..., 68:71, 46:74] = True, True
+    # It fills with nothing but the mean of what lies around, so that what the prior of faces filled can be told.
+    denoiser = WrappedDenoiser(lambda image, _: image, channels=3, sigma_range=(0.002, 1.0))
+
+    def repaired(mask, faces):
+        return repair(Photo(x.masked_fill(mask, 1.0)), Repair(noise=0.0), denoiser=denoiser, mask=mask, faces=faces)
+
+    without, answer = (repaired(wide | thin, faces) for faces in (None, Faces(prior, [true])))
+    changed = (answer.photo.pixels != without.photo.pixels).any(dim=1, keepdim=True)
+    assert bool(changed[wide].all())
+    assert not bool(changed[~wide].any())
+    error, before = ((each.photo.pixels - x)[wide.expand_as(x)].square().mean() for each in (answer, without))
+    assert error < 0.1 * before
+    scratched = repaired(thin, Faces(prior, [true]))
+    assert torch.equal(scratched.photo.pixels, repaired(thin, None).photo.pixels)
+    assert any("thinner than 7 pixels only" in line for line in scratched.said)
+
+
 def test_a_photo_with_a_face_is_reconstructed():
     prior, true = OneFace(), Pose(21, 19, 17, 8)
     x = lay(prior(torch.zeros(1, 2)), true.tensor().float()[None], (40, 40), beyond="border")

@@ -19,6 +19,8 @@ from inverso.stages import BackProject, Resume, State
 
 _AROUND = 0.65
 """Half a window around a face, of the side of its frame."""
+_THIN = 3.0
+"""Damage that is thinner, in pixels of the prior's face, is filled better by what lies beside it."""
 _LARGER = 2.0
 """A face that is so many times as large as the prior's has detail that the prior does not know."""
 
@@ -93,16 +95,19 @@ class FaceWork:
         """Return why a face is not restored, or an empty text."""
         if self.sharpens and start.size > _LARGER * side:
             return f"has {start.size:.0f} pixels and the prior's faces {side}: it was left to the photo's prior"
-        if not self.sharpens and not self._touched(start):
+        if self.sharpens:
+            return ""
+        if self.damaged is None or not self._touched(start, self.damaged):
             return "is not damaged and was left as it was"
+        least = _thinnest(start, side)
+        if not self._touched(start, _wide(self.damaged, least)):
+            return f"is damaged in places thinner than {least} pixels only, which the photo's prior filled"
         return ""
 
-    def _touched(self, start: Pose) -> bool:
-        if self.damaged is None:
-            return False
+    def _touched(self, start: Pose, damaged: Tensor) -> bool:
         frame = torch.ones(1, 1, 8, 8).to(self.pixels)
         inside = lay(frame, start.tensor()[None], (self.pixels.shape[-2], self.pixels.shape[-1])) > 0
-        return bool((self.damaged & inside).any())
+        return bool((damaged & inside).any())
 
     def _restore(self, answer: Tensor, start: Pose, prior: LatentPrior) -> Pose:
         """Restore one face in the result, which is changed in place, and return its pose."""
@@ -154,9 +159,10 @@ class FaceWork:
         fitted = found.fitted.pose
         pose = Pose(x=fitted.x * step, y=fitted.y * step, size=fitted.size * step, angle=fitted.angle)
         new = paste(photo, found.face, pose.tensor().to(photo)[None])
+        wide = _wide(damaged, _thinnest(start, prior.image_shape[-1]))
         # Where the face differs from the photo around the damage, it is shifted smoothly, so that no edge is left.
-        new = new + fill_in(y - new, ~damaged)
-        return pose, torch.where(damaged, new, photo)
+        new = new + fill_in(photo.where(damaged, y) - new, ~wide)
+        return pose, torch.where(wide, new, photo)
 
     def _window(self, start: Pose, step: int) -> tuple[slice, slice]:
         """Return the rows and columns of the photo around a face, with lengths divisible by the step."""
@@ -168,3 +174,23 @@ class FaceWork:
             last = first + max(1, (last - first) // step) * step
             slices.append(slice(first, min(last, length)))
         return slices[0], slices[1]
+
+
+def _thinnest(start: Pose, side: int) -> int:
+    """Return the least width of damage that is filled by the prior, in pixels of the photo. It is odd."""
+    return 2 * round(_THIN * start.size / side / 2) + 1
+
+
+def _wide(damaged: Tensor, width: int) -> Tensor:
+    """Keep the damage that a square of an odd width fits into, beyond the frame as well (a morphological opening).
+
+    Example:
+        >>> import torch
+        >>> damaged = torch.zeros(1, 1, 5, 9, dtype=torch.bool)
+        >>> damaged[..., 1:4, 1:4] = damaged[..., 2, :] = True
+        >>> _wide(damaged, 3)[0, 0, 2].int().tolist()
+        [0, 1, 1, 1, 0, 0, 0, 0, 0]
+    """
+    reach = width // 2
+    centers = ~(F.max_pool2d((~damaged).float(), width, stride=1, padding=reach) > 0)
+    return F.max_pool2d(centers.float(), width, stride=1, padding=reach) > 0
