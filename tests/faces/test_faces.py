@@ -220,6 +220,11 @@ def test_several_photos_at_once_are_refused():
         solve_faces(torch.rand(2, 3, 8, 8), Identity(), DCGAN(8, width=4), None)
 
 
+def test_faces_are_not_looked_for_among_eight_bit_values():
+    with pytest.raises(ValueError, match="divide by 255"):
+        find_faces(torch.full((1, 3, 32, 48), 128.0))
+
+
 def test_a_photo_without_a_face_says_so():
     with pytest.raises(NoFaceError, match="48 x 32"):
         starts_of(torch.full((1, 3, 32, 48), 0.5))

@@ -144,6 +144,7 @@ def test_too_few_samples_and_flat_photos_have_no_diversity(x):
         (torch.rand(2, 3, 32, 32), torch.rand(1, 1, 3, 32, 32), ValueError, r"photo must have shape \(n, C, H, W\)"),
         (torch.full((2, 3, 32, 32), math.nan), torch.rand(3, 32, 32), ValueError, "images must be finite"),
         (torch.rand(2, 3, 32, 32), torch.zeros(3, 32, 32, dtype=torch.uint8), TypeError, "photo must be a floating"),
+        (torch.rand(2, 3, 32, 32), torch.full((3, 32, 32), 200.0), ValueError, "photo must hold .* divide by 255"),
     ],
 )
 def test_bad_samples_are_refused(metric, images, reference, error, message):

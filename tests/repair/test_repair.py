@@ -102,6 +102,11 @@ def test_a_mask_the_wrong_way_round_is_told_in_a_line(cat):
     assert "marks 97 % of the photo" in told[1][0]
 
 
+def test_eight_bit_values_are_refused_and_not_called_free_of_noise(cat):
+    with pytest.raises(ValueError, match=r"photo\.pixels must hold values in .* divide by 255"):
+        repair(Photo(255 * cat), denoiser=smoothing())
+
+
 def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     answer = repair(

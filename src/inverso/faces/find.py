@@ -8,7 +8,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from inverso._checks import check_image
+from inverso._checks import check_image, check_unit_range
 from inverso.faces.pose import Pose
 
 FRAME = 0.875
@@ -35,7 +35,7 @@ def find_faces(image: Tensor, *, angles: tuple[float, ...] = ANGLES) -> tuple[Po
         angles: Rotations of faces to search for, in degrees clockwise.
 
     Raises:
-        ValueError: The image is not a batch of one.
+        ValueError: The image is not a batch of one, or has 8-bit values.
         TypeError: It is not a floating-point tensor.
 
     Example:
@@ -50,6 +50,7 @@ def find_faces(image: Tensor, *, angles: tuple[float, ...] = ANGLES) -> tuple[Po
     if check_image(image, name="image").ndim != 4 or len(image) != 1:
         msg = f"image must be one image (1, C, H, W), got {tuple(image.shape)}"
         raise ValueError(msg)
+    check_unit_range(image, name="image")
     height, width = image.shape[-2:]
     scale = min(_LARGEST / max(height, width), max(1.0, _COMFORT / min(height, width)))
     pad = round(_BORDER * min(height, width))

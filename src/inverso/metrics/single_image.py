@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inverso._checks import check_finite, check_image
+from inverso._checks import check_finite, check_image, check_unit_range
 from inverso.images._gray import to_gray
 from inverso.metrics._inputs import check_side
 from inverso.metrics._patch_features import PatchFeatures, patch_features, stored_inception
@@ -135,6 +135,7 @@ def _as_samples(images: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
         check_finite(pictures, name=name)
         batch = pictures if pictures.ndim == 4 else pictures[None]
         checked.append(batch.detach().to(torch.promote_types(batch.dtype, torch.float32)).clamp(0, 1))
+    check_unit_range(photo, name="photo")
     images, photo = checked
     if len(photo) != 1:
         msg = f"there must be one photo, got {len(photo)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from inverso._checks import check_unit_range
 from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.priors import Denoiser
@@ -87,7 +88,7 @@ def repair(
 
     Raises:
         ValueError: A mask has another size than the photo, or marks all of it as damaged; the photo is smaller than the
-            blur; a given pose of a face lies outside the photo.
+            blur; a given pose of a face lies outside the photo; the photo has 8-bit values.
         NoFaceError: Faces are to be restored, and there is none.
 
     Example:
@@ -102,6 +103,7 @@ def repair(
         0.0
     """
     settings = Repair() if settings is None else settings
+    check_unit_range(photo.pixels, name="photo.pixels")
     said: list[str] = []
     damaged, kept = _checked(mask, photo, name="mask"), _checked(keep, photo, name="keep")
     if damaged is not None:

@@ -152,6 +152,7 @@ def test_nothing_is_differentiated_and_nothing_changes(prior):
         (torch.rand(1, 1, 3, 24, 30), ValueError, r"or \(n, 3, 24, 30\) for several"),
         (torch.full((3, 24, 30), math.nan), ValueError, "must be finite"),
         (torch.zeros(3, 24, 30, dtype=torch.uint8), TypeError, "divide 8-bit pixels by 255"),
+        (torch.full((3, 24, 30), 200.0), ValueError, "8-bit ones, divide by 255"),
     ],
 )
 def test_bad_images_are_refused(prior, use, image, error, message):

@@ -121,6 +121,7 @@ def test_bad_numbers_of_back_projections_are_refused(count, error, message):
         (torch.rand(1, 1, 24, 30), ValueError, r"image must have shape \(n, 3, H, W\) or .*, got \(1, 1, 24, 30\)"),
         (torch.rand(2, 1, 3, 24, 30), ValueError, r"image must have shape \(n, 3, H, W\)"),
         (torch.full((3, 24, 30), math.inf), ValueError, "image must be finite"),
+        (torch.full((3, 24, 30), 200.0), ValueError, "8-bit ones, divide by 255"),
         (torch.zeros(3, 24, 30, dtype=torch.uint8), TypeError, "image must be a floating-point image"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso._checks import as_generator, check_count, check_finite, check_image, check_non_negative
+from inverso._checks import as_generator, check_count, check_finite, check_image, check_non_negative, check_unit_range
 from inverso._types import Seed
 from inverso.priors.singan._masks import lay_in, read_mask, soften
 from inverso.priors.singan._palette import find_palette, recolor
@@ -208,6 +208,7 @@ def _as_images(prior: SinGAN, image: Tensor, *, name: str, larger: bool = False)
         msg = f"{name} must have the photo's shape ({sizes}), or (n, {sizes}) for several, got {tuple(image.shape)}"
         raise ValueError(msg)
     check_finite(image, name=name)
+    check_unit_range(image, name=name)
     batch = image if image.ndim == 4 else image[None]
     return batch.detach().to(prior.photo.device)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from inverso._checks import as_generator, check_count, check_finite, check_image, check_number
+from inverso._checks import as_generator, check_count, check_finite, check_image, check_number, check_unit_range
 from inverso._machine import check_memory
 from inverso._types import Seed
 from inverso.priors.singan._resize import resize
@@ -107,5 +107,6 @@ def _as_images(prior: SinGAN, image: Tensor) -> Tensor:
         msg = f"image must have shape (n, {channels}, H, W) or ({channels}, H, W), got {tuple(image.shape)}"
         raise ValueError(msg)
     check_finite(image, name="image")
+    check_unit_range(image, name="image")
     batch = image if image.ndim == 4 else image[None]
     return batch.detach().to(prior.photo)
