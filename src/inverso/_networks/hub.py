@@ -190,6 +190,11 @@ def _bars(hub: Any, *, shown: bool) -> Iterator[None]:  # noqa: ANN401 - a modul
         hub.utils.enable_progress_bars()
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error says first, without a full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 @contextmanager
 def _explained(hub: Any, address: Address) -> Iterator[None]:  # noqa: ANN401 - a module
     """Turn the hub's errors into messages for users."""
@@ -214,9 +219,9 @@ def _explanation(hub: Any, address: Address, error: Exception) -> Exception:  # 
         return ValueError(f"{given} has no revision {address.revision!r}")
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         return ValueError(f"{given} has no file {address.file!r}; see {Address(given, address.revision).page}")
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{given.replace('/', '--')}"
     return InversoError(
-        f"could not get {given} from the hub: {reason} Without a network, fetch {address.page} elsewhere and load it "
+        f"could not get {given} from the hub: {reason}. Without a network, fetch {address.page} elsewhere and load it "
         f"by its path, or copy the folder {folder.name} of that machine's cache to {folder.parent}"
     )

@@ -12,6 +12,7 @@ from torch import nn
 
 from inverso._extras import need
 from inverso._networks.cards import Card
+from inverso._networks.hub import first_line
 from inverso.priors import Denoiser, LatentPrior, save_prior
 from inverso.priors.encoder import LatentEncoder, save_encoder
 from inverso.restorers import Restorer, save_restorer
@@ -107,10 +108,17 @@ def push(
         if card is not None and (longer := _longer(card)).is_file():
             (folder / f"{card.name}.md").write_text(longer.read_text(encoding="utf-8"), encoding="utf-8")
         api = hub.HfApi(library_name="inverso")
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            folder_path=folder, repo_id=repo_id, revision=revision, commit_message=message, repo_type="model"
-        )
+        try:
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            commit = api.upload_folder(
+                folder_path=folder, repo_id=repo_id, revision=revision, commit_message=message, repo_type="model"
+            )
+        except (OSError, ValueError):
+            raise
+        except Exception as error:
+            # Its HTTP library, whose errors these are, changes from release to release.
+            msg = f"could not publish {repo_id} on the hub: {first_line(error)}"
+            raise ConnectionError(msg) from error
     return f"hf:{repo_id}@{commit.oid}"
 
 
