@@ -97,7 +97,8 @@ def test_the_cache_does_without_the_hub(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     same(inverso.priors.load("hf:a/b", progress=False), prior)
     folder = str(tmp_path / "cache")
-    message = rf"c/d from the hub: .*[^.]\. Without a network, fetch https://huggingface.co/c/d/\S+ elsewhere .* models--c--d .* {folder}"
+    page = r"fetch https://huggingface.co/c/d/\S+ elsewhere"
+    message = rf"c/d from the hub: .*[^.]\. Without a network, {page} .* models--c--d .* {folder}"
     for given in ("hf:c/d", "hf:c/d@v2/net.pth"):
         with pytest.raises(InversoError, match=message):
             inverso.priors.load(given, progress=False)
@@ -105,7 +106,7 @@ def test_the_cache_does_without_the_hub(hub, tmp_path, monkeypatch):
 
 def test_a_hub_that_cannot_be_reached_is_an_error_of_the_system(hub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(OSError, match="could not publish me/tiny on the hub: .*[^.]$"):
+    with pytest.raises(OSError, match=r"could not publish me/tiny on the hub: .*[^.]$"):
         push(DCGAN(8, width=4, depth=2).eval(), "me/tiny")
 
 
