@@ -75,7 +75,10 @@ class Pose:
             x, y, size, *angle = (float(number) for number in text.split(","))
             return cls(x, y, size, *angle)
         except (ValueError, TypeError) as error:
-            msg = f"a face's place must be X,Y,SIDE or X,Y,SIDE,ANGLE, its center and side in pixels, got {text!r}"
+            msg = (
+                "a face's place must be X,Y,SIDE or X,Y,SIDE,ANGLE, its center and a side above 0 in pixels, got "
+                f"{text!r}"
+            )
             raise ValueError(msg) from error
 
     def corners(self) -> tuple[tuple[float, float], ...]:
