@@ -129,13 +129,15 @@ def test_a_folder_tells_what_was_found_and_what_was_left_out(inverso, tmp_path):
     assert "1 of 1, film.gif" in result.stderr
 
 
-def test_answers_worse_than_their_photos_are_named(inverso, tmp_path):
+def test_answers_worse_than_their_photos_and_what_was_left_are_named(inverso, tmp_path):
     (tmp_path / "album").mkdir()
     write_photo(Photo(photo("cat", size=32)), tmp_path / "album" / "sharp.png")
     words = ("restore", "album", "--noise", 0, "--workers", 1)
-    told = "album/sharp.png: in 1 of 1 windows the answer is likely worse than the photo"
-    assert told in inverso(*words, "--blur", 4, "-o", "blurred").stdout
-    assert "likely worse" not in inverso(*words, "-o", "plain").stdout
+    blurred, plain = (inverso(*words, *more).stdout for more in (("--blur", 4, "-o", "blurred"), ("-o", "plain")))
+    assert "album/sharp.png: a Gaussian of 4 pixels was not undone" in blurred
+    assert "was not undone" not in plain
+    enlarged = inverso(*words, "--blur", 4, "--scale", 2, "-o", "enlarged").stdout
+    assert "album/sharp.png: in 1 of 1 windows the answer is likely worse than the photo" in enlarged
 
 
 def test_failures_of_single_photos_speak_of_the_options(inverso, tmp_path, monkeypatch):

@@ -12,26 +12,13 @@ from inverso.degradations import OldPhoto
 from inverso.images import Photo, photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, GaussianBlur
-from inverso.priors import WrappedDenoiser
 from inverso.repair import Repair, repair
 from inverso.repair._defects import detect_defects, find_defects
 from inverso.repair._fading import find_fading
 from inverso.repair._noise import estimate_noise
 from inverso.restorers import DamageDetector
 from inverso.restorers._filling import fill_in
-
-
-def smoothing(channels: int = 3) -> WrappedDenoiser:
-    """Blur by as much as there is noise: a poor denoiser, but one."""
-
-    def smooth(x, sigma):
-        from torchvision.transforms.functional import gaussian_blur
-
-        width = float(4 * sigma.max().sqrt())
-        padded = torch.nn.functional.pad(x, (3, 3, 3, 3), mode="replicate")
-        return gaussian_blur(padded, [7, 7], [max(width, 0.05)] * 2)[..., 3:-3, 3:-3]
-
-    return WrappedDenoiser(smooth, channels=channels, sigma_range=(0.002, 1.0))
+from repair.toys import smoothing
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +97,9 @@ def test_eight_bit_values_are_refused_and_not_called_free_of_noise(cat):
 def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     answer = repair(
-        Photo((cat + 0.1 * noise).clamp(0, 1)), Repair(blur=4.0, noise=0.0, method="pinv"), denoiser=smoothing()
+        Photo((cat + 0.1 * noise).clamp(0, 1)),
+        Repair(scale=2, blur=1.0, noise=0.0, method="pinv"),
+        denoiser=smoothing(),
     )
     assert any("likely worse than the photo" in line and "1 of 1" in line for line in answer.said)
     assert any("not to be trusted" in line for line in answer.said)

@@ -160,7 +160,7 @@ def show_many(summary: Summary, *, as_json: bool, options: Mapping[str, str]) ->
 
 def _print(summary: Summary) -> None:
     """Print the results: photo by photo if they are few, and in total."""
-    from inverso.repair._doubts import WORSE  # noqa: PLC0415
+    from inverso.repair._doubts import is_doubt  # noqa: PLC0415
 
     records: list[Record] = []
     worse: list[tuple[str, str]] = []
@@ -171,7 +171,7 @@ def _print(summary: Summary) -> None:
             records.append(record)
         noted += bool(record.details.get("notes"))
         filled += bool(record.details.get("filled"))
-        doubted = [(record.path, line) for line in record.details.get("said", ()) if WORSE in line]
+        doubted = [(record.path, line) for line in record.details.get("said", ()) if is_doubt(line)]
         doubts += len(doubted)
         worse += doubted[: max(_MOST_SHOWN - len(worse), 0)]
     if len(records) <= _MOST_SHOWN:
@@ -190,11 +190,11 @@ def _print(summary: Summary) -> None:
 
 
 def _print_doubts(worse: Sequence[tuple[str, str]], *, more: int) -> None:
-    """Print which answers are likely worse than their photos, and why, and how many more there are."""
+    """Print which answers are likely worse than their photos or were left, and why, and how many more there are."""
     for path, line in worse:
         typer.echo(f"{path}: {line}")
     if more:
-        typer.echo(f"the answers of {more} more photos are likely worse, too")
+        typer.echo(f"{more} more photos have a line of this kind")
 
 
 def _print_photos(summary: Summary, records: Sequence[Record]) -> None:

@@ -38,6 +38,7 @@ EPILOG = examples(
     "inverso restore photo.jpg -o clean.jpg",
     "inverso restore photo.jpg --mask scratches.png -o whole.jpg",
     "inverso restore small.jpg --scale 2 -o large.png",
+    "inverso restore soft.jpg --blur auto -o sharp.jpg",
     "inverso restore print.jpg --old -o new.jpg",
     "inverso restore print.jpg --old --keep writing.png --found filled.png -o new.jpg",
     "inverso restore portrait.jpg --mask scratches.png --face -o whole.jpg",
@@ -70,8 +71,11 @@ def restore(  # noqa: PLR0913 - one argument per option
     ] = None,
     scale: Annotated[int, typer.Option("--scale", help="Factor of enlargement, 1 to 8.", metavar="TIMES")] = 1,
     blur: Annotated[
-        float, typer.Option("--blur", help="Undo a Gaussian blur of this sigma, in pixels.", metavar="SIGMA")
-    ] = 0.0,
+        str, typer.Option("--blur", help="auto, or the sigma in pixels of a Gaussian blur to undo.", metavar="SIGMA")
+    ] = "0",
+    disk: Annotated[
+        bool, typer.Option("--disk", help="--blur is the radius of a disk, as of a lens out of focus.")
+    ] = False,
     noise: Annotated[
         str, typer.Option("--noise", help="auto, or the noise to remove; white is 1.", metavar="LEVEL")
     ] = "auto",
@@ -119,7 +123,7 @@ def restore(  # noqa: PLR0913 - one argument per option
             f"--face-prior {face_prior} is for the faces that --face restores: add --face, or leave it out",
         ),
     )
-    level = _noise_level(noise)
+    level, softness = _auto_or_number(noise, "--noise"), _auto_or_number(blur, "--blur")
     many = are_many(photos)
     if many:
         _check_of_many({"--mask": mask, "--keep": keep, "--found": found}, face_at)
@@ -130,7 +134,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     from inverso.repair import Repair  # noqa: PLC0415
 
     face_prior = face_prior or _FACES
-    settings = Repair(scale=scale, blur=blur, noise=level, old=old, stains=stains, color=color)
+    settings = Repair(scale=scale, blur=softness, disk=disk, noise=level, old=old, stains=stains, color=color)
     if many:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
         job = Restore(
@@ -243,11 +247,12 @@ def _beside(photo: Path) -> Path:
     return default
 
 
-def _noise_level(text: str) -> float | Literal["auto"]:
+def _auto_or_number(text: str, option: str) -> float | Literal["auto"]:
     if text == "auto":
         return "auto"
     try:
         return float(text)
     except ValueError as error:
-        msg = f"--noise must be auto or a number, of 1 for white, got {text!r}"
+        unit = ", of 1 for white" if option == "--noise" else " of pixels"
+        msg = f"{option} must be auto or a number{unit}, got {text!r}"
         raise ValueError(msg) from error

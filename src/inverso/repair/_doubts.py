@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from inverso.errors import WorseThanInputWarning
 
 WORSE = "the answer is likely worse than the photo"
-"""What the line of a repair says of them, and a run on many photos looks for."""
+LEFT = "was not undone"
+"""What the line of a repair says of them, and of what was not done for fear of them."""
+
+
+def is_doubt(line: str) -> bool:
+    """Return whether a line of a repair says one of the two, for which a run on many photos looks."""
+    return WORSE in line or LEFT in line
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from inverso.images.tiling import GRID, Tile, tiles
 from inverso.methods import stages_of
-from inverso.operators import Bicubic, GaussianBlur, Identity, LinearOperator, Mask
+from inverso.operators import Bicubic, Blur, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
 from inverso.problem import Report as StageReport
-from inverso.repair._doubts import WORSE, counted_doubts
+from inverso.repair._blur import LensBlur, disk_kernel, overshoot
+from inverso.repair._doubts import LEFT, WORSE, counted_doubts
 from inverso.repair._holes import Holes, Report, deepest, share_of
 from inverso.repair._settings import MARGIN, Repair
 from inverso.repair._trial import Trial
@@ -27,8 +28,13 @@ Progress = Callable[[float, int], None]
 
 _ROUGH = 0.05
 """What a first guess at a sharp photo may be off by."""
-_LEAST_FLOOR = 0.003
+_LEAST_FLOOR, _LEAST_OF_DISK = 0.003, 0.01
 """Noise that is reckoned with at least where a blur is undone: no lens has exactly the blur that was told."""
+_CAUTION = (1.0, 2.5, 6.0)
+"""Factors of that noise that are tried, until the answer has no more power in its waves than a photo may have."""
+_MOST_OVERSHOOT = 0.08
+_TRIED = 256
+"""Side in pixels of the part of a photo on which they are tried."""
 _MUCH = 0.1
 """Error of a filling from which on anybody sees it."""
 _FINE, _FINE_PASSES = 0.1, 5
@@ -42,29 +48,63 @@ class Plan:
     Args:
         settings: What to repair.
         denoiser: Denoiser for photos.
+        blur: Blur to undo; of size 0 for none.
         removed: Noise to remove; 0 for none.
         noise: Noise of the measurements, including rounding or JPEG.
+        caution: Factor of the noise that is reckoned with where a blur is undone or the photo is enlarged.
     """
 
     settings: Repair
     denoiser: Denoiser
+    blur: LensBlur
     removed: float
     noise: float
+    caution: float = 1.0
 
     @property
     def sharpens(self) -> bool:
         """Whether the photo is enlarged or a blur undone, so that all pixels change."""
-        return self.settings.scale > 1 or self.settings.blur > 0
+        return self.settings.scale > 1 or self.blur.size > 0
 
     @property
     def noise_of_windows(self) -> float:
         """The noise that a window is taken to have."""
-        return max(self.noise, _LEAST_FLOOR) if self.sharpens else self.removed
+        if not self.sharpens:
+            return self.removed
+        return self.caution * max(self.noise, _LEAST_OF_DISK if self.blur.disk else _LEAST_FLOOR)
 
     @property
     def coarse_to_fine(self) -> bool:
         """Whether large holes are filled at lower resolutions first: by a method that can go on from there."""
         return any(isinstance(stage, PlugAndPlay) for stage in stages_of(self.settings.method))
+
+    def careful(self, pixels: Tensor, damaged: Tensor | None, seen: LensBlur, said: list[str]) -> Plan:
+        """Return the plan that undoes the blur with as little noise as leaves no waves that no photo has.
+
+        It is tried on the part of the photo with the most detail. If no such noise is found, the blur is not undone.
+
+        Args:
+            pixels: The photo.
+            damaged: Its damage.
+            seen: The blur that the photo shows, which is told from the one that is undone.
+            said: Lines to append to.
+        """
+        if not self.blur.size or self.settings.scale > 1:
+            return self
+        rows, columns = _most_detailed(pixels)
+        y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
+        marked = None if marked is None or not bool(marked.any()) else marked
+        for caution in _CAUTION:
+            plan = replace(self, caution=caution)
+            with counted_doubts() as doubts:
+                sharpened = plan.sharpen(y, marked, lambda *_: None)
+            above = overshoot(sharpened, y, seen, noise=self.noise)
+            if not doubts and (above is None or above <= _MOST_OVERSHOOT):
+                return plan
+            if above is None:
+                break
+        said.append(f"{self.blur} {LEFT}, since waves came out that no photo has: tell less, or auto")
+        return replace(self, blur=LensBlur(0.0))
 
     def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
         """Process all windows in which something has to be done."""
@@ -147,17 +187,22 @@ class Plan:
             outermost = Mask(~damaged[0])
             # What stands in the damaged places is no measurement.
             filled, y = fill_in(y, ~damaged), y.masked_fill(damaged, 0.0)
-        start = self.operator(Identity()).pinv(filled, ridge=(noise / _ROUGH) ** 2)
-        begin = Resume(State(image=F.pad(start, (self.margin,) * 4, mode="replicate")))
-        stages = (begin, *stages_of(self.settings.method))
+        stages = (Resume(State(image=self._start(filled))), *stages_of(self.settings.method))
         operator = self.operator(outermost, beyond=True)
         image = solve(y, operator, self.denoiser, stages, noise=noise, progress=report).image
         return image[..., self.margin : image.shape[-2] - self.margin, self.margin : image.shape[-1] - self.margin]
 
+    def _start(self, y: Tensor) -> Tensor:
+        """Guess the image of one window without holes, and the scene beyond its frame."""
+        ridge, around = (self.noise_of_windows / _ROUGH) ** 2, (self.margin,) * 4
+        if self.blur.disk:
+            return self.operator(Identity(), beyond=True).project(F.pad(y, around, mode="replicate"), y, ridge=ridge)
+        return F.pad(self.operator(Identity()).pinv(y, ridge=ridge), around, mode="replicate")
+
     @property
     def margin(self) -> int:
         """Width in pixels of the scene beyond the frame; 0 if the photo is enlarged, since that would be slow."""
-        return self.settings.reach if self.settings.scale == 1 else 0
+        return self.blur.reach if self.settings.scale == 1 else 0
 
     def operator(self, outermost: LinearOperator, *, beyond: bool = False) -> LinearOperator:
         """Compose the degradations of the photo: blur, then shrinking, then damage.
@@ -166,13 +211,15 @@ class Plan:
             outermost: The last operator.
             beyond: Whether the image is larger than the photo by the margin, as for a scene that was blurred.
         """
-        settings = self.settings
+        blur, scale = self.blur, self.settings.scale
         A: LinearOperator | None = None
-        if settings.blur:
+        if blur.disk:
+            A = Blur(disk_kernel(blur.size), padding="valid" if beyond else "circular")
+        elif blur.size:
             padding: Literal["valid", "reflect"] = "valid" if beyond and self.margin else "reflect"
-            A = GaussianBlur(2 * settings.reach + 1, settings.blur, padding=padding)
-        if settings.scale > 1:
-            A = Bicubic(settings.scale) if A is None else Bicubic(settings.scale) @ A
+            A = GaussianBlur(2 * blur.reach + 1, blur.size, padding=padding)
+        if scale > 1:
+            A = Bicubic(scale) if A is None else Bicubic(scale) @ A
         if A is None:
             return outermost
         return A if isinstance(outermost, Identity) else outermost @ A
@@ -190,11 +237,23 @@ class Plan:
                 said.append("there are large holes: smooth tones were filled in, since nothing tells what was there")
         if self.sharpens:
             what = [f"enlarged {self.settings.scale} times"] * (self.settings.scale > 1)
-            what += [f"a blur of {self.settings.blur:g} pixels undone"] * (self.settings.blur > 0)
+            what += [f"{self.blur} undone"] * (self.blur.size > 0)
             trust = "not to be trusted, as said" if doubted else "likely, not certain"
             said.append(f"{' and '.join(what)}; detail that comes out is {trust}")
         if self.removed:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
+
+
+def _most_detailed(pixels: Tensor) -> tuple[slice, slice]:
+    """Return the rows and columns of the part of a photo with the largest differences between neighbors."""
+    height, width = pixels.shape[-2:]
+    sides = min(_TRIED, height), min(_TRIED, width)
+    steps = [max(1, side // 2) for side in sides]
+    differences = F.pad(pixels.diff(dim=-1).square(), (0, 1)) + F.pad(pixels.diff(dim=-2).square(), (0, 0, 0, 1))
+    energy = F.avg_pool2d(differences.mean(dim=1, keepdim=True), sides, stride=steps)
+    place = divmod(int(energy.argmax()), energy.shape[-1])
+    top, left = (step * k for step, k in zip(steps, place, strict=True))
+    return slice(top, top + sides[0]), slice(left, left + sides[1])
 
 
 def _refining(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:

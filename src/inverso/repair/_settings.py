@@ -21,7 +21,9 @@ class Repair:
 
     Args:
         scale: Factor by which the photo is enlarged, 1 to 8.
-        blur: Standard deviation in pixels of the Gaussian blur to undo; 0 for none.
+        blur: Standard deviation in pixels of the Gaussian blur to undo, 0 for none, or "auto" to estimate the blur of
+            the lens from the photo.
+        disk: Whether `blur` is the radius of a disk, as of a lens out of focus, and not the deviation of a Gaussian.
         noise: Standard deviation of the noise to remove, at most 0.5 for images in [0, 1], or "auto" to estimate it.
         old: Whether to detect and fill cracks, scratches and dust, to take brown stains off a print of one color, and
             to undo faded tones; colors stay what they are.
@@ -36,7 +38,8 @@ class Repair:
     """
 
     scale: int = 1
-    blur: float = 0.0
+    blur: float | Literal["auto"] = 0.0
+    disk: bool = False
     noise: float | Literal["auto"] = "auto"
     old: bool = False
     stains: bool = True
@@ -47,7 +50,9 @@ class Repair:
     def __post_init__(self) -> None:
         for name in ("scale", "side"):
             object.__setattr__(self, name, check_count(getattr(self, name), name=name))
-        object.__setattr__(self, "blur", check_non_negative(self.blur, name="blur"))
+        if self.blur != "auto":
+            object.__setattr__(self, "blur", check_non_negative(self.blur, name="blur"))
+        self._check_disk()
         if self.scale > _LARGEST:
             msg = f"scale must be 1 to {_LARGEST}, got {self.scale}"
             raise ValueError(msg)
@@ -60,7 +65,12 @@ class Repair:
                 msg += f"; {self.noise:g} of 255 gray levels are {self.noise / 255:.3f}"
             raise ValueError(msg)
 
-    @property
-    def reach(self) -> int:
-        """Radius of the blur in pixels."""
-        return max(1, round(3 * self.blur)) if self.blur else 0
+    def _check_disk(self) -> None:
+        """Raise if no disk of a radius is told, or if one is to be undone while enlarging."""
+        if self.disk and (self.blur == "auto" or not self.blur):
+            msg = f"a disk has a radius, which blur= tells, got blur={self.blur:{'' if self.blur == 'auto' else 'g'}}"
+            raise ValueError(msg)
+        if self.scale > 1 and (self.disk or self.blur == "auto"):
+            what = "a disk" if self.disk else "blur=auto"
+            msg = f"{what} is undone at the size of the photo, got scale={self.scale}: undo it first, and enlarge then"
+            raise ValueError(msg)

@@ -11,6 +11,7 @@ from inverso._checks import check_unit_range
 from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.priors import Denoiser
+from inverso.repair._blur import SHARP, LensBlur, estimate_blur
 from inverso.repair._defects import Defects, detect_defects, find_defects
 from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
@@ -32,6 +33,8 @@ _PLAIN, _SPREAD = 0.035, 1.15
 _ENOUGH_BLOCKS = 15
 """Number of blocks from which more than one is taken as smooth, so that they can be compared."""
 _GRAY_LEVELS = 255
+_TOO_MUCH = 1.15
+"""Ratio of the blur that was told to the one that the photo shows from which on sharpening does harm."""
 _MOST_DAMAGED = 0.5
 """Share of a photo from which on a mask is more likely the wrong way round."""
 
@@ -109,8 +112,9 @@ def repair(
     if damaged is not None:
         _judge(damaged, said)
     check_inside(() if faces is None else faces.poses, photo.size)
-    _check_blur(settings, photo.size)
     noise, removed = _noise(photo, settings, said)
+    blur, seen = _blur(photo, settings, max(noise, photo.noise), said)
+    _check_blur(settings, blur, photo.size)
     device = next((weight.device for weight in denoiser.parameters()), photo.pixels.device)
     pixels = (luminance(photo.pixels) if denoiser.channels == 1 else photo.color()).to(device)
     if settings.old:
@@ -119,8 +123,9 @@ def repair(
         said.append(_told(found, by="their shape" if detector is None else "a network"))
         damaged = found.mask if damaged is None else damaged | found.mask
     filled = 0.0 if damaged is None else float(damaged.float().mean())
-    plan = Plan(settings, denoiser, noise if removed else 0.0, max(noise, photo.noise))
+    plan = Plan(settings, denoiser, blur, noise if removed else 0.0, max(noise, photo.noise))
     marked = damaged.to(device) if damaged is not None and filled else None
+    plan = plan.careful(pixels, marked, seen, said)
     answer = plan.run(pixels, marked, said, progress)
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
@@ -147,7 +152,10 @@ def repair(
     same = repaired.size == photo.size
     change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
     if change == 0:
-        said.append("nothing was found that had to be done: the photo is as it was")
+        left = blur.size and not plan.blur.size
+        said.append(
+            "the photo is as it was" if left else "nothing was found that had to be done: the photo is as it was"
+        )
     return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, stained, change, damaged)
 
 
@@ -193,14 +201,32 @@ def _judge(damaged: Tensor, said: list[str]) -> None:
         )
 
 
-def _check_blur(settings: Repair, size: tuple[int, int]) -> None:
+def _blur(photo: Photo, settings: Repair, noise: float, said: list[str]) -> tuple[LensBlur, LensBlur]:
+    """Return the blur to undo, and the one that the photo shows, or the former if that cannot be told."""
+    told = LensBlur(0.0) if settings.blur == "auto" else LensBlur(settings.blur, disk=settings.disk)
+    if settings.scale > 1 or settings.blur == 0:
+        return told, told
+    seen = estimate_blur(photo.pixels, noise=noise)
+    if settings.blur != "auto":
+        if seen is not None and told.width > _TOO_MUCH * max(seen.width, SHARP):
+            looks = "sharp" if seen.sharp else f"blurred by {seen}"
+            said.append(f"the photo looks {looks}: {told} is more than that")
+        return told, told if seen is None else seen
+    if seen is None:
+        said.append("whether the photo is blurred cannot be told from it: it is not sharpened")
+    elif seen.sharp:
+        said.append("the photo does not look blurred: it is not sharpened")
+    return (told, told) if seen is None or seen.sharp else (seen, seen)
+
+
+def _check_blur(settings: Repair, blur: LensBlur, size: tuple[int, int]) -> None:
     """Check that the blur is smaller than the photo and than a window of it."""
     width, height = size
     window = max(settings.side, 4 * MARGIN) - MARGIN
-    if settings.blur and settings.scale * min(width, height, window) <= settings.reach:
+    if blur.size and settings.scale * min(width, height, window) <= blur.reach:
         small = f"the photo of {width} x {height} pixels is"
         what = small if min(size) <= window else f"the windows of {window} pixels that a photo is worked on in are"
-        msg = f"a blur of {settings.blur:g} reaches {settings.reach} pixels far, for which {what} too small: tell less"
+        msg = f"a blur of {blur.size:g} reaches {blur.reach} pixels far, for which {what} too small: tell less"
         raise ValueError(msg)
 
 

@@ -30,7 +30,7 @@ def restore_command(photo: str, answer: str, repair: Repair, *, mask: str | None
     if repair.scale != 1:
         words += ["--scale", str(repair.scale)]
     if repair.blur:
-        words += ["--blur", f"{repair.blur:g}"]
+        words += ["--blur", "auto" if repair.blur == "auto" else f"{repair.blur:g}"]
     if repair.noise != "auto":
         words += ["--noise", f"{repair.noise:.4g}"]
     if repair.old:

@@ -100,8 +100,8 @@ class RestoreTab:
                     info="0: as found, and nothing where nothing is found", elem_id="strength",
                 )  # fmt: skip
                 blur = gr.Slider(
-                    0.5, 6, value=1.5, step=0.1, label="How blurred, in pixels", visible=False, elem_id="blur",
-                    info="Too much makes rings: begin low",
+                    0, 6, value=0, step=0.1, label="How blurred, in pixels", visible=False, elem_id="blur",
+                    info="0: as the photo shows, and nothing where it looks sharp",
                 )  # fmt: skip
                 scale = gr.Radio([2, 3, 4, 8], value=2, label="Enlarge so many times", visible=False, elem_id="scale")
                 stains = gr.Checkbox(
@@ -254,7 +254,7 @@ class RestoreTab:
             visit = self.visits.of(request.session_hash)
             repair = Repair(
                 scale=scale if SMALL in happened else 1,
-                blur=blur if BLURRED in happened else 0.0,
+                blur=(blur or "auto") if BLURRED in happened else 0.0,
                 noise=_noise_to_remove(happened, strength),
                 old=OLD in happened,
                 color=FADED in happened,

@@ -1,0 +1,125 @@
+"""The blur of a lens is told from the photo, and is undone as far as it is there."""
+
+import math
+
+import pytest
+import torch
+
+from inverso.images import Photo, photo
+from inverso.metrics import psnr
+from inverso.operators import Blur, GaussianBlur
+from inverso.repair import Repair, repair
+from inverso.repair._blur import LensBlur, disk_kernel, estimate_blur, overshoot
+from repair.toys import smoothing
+
+NAMES = ("astronaut", "camera", "cat", "coffee")
+SIDE = 160
+FLOOR = 0.002
+"""Noise of rounding to 8 bits, and a little more."""
+
+
+def seen_through(x: torch.Tensor, blur: LensBlur) -> torch.Tensor:
+    """Blur an image as a lens does, to whose picture the scene beyond the frame contributes."""
+    if blur.disk:
+        return Blur(disk_kernel(blur.size), padding="valid")(x).clamp(0, 1)
+    return GaussianBlur(2 * math.ceil(4 * blur.size) + 1, blur.size, padding="valid")(x).clamp(0, 1)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "rocket"])
+def test_a_sharp_photo_is_told_to_be_sharp(name):
+    assert estimate_blur(photo(name, size=SIDE), noise=FLOOR).sharp
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("sigma", [1.5, 2.5])
+def test_the_width_of_a_gaussian_is_told_to_a_sixth(name, sigma):
+    y = seen_through(photo(name, size=SIDE), LensBlur(sigma))
+    assert estimate_blur(y, noise=FLOOR).width == pytest.approx(sigma, rel=1 / 6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("radius", [3.0, 5.0])
+def test_a_lens_out_of_focus_is_told_with_its_radius(name, radius):
+    seen = estimate_blur(seen_through(photo(name, size=SIDE), LensBlur(radius, disk=True)), noise=FLOOR)
+    assert seen.disk
+    assert seen.size == pytest.approx(radius, rel=0.06)
+
+
+@pytest.mark.parametrize(("gain", "offset", "quarters"), [(0.3, 0.1, 0), (0.6, 0.4, 1), (1.0, 0.0, 2), (0.8, 0.2, 3)])
+def test_light_and_rotation_do_not_matter(gain, offset, quarters):
+    y = seen_through(photo("coffee", size=SIDE), LensBlur(2.0))
+    changed = torch.rot90(gain * y + offset, quarters, (-2, -1))
+    expected = estimate_blur(y, noise=FLOOR)
+    assert estimate_blur(changed, noise=gain * FLOOR) == expected
+
+
+def test_nothing_is_told_of_a_small_photo_of_noise_and_of_one_color():
+    draw = torch.Generator().manual_seed(0)
+    assert estimate_blur(photo("cat", size=60), noise=FLOOR) is None
+    assert estimate_blur(0.5 + 0.1 * torch.randn(1, 1, 128, 128, generator=draw), noise=0.1) is None
+    assert estimate_blur(torch.full((1, 3, 128, 128), 0.5), noise=FLOOR) is None
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5, 6.0])
+def test_the_kernel_of_a_disk_has_its_area_and_its_width(radius):
+    kernel = disk_kernel(radius)
+    assert float(kernel.sum()) == pytest.approx(1)
+    assert torch.equal(kernel, kernel.T)
+    assert torch.equal(kernel, kernel.flip(0))
+    center = kernel.shape[0] // 2
+    assert float(kernel[center, center]) == pytest.approx(min(1, 1 / (math.pi * radius**2)), rel=0.02)
+    offsets = torch.arange(len(kernel), dtype=torch.float64) - center
+    # The square of a pixel has a variance of 1/12 of its own.
+    variance = float((kernel.sum(dim=0) * offsets.square()).sum()) - 1 / 12
+    assert variance == pytest.approx(LensBlur(radius, disk=True).width ** 2, abs=0.12)
+
+
+def test_what_is_sharpened_too_much_has_more_power_than_a_photo():
+    x = photo("coffee", size=160)
+    blur = LensBlur(1.5)
+    y = GaussianBlur(13, blur.size)(x)
+    right, wrong = (GaussianBlur(13, sigma).pinv(y, ridge=1e-4) for sigma in (1.5, 2.2))
+    assert overshoot(right, y, blur, noise=FLOOR) < 0.08 < overshoot(wrong, y, blur, noise=FLOOR)
+    assert overshoot(y[..., :32, :32], y[..., :32, :32], blur, noise=FLOOR) is None
+
+
+@pytest.mark.parametrize("blur", [LensBlur(1.8), LensBlur(3.0, disk=True)], ids=["gaussian", "disk"])
+def test_auto_undoes_the_blur_that_is_there(blur):
+    scene = photo("coffee", size=160)
+    y = seen_through(scene, blur)
+    margin = (scene.shape[-1] - y.shape[-1]) // 2
+    x = scene[..., margin:-margin, margin:-margin]
+    answer = repair(Photo(y), Repair(blur="auto", noise=0.0), denoiser=smoothing())
+    assert psnr(answer.photo.pixels, x) > psnr(y, x) + 1
+    told = " ".join(answer.said)
+    assert ("disk" in told) == blur.disk
+    assert "undone" in told
+
+
+@pytest.mark.parametrize("size", [48, 128])
+def test_auto_leaves_a_photo_that_is_sharp_or_too_small_to_tell(size):
+    x = photo("cat", size=size)
+    answer = repair(Photo(x), Repair(blur="auto", noise=0.0), denoiser=smoothing())
+    assert torch.equal(answer.photo.pixels, x)
+    assert any("not sharpened" in line for line in answer.said)
+
+
+def test_a_blur_that_the_photo_has_not_is_left_and_told():
+    x = photo("cat", size=128)
+    answer = repair(Photo(x), Repair(blur=2.5, noise=0.0), denoiser=smoothing())
+    assert torch.equal(answer.photo.pixels, x)
+    assert "looks sharp" in answer.said[0]
+    assert "2.5" in answer.said[0]
+    assert any("was not undone" in line for line in answer.said)
+    assert answer.said[-1] == "the photo is as it was"
+
+
+def test_a_disk_has_a_radius_and_is_undone_at_the_size_of_the_photo():
+    for wrong, said in (
+        ({"disk": True}, "got blur=0"),
+        ({"disk": True, "blur": "auto"}, "got blur=auto"),
+        ({"disk": True, "blur": 2.0, "scale": 2}, "got scale=2"),
+        ({"blur": "auto", "scale": 3}, "got scale=3"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Repair(**wrong)
