@@ -140,6 +140,20 @@ def test_answers_worse_than_their_photos_and_what_was_left_are_named(inverso, tm
     assert "album/sharp.png: in 1 of 1 windows the answer is likely worse than the photo" in enlarged
 
 
+def test_a_folder_that_is_stopped_says_how_to_go_on(inverso, tmp_path, monkeypatch):
+    (tmp_path / "album").mkdir()
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inverso.jobs.run_folder", stopped)
+    result = inverso("restore", "album", "-o", "out")
+    assert result.exit_code == 130
+    assert result.stderr == "what is done is in out: the same command goes on from there\nerror: interrupted\n"
+    again = inverso("restore", "album", "-o", "out", "--again")
+    assert "the same command without --again goes on" in again.stderr
+
+
 def test_failures_of_single_photos_speak_of_the_options(inverso, tmp_path, monkeypatch):
     (tmp_path / "album").mkdir()
     for name in ("cat", "coffee"):

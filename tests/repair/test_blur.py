@@ -114,12 +114,24 @@ def test_a_blur_that_the_photo_has_not_is_left_and_told():
     assert answer.said[-1] == "the photo is as it was"
 
 
-def test_a_disk_has_a_radius_and_is_undone_at_the_size_of_the_photo():
-    for wrong, said in (
-        ({"disk": True}, "got blur=0"),
-        ({"disk": True, "blur": "auto"}, "got blur=auto"),
-        ({"disk": True, "blur": 2.0, "scale": 2}, "got scale=2"),
-        ({"blur": "auto", "scale": 3}, "got scale=3"),
-    ):
+def test_a_blur_that_is_told_from_the_photo_is_undone_before_it_is_enlarged():
+    y = seen_through(photo("coffee", size=96), LensBlur(1.5))
+    told: list[float] = []
+    both = repair(
+        Photo(y),
+        Repair(blur="auto", scale=2, noise=0.0),
+        denoiser=smoothing(),
+        progress=lambda done, total: told.append(done / total),
+    )
+    sharp = repair(Photo(y), Repair(blur="auto", noise=0.0), denoiser=smoothing())
+    large = repair(sharp.photo, Repair(scale=2, noise=0.0), denoiser=smoothing())
+    assert torch.equal(both.photo.pixels, large.photo.pixels)
+    assert both.said == (*sharp.said, *large.said)
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_a_disk_has_a_radius():
+    for wrong, said in (({"disk": True}, "got blur=0"), ({"disk": True, "blur": "auto"}, "got blur=auto")):
         with pytest.raises(ValueError, match=said):
             Repair(**wrong)

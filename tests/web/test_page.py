@@ -214,6 +214,7 @@ def test_cancel_stops_the_work_and_the_next_photo_is_restored(restoring, cat, tm
     Image.open(cat).resize((620, 460)).save(large)
     bring(restoring, large)
     restoring.get_by_label("It is blurred").check()
+    restoring.fill("#blur input[type=number]", "1")
     restoring.click("#restore")
     restoring.click("#cancel:not([disabled])")
     restoring.wait_for_selector("#restore:not([disabled])")

@@ -138,7 +138,12 @@ def run_many(
         raise ValueError(msg)
     if not output.exists():
         check_writable(output)
-    summary = run_folder(inputs, job, output, executor=executor, again=again, progress=progress)
+    try:
+        summary = run_folder(inputs, job, output, executor=executor, again=again, progress=progress)
+    except KeyboardInterrupt:
+        without = " without --again" if again else ""
+        typer.echo(f"what is done is in {output}: the same command{without} goes on from there", err=True)
+        raise
     faulty = (record for record in summary.records() if record.status != "done")
     for record in islice(faulty, _MOST_SHOWN):
         reason = in_options(record.reason or record.status, options)

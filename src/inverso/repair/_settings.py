@@ -52,7 +52,9 @@ class Repair:
             object.__setattr__(self, name, check_count(getattr(self, name), name=name))
         if self.blur != "auto":
             object.__setattr__(self, "blur", check_non_negative(self.blur, name="blur"))
-        self._check_disk()
+        if self.disk and (self.blur == "auto" or not self.blur):
+            msg = f"a disk has a radius, which blur= tells, got blur={self.blur:{'' if self.blur == 'auto' else 'g'}}"
+            raise ValueError(msg)
         if self.scale > _LARGEST:
             msg = f"scale must be 1 to {_LARGEST}, got {self.scale}"
             raise ValueError(msg)
@@ -63,14 +65,4 @@ class Repair:
             msg = f"noise must be at most {_MOST_NOISE}, where white is 1, got {self.noise:g}"
             if self.noise > 1:
                 msg += f"; {self.noise:g} of 255 gray levels are {self.noise / 255:.3f}"
-            raise ValueError(msg)
-
-    def _check_disk(self) -> None:
-        """Raise if no disk of a radius is told, or if one is to be undone while enlarging."""
-        if self.disk and (self.blur == "auto" or not self.blur):
-            msg = f"a disk has a radius, which blur= tells, got blur={self.blur:{'' if self.blur == 'auto' else 'g'}}"
-            raise ValueError(msg)
-        if self.scale > 1 and (self.disk or self.blur == "auto"):
-            what = "a disk" if self.disk else "blur=auto"
-            msg = f"{what} is undone at the size of the photo, got scale={self.scale}: undo it first, and enlarge then"
             raise ValueError(msg)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -107,6 +109,9 @@ def repair(
     """
     settings = Repair() if settings is None else settings
     check_unit_range(photo.pixels, name="photo.pixels")
+    if settings.scale > 1 and (settings.disk or settings.blur == "auto"):
+        given = {"denoiser": denoiser, "mask": mask, "keep": keep, "detector": detector, "faces": faces}
+        return _sharpen_and_enlarge(photo, settings, given, progress)
     said: list[str] = []
     damaged, kept = _checked(mask, photo, name="mask"), _checked(keep, photo, name="keep")
     if damaged is not None:
@@ -130,6 +135,22 @@ def repair(
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
         answer = work.run(answer, faces, said)
+    answer, stained = _undo_age(answer, settings, kept, said)
+    untouched = answer is pixels
+    # Not even the rounding of a conversion to gray and back.
+    repaired = photo if untouched else photo.with_pixels(answer)
+    same = repaired.size == photo.size
+    change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
+    if change == 0:
+        left = blur.size and not plan.blur.size
+        said.append(
+            "the photo is as it was" if left else "nothing was found that had to be done: the photo is as it was"
+        )
+    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, stained, change, damaged)
+
+
+def _undo_age(answer: Tensor, settings: Repair, kept: Tensor | None, said: list[str]) -> tuple[Tensor, float]:
+    """Undo stains and fading, if asked to, and return the share of the photo that was stained, too."""
     stained = 0.0
     if settings.old and settings.stains:
         stains = find_stains(answer)
@@ -146,17 +167,22 @@ def repair(
         answer = fading.undo(answer)
         if fading.there:
             said.append(fading.told())
-    untouched = answer is pixels
-    # Not even the rounding of a conversion to gray and back.
-    repaired = photo if untouched else photo.with_pixels(answer)
-    same = repaired.size == photo.size
-    change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
-    if change == 0:
-        left = blur.size and not plan.blur.size
-        said.append(
-            "the photo is as it was" if left else "nothing was found that had to be done: the photo is as it was"
-        )
-    return Repaired(repaired, tuple(said), noise if removed else 0.0, filled, stained, change, damaged)
+    return answer, stained
+
+
+def _sharpen_and_enlarge(
+    photo: Photo, settings: Repair, given: Mapping[str, Any], progress: Progress | None
+) -> Repaired:
+    """Undo a blur that is one of the photo's own pixels, and enlarge the answer."""
+
+    def half(begun: int) -> Progress | None:
+        return None if progress is None else lambda done, total: progress(begun * total + done, 2 * total)
+
+    first = repair(photo, replace(settings, scale=1), **given, progress=half(0))
+    enlarging = Repair(scale=settings.scale, noise=0.0, method=settings.method, side=settings.side)
+    second = repair(first.photo, enlarging, denoiser=given["denoiser"], progress=half(1))
+    said = first.said[:-1] if first.change == 0 else first.said
+    return replace(first, photo=second.photo, said=(*said, *second.said), change=None)
 
 
 def _counted(number: int, one: str, more: str) -> str:
