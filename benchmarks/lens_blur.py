@@ -1,10 +1,11 @@
 """`inverso restore --blur auto` on photos that were blurred: what it takes them for, and what it gains.
 
-    python benchmarks/lens_blur.py PHOTOS [N]
+    python benchmarks/lens_blur.py PHOTOS [N [BLUR ...]]
 
-PHOTOS is a folder of photos that no network has seen. Each is blurred, gets noise of one gray level and is saved as a
-JPEG of quality 95. Printed are, for each blur: how many photos were taken for blurred by a Gaussian, by a disk, for
-sharp, or for neither; the median of the width found; the mean PSNR of the photo and of the answer, and the worst gain.
+PHOTOS is a folder of photos that no network has seen. Each of N is blurred by each BLUR, as in "disk, 2", by default by
+all, gets noise of one gray level and is saved as a JPEG of quality 95. Printed are, for each blur: how many photos were
+taken for blurred by a Gaussian, by a disk, for sharp, or for neither; the median of the width found; the mean PSNR of
+the photo and of the answer, and the worst gain.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def main() -> None:
     files = [file for file in sorted(Path(sys.argv[1]).rglob("*")) if file.is_file()]
     n = int(sys.argv[2]) if len(sys.argv) > 2 else len(files)
     denoiser = inverso.priors.load("photos", kind=Denoiser)
-    for name, kernel in BLURS.items():
+    for name in sys.argv[3:] or BLURS:
+        kernel = BLURS[name]
         kinds: Counter[str] = Counter()
         widths, before, after = [], [], []
         for k, file in enumerate(files[:: max(1, len(files) // n)][:n]):
@@ -80,9 +82,10 @@ def main() -> None:
                 photo = read_photo(Path(folder) / "photo.jpg")
             answer = repair(photo, Repair(blur="auto", noise=0.0), denoiser=denoiser)
             seen = estimate_blur(photo.pixels, noise=photo.noise)
-            kinds["neither" if seen is None else "sharp" if seen.sharp else "disk" if seen.disk else "Gaussian"] += 1
-            if seen is not None and not seen.sharp:
-                widths.append(seen.width)
+            blur = None if seen is None else seen.least
+            kinds["neither" if blur is None else "sharp" if blur.sharp else "disk" if blur.disk else "Gaussian"] += 1
+            if blur is not None and not blur.sharp:
+                widths.append(blur.width)
             before.append(float(psnr(photo.pixels, x)))
             after.append(float(psnr(answer.photo.pixels, x)))
         width = f"{statistics.median(widths):.2f}" if widths else "-"

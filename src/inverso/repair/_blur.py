@@ -38,6 +38,8 @@ SHARP = 0.75
 """Width in pixels up to which a photo counts as sharp: lenses, sensors and smooth scenes have as much."""
 _EXPLAINED = 0.4
 """Share of the misfit of a sharp photo that a blur may leave, or it is none of a lens."""
+_CLOSE = 1.7
+"""Ratio of the misfits up to which what looks like a Gaussian may be a disk, than which it is wider by a third."""
 _FINE = 0.05
 """Frequency from which on a sharpened photo is compared with what it should be."""
 
@@ -75,6 +77,19 @@ class LensBlur:
         return f"a disk of radius {self.size:.3g} pixels" if self.disk else f"a Gaussian of {self.size:.3g} pixels"
 
 
+@dataclass(frozen=True)
+class SeenBlur:
+    """The blur that a photo shows.
+
+    Args:
+        likely: The blur that fits best.
+        least: A blur of which not too much is undone: `likely`, or as narrow as another that fits almost as well.
+    """
+
+    likely: LensBlur
+    least: LensBlur
+
+
 def disk_kernel(radius: float) -> Tensor:
     """Return the kernel of a disk: the share of each pixel that it covers, of sum 1."""
     reach, finer = math.ceil(radius), 16
@@ -85,27 +100,27 @@ def disk_kernel(radius: float) -> Tensor:
     return kernel / kernel.sum()
 
 
-def estimate_blur(image: Tensor, *, noise: float) -> LensBlur | None:
+def estimate_blur(image: Tensor, *, noise: float) -> SeenBlur | None:
     """Estimate the blur of a lens from the power spectrum of a photo.
 
     The power of natural photos falls as `c / f^a` with the frequency f, and a about 2.6; a blur multiplies it with the
     squared response of its kernel, `exp(-(2 pi f s)^2)` of a Gaussian or `(2 J1(2 pi f r) / (2 pi f r))^2` of a disk.
     For each candidate c and a are fitted to the logarithm of the power, averaged over rings of equal frequency, with a
-    normal prior of a. Frequencies in which noise prevails do not count. The closest candidate is returned.
+    normal prior of a. Frequencies in which noise prevails do not count.
 
     Args:
         image: `(1, C, H, W)` in [0, 1].
         noise: Standard deviation of its noise.
 
     Returns:
-        The blur, whose `sharp` is True for a photo that is not blurred; None if that cannot be told, as of a photo of
-        less than 64 pixels, or if what softens it is none of the two, as in a mist.
+        The blur, which is `sharp` for a photo that is not blurred; None if that cannot be told, as of a photo of less
+        than 64 pixels, or if what softens it is none of the two, as in a mist.
 
     Example:
         >>> from inverso.images import photo
         >>> from inverso.operators import GaussianBlur
         >>> from inverso.repair._blur import estimate_blur
-        >>> str(estimate_blur(GaussianBlur(17, 2.0)(photo("cat", size=128)), noise=0.002))
+        >>> str(estimate_blur(GaussianBlur(17, 2.0)(photo("cat", size=128)), noise=0.002).likely)
         'a Gaussian of 2.17 pixels'
     """
     clear = _clear(image, noise)
@@ -114,9 +129,14 @@ def estimate_blur(image: Tensor, *, noise: float) -> LensBlur | None:
     candidates = [LensBlur(float(size)) for size in _SIZES]
     candidates += [LensBlur(_DISK * float(size), disk=True) for size in _SIZES]
     _, misfits = _fit(*clear, candidates)
-    best = int(misfits.argmin())
-    explains = misfits[best] < _EXPLAINED * misfits[0]
-    return candidates[best] if candidates[best].sharp or explains else None
+    gaussian, disk = int(misfits[: len(_SIZES)].argmin()), len(_SIZES) + int(misfits[len(_SIZES) :].argmin())
+    best = min(gaussian, disk, key=lambda index: misfits[index])
+    likely = least = candidates[best]
+    if not likely.sharp and misfits[best] >= _EXPLAINED * misfits[0]:
+        return None
+    if best == gaussian and misfits[disk] < _CLOSE * misfits[gaussian]:
+        least = LensBlur(min(likely.width, candidates[disk].width))
+    return SeenBlur(likely, least)
 
 
 def overshoot(sharpened: Tensor, image: Tensor, blur: LensBlur, *, noise: float) -> float | None:

@@ -234,15 +234,19 @@ def _blur(photo: Photo, settings: Repair, noise: float, said: list[str]) -> tupl
         return told, told
     seen = estimate_blur(photo.pixels, noise=noise)
     if settings.blur != "auto":
-        if seen is not None and told.width > _TOO_MUCH * max(seen.width, SHARP):
-            looks = "sharp" if seen.sharp else f"blurred by {seen}"
+        if seen is None:
+            return told, told
+        if told.width > _TOO_MUCH * max(seen.likely.width, SHARP):
+            looks = "sharp" if seen.likely.sharp else f"blurred by {seen.likely}"
             said.append(f"the photo looks {looks}: {told} is more than that")
-        return told, told if seen is None else seen
+        return told, seen.likely
     if seen is None:
         said.append("whether the photo is blurred cannot be told from it: it is not sharpened")
-    elif seen.sharp:
+        return told, told
+    if seen.least.sharp:
         said.append("the photo does not look blurred: it is not sharpened")
-    return (told, told) if seen is None or seen.sharp else (seen, seen)
+        return told, told
+    return seen.least, seen.least
 
 
 def _check_blur(settings: Repair, blur: LensBlur, size: tuple[int, int]) -> None:
