@@ -82,7 +82,7 @@ def main() -> None:
                 photo = read_photo(Path(folder) / "photo.jpg")
             answer = repair(photo, Repair(blur="auto", noise=0.0), denoiser=denoiser)
             seen = estimate_blur(photo.pixels, noise=photo.noise)
-            blur = None if seen is None else seen.least
+            blur = None if seen is None else seen.safe
             kinds["neither" if blur is None else "sharp" if blur.sharp else "disk" if blur.disk else "Gaussian"] += 1
             if blur is not None and not blur.sharp:
                 widths.append(blur.width)

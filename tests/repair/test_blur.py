@@ -36,7 +36,7 @@ def test_the_width_of_a_gaussian_is_told_to_a_sixth(name, sigma):
     y = seen_through(photo(name, size=SIDE), LensBlur(sigma))
     seen = estimate_blur(y, noise=FLOOR)
     assert seen.likely.width == pytest.approx(sigma, rel=1 / 6)
-    assert seen.least.width <= seen.likely.width
+    assert seen.safe.disk or seen.safe == seen.likely
 
 
 @pytest.mark.parametrize("name", NAMES)

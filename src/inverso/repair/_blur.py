@@ -34,12 +34,13 @@ _SIZES = 0.3 * 1.03 ** np.arange(96)
 _DISK = 1.6
 _LEFT = 0.002
 """Power that a disk leaves at its zeros, where the rings and the window mix frequencies."""
-SHARP = 0.75
+SHARP = 0.65
 """Width in pixels up to which a photo counts as sharp: lenses, sensors and smooth scenes have as much."""
 _EXPLAINED = 0.4
 """Share of the misfit of a sharp photo that a blur may leave, or it is none of a lens."""
-_CLOSE = 1.7
-"""Ratio of the misfits up to which what looks like a Gaussian may be a disk, than which it is wider by a third."""
+_CLOSE = 2.0
+"""Ratio of the misfits up to which what looks like a Gaussian may be a disk. To undo a disk gains in either case, and
+to undo a Gaussian of a disk does harm: it is wider, and divides by less."""
 _FINE = 0.05
 """Frequency from which on a sharpened photo is compared with what it should be."""
 
@@ -83,11 +84,11 @@ class SeenBlur:
 
     Args:
         likely: The blur that fits best.
-        least: A blur of which not too much is undone: `likely`, or as narrow as another that fits almost as well.
+        safe: The blur to undo without harm: `likely`, or a disk if that may be it.
     """
 
     likely: LensBlur
-    least: LensBlur
+    safe: LensBlur
 
 
 def disk_kernel(radius: float) -> Tensor:
@@ -131,12 +132,12 @@ def estimate_blur(image: Tensor, *, noise: float) -> SeenBlur | None:
     _, misfits = _fit(*clear, candidates)
     gaussian, disk = int(misfits[: len(_SIZES)].argmin()), len(_SIZES) + int(misfits[len(_SIZES) :].argmin())
     best = min(gaussian, disk, key=lambda index: misfits[index])
-    likely = least = candidates[best]
+    likely = safe = candidates[best]
     if not likely.sharp and misfits[best] >= _EXPLAINED * misfits[0]:
         return None
     if best == gaussian and misfits[disk] < _CLOSE * misfits[gaussian]:
-        least = LensBlur(min(likely.width, candidates[disk].width))
-    return SeenBlur(likely, least)
+        safe = candidates[disk]
+    return SeenBlur(likely, safe)
 
 
 def overshoot(sharpened: Tensor, image: Tensor, blur: LensBlur, *, noise: float) -> float | None:

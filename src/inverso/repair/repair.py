@@ -243,10 +243,10 @@ def _blur(photo: Photo, settings: Repair, noise: float, said: list[str]) -> tupl
     if seen is None:
         said.append("whether the photo is blurred cannot be told from it: it is not sharpened")
         return told, told
-    if seen.least.sharp:
+    if seen.safe.sharp:
         said.append("the photo does not look blurred: it is not sharpened")
         return told, told
-    return seen.least, seen.least
+    return seen.safe, seen.safe
 
 
 def _check_blur(settings: Repair, blur: LensBlur, size: tuple[int, int]) -> None:
