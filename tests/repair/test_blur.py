@@ -76,6 +76,13 @@ def test_the_kernel_of_a_disk_has_its_area_and_its_width(radius):
     assert variance == pytest.approx(LensBlur(radius, disk=True).width ** 2, abs=0.12)
 
 
+@pytest.mark.parametrize("radius", [0.001, 0.5])
+def test_a_disk_within_one_pixel_blurs_nothing(radius):
+    kernel = disk_kernel(radius)
+    assert kernel.shape == (3, 3)
+    assert float(kernel[1, 1]) == 1
+
+
 def test_what_is_sharpened_too_much_has_more_power_than_a_photo():
     x = photo("coffee", size=160)
     blur = LensBlur(1.5)
@@ -137,3 +144,20 @@ def test_a_disk_has_a_radius():
     for wrong, said in (({"disk": True}, "got blur=0"), ({"disk": True, "blur": "auto"}, "got blur=auto")):
         with pytest.raises(ValueError, match=said):
             Repair(**wrong)
+
+
+@pytest.mark.parametrize(("name", "blur"), [("coffee", "auto"), ("cat", 2.5)], ids=["undone", "left"])
+def test_progress_begins_with_the_trial_never_goes_back_and_ends_at_the_whole(name, blur):
+    y = seen_through(photo(name, size=128), LensBlur(1.8)) if blur == "auto" else photo(name, size=128)
+    told = []
+    repair(
+        Photo(y),
+        Repair(blur=blur, noise=0.0),
+        denoiser=smoothing(),
+        progress=lambda done, total: told.append((done, total)),
+    )
+    shares = [done / total for done, total in told]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert any(0 < done < 1 for done, _ in told)

@@ -93,6 +93,8 @@ class SeenBlur:
 
 def disk_kernel(radius: float) -> Tensor:
     """Return the kernel of a disk: the share of each pixel that it covers, of sum 1."""
+    # A smaller one lies within its pixel, and below 1/32 it may miss all places that are looked at.
+    radius = max(radius, 0.5)
     reach, finer = math.ceil(radius), 16
     places = (torch.arange((2 * reach + 1) * finer, dtype=torch.float64) + 0.5) / finer - reach - 0.5
     inside = places[:, None].square() + places.square() <= radius**2

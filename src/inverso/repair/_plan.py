@@ -52,6 +52,7 @@ class Plan:
         removed: Noise to remove; 0 for none.
         noise: Noise of the measurements, including rounding or JPEG.
         caution: Factor of the noise that is reckoned with where a blur is undone or the photo is enlarged.
+        tried: Number of windows done before the run: 1 after a trial, otherwise 0.
     """
 
     settings: Repair
@@ -60,6 +61,7 @@ class Plan:
     removed: float
     noise: float
     caution: float = 1.0
+    tried: int = 0
 
     @property
     def sharpens(self) -> bool:
@@ -78,7 +80,9 @@ class Plan:
         """Whether large holes are filled at lower resolutions first: by a method that can go on from there."""
         return any(isinstance(stage, PlugAndPlay) for stage in stages_of(self.settings.method))
 
-    def careful(self, pixels: Tensor, damaged: Tensor | None, seen: LensBlur, said: list[str]) -> Plan:
+    def careful(
+        self, pixels: Tensor, damaged: Tensor | None, seen: LensBlur, said: list[str], progress: Progress | None
+    ) -> Plan:
         """Return the plan that undoes the blur with as little noise as leaves no waves that no photo has.
 
         It is tried on the part of the photo with the most detail. If no such noise is found, the blur is not undone.
@@ -88,27 +92,32 @@ class Plan:
             damaged: Its damage.
             seen: The blur that the photo shows, which is told from the one that is undone.
             said: Lines to append to.
+            progress: Called as by `run`; the trial counts as one window.
         """
         if not self.blur.size or self.settings.scale > 1:
             return self
         rows, columns = _most_detailed(pixels)
         y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
         marked = None if marked is None or not bool(marked.any()) else marked
-        for caution in _CAUTION:
-            plan = replace(self, caution=caution)
+        report = _from(progress, 0, 1 + len(self._windows(pixels, damaged)))
+        for k, caution in enumerate(_CAUTION):
+            plan = replace(self, caution=caution, tried=1)
             with counted_doubts() as doubts:
-                sharpened = plan.sharpen(y, marked, lambda *_: None)
+                sharpened = plan.sharpen(y, marked, share_of(lambda done: report(done / len(_CAUTION)), k))
             above = overshoot(sharpened, y, seen, noise=self.noise)
             if not doubts and (above is None or above <= _MOST_OVERSHOOT):
                 return plan
             if above is None:
                 break
-        said.append(f"{self.blur} {LEFT}, since waves came out that no photo has: tell less, or auto")
-        return replace(self, blur=LensBlur(0.0))
+        advice = "" if self.settings.blur == "auto" else ": tell less, or auto"
+        said.append(f"{self.blur} {LEFT}, since waves came out that no photo has{advice}")
+        return replace(self, blur=LensBlur(0.0), tried=1)
 
     def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
         """Process all windows in which something has to be done."""
         if not self.sharpens and not self.removed and damaged is None:
+            if progress is not None:
+                progress(1, 1)
             return pixels
         windows = self._windows(pixels, damaged)
         holes = trial = None
@@ -116,17 +125,18 @@ class Plan:
             holes = Holes.of(pixels, damaged, coarse_to_fine=self.coarse_to_fine)
             trial = None if self.removed else Trial.of(holes, pixels, damaged, coarse_to_fine=self.coarse_to_fine)
         counts = len(windows), 0 if holes is None else holes.count, 0 if trial is None else trial.holes.count
-        total = sum(counts)
+        total = self.tried + sum(counts)
+        undone = self.tried + counts[0]
         with counted_doubts() as doubts:
-            answer = self._undo(pixels, damaged, windows, _from(progress, 0, total))
+            answer = self._undo(pixels, damaged, windows, _from(progress, self.tried, total))
             if holes is not None and damaged is not None:
-                answer = holes.fill(self.fill, _from(progress, counts[0], total)).where(damaged, answer)
+                answer = holes.fill(self.fill, _from(progress, undone, total)).where(damaged, answer)
         if doubts:
             said.append(
                 f"in {len(doubts)} of {counts[0] + counts[1]} windows {WORSE}: "
                 "tell less blur or less enlarging, or more noise"
             )
-        off = None if trial is None else trial.error(self.fill, _from(progress, counts[0] + counts[1], total))
+        off = None if trial is None else trial.error(self.fill, _from(progress, undone + counts[1], total))
         self._say(said, damaged, off, large=holes is not None and holes.large, doubted=bool(doubts))
         if progress is not None:
             progress(total, total)

@@ -130,7 +130,7 @@ def repair(
     filled = 0.0 if damaged is None else float(damaged.float().mean())
     plan = Plan(settings, denoiser, blur, noise if removed else 0.0, max(noise, photo.noise))
     marked = damaged.to(device) if damaged is not None and filled else None
-    plan = plan.careful(pixels, marked, seen, said)
+    plan = plan.careful(pixels, marked, seen, said, progress)
     answer = plan.run(pixels, marked, said, progress)
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
