@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from inverso.images import Photo, photo
 from inverso.metrics import psnr
 from inverso.operators import Blur, GaussianBlur
 from inverso.repair import Repair, repair
 from inverso.repair._blur import LensBlur, disk_kernel, estimate_blur, overshoot
+from inverso.repair._enlarged import grid_strength
 from repair.toys import smoothing
 
 NAMES = ("astronaut", "camera", "cat", "coffee")
@@ -138,6 +140,34 @@ def test_a_blur_that_is_told_from_the_photo_is_undone_before_it_is_enlarged():
     assert both.said == (*sharp.said, *large.said)
     assert told == sorted(told)
     assert told[-1] == 1
+
+
+def enlarged(name: str, times: float, size: int = 192) -> torch.Tensor:
+    return interpolate(photo(name, size=round(size / times)), size=(size, size), mode="bilinear")
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_photo_that_was_enlarged_is_left_and_told(times):
+    y = enlarged("camera", times)
+    answer = repair(Photo(y), Repair(blur=0.45 * times, noise=0.0), denoiser=smoothing())
+    assert torch.equal(answer.photo.pixels, y)
+    assert any("looks enlarged" in line and "was not undone" in line for line in answer.said)
+
+
+@pytest.mark.parametrize("name", ["camera", "coffee"])
+@pytest.mark.parametrize("times", [1.5, 2, 3, 4])
+def test_sharpening_brings_out_the_grid_of_an_enlargement_and_none_of_a_blurred_scene(name, times):
+    blur = GaussianBlur(13, 0.45 * times)
+    scene = photo(name, size=192)
+    grid, none = (grid_strength(blur.pinv(y, ridge=0.003)) for y in (enlarged(name, times), blur(scene)))
+    assert none < 6
+    assert grid > 11
+
+
+def test_a_small_photo_and_one_of_one_color_have_no_grid():
+    assert grid_strength(photo("cat", size=60)) == 0
+    assert grid_strength(enlarged("cat", 3, size=60)) == 0
+    assert grid_strength(torch.full((1, 3, 128, 128), 0.5)) == 0
 
 
 def test_a_disk_has_a_radius():

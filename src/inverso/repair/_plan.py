@@ -17,6 +17,7 @@ from inverso.priors import Denoiser
 from inverso.problem import Report as StageReport
 from inverso.repair._blur import LensBlur, disk_kernel, overshoot
 from inverso.repair._doubts import LEFT, WORSE, counted_doubts
+from inverso.repair._enlarged import grid_strength
 from inverso.repair._holes import Holes, Report, deepest, share_of
 from inverso.repair._settings import MARGIN, Repair
 from inverso.repair._trial import Trial
@@ -33,6 +34,8 @@ _LEAST_FLOOR, _LEAST_OF_DISK = 0.003, 0.01
 _CAUTION = (1.0, 2.5, 6.0)
 """Factors of that noise that are tried, until the answer has no more power in its waves than a photo may have."""
 _MOST_OVERSHOOT = 0.08
+_MOST_GRID = 11.0
+"""Strength of a grid of pixels from which on a photo counts as enlarged."""
 _TRIED = 256
 """Side in pixels of the part of a photo on which they are tried."""
 _MUCH = 0.1
@@ -85,7 +88,8 @@ class Plan:
     ) -> Plan:
         """Return the plan that undoes the blur with as little noise as leaves no waves that no photo has.
 
-        It is tried on the part of the photo with the most detail. If no such noise is found, the blur is not undone.
+        It is tried on the part of the photo with the most detail. If no such noise is found, the blur is not undone,
+        nor if the photo was enlarged: the grid of its former pixels would come out.
 
         Args:
             pixels: The photo.
@@ -99,6 +103,13 @@ class Plan:
         rows, columns = _most_detailed(pixels)
         y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
         marked = None if marked is None or not bool(marked.any()) else marked
+        filled = y if marked is None or bool(marked.all()) else fill_in(y, ~marked)
+        if grid_strength(self._within(self._start(filled))) > _MOST_GRID:
+            said.append(
+                f"{self.blur} {LEFT}, since the photo looks enlarged, and the grid of its former pixels would come "
+                "out: make it as small as it was at first"
+            )
+            return replace(self, blur=LensBlur(0.0))
         report = _from(progress, 0, 1 + len(self._windows(pixels, damaged)))
         for k, caution in enumerate(_CAUTION):
             plan = replace(self, caution=caution, tried=1)
@@ -200,6 +211,10 @@ class Plan:
         stages = (Resume(State(image=self._start(filled))), *stages_of(self.settings.method))
         operator = self.operator(outermost, beyond=True)
         image = solve(y, operator, self.denoiser, stages, noise=noise, progress=report).image
+        return self._within(image)
+
+    def _within(self, image: Tensor) -> Tensor:
+        """Return the part of an image within the frame."""
         return image[..., self.margin : image.shape[-2] - self.margin, self.margin : image.shape[-1] - self.margin]
 
     def _start(self, y: Tensor) -> Tensor:
