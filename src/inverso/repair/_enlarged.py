@@ -32,7 +32,7 @@ def grid_strength(image: Tensor) -> float:
     or columns, less its running median. A grid has the same period along both axes, and a scene seldom has: the
     geometric mean of the magnitudes of both spectra is divided by its median, and the largest ratio is returned (after
     Gallagher 2005, "Detection of linear and cubic interpolation in JPEG compressed images"). The blocks of a JPEG have
-    all multiples of 1/8: there the mean is divided by those at 1/8 and 3/8, which no enlargement of 2 or 4 times has.
+    all multiples of 1/8: there the mean is divided by that at 3/8, which no enlargement of 2 or 4 times has.
 
     Args:
         image: `(1, C, H, W)` in [0, 1], of sides up to 1024; best after its blur was undone, which amplifies the grid.
@@ -60,7 +60,7 @@ def grid_strength(image: Tensor) -> float:
     if not usual.any():
         return 0.0
     near = np.abs(np.arange(len(both)) % _EIGHTH - _EIGHTH / 2) > _EIGHTH / 2 - _BREADTH
-    usual[near] = max(usual[0], both[_EIGHTH], both[3 * _EIGHTH])
+    usual[near] = max(usual[0], both[3 * _EIGHTH])
     return float((both / usual)[_LOWEST:].max())
 
 

@@ -34,7 +34,7 @@ _LEAST_FLOOR, _LEAST_OF_DISK = 0.003, 0.01
 _CAUTION = (1.0, 2.5, 6.0)
 """Factors of that noise that are tried, until the answer has no more power in its waves than a photo may have."""
 _MOST_OVERSHOOT = 0.08
-_MOST_GRID = 11.0
+_MOST_GRID = 10.0
 """Strength of a grid of pixels from which on a photo counts as enlarged."""
 _TRIED = 256
 """Side in pixels of the part of a photo on which they are tried."""

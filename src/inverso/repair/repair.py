@@ -244,7 +244,7 @@ def _blur(photo: Photo, settings: Repair, noise: float, said: list[str]) -> tupl
         said.append("whether the photo is blurred cannot be told from it: it is not sharpened")
         return told, told
     if seen.safe.sharp:
-        said.append("the photo does not look blurred: it is not sharpened")
+        said.append("no blur of a lens over the whole photo was found: it is not sharpened")
         return told, told
     return seen.safe, seen.safe
 
