@@ -117,12 +117,31 @@ def test_auto_leaves_a_photo_that_is_sharp_or_too_small_to_tell(size):
 
 def test_a_blur_that_the_photo_has_not_is_left_and_told():
     x = photo("cat", size=128)
-    answer = repair(Photo(x), Repair(blur=2.5, noise=0.0), denoiser=smoothing())
+    answer = repair(Photo(x), Repair(blur=1.5, noise=0.0), denoiser=smoothing())
     assert torch.equal(answer.photo.pixels, x)
     assert "looks sharp" in answer.said[0]
-    assert "2.5" in answer.said[0]
+    assert "1.5" in answer.said[0]
     assert any("was not undone" in line for line in answer.said)
     assert answer.said[-1] == "the photo is as it was"
+
+
+def test_a_blur_far_above_the_photos_is_left_without_a_trial():
+    x = photo("cat", size=128)
+    answer = repair(Photo(x), Repair(blur=5.0, noise=0.0), denoiser=smoothing())
+    assert torch.equal(answer.photo.pixels, x)
+    assert any("was not undone, since the photo shows far less" in line for line in answer.said)
+
+
+def test_another_kind_of_blur_than_the_photo_shows_is_told_of():
+    y = seen_through(photo("coffee", size=SIDE), LensBlur(3.0, disk=True))
+    answer = repair(Photo(y), Repair(blur=1.5, noise=0.0), denoiser=smoothing())
+    assert answer.said[0].startswith("the photo looks blurred by a disk of radius")
+    assert "another blur" in answer.said[0]
+
+
+def test_sixteen_bits_are_told_as_eight():
+    y = seen_through(photo("camera", size=SIDE), LensBlur(2.0))
+    assert estimate_blur(y, noise=1e-5) == estimate_blur(y, noise=0.001)
 
 
 def test_a_blur_that_is_told_from_the_photo_is_undone_before_it_is_enlarged():
@@ -176,7 +195,7 @@ def test_a_disk_has_a_radius():
             Repair(**wrong)
 
 
-@pytest.mark.parametrize(("name", "blur"), [("coffee", "auto"), ("cat", 2.5)], ids=["undone", "left"])
+@pytest.mark.parametrize(("name", "blur"), [("coffee", "auto"), ("cat", 1.5)], ids=["undone", "left"])
 def test_progress_begins_with_the_trial_never_goes_back_and_ends_at_the_whole(name, blur):
     y = seen_through(photo(name, size=128), LensBlur(1.8)) if blur == "auto" else photo(name, size=128)
     told = []

@@ -19,6 +19,8 @@ _LOWEST = 0.03
 """Frequency in cycles per pixel below which the light of a scene, and not its edges, makes the spectrum."""
 _CLEAR = 4.0
 """Power above that of the noise, as a factor, from which on a frequency counts."""
+_LEAST_NOISE = 0.001
+"""Noise that is there at least: that of rounding to 8 bits, which a photo of 16 bits has from its sensor."""
 _FEWEST = 6
 """Number of rings of frequencies that have to count."""
 _FALL, _FALLS = 2.6, 0.5
@@ -169,6 +171,7 @@ def overshoot(sharpened: Tensor, image: Tensor, blur: LensBlur, *, noise: float)
 
 def _clear(image: Tensor, noise: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return the frequencies in which a photo is clearly above its noise, and its power there; None if too few are."""
+    noise = max(noise, _LEAST_NOISE)
     frequencies, power = _rings(luminance(image).detach().cpu().double()[0, 0])
     clear = (frequencies > _LOWEST) & (power > _CLEAR * noise**2)
     return None if int(clear.sum()) < _FEWEST else (frequencies[clear], power[clear] - noise**2)

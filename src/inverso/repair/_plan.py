@@ -15,7 +15,7 @@ from inverso.methods import stages_of
 from inverso.operators import Bicubic, Blur, GaussianBlur, Identity, LinearOperator, Mask
 from inverso.priors import Denoiser
 from inverso.problem import Report as StageReport
-from inverso.repair._blur import LensBlur, disk_kernel, overshoot
+from inverso.repair._blur import SHARP, LensBlur, disk_kernel, overshoot
 from inverso.repair._doubts import LEFT, WORSE, counted_doubts
 from inverso.repair._enlarged import grid_strength
 from inverso.repair._holes import Holes, Report, deepest, share_of
@@ -34,6 +34,8 @@ _LEAST_FLOOR, _LEAST_OF_DISK = 0.003, 0.01
 _CAUTION = (1.0, 2.5, 6.0)
 """Factors of that noise that are tried, until the answer has no more power in its waves than a photo may have."""
 _MOST_OVERSHOOT = 0.08
+_FAR = 3.0
+"""Ratio of a blur that was told to the one that the photo shows from which on no trial is needed."""
 _MOST_GRID = 10.0
 """Strength of a grid of pixels from which on a photo counts as enlarged."""
 _TRIED = 256
@@ -100,6 +102,10 @@ class Plan:
         """
         if not self.blur.size or self.settings.scale > 1:
             return self
+        advice = "" if self.settings.blur == "auto" else ": tell less, or auto"
+        if self.blur.width > _FAR * max(seen.width, SHARP):
+            said.append(f"{self.blur} {LEFT}, since the photo shows far less{advice}")
+            return replace(self, blur=LensBlur(0.0))
         rows, columns = _most_detailed(pixels)
         y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
         marked = None if marked is None or not bool(marked.any()) else marked
@@ -120,7 +126,6 @@ class Plan:
                 return plan
             if above is None:
                 break
-        advice = "" if self.settings.blur == "auto" else ": tell less, or auto"
         said.append(f"{self.blur} {LEFT}, since waves came out that no photo has{advice}")
         return replace(self, blur=LensBlur(0.0), tried=1)
 
@@ -265,6 +270,11 @@ class Plan:
             what += [f"{self.blur} undone"] * (self.blur.size > 0)
             trust = "not to be trusted, as said" if doubted else "likely, not certain"
             said.append(f"{' and '.join(what)}; detail that comes out is {trust}")
+            if self.blur.size:
+                said.append(
+                    "bright and dark lines along edges mean that the photo was sharpened before, as cameras do, or "
+                    "blurred otherwise: tell less, or leave it"
+                )
         if self.removed:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
 
