@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -86,11 +87,22 @@ class SeenBlur:
 
     Args:
         likely: The blur that fits best.
-        safe: The blur to undo without harm: `likely`, or a disk if that may be it.
+        gaussian: The Gaussian that fits best; None if a disk fits much better.
+        disk: The disk that fits best; None if a Gaussian fits much better.
     """
 
     likely: LensBlur
-    safe: LensBlur
+    gaussian: LensBlur | None
+    disk: LensBlur | None
+
+    @property
+    def safe(self) -> LensBlur:
+        """The blur to undo without harm: a disk if that may be it."""
+        return self.disk or self.likely
+
+    def like(self, blur: LensBlur) -> LensBlur:
+        """Return the blur of the same kind, if the photo may show that, and otherwise the likely one."""
+        return (self.disk if blur.disk else self.gaussian) or self.likely
 
 
 def disk_kernel(radius: float) -> Tensor:
@@ -136,12 +148,11 @@ def estimate_blur(image: Tensor, *, noise: float) -> SeenBlur | None:
     _, misfits = _fit(*clear, candidates)
     gaussian, disk = int(misfits[: len(_SIZES)].argmin()), len(_SIZES) + int(misfits[len(_SIZES) :].argmin())
     best = min(gaussian, disk, key=lambda index: misfits[index])
-    likely = safe = candidates[best]
+    likely = candidates[best]
     if not likely.sharp and misfits[best] >= _EXPLAINED * misfits[0]:
         return None
-    if best == gaussian and misfits[disk] < _CLOSE * misfits[gaussian]:
-        safe = candidates[disk]
-    return SeenBlur(likely, safe)
+    may_be = [candidates[k] if misfits[k] < _CLOSE * misfits[best] else None for k in (gaussian, disk)]
+    return SeenBlur(likely, *may_be)
 
 
 def overshoot(sharpened: Tensor, image: Tensor, blur: LensBlur, *, noise: float) -> float | None:
@@ -167,6 +178,27 @@ def overshoot(sharpened: Tensor, image: Tensor, blur: LensBlur, *, noise: float)
     fine = frequencies > _FINE
     above = np.log(power[fine]) - (level - fall * np.log(frequencies[fine]))
     return float(np.maximum(above, 0).mean())
+
+
+def halos(sharpened: Tensor, image: Tensor, blur: LensBlur) -> float:
+    """Return by how much a sharpened photo leaves the range of values that the photo has nearby.
+
+    A blur is a mean of what lies within its reach, so that a sharp edge has no values but those that the photo has at
+    both of its sides; where too much is undone, bright and dark lines are put along it. Points and thin lines leave the
+    range as well, by less in the mean.
+
+    Args:
+        sharpened: The photo without the blur, `(1, C, H, W)`.
+        image: The photo, of the same shape.
+        blur: The blur that was undone.
+
+    Returns:
+        Mean distance to the range of the photo within four widths of the blur, over the mean length of that range.
+    """
+    reach = 2 * math.ceil(2 * blur.width)
+    high, low = (sign * F.max_pool2d(sign * image, 2 * reach + 1, 1, reach) for sign in (1, -1))
+    outside = (sharpened - high).clamp(min=0) + (low - sharpened).clamp(min=0)
+    return float(outside.mean() / (high - low).mean().clamp_min(torch.finfo(image.dtype).tiny))
 
 
 def _clear(image: Tensor, noise: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -236,11 +236,12 @@ def _blur(photo: Photo, settings: Repair, noise: float, said: list[str]) -> tupl
     if settings.blur != "auto":
         if seen is None:
             return told, told
-        other = not seen.likely.sharp and not (seen.safe.disk if told.disk else not seen.likely.disk)
-        if other or told.width > _TOO_MUCH * max(seen.likely.width, SHARP):
-            looks = "sharp" if seen.likely.sharp else f"blurred by {seen.likely}"
+        like = seen.like(told)
+        other = like.disk != told.disk and not like.sharp
+        if other or told.width > _TOO_MUCH * max(like.width, SHARP):
+            looks = "sharp" if like.sharp else f"blurred by {like}"
             said.append(f"the photo looks {looks}: {told} is {'another blur' if other else 'more than that'}")
-        return told, seen.likely
+        return told, like
     if seen is None:
         said.append("whether the photo is blurred cannot be told from it: it is not sharpened")
         return told, told
