@@ -132,6 +132,7 @@ def check_unit_range(x: Tensor, *, name: str) -> None:
     Raises:
         ValueError: The values reach beyond -2 or 3.
     """
+    x = x.detach()
     if float(x.max()) > 3 or float(x.min()) < -2:
         msg = f"{name} must hold values in [0, 1], got {span(x)}. If they are 8-bit ones, divide by 255"
         raise ValueError(msg)
@@ -140,6 +141,7 @@ def check_unit_range(x: Tensor, *, name: str) -> None:
 
 def warn_of_signed_values(x: Tensor, *, name: str, slack: float = 0.0) -> None:
     """Warn if values look like images in [-1, 1]: all lie in that range, and more than 5 % are below -0.1 - slack."""
+    x = x.detach()
     inside = float(x.abs().max()) <= 1 + slack / 2
     if inside and bool((x < -0.1 - slack).float().mean() > 0.05):
         msg = f"{name} is expected to hold values in [0, 1], got {span(x)}. If 0 stands for gray, take (x + 1) / 2"
