@@ -33,7 +33,7 @@ _STRAYS = 6.0
 _SOFT = 0.3
 """Sigma of the Gaussian that lens and sensor add to a disk."""
 _SIZES = 0.3 * 1.03 ** np.arange(96)
-"""Candidates, 0.3 to 5 pixels: sigmas of Gaussians, and radii of disks divided by 1.6."""
+"""Candidates, 0.3 to 5 pixels: sigmas of Gaussians, and radii of disks divided by `_DISK`."""
 _DISK = 1.6
 _LEFT = 0.002
 """Power that a disk leaves at its zeros, where the rings and the window mix frequencies."""

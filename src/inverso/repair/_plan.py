@@ -90,7 +90,7 @@ class Plan:
     def careful(
         self, pixels: Tensor, damaged: Tensor | None, seen: LensBlur, said: list[str], progress: Progress | None
     ) -> Plan:
-        """Return the plan that undoes the blur with as little noise as leaves no waves that no photo has.
+        """Return the plan that undoes the blur with as little noise as leaves no waves or halos that no photo has.
 
         It is tried on the part of the photo with the most detail. If no such noise is found, the blur is not undone,
         nor if the photo was enlarged: the grid of its former pixels would come out.
@@ -98,7 +98,7 @@ class Plan:
         Args:
             pixels: The photo.
             damaged: Its damage.
-            seen: The blur that the photo shows, which is told from the one that is undone.
+            seen: The blur that the photo shows, by which the answer is judged.
             said: Lines to append to.
             progress: Called as by `run`; the trial counts as one window.
         """
