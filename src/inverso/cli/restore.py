@@ -123,7 +123,8 @@ def restore(  # noqa: PLR0913 - one argument per option
             f"--face-prior {face_prior} is for the faces that --face restores: add --face, or leave it out",
         ),
     )
-    level, softness = _auto_or_number(noise, "--noise"), _auto_or_number(blur, "--blur")
+    level = _auto_or_number(noise, "--noise", "a number, of 1 for white")
+    softness = _auto_or_number(blur, "--blur", "a number of pixels")
     many = are_many(photos)
     if many:
         _check_of_many({"--mask": mask, "--keep": keep, "--found": found}, face_at)
@@ -247,12 +248,11 @@ def _beside(photo: Path) -> Path:
     return default
 
 
-def _auto_or_number(text: str, option: str) -> float | Literal["auto"]:
+def _auto_or_number(text: str, option: str, number: str) -> float | Literal["auto"]:
     if text == "auto":
         return "auto"
     try:
         return float(text)
     except ValueError as error:
-        unit = ", of 1 for white" if option == "--noise" else " of pixels"
-        msg = f"{option} must be auto or a number{unit}, got {text!r}"
+        msg = f"{option} must be auto or {number}, got {text!r}"
         raise ValueError(msg) from error

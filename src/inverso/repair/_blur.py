@@ -174,7 +174,7 @@ def overshoot(sharpened: Tensor, image: Tensor, blur: LensBlur, *, noise: float)
         return None
     fitted, _ = _fit(*clear, [blur])
     level, fall = fitted[:, 0]
-    frequencies, power = _rings(luminance(sharpened).detach().cpu().double()[0, 0])
+    frequencies, power = _rings(sharpened)
     fine = frequencies > _FINE
     above = np.log(power[fine]) - (level - fall * np.log(frequencies[fine]))
     return float(np.maximum(above, 0).mean())
@@ -204,13 +204,14 @@ def halos(sharpened: Tensor, image: Tensor, blur: LensBlur) -> float:
 def _clear(image: Tensor, noise: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return the frequencies in which a photo is clearly above its noise, and its power there; None if too few are."""
     noise = max(noise, _LEAST_NOISE)
-    frequencies, power = _rings(luminance(image).detach().cpu().double()[0, 0])
+    frequencies, power = _rings(image)
     clear = (frequencies > _LOWEST) & (power > _CLEAR * noise**2)
     return None if int(clear.sum()) < _FEWEST else (frequencies[clear], power[clear] - noise**2)
 
 
-def _rings(gray: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _rings(image: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Average the power spectra of squares over rings: frequencies in cycles per pixel, power per pixel."""
+    gray = luminance(image).detach().cpu().double()[0, 0]
     side = min(_BLOCK, *gray.shape)
     if side < _LEAST_BLOCK:
         return np.zeros(0), np.zeros(0)

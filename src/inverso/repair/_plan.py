@@ -106,18 +106,14 @@ class Plan:
             return self
         advice = "" if self.settings.blur == "auto" else ": tell less, or auto"
         if self.blur.width > _FAR * max(seen.width, SHARP):
-            said.append(f"{self.blur} {LEFT}, since the photo shows far less{advice}")
-            return replace(self, blur=LensBlur(0.0))
+            return self._leaving(f"the photo shows far less{advice}", said)
         rows, columns = _most_detailed(pixels)
         y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
         marked = None if marked is None or not bool(marked.any()) else marked
         filled = y if marked is None or bool(marked.all()) else fill_in(y, ~marked)
         if grid_strength(self._within(self._start(filled))) > _MOST_GRID:
-            said.append(
-                f"{self.blur} {LEFT}, since the photo looks enlarged, and the grid of its former pixels would come "
-                "out: make it as small as it was at first"
-            )
-            return replace(self, blur=LensBlur(0.0))
+            reason = "the photo looks enlarged, and the grid of its former pixels would come out"
+            return self._leaving(f"{reason}: make it as small as it was at first", said)
         report = _from(progress, 0, 1 + len(self._windows(pixels, damaged)))
         for k, caution in enumerate(_CAUTION):
             plan = replace(self, caution=caution, tried=1)
@@ -129,8 +125,12 @@ class Plan:
                 return plan
             if above is None:
                 break
-        said.append(f"{self.blur} {LEFT}, since waves or halos came out that no photo has{advice}")
-        return replace(self, blur=LensBlur(0.0), tried=1)
+        return replace(self._leaving(f"waves or halos came out that no photo has{advice}", said), tried=1)
+
+    def _leaving(self, reason: str, said: list[str]) -> Plan:
+        """Return the plan without the blur, and say why it is not undone."""
+        said.append(f"{self.blur} {LEFT}, since {reason}")
+        return replace(self, blur=LensBlur(0.0))
 
     def run(self, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None) -> Tensor:
         """Process all windows in which something has to be done."""
