@@ -55,6 +55,24 @@ def test_one_seed_one_network():
     assert float((first - other).abs().max()) > 1e-4
 
 
+def test_a_deepened_network_denoises_the_same_until_it_is_trained():
+    network, x = small(calibration=2.0, errors={0.1: 0.02}), photos(1, 3, 16, 24)
+    deep = network.deepened((1, 0, 2, 0, 1))
+    assert deep.blocks == tuple(have + more for have, more in zip(network.blocks, (1, 0, 2, 0, 1), strict=True))
+    assert (deep.calibration, deep.errors, deep.training) == (2.0, {0.1: 0.02}, False)
+    torch.testing.assert_close(deep(x, 0.1), network(x, 0.1), rtol=0, atol=0)
+    (deep(x, 0.1) - 0.5).square().mean().backward()
+    assert all(
+        float(block.second.weight.grad.abs().max()) > 0 for block in [*deep.down_fine, *deep.bottom, *deep.up_fine]
+    )
+
+
+@pytest.mark.parametrize("more", [(1, 1), (0, 0, -1, 0, 0)])
+def test_what_cannot_be_added_is_refused(more):
+    with pytest.raises(ValueError, match="more"):
+        small().deepened(more)
+
+
 def test_the_usual_size_costs_less_than_twice_ffdnet():
     """FFDNet does 0.43 million operations per pixel, and is allowed twice as many."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():

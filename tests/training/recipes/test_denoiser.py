@@ -68,6 +68,14 @@ def test_a_run_can_begin_with_another_denoiser(photos: Path, unbroken: Path, tmp
     assert all(weight.requires_grad for weight in recipe.network().parameters())
 
 
+def test_blocks_are_added_to_the_denoiser_to_begin_with(unbroken: Path) -> None:
+    start = unbroken / "last.safetensors"
+    known = load(start, kind=PhotoDenoiser)
+    network = replace(RECIPE, start=str(start), deeper=(1, 0, 0, 0, 2)).network()
+    assert network.blocks == tuple(n + more for n, more in zip(known.blocks, (1, 0, 0, 0, 2), strict=True))
+    assert all(weight.requires_grad for weight in network.parameters())
+
+
 @pytest.mark.parametrize(
     ("start", "setting", "named"),
     [
@@ -90,7 +98,11 @@ def test_a_checkpoint_has_the_parts_that_runs_under_way_have_written(unbroken: P
 
 @pytest.mark.parametrize(
     ("setting", "named"),
-    [({"patch": 12}, "patch must be a multiple of 8, got 12"), ({"lr": 0.0}, "lr must be greater than 0")],
+    [
+        ({"patch": 12}, "patch must be a multiple of 8, got 12"),
+        ({"lr": 0.0}, "lr must be greater than 0"),
+        ({"deeper": (1, 0, 0, 0, 0)}, "deeper.*start"),
+    ],
 )
 def test_bad_recipes_are_refused(setting: dict[str, float], named: str) -> None:
     with pytest.raises(ValueError, match=named):

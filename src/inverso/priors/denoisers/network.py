@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -132,6 +132,36 @@ class PhotoDenoiser(PaddedDenoiser):
             "calibration": self.calibration,
             "errors": {str(sigma): error for sigma, error in self.errors.items()},
         }
+
+    def deepened(self, more: Sequence[int]) -> PhotoDenoiser:
+        """Return a deeper network that denoises the same, to be trained on.
+
+        Args:
+            more: Residual blocks to add at the end of each of the five rows of `blocks`; they begin as the identity
+                (Chen et al. 2016, arXiv:1511.05641).
+
+        Raises:
+            TypeError: A number has the wrong type.
+            ValueError: There are not five numbers, or one is negative.
+
+        Example:
+            >>> from inverso.priors.denoisers import PhotoDenoiser
+            >>> PhotoDenoiser(widths=(8, 8, 8), blocks=(1, 1, 1, 1, 1)).deepened((1, 0, 0, 0, 2)).blocks
+            (2, 1, 1, 1, 3)
+        """
+        more = [check_count(count, name="more", minimum=0) for count in more]
+        if len(more) != len(self.blocks):
+            msg = f"more must be {len(self.blocks)} numbers, got {more}"
+            raise ValueError(msg)
+        blocks = [have + added for have, added in zip(self.blocks, more, strict=True)]
+        deep = PhotoDenoiser(**{**self.config, "blocks": blocks})
+        known = self.state_dict()
+        for name, module in deep.named_modules():
+            if isinstance(module, _NoiseBlock) and f"{name}.second.weight" not in known:
+                nn.init.zeros_(module.second.weight)
+                nn.init.zeros_(cast("Tensor", module.second.bias))
+        deep.load_state_dict(known, strict=False)
+        return deep.to(self.leave.weight).train(self.training)
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Denoise images whose sides are multiples of 8, with noise levels `(n, 1, 1, 1)`."""

@@ -43,6 +43,8 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
     Args:
         start: A denoiser to train on, by its name or file, such as `"photos"`; widths and blocks are then its own. None
             for a new one.
+        deeper: Residual blocks that are added to those of `start`, at the places of `blocks`; they begin as the
+            identity, see `PhotoDenoiser.deepened`.
         widths: Channels at half, a quarter and an eighth of the resolution.
         blocks: Residual blocks, see `PhotoDenoiser`.
         patch: Side of the patches, a multiple of 8.
@@ -69,6 +71,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
     makes: ClassVar[str] = "a prior that removes noise, for photos of any size"
 
     start: str | None = None
+    deeper: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     widths: tuple[int, int, int] = (64, 128, 192)
     blocks: tuple[int, int, int, int, int] = (1, 2, 2, 2, 2)
     patch: int = 80
@@ -102,6 +105,11 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
             raise ValueError(msg)
         if self.size is not None and check_count(self.size, name="size") < self.patch:
             msg = f"size must be at least the patch of {self.patch}, got {self.size}"
+            raise ValueError(msg)
+        if any(check_count(count, name="deeper", minimum=0) for count in self.deeper) and self.start is None:
+            msg = (
+                f"deeper={self.deeper} adds blocks to those of start, which is None; blocks has those of a new denoiser"
+            )
             raise ValueError(msg)
         check_seed(self.seed)
 
@@ -151,7 +159,7 @@ class DenoiserRecipe(Recipe[PhotoPatches, PhotoDenoiser]):
             raise ValueError(msg)
         # What it was off by was measured on other pictures.
         network.errors = {}
-        return network.requires_grad_().train()
+        return network.deepened(self.deeper).requires_grad_().train()
 
     def load(self, folder: Path) -> PhotoDenoiser:
         """Load the best denoiser."""
