@@ -239,17 +239,33 @@ def test_bad_input_is_one_line_and_exit_2(inverso, picture, tmp_path, words, mes
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_faces_are_restored_where_told_and_their_absence_is_one_line(inverso, prior, tmp_path):
+def test_the_absence_of_faces_is_one_line_and_an_error_only_where_nothing_else_is_to_be_done(inverso, tmp_path):
+    write_photo(Photo(photo("cat", size=40)), tmp_path / "a.png")
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 18:22, 15:25] = 1
+    write_photo(Photo(mask), tmp_path / "m.png")
+    nothing = inverso("restore", "a.png", "--noise", "0", "--face", "-o", "b.png")
+    assert nothing.exit_code == 2
+    assert "no face" in nothing.stderr
+    assert "--face-at" in nothing.stderr
+    assert not (tmp_path / "b.png").exists()
+    for words in (("--mask", "m.png"), ("--scale", "2"), ("--scale", "2", "--blur", "auto")):
+        done = inverso("restore", "a.png", "--noise", "0", *words, "--face", "-o", "b.png", "--json")
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.stdout)["said"]
+        assert [line for line in said if "no face was found" in line], said
+        (tmp_path / "b.png").unlink()
+    folder = inverso("restore", "a.png", "m.png", "--noise", "0", "--face", "-o", "all")
+    assert folder.exit_code == 0, folder.output
+    assert torch.equal(load_image("all/a.png"), load_image("a.png"))
+
+
+def test_faces_are_restored_where_told(inverso, prior, tmp_path):
     x = photo("cat", size=40)
     mask = torch.zeros(1, 1, 40, 40)
     mask[..., 18:22, 15:25] = 1
     write_photo(Photo(x.masked_fill(mask > 0, 1.0)), tmp_path / "a.png")
     write_photo(Photo(mask), tmp_path / "m.png")
-    none = inverso("restore", "a.png", "--mask", "m.png", "--face", "-o", "b.png")
-    assert none.exit_code == 2
-    assert "no face" in none.stderr
-    assert "--face-at" in none.stderr
-    assert not (tmp_path / "b.png").exists()
     words = ("restore", "a.png", "--mask", "m.png", "--face-prior", prior, "-o", "b.png")
     intact = inverso(*words, "--face-at", "6,6,8")
     assert intact.exit_code == 0, intact.output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ class Restore:
     def open(self, device: str) -> _Restoring:
         """Load the networks."""
         detector = load_finder(self.detector, self.repair, device=device)
-        faces = None if self.faces is None else load_faces(self.faces, device=device)
+        # Not every photo of a folder has a face.
+        faces = None if self.faces is None else replace(load_faces(self.faces, device=device), needed=False)
         return _Restoring(self, load_denoiser(self.prior).to(device), detector, faces)
 
 

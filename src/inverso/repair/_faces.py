@@ -32,10 +32,12 @@ class Faces:
     Args:
         prior: Prior of aligned faces, such as `inverso.priors.load("faces-64")`.
         poses: Approximate poses of the faces, in pixels of the photo; by default they are detected.
+        needed: Whether it is an error if there is no face and nothing else has to be done; otherwise a line says so.
     """
 
     prior: LatentPrior
     poses: Sequence[Pose] = ()
+    needed: bool = True
 
 
 @dataclass(frozen=True)

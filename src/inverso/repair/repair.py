@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inverso._checks import check_unit_range
+from inverso.faces import NoFaceError
 from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.priors import Denoiser
@@ -94,7 +95,7 @@ def repair(
     Raises:
         ValueError: A mask has another size than the photo, or marks all of it as damaged; the photo is smaller than the
             blur; a given pose of a face lies outside the photo; the photo has 8-bit values.
-        NoFaceError: Faces are to be restored, and there is none.
+        NoFaceError: Faces are needed, there is none, and nothing else has to be done.
 
     Example:
         >>> import torch
@@ -110,7 +111,8 @@ def repair(
     settings = Repair() if settings is None else settings
     check_unit_range(photo.pixels, name="photo.pixels")
     if settings.scale > 1 and (settings.disk or settings.blur == "auto"):
-        given = {"denoiser": denoiser, "mask": mask, "keep": keep, "detector": detector, "faces": faces}
+        optional = None if faces is None else replace(faces, needed=False)
+        given = {"denoiser": denoiser, "mask": mask, "keep": keep, "detector": detector, "faces": optional}
         return _sharpen_and_enlarge(photo, settings, given, progress)
     said: list[str] = []
     damaged, kept = _checked(mask, photo, name="mask"), _checked(keep, photo, name="keep")
@@ -132,11 +134,19 @@ def repair(
     marked = damaged.to(device) if damaged is not None and filled else None
     plan = plan.careful(pixels, marked, seen, said, progress)
     answer = plan.run(pixels, marked, said, progress)
+    missed: NoFaceError | None = None
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
-        answer = work.run(answer, faces, said)
+        try:
+            answer = work.run(answer, faces, said)
+        except NoFaceError as error:
+            missed = error
+            reason = str(error) if error.reason else "no face was found in the photo"
+            said.append(f"{reason}: nothing was done by the prior of faces")
     answer, stained = _undo_age(answer, settings, kept, said)
     untouched = answer is pixels
+    if missed is not None and untouched and faces is not None and faces.needed:
+        raise missed
     # Not even the rounding of a conversion to gray and back.
     repaired = photo if untouched else photo.with_pixels(answer)
     same = repaired.size == photo.size
