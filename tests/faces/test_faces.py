@@ -1,6 +1,7 @@
 """Faces that are not aligned: poses, the warp, the fit by the prior, and photos with a face in them."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -176,8 +177,8 @@ def test_a_place_without_a_face_is_told_in_pixels_of_the_whole_photo(side):
     mask[..., 65:75, 95:105] = True
     denoiser = WrappedDenoiser(lambda image, _: image, channels=3, sigma_range=(0.002, 1.0))
     faces = Faces(OneFace(), [Pose(100, 70, side)])
-    with pytest.raises(NoFaceError, match="at column 100 and row 70 the prior finds no face"):
-        repair(Photo(noise), Repair(noise=0.0), denoiser=denoiser, mask=mask, faces=faces)
+    answer = repair(Photo(noise), Repair(noise=0.0), denoiser=denoiser, mask=mask, faces=faces)
+    assert [line for line in answer.said if "at column 100 and row 70 the prior finds no face" in line], answer.said
 
 
 def test_only_wide_damage_of_a_face_is_filled_by_the_prior_of_faces():
@@ -228,12 +229,18 @@ def test_faces_are_not_looked_for_among_eight_bit_values():
 def test_a_photo_without_a_face_says_so():
     with pytest.raises(NoFaceError, match="48 x 32"):
         starts_of(torch.full((1, 3, 32, 48), 0.5))
-    assert starts_of(torch.zeros(1, 3, 8, 8), [Pose(1, 2, 3)]) == (Pose(1, 2, 3),)
+    assert starts_of(torch.zeros(1, 3, 8, 8), [Pose(1, 2, 4)]) == (Pose(1, 2, 4),)
+
+
+@pytest.mark.parametrize("side", [3, 97, 1e6])
+def test_a_frame_that_is_not_of_a_face_in_the_photo_is_refused(side):
+    with pytest.raises(ValueError, match=f"side of {re.escape(f'{side:g}')} pixels in the photo of 48 x 32.*4 to 96"):
+        starts_of(torch.zeros(1, 3, 32, 48), [Pose(20, 10, side)])
 
 
 def test_a_face_outside_of_the_photo_is_refused():
     with pytest.raises(ValueError, match="column 9 and row 2, outside of the photo of 8 x 8 pixels"):
-        starts_of(torch.zeros(1, 3, 8, 8), [Pose(1, 2, 3), Pose(9, 2, 3)])
+        starts_of(torch.zeros(1, 3, 8, 8), [Pose(1, 2, 4), Pose(9, 2, 4)])
 
 
 def test_a_prior_of_another_shape_is_refused():

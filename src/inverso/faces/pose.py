@@ -11,6 +11,11 @@ from torch import Tensor
 
 from inverso._checks import check_positive
 
+_LEAST = 4
+"""Fewest pixels in which there is anything of a face to see."""
+_MOST = 2
+"""Largest side of a frame, of the longer side of the photo: of a larger face it would show less than a quarter."""
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -92,14 +97,14 @@ class Pose:
 
 
 def check_inside(poses: Sequence[Pose], size: tuple[int, int]) -> None:
-    """Check that the centers of faces lie inside a photo.
+    """Check that the centers of faces lie inside a photo, and that their frames have the size of a face in it.
 
     Args:
         poses: Poses of the faces, in pixels of the photo.
         size: Width and height of the photo.
 
     Raises:
-        ValueError: A center lies outside.
+        ValueError: A center lies outside, or a frame is larger than any face in the photo or too small for one.
     """
     width, height = size
     for pose in poses:
@@ -107,5 +112,12 @@ def check_inside(poses: Sequence[Pose], size: tuple[int, int]) -> None:
             msg = (
                 f"a face was given around column {pose.x:g} and row {pose.y:g}, outside of the photo of {width} x "
                 f"{height} pixels: places count from its upper left corner"
+            )
+            raise ValueError(msg)
+        most = _MOST * max(size)
+        if not _LEAST <= pose.size <= most:
+            msg = (
+                f"a face was given with a side of {pose.size:g} pixels in the photo of {width} x {height} pixels: it is "
+                f"that of a square from the hairline to the chin, {_LEAST} to {most} here"
             )
             raise ValueError(msg)
