@@ -117,7 +117,7 @@ def check_inside(poses: Sequence[Pose], size: tuple[int, int]) -> None:
         most = _MOST * max(size)
         if not _LEAST <= pose.size <= most:
             msg = (
-                f"a face was given with a side of {pose.size:g} pixels in the photo of {width} x {height} pixels: it is "
-                f"that of a square from the hairline to the chin, {_LEAST} to {most} here"
+                f"a face was given with a side of {pose.size:g} pixels in the photo of {width} x {height} pixels: "
+                f"it is that of a square from the hairline to the chin, {_LEAST} to {most} here"
             )
             raise ValueError(msg)

@@ -67,7 +67,8 @@ class FaceWork:
             NoFaceError: There is no face.
         """
         told = [replace(pose, **{k: self.scale * getattr(pose, k) for k in ("x", "y", "size")}) for pose in faces.poses]
-        answer, refused, others = answer.clone(), [], 0
+        answer, others = answer.clone(), 0
+        refused: list[NoFaceError] = []
         for start in starts_of(answer, told):
             where = f"at column {start.x / self.scale:.0f} and row {start.y / self.scale:.0f}"
             place = f"the face {where}"
@@ -80,7 +81,7 @@ class FaceWork:
                 found = self._restore(answer, start, faces.prior)
             except NoFaceError as error:
                 # The message of the error has the place in a shrunk part of the photo.
-                refused.append(f"{where} {error.reason}")
+                refused.append(NoFaceError(f"{where} {error.reason}", error.reason))
                 continue
             others += 1
             size, angle = found.size / self.scale, found.angle
@@ -89,7 +90,7 @@ class FaceWork:
                 "it shows there is likely, not certain"
             )
         if refused and not others:
-            raise NoFaceError(refused[0])
+            raise refused[0]
         said += [f"{each}: it was left to the photo's prior" for each in refused]
         return answer
 
