@@ -11,6 +11,7 @@ from inverso.metrics import psnr
 from inverso.operators import Blur, GaussianBlur
 from inverso.repair import Repair, repair
 from inverso.repair._blur import LensBlur, disk_kernel, estimate_blur, overshoot
+from inverso.repair._border import content_of
 from inverso.repair._enlarged import grid_strength
 from repair.toys import smoothing
 
@@ -210,3 +211,43 @@ def test_progress_begins_with_the_trial_never_goes_back_and_ends_at_the_whole(na
     assert shares[0] == 0
     assert shares[-1] == 1
     assert any(0 < done < 1 for done, _ in told)
+
+
+def test_the_border_of_a_scan_hides_no_blur_and_stays_as_it_is():
+    scan = torch.full((1, 3, 190, 200), 0.97)
+    scan[..., 20:170, 30:180] = seen_through(photo("coffee", size=166), LensBlur(1.8))[..., :150, :150]
+    answer = repair(Photo(scan), Repair(blur="auto", noise=0.0), denoiser=smoothing())
+    assert any("undone" in line for line in answer.said), answer.said
+    assert any("border" in line for line in answer.said), answer.said
+    outside = torch.ones(1, 1, 190, 200, dtype=torch.bool)
+    outside[..., 20:170, 30:180] = False
+    assert torch.equal(answer.photo.pixels[outside.expand_as(scan)], scan[outside.expand_as(scan)])
+    assert float((answer.photo.pixels - scan)[..., 25:165, 35:175].abs().max()) > 0.05
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_a_border_is_of_one_color_up_to_its_noise(noise):
+    draw = torch.Generator().manual_seed(0)
+    scan = torch.full((1, 3, 120, 130), 0.1)
+    scan[..., 9:111, :125] = photo("cat", size=128)[..., :102, :125]
+    scan = scan + noise * torch.randn(scan.shape, generator=draw)
+    rows, columns = content_of(scan, noise=noise)
+    assert (rows, columns) == (slice(11, 109), slice(0, 123))
+
+
+def test_a_photo_without_a_border_and_one_of_one_color_are_whole():
+    whole = slice(0, 96), slice(0, 96)
+    assert content_of(photo("cat", size=96), noise=0.0) == whole
+    assert content_of(torch.full((1, 1, 96, 96), 0.2), noise=0.0) == whole
+
+
+def test_scratches_hide_no_blur_and_are_filled():
+    x = seen_through(photo("coffee", size=160), LensBlur(2.0))
+    side = x.shape[-1]
+    mask = torch.zeros(1, 1, side, side, dtype=torch.bool)
+    mask[..., 30:33, :] = mask[..., :, 90:92] = mask[..., 110:112, 20:] = True
+    scratched = x.masked_fill(mask, 1.0)
+    answer = repair(Photo(scratched), Repair(blur="auto", noise=0.0), denoiser=smoothing(), mask=mask)
+    assert any("undone" in line for line in answer.said), answer.said
+    assert float((answer.photo.pixels - scratched)[mask.expand_as(x)].abs().mean()) > 0.1
+    assert estimate_blur(scratched, noise=FLOOR).likely.sharp

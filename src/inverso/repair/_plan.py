@@ -107,7 +107,7 @@ class Plan:
         advice = "" if self.settings.blur == "auto" else ": tell less, or auto"
         if self.blur.width > _FAR * max(seen.width, SHARP):
             return self._leaving(f"the photo shows far less{advice}", said)
-        rows, columns = _most_detailed(pixels)
+        rows, columns = most_detailed(pixels, side=_TRIED)
         y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
         marked = None if marked is None or not bool(marked.any()) else marked
         filled = y if marked is None or bool(marked.all()) else fill_in(y, ~marked)
@@ -282,10 +282,10 @@ class Plan:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
 
 
-def _most_detailed(pixels: Tensor) -> tuple[slice, slice]:
-    """Return the rows and columns of the part of a photo with the largest differences between neighbors."""
+def most_detailed(pixels: Tensor, *, side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the square of a photo with the largest differences between neighbors."""
     height, width = pixels.shape[-2:]
-    sides = min(_TRIED, height), min(_TRIED, width)
+    sides = min(side, height), min(side, width)
     steps = [max(1, side // 2) for side in sides]
     differences = F.pad(pixels.diff(dim=-1).square(), (0, 1)) + F.pad(pixels.diff(dim=-2).square(), (0, 0, 0, 1))
     energy = F.avg_pool2d(differences.mean(dim=1, keepdim=True), sides, stride=steps)

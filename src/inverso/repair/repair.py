@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,15 +16,18 @@ from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.priors import Denoiser
 from inverso.repair._blur import SHARP, LensBlur, estimate_blur
+from inverso.repair._border import content_of
 from inverso.repair._defects import Defects, detect_defects, find_defects
+from inverso.repair._doubts import is_doubt
 from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
 from inverso.repair._jpeg_noise import estimate_jpeg_noise
 from inverso.repair._noise import estimate_noise, has_few_colors
-from inverso.repair._plan import Plan, Progress
+from inverso.repair._plan import Plan, Progress, most_detailed
 from inverso.repair._settings import MARGIN, Repair
 from inverso.repair._stains import find_stains
 from inverso.restorers import DamageDetector
+from inverso.restorers._filling import fill_in
 
 _LEAST_NOISE = 0.014
 """Noise below this is hardly seen, and taking it off would cost detail: 3.6 of 255 gray levels."""
@@ -38,6 +42,8 @@ _ENOUGH_BLOCKS = 15
 _GRAY_LEVELS = 255
 _TOO_MUCH = 1.15
 """Ratio of the blur that was told to the one that the photo shows from which on sharpening does harm."""
+_LOOKED_AT = 512
+"""Side of the part of a damaged photo by which its blur is told."""
 _MOST_DAMAGED = 0.5
 """Share of a photo from which on a mask is more likely the wrong way round."""
 
@@ -120,8 +126,6 @@ def repair(
         _judge(damaged, said)
     check_inside(() if faces is None else faces.poses, photo.size)
     noise, removed = _noise(photo, settings, said)
-    blur, seen = _blur(photo, settings, max(noise, photo.noise), said)
-    _check_blur(settings, blur, photo.size)
     device = next((weight.device for weight in denoiser.parameters()), photo.pixels.device)
     pixels = (luminance(photo.pixels) if denoiser.channels == 1 else photo.color()).to(device)
     if settings.old:
@@ -130,10 +134,9 @@ def repair(
         said.append(_told(found, by="their shape" if detector is None else "a network"))
         damaged = found.mask if damaged is None else damaged | found.mask
     filled = 0.0 if damaged is None else float(damaged.float().mean())
-    plan = Plan(settings, denoiser, blur, noise if removed else 0.0, max(noise, photo.noise))
     marked = damaged.to(device) if damaged is not None and filled else None
-    plan = plan.careful(pixels, marked, seen, said, progress)
-    answer = plan.run(pixels, marked, said, progress)
+    plan = Plan(settings, denoiser, LensBlur(0.0), noise if removed else 0.0, max(noise, photo.noise))
+    plan, answer = _run(plan, pixels, marked, said, progress)
     missed: NoFaceError | None = None
     if faces is not None:
         work = FaceWork(pixels, marked, plan.operator, settings.scale, plan.noise_of_windows, sharpens=plan.sharpens)
@@ -152,7 +155,7 @@ def repair(
     same = repaired.size == photo.size
     change = float((repaired.pixels - photo.pixels).square().mean().sqrt()) if same else None
     if change == 0:
-        left = blur.size and not plan.blur.size
+        left = any(is_doubt(line) for line in said)
         said.append(
             "the photo is as it was" if left else "nothing was found that had to be done: the photo is as it was"
         )
@@ -237,12 +240,50 @@ def _judge(damaged: Tensor, said: list[str]) -> None:
         )
 
 
-def _blur(photo: Photo, settings: Repair, noise: float, said: list[str]) -> tuple[LensBlur, LensBlur]:
+def _run(
+    plan: Plan, pixels: Tensor, damaged: Tensor | None, said: list[str], progress: Progress | None
+) -> tuple[Plan, Tensor]:
+    """Run a plan with the blur that was told or is seen, and return it with the answer.
+
+    The border of one color about a scan is not blurred: it stays as it is.
+    """
+    if plan.settings.blur == 0:
+        return plan, plan.run(pixels, damaged, said, progress)
+    rows, columns = content_of(pixels, noise=plan.noise) if plan.settings.scale == 1 else (slice(None), slice(None))
+    part, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
+    marked = None if marked is None or not bool(marked.any()) else marked
+    blur, seen = _blur(part if marked is None else _smoothly_filled(part, marked), plan.settings, plan.noise, said)
+    _check_blur(plan.settings, blur, (part.shape[-1], part.shape[-2]))
+    plan = replace(plan, blur=blur).careful(part, marked, seen, said, progress)
+    if not plan.blur.size or part.shape == pixels.shape:
+        return plan, plan.run(pixels, damaged, said, progress)
+    said.append("the border of one color was left as it is")
+    answer = pixels.clone() if damaged is None else fill_in(pixels, ~damaged)
+    answer[..., rows, columns] = plan.run(part, marked, said, progress)
+    return plan, answer
+
+
+def _smoothly_filled(pixels: Tensor, damaged: Tensor) -> Tensor:
+    """Return the most detailed part of a photo, filled so that its spectrum shows no scratches.
+
+    Their edges are sharp in the most blurred photo; a filling with equal slopes at both sides has none.
+    """
+    from skimage.restoration import inpaint_biharmonic  # noqa: PLC0415 - `import inverso` stays light
+
+    if bool(damaged.all()):
+        return pixels
+    rows, columns = most_detailed(fill_in(pixels, ~damaged), side=_LOOKED_AT)
+    gray = luminance(pixels[..., rows, columns]).cpu()
+    filled = inpaint_biharmonic(gray[0, 0].numpy(), damaged[0, 0, rows, columns].cpu().numpy())
+    return torch.from_numpy(filled).to(gray)[None, None]
+
+
+def _blur(pixels: Tensor, settings: Repair, noise: float, said: list[str]) -> tuple[LensBlur, LensBlur]:
     """Return the blur to undo, and the one that the photo shows, or the former if that cannot be told."""
     told = LensBlur(0.0) if settings.blur == "auto" else LensBlur(settings.blur, disk=settings.disk)
-    if settings.scale > 1 or settings.blur == 0:
+    if settings.scale > 1:
         return told, told
-    seen = estimate_blur(photo.pixels, noise=noise)
+    seen = estimate_blur(pixels, noise=noise)
     if settings.blur != "auto":
         if seen is None:
             return told, told
