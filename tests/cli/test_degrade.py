@@ -54,12 +54,13 @@ def test_random_projections_get_the_size_of_the_photo(inverso, picture):
 
 def test_damage_by_name_and_what_it_does_not_cover(inverso, picture):
     x = load_image(picture)
-    words = ("degrade", picture, "--damage", "old-photo:severe", "--seed", 3, "-o", "old.png", "--known", "known.png")
-    result = inverso(*words)
+    words = ("degrade", picture, "--damage", "old-photo:severe", "--seed", 3, "-o", "old.png")
+    result = inverso(*words, "--known", "known.png", "--mask", "damaged.png")
     assert result.exit_code == 0, result.output
     old = OldPhoto.preset("severe")(x, seed=3)
     torch.testing.assert_close(load_image("old.png"), old.y, rtol=0, atol=0.5 / 255 + 1e-6)
     assert torch.equal(load_image("known.png")[:, :1] > 0.5, old.known)
+    assert torch.equal(load_image("damaged.png")[:, :1] < 0.5, old.known)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,9 @@ def test_damage_by_name_and_what_it_does_not_cover(inverso, picture):
     [
         ((), ["-A", "--damage"]),
         (("-A", "identity", "--damage", "jpeg"), ["-A", "--damage"]),
-        (("-A", "identity", "--known", "k.png"), ["--known", "--damage"]),
+        (("-A", "identity", "--known", "k.png"), ["--known k.png", "--damage"]),
+        (("-A", "identity", "--mask", "m.png"), ["--mask m.png", "--damage"]),
+        (("--damage", "jpeg", "--known", "k.png", "--mask", "k.png"), ["k.png"]),
         (("--damage", "rain"), ["rain", "old-photo"]),
     ],
 )

@@ -21,7 +21,7 @@ _LEAST_TOLD = 0.01
 EPILOG = examples(
     "inverso degrade photo.jpg -A bicubic:4 --noise 0.02 -o y.png",
     "inverso degrade photo.jpg --size 64 -A fft:0.3 -o y.npz",
-    "inverso degrade photo.jpg --damage old-photo:severe --seed 3 -o old.png --known known.png",
+    "inverso degrade photo.jpg --damage old-photo:severe --seed 3 -o old.png --mask damaged.png",
 )
 
 
@@ -46,14 +46,19 @@ def degrade(  # noqa: PLR0913 - one argument per option
     known: Annotated[
         Path | None, typer.Option("--known", help="Mask to write: white where --damage covers nothing.", metavar="PATH")
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option("--mask", help="Mask to write: white where it does, as restore --mask reads it.", metavar="PATH"),
+    ] = None,
 ) -> None:
     """Measure a photo: blur it, shrink it, hide parts of it, add noise; or age it."""
     if (operator is None) == (damage is None):
         msg = "give either -A, how the photo is measured, or --damage, what happens to it"
         raise ValueError(msg)
-    if known is not None and damage is None:
-        msg = "--known shows what --damage does not cover: add --damage"
-        raise ValueError(msg)
+    for option, given in (("--known", known), ("--mask", mask)):
+        if given is not None and damage is None:
+            msg = f"{option} {given} shows what --damage covers: add --damage"
+            raise ValueError(msg)
     if operator is None:
         check_unused(ctx, ("crop",), "--damage takes photos of any size, and none is cropped; leave it out")
     existing(photo)
@@ -66,15 +71,16 @@ def degrade(  # noqa: PLR0913 - one argument per option
 
     spec = None if operator is None else parse_operator(operator)
     check_non_negative(noise, name="--noise")
-    for written, other in ((output, known), (known, output)):
-        check_apart(written, photo, other, *(() if spec is None else spec.files))
+    files = (output, known, mask)
+    for k, written in enumerate(files):
+        check_apart(written, photo, *files[:k], *files[k + 1 :], *(() if spec is None else spec.files))
         _check_output(written, arrays=written is output)
     x, notes = read_image(photo, size=size, channels=1 if gray else 3, large=large)
     for note in (*notes, *_rounded(photo, output), *(() if size is None else squared(size_of(photo), size))):
         typer.echo(f"{photo}: {note}")
     if spec is None:
         damage = cast("str", damage)
-        _damage(x, damage, output, known, noise=noise, seed=seed)
+        _damage(x, damage, output, noise=noise, seed=seed, known=known, mask=mask)
         return
     fitted = fit(x, spec, crop=crop, file=photo)
     for note in fitted.notes:
@@ -123,7 +129,10 @@ def _tell_clipped(y: Tensor, output: Path) -> None:
         )
 
 
-def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: float, seed: int) -> None:
+def _damage(
+    x: Tensor, damage: str, output: Path, *, noise: float, seed: int, known: Path | None, mask: Path | None
+) -> None:
+    """Damage a photo, write it and what was left, and say how much is covered."""
     import torch  # noqa: PLC0415
 
     from inverso._random import normal  # noqa: PLC0415
@@ -137,8 +146,9 @@ def _damage(x: Tensor, damage: str, output: Path, known: Path | None, *, noise: 
     if noise > 0:
         y = y + noise * normal(y.shape, generator)
     save_measurement(y, output)
-    if known is not None:
-        save_image(degraded.known.float(), known)
+    for file, white in ((known, degraded.known), (mask, ~degraded.known)):
+        if file is not None:
+            save_image(white.float(), file)
     share = 100 * float((~degraded.known).double().mean())
     typer.echo(f"{output}: {' × '.join(map(str, y.shape[1:]))} numbers after {damage}, {share:.1f} % covered")
     _tell_clipped(y, output)
