@@ -16,7 +16,10 @@ SOFT_STROKE = torch.tensor([0.0, 0.1, 0.4, 1.0, 0.4, 0.1, 0.0])
 )
 @pytest.mark.parametrize("layer", ["black", "transparent"])
 def test_a_stroke_is_as_wide_in_any_bright_color(tmp_path, brush, layer):
-    color, opacity = torch.tensor(brush).view(1, 3, 1, 1), SOFT_STROKE.view(1, 1, 1, -1).expand(1, 1, 3, 7)
+    color, opacity = (
+        torch.tensor(brush, dtype=torch.float32).view(1, 3, 1, 1),
+        SOFT_STROKE.view(1, 1, 1, -1).expand(1, 1, 3, 7),
+    )
     painted = Photo(color * opacity) if layer == "black" else Photo(color.expand(1, 3, 3, 7), alpha=opacity)
     write_photo(painted, tmp_path / "mask.png")
     assert read_mask(tmp_path / "mask.png")[0, 0, 0].tolist() == [False, False, True, True, True, False, False]

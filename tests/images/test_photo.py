@@ -324,3 +324,30 @@ def test_pixels_of_another_kind_are_refused():
         photo.with_pixels(torch.rand(2, 3, 4, 4))
     with pytest.raises(ValueError, match="finite"):
         photo.with_pixels(torch.full((1, 3, 4, 4), float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "match"),
+    [
+        ({"pixels": np.zeros((1, 3, 4, 4), np.float32)}, TypeError, r"pixels must be a torch\.Tensor .* got ndarray"),
+        ({"pixels": torch.zeros(1, 3, 4, 4, dtype=torch.uint8)}, TypeError, r"uint8 .*divide 8-bit pixels by 255"),
+        ({"pixels": torch.rand(3, 4, 4)}, ValueError, r"\(1, 1 or 3, H, W\), got \(3, 4, 4\)"),
+        ({"pixels": torch.rand(2, 3, 4, 4)}, ValueError, r"\(1, 1 or 3, H, W\), got \(2, 3, 4, 4\)"),
+        ({"pixels": torch.rand(1, 4, 4, 4)}, ValueError, r"\(1, 1 or 3, H, W\), got \(1, 4, 4, 4\)"),
+        ({"pixels": torch.rand(1, 3, 0, 4)}, ValueError, "empty"),
+        ({"alpha": torch.rand(1, 1, 2, 4)}, ValueError, r"alpha .*\(1, 1, 4, 4\) as the photo, got \(1, 1, 2, 4\)"),
+        ({"depth": 12}, ValueError, "depth must be one of 8, 16, got 12"),
+    ],
+)
+def test_a_photo_of_another_kind_is_refused_and_not_written_as_something_else(wrong, kind, match):
+    with pytest.raises(kind, match=match):
+        Photo(**({"pixels": torch.rand(1, 3, 4, 4)} | wrong))
+
+
+@pytest.mark.parametrize("name", ["pixels", "alpha"])
+def test_what_is_not_finite_is_not_written_as_black(tmp_path, name):
+    plain = {"pixels": torch.rand(1, 3, 4, 4), "alpha": torch.ones(1, 1, 4, 4)}
+    photo = Photo(**plain | {name: torch.full_like(plain[name], float("nan"))})
+    with pytest.raises(ValueError, match=rf"photo\.{name} must be finite"):
+        write_photo(photo, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())

@@ -94,6 +94,47 @@ def test_eight_bit_values_are_refused_and_not_called_free_of_noise(cat):
         repair(Photo(255 * cat), denoiser=smoothing())
 
 
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"photo": "cat.png"}, r"photo must be .*Photo, got the string 'cat\.png': read_photo\(path\)"),
+        ({"photo": torch.rand(1, 3, 8, 8)}, r"photo must be .*Photo, got Tensor: Photo\(pixels\)"),
+        ({"settings": {"old": True}}, r"settings must be .*Repair.*, got dict"),
+        ({"denoiser": "photos"}, r"denoiser must be .*load\('photos'\), got the string 'photos'"),
+        ({"denoiser": torch.nn.Identity()}, r"denoiser must be a Denoiser, .* got Identity"),
+        ({"detector": "photos-repair"}, r"detector must be .*load_detector\(\).*, got the string"),
+        ({"faces": "faces-64"}, r"faces must be .*Faces, .*got the string"),
+        ({"mask": [[True]]}, r"mask must be a torch\.Tensor \(1, 1, 128, 128\) .* got list"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(cat, wrong, match):
+    given = {"photo": Photo(cat), "denoiser": smoothing()} | wrong
+    with pytest.raises(TypeError, match=match):
+        repair(given.pop("photo"), given.pop("settings", None), **given)
+
+
+@pytest.mark.parametrize("value", [0.1, float("nan"), 255])
+@pytest.mark.parametrize("name", ["mask", "keep"])
+def test_a_soft_mask_is_refused_and_not_taken_for_a_full_one(cat, name, value):
+    soft = torch.zeros(1, 1, 128, 128)
+    soft[..., 3, 4:7] = value
+    with pytest.raises(ValueError, match=rf"{name} must hold zeros and ones only, found {value}"):
+        repair(Photo(cat), denoiser=smoothing(), **{name: soft})
+
+
+def test_a_mask_of_numbers_is_one_of_truths(cat):
+    mask = torch.zeros(1, 1, 128, 128, dtype=torch.bool)
+    mask[..., 60:62, 20:80] = True
+    for numbers in (mask.float(), mask.byte()):
+        one, other = (repair(Photo(cat), denoiser=smoothing(), mask=each).photo.pixels for each in (mask, numbers))
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_photo_that_asks_for_a_gradient_is_repaired_without_a_warning(cat):
+    answer = repair(Photo(cat.clone().requires_grad_()), Repair(noise=0.05), denoiser=smoothing())
+    assert not answer.photo.pixels.requires_grad
+
+
 def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     answer = repair(

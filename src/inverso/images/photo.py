@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso._checks import check_finite, check_image
+from inverso._checks import check_choice, check_finite, check_image
 from inverso._files import replacing
 from inverso._sources import existing
 from inverso.images._decode import ROUNDING, decode, upright_format
@@ -38,6 +38,10 @@ class Photo:
         other: Names of further metadata in the file, such as XMP, which are not kept.
         luma: Quantized luminance of the JPEG that the pixels were read from, to estimate their noise; None for others.
 
+    Raises:
+        ValueError: Pixels or opacity have another shape, or the depth is neither 8 nor 16.
+        TypeError: They are not floating-point tensors.
+
     Example:
         >>> import torch
         >>> from inverso.images.photo import Photo
@@ -55,6 +59,16 @@ class Photo:
     notes: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
     luma: QuantizedLuma | None = None
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.pixels)
+        if self.alpha is not None:
+            check_image(self.alpha, name="alpha")
+            height, width = self.pixels.shape[-2:]
+            if tuple(self.alpha.shape) != (1, 1, height, width):
+                msg = f"alpha must have shape (1, 1, {height}, {width}) as the photo, got {tuple(self.alpha.shape)}"
+                raise ValueError(msg)
+        check_choice(self.depth, (8, 16), name="depth")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,10 +96,7 @@ class Photo:
             ValueError: The pixels have another shape or are not finite.
             TypeError: They are not a floating-point tensor.
         """
-        check_finite(check_image(pixels, name="pixels"), name="pixels")
-        if pixels.ndim != 4 or len(pixels) != 1 or pixels.shape[1] not in {1, 3}:
-            msg = f"pixels must have shape (1, 1 or 3, H, W), got {tuple(pixels.shape)}"
-            raise ValueError(msg)
+        check_finite(_check_pixels(pixels), name="pixels")
         pixels = pixels.detach().float().cpu()
         if self.is_gray and not colored:
             pixels = luminance(pixels)
@@ -158,10 +169,13 @@ def write_photo(photo: Photo, path: str | Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        ValueError: The suffix belongs to no picture format.
+        ValueError: The suffix belongs to no picture format, or pixels are not finite.
     """
     path = Path(path)
     file_format = picture_format(path)
+    check_finite(photo.pixels, name="photo.pixels")
+    if photo.alpha is not None:
+        check_finite(photo.alpha, name="photo.alpha")
     notes: list[str] = []
     depth = photo.depth if file_format in DEEP_FORMATS else 8
     if depth != photo.depth:
@@ -214,6 +228,15 @@ def copy_photo(photo: Photo, source: Path, path: str | Path) -> tuple[str, ...]:
 def over_white(pixels: Tensor, alpha: Tensor) -> Tensor:
     """Blend pixels over white, `alpha x + 1 - alpha`."""
     return alpha * pixels + (1 - alpha)
+
+
+def _check_pixels(pixels: Tensor) -> Tensor:
+    """Return the pixels; raise unless they are those of one gray or color photo."""
+    check_image(pixels, name="pixels")
+    if pixels.ndim != 4 or len(pixels) != 1 or pixels.shape[1] not in {1, 3}:
+        msg = f"pixels must have shape (1, 1 or 3, H, W), got {tuple(pixels.shape)}"
+        raise ValueError(msg)
+    return pixels
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

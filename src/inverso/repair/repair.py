@@ -15,6 +15,7 @@ from inverso.faces import NoFaceError
 from inverso.faces.pose import check_inside
 from inverso.images.photo import Photo, luminance
 from inverso.priors import Denoiser
+from inverso.repair._arguments import check_parts, checked_mask
 from inverso.repair._blur import SHARP, LensBlur, estimate_blur
 from inverso.repair._border import content_of
 from inverso.repair._defects import Defects, detect_defects, find_defects
@@ -99,8 +100,9 @@ def repair(
         progress: Called with the number of windows done (fractional within a window) and their total.
 
     Raises:
-        ValueError: A mask has another size than the photo, or marks all of it as damaged; the photo is smaller than the
-            blur; a given pose of a face lies outside the photo; the photo has 8-bit values.
+        ValueError: A mask has another size than the photo or values between 0 and 1, or marks all of it as damaged; the
+            photo is smaller than the blur; a given pose of a face lies outside the photo; the photo has 8-bit values.
+        TypeError: An argument is of another kind, such as a name in place of a network.
         NoFaceError: Faces are needed, there is none, and nothing else has to be done.
 
     Example:
@@ -114,14 +116,18 @@ def repair(
         >>> repair(clean, denoiser=denoiser).change
         0.0
     """
+    check_parts(photo, settings, denoiser=denoiser, detector=detector, faces=faces)
     settings = Repair() if settings is None else settings
+    if photo.pixels.requires_grad:
+        # A repair has no gradient; numbers of the photo are asked for on the way.
+        photo = replace(photo, pixels=photo.pixels.detach())
     check_unit_range(photo.pixels, name="photo.pixels")
     if settings.scale > 1 and (settings.disk or settings.blur == "auto"):
         optional = None if faces is None else replace(faces, needed=False)
         given = {"denoiser": denoiser, "mask": mask, "keep": keep, "detector": detector, "faces": optional}
         return _sharpen_and_enlarge(photo, settings, given, progress)
     said: list[str] = []
-    damaged, kept = _checked(mask, photo, name="mask"), _checked(keep, photo, name="keep")
+    damaged, kept = checked_mask(mask, photo, name="mask"), checked_mask(keep, photo, name="keep")
     if damaged is not None:
         _judge(damaged, said)
     check_inside(() if faces is None else faces.poses, photo.size)
@@ -215,16 +221,6 @@ def _told(found: Defects, *, by: str) -> str:
         "the photo: look whether writing or small or thin things are gone, which a mask of what to keep protects; what "
         f"is still there is surest marked by a mask that you paint{written}"
     )
-
-
-def _checked(mask: Tensor | None, photo: Photo, *, name: str) -> Tensor | None:
-    if mask is None:
-        return None
-    if tuple(mask.shape) != (1, 1, *photo.pixels.shape[-2:]):
-        width, height = photo.size
-        msg = f"{name} must be (1, 1, {height}, {width}) as the photo, got {tuple(mask.shape)}"
-        raise ValueError(msg)
-    return mask.bool()
 
 
 def _judge(damaged: Tensor, said: list[str]) -> None:
