@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from inverso import _machine
+from inverso.errors import InversoError
 from inverso.operators import RandomGaussian
 
 
@@ -53,6 +55,20 @@ def test_shape_may_be_any_sequence():
     assert A == RandomGaussian(5, torch.rand(1, 4, 4).shape)
     assert A(torch.rand(2, 1, 4, 4)).shape == (2, 5)
     assert repr(A) == "RandomGaussian(m=5, image_shape=(1, 4, 4), seed=0)"
+
+
+def test_a_matrix_larger_than_the_memory_is_refused_before_it_is_drawn(monkeypatch):
+    monkeypatch.setattr(_machine, "free_memory", lambda: 12 * 50 * 48 - 1)
+    with pytest.raises(InversoError, match=r"the weights of 50 measurements by 48 values .* take fewer measurements"):
+        RandomGaussian(50, (3, 4, 4))(torch.rand(1, 3, 4, 4))
+
+
+def test_singular_values_beyond_the_memory_are_refused(monkeypatch):
+    A, x = RandomGaussian(50, (3, 4, 4)), torch.rand(1, 3, 4, 4)
+    y = A(x)
+    monkeypatch.setattr(_machine, "free_memory", lambda: 12 * 50 * 48)
+    with pytest.raises(InversoError, match="the singular values of a matrix of 50 measurements by 48 values"):
+        A.pinv(y)
 
 
 def test_counts_its_measurements():

@@ -12,11 +12,22 @@ import torch
 from torch import Tensor
 
 from inverso._checks import as_seed, check_count, check_image_shape
+from inverso._machine import check_memory
 from inverso._types import ImageShape, Seed
 from inverso.operators._plans import Plan, Ridge, TensorFields, undisturbed
 from inverso.operators._sampling import pattern_generator
 from inverso.operators._text import SEED, Text, integer
 from inverso.operators.base import PlannedOperator
+
+
+def _check_memory(needed: int, rows: int, columns: int, *, what: str) -> None:
+    """Raise if a matrix needs more memory than there is, before the system ends the process."""
+    check_memory(
+        needed,
+        device=torch.device("cpu"),
+        what=f"{what} of {rows} measurements by {columns} values of an image",
+        advice="take fewer measurements or a smaller image",
+    )
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,16 @@ class _Factors(TensorFields):
 
     @classmethod
     def of(cls, matrix: Tensor, *, eps: float) -> _Factors:
-        """Decompose a matrix and drop singular values below `eps * max(m, n)` of the largest."""
+        """Decompose a matrix and drop singular values below `eps * max(m, n)` of the largest.
+
+        Raises:
+            InversoError: There is not enough memory.
+        """
+        rows, columns = matrix.shape
+        few = min(rows, columns)
+        # LAPACK overwrites a copy; beside it are U, V and its work, four matrices with as many sides as values.
+        needed = (rows * columns + (rows + columns) * few + 4 * few**2) * matrix.element_size()
+        _check_memory(needed, rows, columns, what="the singular values of a matrix")
         left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
         kept = values > eps * max(matrix.shape) * values[0]
         left, values = left[:, kept], values[kept]
@@ -121,6 +141,7 @@ class RandomGaussian(PlannedOperator):
 
     Raises:
         ValueError: m or a side of the image is below 1. On use: an image has another shape.
+        InversoError: On use: the matrix takes more memory than is free.
 
     Example:
         >>> import torch
@@ -167,6 +188,9 @@ class RandomGaussian(PlannedOperator):
         def draw() -> Tensor:
             generator = pattern_generator(as_seed(self.seed))
             size = (self.m, math.prod(self.image_shape))
-            return torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu") / math.sqrt(self.m)
+            # In double precision, and once more in the image's.
+            _check_memory((8 + 4) * math.prod(size), *size, what="the weights")
+            weights = torch.randn(*size, dtype=torch.float64, generator=generator, device="cpu")
+            return weights.div_(math.sqrt(self.m))
 
         return _DensePlan.build(draw, self.image_shape, eps=eps)
