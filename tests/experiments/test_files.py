@@ -76,6 +76,12 @@ def test_refusals(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1")
     with pytest.raises(ValueError, match=r"empty\.py holds no experiment"):
         find(str(tmp_path / "empty.py"))
+    (tmp_path / "typo.py").write_text("x = 1\ndef (")
+    with pytest.raises(ValueError, match=r"typo\.py is not a Python file that can be run: .*line 2\)"):
+        find(str(tmp_path / "typo.py"))
+    (tmp_path / "far.py").write_text("import nothing_of_this_name")
+    with pytest.raises(ModuleNotFoundError, match=r"far\.py: No module named 'nothing_of_this_name'"):
+        find(str(tmp_path / "far.py"))
     mine.write_text(MINE + "\nOTHER = Experiment('mine', '', '', '', MINE.cases, MINE.methods)")
     with pytest.raises(ValueError, match="holds two experiments of the name 'mine'"):
         find(str(mine))

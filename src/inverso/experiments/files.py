@@ -114,6 +114,7 @@ def run_file(name: str, path: Path) -> ModuleType:
 
     Raises:
         ValueError: It is not a Python file.
+        ModuleNotFoundError: It imports a module that is not installed, nor beside it.
     """
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -122,8 +123,16 @@ def run_file(name: str, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look the module of their class up.
     sys.modules[name] = module
-    with _neighbors(path.resolve().parent):
-        spec.loader.exec_module(module)
+    try:
+        with _neighbors(path.resolve().parent):
+            spec.loader.exec_module(module)
+    except SyntaxError as error:
+        where = f"{error.filename or path}, line {error.lineno}"
+        msg = f"{path} is not a Python file that can be run: {error.msg} ({where})"
+        raise ValueError(msg) from error
+    except ModuleNotFoundError as error:
+        msg = f"{path}: {error}"
+        raise ModuleNotFoundError(msg, name=error.name) from error
     return module
 
 
