@@ -31,6 +31,16 @@ def test_sides_that_the_scale_does_not_divide(inverso, tmp_path):
     assert "16 x 8" in inverso("degrade", "a.png", "-A", "bicubic:4", "--crop", "-o", "y.png").stdout
 
 
+def test_a_size_that_the_scale_does_not_divide(inverso, tmp_path):
+    write_photo(Photo(torch.rand(1, 3, 20, 30)), tmp_path / "a.png")
+    words = ("solve", "a.png", "--simulate", "-A", "bicubic:4", "-m", "pinv", "--size", 18, "-o", "out.png")
+    assert "bicubic:4 needs sides that 4 divides: --crop cuts it to 16 x 16" in inverso(*words).stderr
+    done = inverso(*words, "--crop").stdout
+    assert "the 20 x 20 in the middle were taken and shrunk to 18 x 18" in done
+    assert "of 18 x 18 pixels the 16 x 16 in the middle were taken" in done
+    assert load_image("out.png").shape == (1, 3, 16, 16)
+
+
 def test_degrade_says_what_it_cuts(inverso, tmp_path):
     write_photo(Photo(torch.rand(1, 3, 20, 30)), tmp_path / "a.png")
     assert "of 30 x 20 pixels the 20 x 20 in the middle" in inverso(

@@ -159,6 +159,12 @@ def test_a_restorer_says_what_it_was_trained_for(inverso, picture):
     assert "Small aligned portraits only" in said
 
 
+def test_a_restorer_that_is_not_used_says_nothing(inverso, picture):
+    result = inverso("solve", picture, "-A", "identity", "-m", "pinv", "--restorer", "faces-64", "-o", "out.png")
+    assert result.exit_code == 0, result.output
+    assert "trained for" not in result.stdout
+
+
 def test_restorers_are_loaded_by_name(inverso, picture, monkeypatch):
     known = {"brighter": torch.nn.Hardtanh(0.9, 1.0)}
     monkeypatch.setattr(_networks, "load_restorer", known.__getitem__)
@@ -175,6 +181,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(inverso, tmp_path):
     assert broken["input"] == "a.png"
     assert "a.png cannot be read as a picture" in broken["error"]
     assert fine["path"] == "answers/b.png"
+    assert fine["notes"] == []
     assert load_image("answers/b.png").shape == (1, 3, 20, 20)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: a.png cannot be read as a picture")

@@ -244,7 +244,7 @@ def _report(summary: Summary, options: Mapping[str, str]) -> list[dict[str, Any]
         {
             "input": record.path,
             **(
-                {"path": _path_of(summary, record.name), **record.details, "psnr": record.psnr}
+                {"path": _path_of(summary, record.name), "notes": [], **record.details, "psnr": record.psnr}
                 if record.status == "done"
                 else {"error": record.reason and in_options(record.reason, options), "status": record.status}
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ from inverso.cli.options import (
 
 if TYPE_CHECKING:
     from inverso.jobs import Job
+    from inverso.problem import Need
 
 EPILOG = examples(
     "inverso solve y.png -A bicubic:4 -o out.png",
@@ -173,7 +175,7 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
     return {
         "input": str(source),
         "path": str(target),
-        "notes": [*measured.notes, *_limits(job.restorer), *lost],
+        "notes": [*measured.notes, *_limits(job), *lost],
         "method": answer.method,
         "stages": stages_told(answer),
         "residual": residual,
@@ -181,28 +183,34 @@ def _solve_one(job: Job, source: Path, target: Path, *, device: str, progress: b
     }
 
 
-def _limits(restorer: str | None) -> tuple[str, ...]:
-    """Return what a restorer that comes with inverso was trained for; nothing for one of the user's own."""
+def _limits(job: Job) -> tuple[str, ...]:
+    """Return what a restorer that comes with inverso was trained for; nothing for one of the user's own, or unused."""
+    from inverso.problem import Need  # noqa: PLC0415
     from inverso.restorers import available  # noqa: PLC0415
 
     known = {card.name: card for card in available()}
-    if restorer not in known:
+    if job.restorer not in known or not _uses(job.method, {Need.RESTORER}, schedule=job.schedule):
         return ()
-    card = known[restorer]
-    return (f"{restorer} was trained for this damage: {card.damage} {card.bias}",)
+    card = known[job.restorer]
+    return (f"{job.restorer} was trained for this damage: {card.damage} {card.bias}",)
 
 
 def _needed_prior(names: str, method: str | None, schedule: str) -> str | tuple[str, str] | None:
     """Return the prior's name, or two names, if a stage of the method needs it or it chooses the method."""
-    from inverso.methods import stages_of  # noqa: PLC0415
     from inverso.problem import Need  # noqa: PLC0415
-    from inverso.stages.base import needs_of  # noqa: PLC0415
 
-    priors = {Need.PRIOR, Need.STYLES, Need.DENOISER}
-    if method is not None and not priors & needs_of(stages_of(method, schedule=schedule)):
+    if not _uses(method, {Need.PRIOR, Need.STYLES, Need.DENOISER}, schedule=schedule):
         return None
     first, comma, second = names.partition(",")
     return (first.strip(), second.strip()) if comma else first
+
+
+def _uses(method: str | None, parts: AbstractSet[Need], *, schedule: str) -> bool:
+    """Return whether a stage of the method needs one of the parts; without a method, they choose it."""
+    from inverso.methods import stages_of  # noqa: PLC0415
+    from inverso.stages.base import needs_of  # noqa: PLC0415
+
+    return method is None or bool(parts & needs_of(stages_of(method, schedule=schedule)))
 
 
 def _keep(answer: object, target: Path) -> None:

@@ -128,14 +128,14 @@ class Solving:
         spec = cast("OperatorSpec", self.spec)
         side = None if shape is None else shape[1]
         x, notes = read_image(file, size=side, channels=channels, large=self.job.large)
-        if side is None:
-            fitted = fit(x, spec, crop=self.job.crop, file=file)
-        else:
-            fitted = Fitted(x, squared(size_of(file), side))
+        resized = () if side is None else squared(size_of(file), side)
+        made = None if self.job.face else self.networks.image_shape
+        # What a prior makes has one size, whatever divides it.
+        fitted = fit(x, spec, crop=self.job.crop, file=file) if made is None else Fitted(x)
         x = fitted.image
         A = spec.build((channels, *x.shape[2:]))
         y = A.measure(x.to(self.device), noise=self.job.noise, seed=seed)
-        return Measured(y, A, self.job.noise, x, (*notes, *fitted.notes), file)
+        return Measured(y, A, self.job.noise, x, (*notes, *resized, *fitted.notes), file)
 
     def _read(self, file: Path, shape: ImageShape | None, channels: int) -> Measured:
         """Read a measurement."""
