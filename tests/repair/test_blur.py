@@ -251,3 +251,16 @@ def test_scratches_hide_no_blur_and_are_filled():
     assert any("undone" in line for line in answer.said), answer.said
     assert float((answer.photo.pixels - scratched)[mask.expand_as(x)].abs().mean()) > 0.1
     assert estimate_blur(scratched, noise=FLOOR).likely.sharp
+
+
+@pytest.mark.parametrize(("size", "disk"), [(0.001, False), (0.2, False), (0.5, True)])
+def test_a_blur_within_a_pixel_is_none_and_the_photo_stays(size, disk):
+    x = photo("cat", size=64)
+    told = LensBlur(size, disk=disk)
+    point = torch.zeros(1, 1, 9, 9)
+    point[..., 4, 4] = 255
+    blurred = Blur(disk_kernel(size))(point) if disk else GaussianBlur(2 * told.reach + 1, size)(point)
+    torch.testing.assert_close(blurred, point, rtol=0, atol=0.01)
+    answer = repair(Photo(x), Repair(blur=size, disk=disk), denoiser=smoothing())
+    assert answer.change == 0
+    assert f"{told} lies within its pixel, so that there is no blur to undo" in answer.said

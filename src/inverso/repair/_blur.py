@@ -39,6 +39,8 @@ _LEFT = 0.002
 """Power that a disk leaves at its zeros, where the rings and the window mix frequencies."""
 SHARP = 0.65
 """Width in pixels up to which a photo counts as sharp: lenses, sensors and smooth scenes have as much."""
+_WITHIN, _DISK_WITHIN = 0.2, 0.5
+"""Largest sigma and radius at which the kernel stays in its pixel, up to a hundredth of a gray level."""
 _EXPLAINED = 0.4
 """Share of the misfit of a sharp photo that a blur may leave, or it is none of a lens."""
 _CLOSE = 2.0
@@ -69,6 +71,11 @@ class LensBlur:
     def sharp(self) -> bool:
         """Whether it is so small that a photo has it anyway."""
         return self.width <= SHARP
+
+    @property
+    def within_a_pixel(self) -> bool:
+        """Whether the kernel is a single pixel, so that there is no blur."""
+        return self.size <= (_DISK_WITHIN if self.disk else _WITHIN)
 
     @property
     def reach(self) -> int:

@@ -279,6 +279,10 @@ def _blur(pixels: Tensor, settings: Repair, noise: float, said: list[str]) -> tu
     told = LensBlur(0.0) if settings.blur == "auto" else LensBlur(settings.blur, disk=settings.disk)
     if settings.scale > 1:
         return told, told
+    if settings.blur != "auto" and told.within_a_pixel:
+        # To undo it would only smooth the little noise that is left otherwise.
+        said.append(f"{told} lies within its pixel, so that there is no blur to undo")
+        return LensBlur(0.0), LensBlur(0.0)
     seen = estimate_blur(pixels, noise=noise)
     if settings.blur != "auto":
         if seen is None:
