@@ -54,6 +54,26 @@ def test_rows_are_counted_before_the_picture_is_turned_upright(tmp_path: Path) -
     assert torch.equal(part.pixels, read_photo(tmp_path / "whole.jpg").pixels[..., -columns:])
 
 
+@pytest.mark.parametrize("filling", [0, 2])
+def test_a_progressive_one_may_end_between_its_scans(tmp_path: Path, filling: int) -> None:
+    content = jpeg(progressive=True)
+    scan = content.index(b"\xff\xda")
+    tables = content.index(b"\xff\xc4", scan)
+    whole = content[:tables] + b"\xff" * filling + content[tables:]
+    for length in (2, 3, 4, 8, 20):
+        (tmp_path / "a.jpg").write_bytes(whole[: tables + filling + length])
+        with pytest.raises(ValueError, match="the last detail is missing"):
+            read_photo(tmp_path / "a.jpg")
+        assert float(read_photo(tmp_path / "a.jpg", cut=True).pixels.std()) > 0.01
+
+
+def test_one_may_end_within_a_byte_that_is_escaped(tmp_path: Path) -> None:
+    content = jpeg()
+    escaped = content.index(b"\xff\x00", len(content) // 2)
+    (tmp_path / "a.jpg").write_bytes(content[: escaped + 1])
+    assert 32 <= read_photo(tmp_path / "a.jpg", cut=True).pixels.shape[-2] < 128
+
+
 def test_of_a_progressive_one_the_whole_picture_is_read(tmp_path: Path) -> None:
     path = halved(tmp_path / "a.jpg", jpeg(progressive=True))
     with pytest.raises(ValueError, match="the last detail is missing"):

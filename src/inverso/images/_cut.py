@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ CUTTABLE = frozenset({"JPEG", "MPO"})
 """Formats, by Pillow's names, whose beginning can be read without their end."""
 
 _END_OF_IMAGE = b"\xff\xd9"
+_START_OF_SCAN = 0xDA
+_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+"""A marker that ends the data of a scan: neither a 255 among them, nor a restart, nor filling."""
 _TAILS = (b"", bytes(range(254, -1, -1)) * 16, b"\xaa\x5a\x96" * 1000)
 """Data to go on with: none, for which libjpeg reads zeros, and two that begin with ones."""
 
@@ -25,16 +29,18 @@ class Cut:
         picture: The picture at its full size; what is missing is gray.
         rows: Number of complete rows, from the top.
         progressive: Whether the JPEG stores the whole picture roughly at first, and then its detail.
+        between: Whether the file ends within what announces a further scan, so that one is missing.
     """
 
     picture: Image.Image
     rows: int
     progressive: bool
+    between: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether nothing but the mark of the end is missing."""
-        return self.rows == self.picture.height
+        return self.rows == self.picture.height and not self.between
 
     def missing(self) -> str:
         """Say what the file lacks, after its name."""
@@ -59,7 +65,8 @@ def read_cut(path: Path) -> Cut | None:
     With an end appended, libjpeg fills in gray where data are missing. With arbitrary data before that end it fills in
     something else, so that the rows in which both agree are those of the file.
     """
-    data = path.read_bytes()
+    given = path.read_bytes()
+    data = _whole_segments(given)
     try:
         picture, *others = (_read(data + tail + _END_OF_IMAGE) for tail in _TAILS)
     except (OSError, SyntaxError, ValueError):
@@ -68,7 +75,31 @@ def read_cut(path: Path) -> Cut | None:
     differ = np.any([pixels != np.asarray(other) for other in others], axis=0).reshape(picture.height, -1).any(axis=1)
     rows = int(differ.argmax()) if differ.any() else picture.height
     progressive = "progressive" in picture.info
-    return Cut(picture, rows, progressive) if rows or progressive else None
+    between = len(given.rstrip(b"\xff")) > len(data)
+    return Cut(picture, rows, progressive, between) if rows or progressive else None
+
+
+def _whole_segments(data: bytes) -> bytes:
+    """Drop a segment, such as the tables before a scan, in which the file ends: it would swallow what is appended."""
+    begin = 2
+    while data[begin : begin + 1] == b"\xff":
+        marker = begin
+        while data[marker + 1 : marker + 2] == b"\xff":
+            # Filling.
+            marker += 1
+        if data[marker : marker + 2] == _END_OF_IMAGE:
+            break
+        end = marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
+        if marker + 4 > len(data) or end > len(data):
+            return data[:begin]
+        if data[marker + 1] == _START_OF_SCAN:
+            after = _AFTER_SCAN.search(data, end)
+            if after is None:
+                # Half a marker would become one with what is appended.
+                return data.rstrip(b"\xff")
+            end = after.start()
+        begin = end
+    return data
 
 
 def _read(data: bytes) -> Image.Image:
