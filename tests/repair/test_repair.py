@@ -135,6 +135,17 @@ def test_a_photo_that_asks_for_a_gradient_is_repaired_without_a_warning(cat):
     assert not answer.photo.pixels.requires_grad
 
 
+def test_more_noise_than_a_photo_can_have_is_a_pattern():
+    checkered = (
+        torch.stack(torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")).sum(dim=0)[None, None] % 2
+    )
+    shaded = checkered * torch.linspace(0.8, 1, 96)
+    for pattern in (checkered.float(), shaded, shaded.expand(1, 3, 96, 96)):
+        answer = repair(Photo(pattern), denoiser=smoothing())
+        assert answer.change == 0
+        assert "left unless told" in answer.said[0]
+
+
 def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     answer = repair(

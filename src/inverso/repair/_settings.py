@@ -11,7 +11,7 @@ MARGIN = 64
 """Margin in pixels of the windows in which large photos are processed."""
 _SIDE = 448
 _LARGEST = 8
-_MOST_NOISE = 0.5
+MOST_NOISE = 0.5
 """White noise of this standard deviation leaves nothing to see of a photo."""
 
 
@@ -61,8 +61,8 @@ class Repair:
         if self.noise == "auto":
             return
         object.__setattr__(self, "noise", check_non_negative(self.noise, name="noise"))
-        if self.noise > _MOST_NOISE:
-            msg = f"noise must be at most {_MOST_NOISE}, where white is 1, got {self.noise:g}"
+        if self.noise > MOST_NOISE:
+            msg = f"noise must be at most {MOST_NOISE}, where white is 1, got {self.noise:g}"
             if self.noise > 1:
                 msg += f"; {self.noise:g} of 255 gray levels are {self.noise / 255:.3f}"
             raise ValueError(msg)

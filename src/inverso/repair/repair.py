@@ -25,7 +25,7 @@ from inverso.repair._fading import find_fading
 from inverso.repair._jpeg_noise import estimate_jpeg_noise
 from inverso.repair._noise import estimate_noise, has_few_colors
 from inverso.repair._plan import Plan, Progress, most_detailed
-from inverso.repair._settings import MARGIN, Repair
+from inverso.repair._settings import MARGIN, MOST_NOISE, Repair
 from inverso.repair._stains import find_stains
 from inverso.restorers import DamageDetector
 from inverso.restorers._filling import fill_in
@@ -351,5 +351,8 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
     if has_few_colors(photo.pixels, found.level):
         said.append("the picture has so few colors that their pattern hides noise: it is left unless told")
         return found.level, False
+    if found.level > MOST_NOISE:
+        said.append(f"{told}, is more than a photo can have: it is taken for a pattern, and left unless told")
+        return 0.0, False
     said.append(f"{told}, was found ({sure}) and is taken off")
     return found.level, True
