@@ -504,3 +504,18 @@ def test_what_coarse_compression_hides_is_told():
     said = [repair(Photo(flat, noise=level), denoiser=smoothing()).said[0] for level in (0.002, 0.1)]
     assert "--noise" not in said[0]
     assert "error of about 26, hides noise" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [({"method": "nope"}, ValueError), ({"old": "yes"}, TypeError), ({"color": 1}, TypeError)],
+)
+def test_settings_that_mean_nothing_are_refused_when_they_are_made(wrong, error):
+    [(name, value)] = wrong.items()
+    with pytest.raises(error, match=str(value) if name == "method" else f"{name} must be True or False, got {value!r}"):
+        Repair(**wrong)
+
+
+def test_the_least_noise_is_told_by_its_digits():
+    answer = repair(Photo(torch.full((1, 1, 16, 16), 0.5)), Repair(noise=0.0001), denoiser=smoothing(1))
+    assert answer.said[0].startswith("noise of 0.0001, 0.026 of 255 gray levels")

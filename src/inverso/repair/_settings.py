@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inverso._checks import check_count, check_non_negative
+from inverso.methods import stages_of
 
 MARGIN = 64
 """Margin in pixels of the windows in which large photos are processed."""
@@ -33,8 +34,8 @@ class Repair:
         side: Side in pixels of the windows in which large photos are processed.
 
     Raises:
-        ValueError: A number is out of range.
-        TypeError: A number has another type.
+        ValueError: A number is out of range, or the method is unknown.
+        TypeError: A number or a switch has another type.
     """
 
     scale: int = 1
@@ -48,6 +49,11 @@ class Repair:
     side: int = _SIDE
 
     def __post_init__(self) -> None:
+        for name in ("disk", "old", "stains", "color"):
+            if not isinstance(getattr(self, name), bool):
+                msg = f"{name} must be True or False, got {getattr(self, name)!r}"
+                raise TypeError(msg)
+        stages_of(self.method)
         for name in ("scale", "side"):
             object.__setattr__(self, name, check_count(getattr(self, name), name=name))
         if self.blur != "auto":

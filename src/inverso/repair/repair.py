@@ -41,6 +41,8 @@ _PLAIN, _SPREAD = 0.035, 1.15
 _ENOUGH_BLOCKS = 15
 """Number of blocks from which more than one is taken as smooth, so that they can be compared."""
 _GRAY_LEVELS = 255
+_ROUNDED = 0.001
+"""Noise below this would be told as 0.000."""
 _TOO_MUCH = 1.15
 """Ratio of the blur that was told to the one that the photo shows from which on sharpening does harm."""
 _LOOKED_AT = 512
@@ -314,6 +316,8 @@ def _check_blur(settings: Repair, blur: LensBlur, size: tuple[int, int]) -> None
 
 
 def _noise_of(level: float) -> str:
+    if level < _ROUNDED:
+        return f"noise of {level:.2g}, {level * _GRAY_LEVELS:.2g} of 255 gray levels"
     return f"noise of {level:.3f}, {level * _GRAY_LEVELS:.1f} of 255 gray levels"
 
 
