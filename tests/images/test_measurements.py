@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from inverso.images.measurements import load_measurement, save_measurement
+from inverso.images.measurements import load_measurement, quantization_noise, save_measurement
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
@@ -81,3 +81,10 @@ def test_foreign_archives_are_refused_by_name(tmp_path):
         load_measurement(path)
     with pytest.raises(FileNotFoundError, match="there is no file"):
         load_measurement(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("read", [load_measurement, quantization_noise])
+def test_a_bare_array_is_refused_with_what_to_write(tmp_path, read):
+    np.save(tmp_path / "y.npy", np.zeros((1, 3, 4, 4), np.float32))
+    with pytest.raises(ValueError, match=r"y\.npy is no measurement.*numpy\.savez\(.*y\.npz.*, y=y\)"):
+        read(tmp_path / "y.npy")

@@ -90,7 +90,7 @@ def read_measurement(path: str | Path, *, channels: int = 3, large: bool = False
         FileNotFoundError: The file does not exist.
         ValueError: As `load_measurement` says.
     """
-    path = existing(path)
+    path = _named_right(path)
     if path.suffix.lower() != ".npz":
         return read_image(path, channels=channels, large=large)
     try:
@@ -124,5 +124,21 @@ def quantization_noise(path: str | Path) -> float:
         FileNotFoundError: The file does not exist.
         ValueError: The file is neither `.npz` nor a picture.
     """
-    path = existing(path)
+    path = _named_right(path)
     return 0.0 if path.suffix.lower() == ".npz" else noise_of(path)
+
+
+def _named_right(path: str | Path) -> Path:
+    """Return the path of a file that may be a measurement.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is a bare array of NumPy.
+    """
+    path = existing(path)
+    if path.suffix.lower() == ".npy":
+        to = path.with_suffix(".npz")
+        msg = f"{path} is no measurement: numbers are read from an .npz that calls them {_NPZ_KEY!r}, as numpy.savez("
+        msg += f"{str(to)!r}, {_NPZ_KEY}=y) writes it"
+        raise ValueError(msg)
+    return path
