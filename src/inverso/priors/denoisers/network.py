@@ -32,8 +32,9 @@ class _NoiseBlock(nn.Module):
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Map `(n, width, H, W)` to the same shape; `level` is `(n, features)`."""
         scale, shift = self.modulate(level)[:, :, None, None].chunk(2, dim=1)
-        hidden = F.relu(torch.addcmul(shift, self.first(x), 1 + scale))
-        answer: Tensor = x + self.second(hidden)
+        # In place, where no gradient needs what is overwritten: memory is what large images wait for.
+        hidden = torch.addcmul(shift, self.first(x), 1 + scale).relu_()
+        answer: Tensor = self.second(hidden).add_(x)
         return answer
 
 
