@@ -213,16 +213,21 @@ def test_progress_begins_with_the_trial_never_goes_back_and_ends_at_the_whole(na
     assert any(0 < done < 1 for done, _ in told)
 
 
-def test_the_border_of_a_scan_hides_no_blur_and_stays_as_it_is():
+@pytest.mark.parametrize("scratched", [False, True])
+def test_the_border_of_a_scan_hides_no_blur_and_stays_as_it_is(scratched):
     scan = torch.full((1, 3, 190, 200), 0.97)
     scan[..., 20:170, 30:180] = seen_through(photo("coffee", size=166), LensBlur(1.8))[..., :150, :150]
-    answer = repair(Photo(scan), Repair(blur="auto", noise=0.0), denoiser=smoothing())
+    mask = torch.zeros(1, 1, 190, 200, dtype=torch.bool)
+    mask[..., 100:103] = scratched
+    scan = scan.masked_fill(mask, 0.0)
+    answer = repair(Photo(scan), Repair(blur="auto", noise=0.0), denoiser=smoothing(), mask=mask)
     assert any("undone" in line for line in answer.said), answer.said
     assert any("border" in line for line in answer.said), answer.said
     outside = torch.ones(1, 1, 190, 200, dtype=torch.bool)
     outside[..., 20:170, 30:180] = False
-    assert torch.equal(answer.photo.pixels[outside.expand_as(scan)], scan[outside.expand_as(scan)])
-    assert float((answer.photo.pixels - scan)[..., 25:165, 35:175].abs().max()) > 0.05
+    kept = (outside & ~mask).expand_as(scan)
+    assert torch.equal(answer.photo.pixels[kept], scan[kept])
+    assert float((answer.photo.pixels - scan)[..., 25:165, 35:95].abs().max()) > 0.05
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
@@ -264,3 +269,12 @@ def test_a_blur_within_a_pixel_is_none_and_the_photo_stays(size, disk):
     answer = repair(Photo(x), Repair(blur=size, disk=disk), denoiser=smoothing())
     assert answer.change == 0
     assert f"{told} lies within its pixel, so that there is no blur to undo" in answer.said
+
+
+def test_stars_at_the_top_of_a_night_are_no_border():
+    night = torch.full((1, 3, 128, 128), 0.02)
+    night[..., 40:, :] = photo("cat", size=128)[..., 40:, :]
+    for row in range(2, 40, 9):
+        night[..., row : row + 3, 3 * row : 3 * row + 3] = 0.9
+    rows, _ = content_of(night, noise=0.0)
+    assert rows.start <= 4

@@ -119,8 +119,8 @@ class Plan:
             plan = replace(self, caution=caution, tried=1)
             with counted_doubts() as doubts:
                 sharpened = plan.sharpen(y, marked, share_of(lambda done: report(done / len(_CAUTION)), k))
-            above = overshoot(sharpened, y, seen, noise=self.noise)
-            good = not doubts and halos(sharpened, y, self.blur) <= _MOST_HALOS
+            above = overshoot(sharpened, filled, seen, noise=self.noise)
+            good = not doubts and halos(sharpened, filled, self.blur) <= _MOST_HALOS
             if good and (above is None or above <= _MOST_OVERSHOOT):
                 return plan
             if above is None:

@@ -247,7 +247,9 @@ def _run(
     """
     if plan.settings.blur == 0:
         return plan, plan.run(pixels, damaged, said, progress)
-    rows, columns = content_of(pixels, noise=plan.noise) if plan.settings.scale == 1 else (slice(None), slice(None))
+    rows = columns = slice(None)
+    if plan.settings.scale == 1:
+        rows, columns = content_of(pixels, noise=plan.noise, damaged=damaged)
     part, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
     marked = None if marked is None or not bool(marked.any()) else marked
     blur, seen = _blur(part if marked is None else _smoothly_filled(part, marked), plan.settings, plan.noise, said)
