@@ -108,8 +108,7 @@ class Plan:
         if self.blur.width > _FAR * max(seen.width, SHARP):
             return self._leaving(f"the photo shows far less{advice}", said)
         rows, columns = most_detailed(pixels, side=_TRIED)
-        y, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
-        marked = None if marked is None or not bool(marked.any()) else marked
+        y, marked = pixels[..., rows, columns], None if damaged is None else unless_empty(damaged[..., rows, columns])
         filled = y if marked is None or bool(marked.all()) else fill_in(y, ~marked)
         if grid_strength(self._within(self._start(filled))) > _MOST_GRID:
             reason = "the photo looks enlarged, and the grid of its former pixels would come out"
@@ -175,8 +174,7 @@ class Plan:
         height, width = pixels.shape[-2:]
         answer = pixels.clone() if scale == 1 else pixels.new_empty(1, pixels.shape[1], scale * height, scale * width)
         for done, tile in enumerate(windows):
-            marked = None if damaged is None else tile.look(damaged)
-            marked = None if marked is None or not bool(marked.any()) else marked
+            marked = None if damaged is None else unless_empty(tile.look(damaged))
             if self.sharpens:
                 piece = self.sharpen(tile.look(pixels), marked, share_of(report, done))
             else:
@@ -280,6 +278,11 @@ class Plan:
                 )
         if self.removed:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")
+
+
+def unless_empty(damaged: Tensor) -> Tensor | None:
+    """Return the damage of a part of a photo, or None if nothing of it is damaged."""
+    return damaged if bool(damaged.any()) else None
 
 
 def most_detailed(pixels: Tensor, *, side: int) -> tuple[slice, slice]:

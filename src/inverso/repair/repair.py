@@ -24,7 +24,7 @@ from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
 from inverso.repair._jpeg_noise import estimate_jpeg_noise
 from inverso.repair._noise import estimate_noise, has_few_colors
-from inverso.repair._plan import Plan, Progress, most_detailed
+from inverso.repair._plan import Plan, Progress, most_detailed, unless_empty
 from inverso.repair._settings import MARGIN, MOST_NOISE, Repair
 from inverso.repair._stains import find_stains
 from inverso.restorers import DamageDetector
@@ -250,9 +250,8 @@ def _run(
     rows = columns = slice(None)
     if plan.settings.scale == 1:
         rows, columns = content_of(pixels, noise=plan.noise, damaged=damaged)
-    part, marked = pixels[..., rows, columns], None if damaged is None else damaged[..., rows, columns]
-    marked = None if marked is None or not bool(marked.any()) else marked
-    blur, seen = _blur(part if marked is None else _smoothly_filled(part, marked), plan.settings, plan.noise, said)
+    part, marked = pixels[..., rows, columns], None if damaged is None else unless_empty(damaged[..., rows, columns])
+    blur, seen = _blur(part, marked, plan.settings, plan.noise, said)
     _check_blur(plan.settings, blur, (part.shape[-1], part.shape[-2]))
     plan = replace(plan, blur=blur).careful(part, marked, seen, said, progress)
     if not plan.blur.size or part.shape == pixels.shape:
@@ -278,7 +277,9 @@ def _smoothly_filled(pixels: Tensor, damaged: Tensor) -> Tensor:
     return torch.from_numpy(filled).to(gray)[None, None]
 
 
-def _blur(pixels: Tensor, settings: Repair, noise: float, said: list[str]) -> tuple[LensBlur, LensBlur]:
+def _blur(
+    pixels: Tensor, damaged: Tensor | None, settings: Repair, noise: float, said: list[str]
+) -> tuple[LensBlur, LensBlur]:
     """Return the blur to undo, and the one that the photo shows, or the former if that cannot be told."""
     told = LensBlur(0.0) if settings.blur == "auto" else LensBlur(settings.blur, disk=settings.disk)
     if settings.scale > 1:
@@ -287,7 +288,7 @@ def _blur(pixels: Tensor, settings: Repair, noise: float, said: list[str]) -> tu
         # To undo it would only smooth the little noise that is left otherwise.
         said.append(f"{told} lies within its pixel, so that there is no blur to undo")
         return LensBlur(0.0), LensBlur(0.0)
-    seen = estimate_blur(pixels, noise=noise)
+    seen = estimate_blur(pixels if damaged is None else _smoothly_filled(pixels, damaged), noise=noise)
     if settings.blur != "auto":
         if seen is None:
             return told, told
