@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from inverso.images.io import photo
-from inverso.operators import Blur, GaussianBlur
+from inverso.operators import Blur, GaussianBlur, Mask
 from inverso.operators._conjugate import conjugate_gradients
 from inverso.operators._framed import FramedPlan, NearInverse
 from inverso.operators._mirror import ReflectPlan
@@ -112,10 +112,14 @@ class TestPreconditioned:
         assert isinstance(plan, FramedPlan)
         return plan.near_inverse
 
-    @pytest.mark.parametrize("A", BLURS, ids=repr)
-    def test_answers_solve_the_dense_problem(self, A):
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("A", [*BLURS, Blur(SLANTED)], ids=repr)
+    def test_answers_solve_the_dense_problem(self, A, masked):
         shape = (1, 516, 5) if isinstance(A, GaussianBlur) else (1, 24, 20)
         y = torch.randn(A.output_shape(shape), dtype=torch.float64)[None]
+        if masked:
+            A = Mask(torch.rand(y.shape[-2:]) < 0.7) @ A
+            assert A._plan(shape, torch.float64, torch.device("cpu")).near_inverse is not None
         matrix = torch.func.vmap(A)(torch.eye(math.prod(shape), dtype=torch.float64).unflatten(1, shape)).flatten(1).T
         for ridge in (1e-1, 1e-4):
             gram = matrix @ matrix.T + ridge * torch.eye(len(matrix), dtype=torch.float64)
@@ -164,6 +168,33 @@ class TestPreconditioned:
             conjugate_gradients(system, y, precondition=precondition, max_steps=500, digits=1e-6 / 2**-52)
             steps.append(len(calls))
         assert steps[1] < 0.6 * steps[0]
+
+    @pytest.mark.parametrize("A", [Blur(torch.ones(5, 5) / 25), Blur(torch.ones(5, 5) / 25, padding="valid")], ids=repr)
+    def test_so_do_its_known_pixels(self, A):
+        x = photo(size=64).double()
+        mask = torch.ones(A.output_shape((3, 64, 64))[1:])
+        mask[:, 20:22] = mask[:, 40] = 0
+        masked, ridge = Mask(mask) @ A, 1e-3
+        shape, y = (3, 64, 64), masked(x)
+        near = masked._plan(shape, torch.float64, torch.device("cpu")).near_inverse
+        steps = []
+        for precondition in (None, lambda u: near(u, torch.tensor(ridge, dtype=torch.float64))):
+            calls = []
+
+            def system(u, calls=calls):
+                calls.append(1)
+                return masked(masked.adjoint(u, image_shape=shape)) + ridge * u
+
+            conjugate_gradients(system, y, precondition=precondition, max_steps=500, digits=1e-6 / 2**-52)
+            steps.append(len(calls))
+        assert steps[1] < 0.7 * steps[0]
+
+    def test_each_image_has_its_own_mask(self):
+        A, y = Blur(torch.ones(3, 3) / 9), torch.randn(2, 3, 12, 10, dtype=torch.float64)
+        masks = torch.rand(2, 1, 12, 10) < 0.7
+        both = (Mask(masks) @ A).pinv(y, ridge=1e-2)
+        for one, mask, found in zip(y, masks, both, strict=True):
+            torch.testing.assert_close(found, (Mask(mask) @ A).pinv(one, ridge=1e-2), rtol=0, atol=1e-9)
 
     def test_slanted_kernels_take_fourier_transforms(self):
         assert self.near_inverse(Blur(self.SLANTED, padding="valid"), (1, 20, 20)).basis == "fourier"

@@ -5,7 +5,7 @@ import torch
 
 import inverso
 from inverso.images import photo
-from inverso.operators import FFTMask, GaussianBlur, RandomMask
+from inverso.operators import FFTMask, GaussianBlur, Identity, RandomMask
 from inverso.stages import PlugAndPlay
 from inverso.stages._refinement import refined
 from stages.toys import Unplanned, gaussian_denoiser
@@ -50,3 +50,23 @@ def test_plug_and_play_solves_no_further_than_a_denoiser_notices():
     inverso.solve(y, own, gaussian_denoiser(3), PlugAndPlay(passes=4), progress=False)
     # Solved to rounding, the three projections before the last would take 1,500.
     assert own.calls < 700
+
+
+def test_a_pseudo_inverse_of_ones_own_is_used_under_noise_too():
+    class Half(Unplanned):
+        """Half of the light, with the closed form that its author knows."""
+
+        inverted = 0
+
+        def pinv(self, y, *, ridge=0.0, image_shape=None):
+            self.inverted += 1
+            return self.inner.pinv(y, ridge=ridge, image_shape=image_shape)
+
+    own = Half(0.5 * Identity())
+    y = own(photo("coffee", size=12).double())
+    found, exact = (
+        inverso.solve(y, A, gaussian_denoiser(3), PlugAndPlay(passes=3, momentum=0.0), noise=0.05, progress=False).image
+        for A in (own, own.inner)
+    )
+    torch.testing.assert_close(found, exact)
+    assert own.inverted >= 3

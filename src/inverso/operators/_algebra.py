@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,12 @@ class ScaledPlan(Plan):
     def exact(self) -> bool:
         """Whether the plan of A has a pseudo-inverse."""
         return self.plan.exact
+
+    @property
+    def near_inverse(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """That of A, for its own ridge and unit."""
+        near, gain = self.plan.near_inverse, self.factor**2
+        return None if near is None else lambda y, ridge: near(y, ridge / gain) / gain
 
     @property
     def takes_half(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from inverso.operators._plans import LinearMap, Plan, in_a_transform
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
 MAX_STEPS = 2000
 _LARGE_CHANNEL = 2**18
+_NEARER = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class LeastSquares(_implicit.ImplicitInverse):
             then solved one after another, which takes less memory.
         near: An approximation of `(A A^T + ridge)^-1 y` for ridges `(..., 1, 1, 1)` above 0, for y `(..., C, h, w)`. It
             preconditions the iterations for such ridges, which then run in the space of y.
+        left: Share of the residual that is left; by default as much as rounding makes of it.
     """
 
     A: LinearMap
@@ -44,6 +46,7 @@ class LeastSquares(_implicit.ImplicitInverse):
     name: str = "A"
     by_channel: bool = False
     near: Callable[[Tensor, Tensor], Tensor] | None = None
+    left: float | None = None
 
     @classmethod
     def of(cls, plan: Plan, y_dims: int, *, name: str) -> LeastSquares:
@@ -118,7 +121,7 @@ class LeastSquares(_implicit.ImplicitInverse):
         near = self._preconditioner(ridge)
         if near is not None:
             return self._each(lambda channels: self._dual(self.A(channels), ridge, near), x)
-        turned = LeastSquares(self.adjoint, self.A, self.x_dims, self.y_dims, self.name, self.by_channel)
+        turned = replace(self, A=self.adjoint, adjoint=self.A, y_dims=self.x_dims, x_dims=self.y_dims, near=None)
         return turned.pinv(x, ridge)
 
     def _each(self, compute: LinearMap, v: Tensor) -> Tensor:
@@ -145,7 +148,10 @@ class LeastSquares(_implicit.ImplicitInverse):
         def system(u: Tensor) -> Tensor:
             return torch.addcmul(self.A(self.adjoint(u)), each, u)
 
-        tolerance = TOLERANCE.get(y.dtype, TOLERANCE[torch.float32])
+        tolerance = self._tolerance(y.dtype)
+        if self.left is not None:
+            # The residual is weighted by the preconditioner, and so nearer the error than that of plain iterations.
+            tolerance *= _NEARER
         digits = tolerance / torch.finfo(y.dtype).eps
         u, left = conjugate_gradients(system, y, precondition=near, max_steps=MAX_STEPS, digits=digits)
         if left > 0:
@@ -170,7 +176,7 @@ class LeastSquares(_implicit.ImplicitInverse):
         gamma = first = _energy(slope, self.x_dims)
         # Large images: what is not needed any more must not be held while A or its adjoint work.
         del slope
-        tolerance = TOLERANCE.get(gamma.dtype, TOLERANCE[torch.float32])
+        tolerance = self._tolerance(gamma.dtype)
         # Below rounding, which a y outside the range of A starts from, steps lead nowhere; nor do they where what was
         # found so far rounds the residual of the normal equations.
         eps = torch.finfo(gamma.dtype).eps
@@ -198,6 +204,9 @@ class LeastSquares(_implicit.ImplicitInverse):
             gamma = following
         self._warn(float(_ratio(gamma, first, where=first > 0).sqrt().max()), wanted=tolerance)
         return x
+
+    def _tolerance(self, dtype: torch.dtype) -> float:
+        return TOLERANCE.get(dtype, TOLERANCE[torch.float32]) if self.left is None else self.left
 
     def _warn(self, residual: float, *, wanted: float) -> None:
         msg = (

@@ -135,7 +135,7 @@ class Plan(TensorFields, ABC):
         return y
 
     def after(self, inner: Plan) -> Plan | None:  # noqa: ARG002 - subclasses look at it
-        """Return the exact plan of `self(inner(x))`, or None."""
+        """Return the plan of `self(inner(x))`, or None."""
         return None
 
     def masked(self, mask: Tensor) -> Plan | None:  # noqa: ARG002 - subclasses look at it

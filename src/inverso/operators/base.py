@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -260,6 +261,10 @@ class LinearOperator(ABC):
         Warns:
             ConvergenceWarning: Conjugate gradients stopped above their tolerance (operators without an exact plan).
         """
+        return self._pinv(y, ridge, image_shape)
+
+    def _pinv(self, y: Tensor, ridge: Ridge, image_shape: ImageShape | None, left: float | None = None) -> Tensor:
+        """Compute the pseudo-inverse; iterations, if it takes any, may leave a share `left` of their residual."""
         shape = self._check_y(y, image_shape)
         if y.dtype in HALF:
             check_digits(y, name="y", to=f"invert {self!r}")
@@ -279,7 +284,7 @@ class LinearOperator(ABC):
                 problem = LeastSquares(self.forward, self._transpose(shape, trailing), trailing, name=repr(self))
             else:
                 problem = LeastSquares.of(plan, trailing, name=repr(self))
-            return problem.solve(y, ridge)
+            return replace(problem, left=left).solve(y, ridge)
 
     def restrict(self, y: Tensor, *, image_shape: ImageShape | None = None) -> Tensor:
         """Set the entries of y that carry no measurement (fill colors, noise off a mask) to zero.
@@ -316,6 +321,10 @@ class LinearOperator(ABC):
         Raises:
             ValueError: x and y do not fit together.
         """
+        return self._project(x, y, ridge)
+
+    def _project(self, x: Tensor, y: Tensor, ridge: Ridge, left: float | None = None) -> Tensor:
+        """Project images; iterations, if it takes any, may leave a share `left` of their residual."""
         check_measurement(y, finite=False)
         expected = self(x)
         if expected.shape != y.shape:
@@ -325,7 +334,10 @@ class LinearOperator(ABC):
             )
             raise ValueError(msg)
         shape = image_shape_of(x)
-        return x + self.pinv(self.restrict(y, image_shape=shape) - expected, ridge=ridge, image_shape=shape)
+        missed = self.restrict(y, image_shape=shape) - expected
+        if left is None or type(self).pinv is not LinearOperator.pinv:
+            return x + self.pinv(missed, ridge=ridge, image_shape=shape)
+        return x + self._pinv(missed, ridge, shape, left)
 
     def measured_count(self, y_shape: tuple[int, ...], *, image_shape: ImageShape | None = None) -> int:
         """Count the real numbers that are measured in a y of that shape, over all leading dimensions."""

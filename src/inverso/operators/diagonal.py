@@ -11,6 +11,7 @@ from torch import Tensor
 from inverso._checks import check_count, check_fraction
 from inverso._random import uniform
 from inverso._types import ImageShape, Seed
+from inverso.operators._masked import MaskedPlan
 from inverso.operators._plans import Basis, Plan, Ridge
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, pattern_generator, per_image, seed_of
 from inverso.operators._text import FILE, KEEP, SEED, SWITCH, Parameter, Text, pair, side_or_pair
@@ -65,11 +66,11 @@ class DiagonalPlan(Plan):
         return self.forward(y)
 
     def after(self, inner: Plan) -> Plan | None:
-        """Multiply two masks; return another plan unchanged if this one keeps everything."""
+        """Multiply two masks; return another plan unchanged if this one keeps everything. Exact or a `MaskedPlan`."""
         if self.mask is None:
             return inner
         if not isinstance(inner, DiagonalPlan):
-            return inner.masked(self.mask)
+            return inner.masked(self.mask) or MaskedPlan.of(self, inner)
         mask = self.mask if inner.mask is None else self.mask * inner.mask
         shared = self.rank / _kept_per_image(self.mask) if mask.shape[-3] == 1 else 1
         return DiagonalPlan(mask, _kept_per_image(mask) * shared)

@@ -14,6 +14,7 @@ from torch import Tensor
 from inverso._checks import check_fraction
 from inverso._types import ImageShape, Seed
 from inverso._warning import warn_caller
+from inverso.operators._framed import NearInverse
 from inverso.operators._plans import Basis, Plan, Ridge, cutoff
 from inverso.operators._sampling import Seeds, as_seeds, draw_pattern, each_seed, per_image, random_order, seed_of
 from inverso.operators._text import KEEP, SEED, SWITCH, Text, choice
@@ -170,6 +171,11 @@ class CirculantPlan(Plan):
             return None
         rows, columns = (torch.stack([line.roll(k) for k in range(len(line))], dim=1) for line in self.lines)
         return rows, columns
+
+    @property
+    def near_inverse(self) -> NearInverse:
+        """Of `A A^T + ridge` it is the inverse itself."""
+        return NearInverse(self.half.abs().square(), "fourier")
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply the spectrum of x by d."""

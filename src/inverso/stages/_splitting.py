@@ -16,7 +16,6 @@ from inverso.operators._plans import Ridge, real_dtype
 from inverso.priors.denoisers import TiledDenoiser
 from inverso.problem import Need, Problem, State
 from inverso.stages._passes import refuse_non_finite
-from inverso.stages._refinement import refined
 from inverso.stages.interpolation import Interpolation
 
 Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
@@ -30,10 +29,9 @@ Direction: TypeAlias = Literal["denoised", "projected"]
 AT_ONCE = 1 << 21
 """Pixels of an image that a denoiser is shown at once; more would need gigabytes."""
 TILE, OVERLAP = 1024, 96
-_STEPS = 1000
 _LEFT = {torch.float64: 1e-8, torch.float32: 1e-4}
-"""Most iterations of a projection without an exact plan, and the share of its residual that they may leave before the
-last pass, if there is a ridge: down to rounding they took up to ten times as long, for 0.03 dB."""
+"""Share of its residual that a projection without an exact plan may leave before the last pass, if there is a ridge:
+down to rounding the iterations took up to ten times as long, for 0.03 dB."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ class Projection:
         ridge = self.ridge(sigma)
         if self.problem.plan is None and target > 0 and self.assumed > 0:
             left = _LEFT.get(clean.dtype, _LEFT[torch.float32])
-            return refined(A, y, clean, towards=clean, ridge=ridge, steps=_STEPS, left=left)
+            return A._project(clean, y, ridge, left)
         return A.project(clean, y, ridge=ridge)
 
 
