@@ -74,6 +74,7 @@ def test_a_seed_means_the_same_under_both_defaults(what):
         torch.testing.assert_close(DRAWN[what](), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_random_numbers_are_drawn_in_a_named_precision():
     package = Path(inverso.__file__).parent
     unnamed = []

@@ -66,6 +66,7 @@ def test_ssim_of_a_single_image_and_of_equal_images():
     torch.testing.assert_close(ssim(x, x), torch.ones(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
 def test_lpips_orders_images_without_pretrained_weights(net):
     x = photo("astronaut")

@@ -87,6 +87,7 @@ def test_it_starts_checked_and_isolated_and_tells_what_it_is(ready: Tab, written
     assert unlabelled == []
 
 
+@pytest.mark.slow
 def test_numbers_in_and_out_are_those_of_the_network(ready: Tab, denoiser: FFDNet, written: Page, sent: Path) -> None:
     x, sigma = torch.rand(2, 3, 13, 20, generator=torch.Generator().manual_seed(1)), torch.tensor([0.05, 0.4])
     answer = ready.evaluate(
@@ -111,6 +112,7 @@ def test_numbers_in_and_out_are_those_of_the_network(ready: Tab, denoiser: FFDNe
     assert 1e-4 < float((found - whole).abs().max()) < 4 * written.difference
 
 
+@pytest.mark.slow
 def test_photos_of_any_size_are_denoised_as_by_onnx_runtime(ready: Tab, sent: Path) -> None:
     covered = "c => Math.round(parseFloat(c.style.clipPath.split(' ')[1]))"
     for height, width in ((61, 50), (300, 451)):

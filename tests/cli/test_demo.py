@@ -20,6 +20,7 @@ def test_demo_prints_a_table_and_draws_a_picture(inverso, prior):
         assert drawn.width > 5 * drawn.height
 
 
+@pytest.mark.slow
 def test_shared_stages_give_what_each_method_gives_alone(prior):
     network, A, x = priors.load(prior), FFTMask(0.3), photo("astronaut", size=16)
     y = A.measure(x, noise=0.05)

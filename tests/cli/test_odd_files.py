@@ -221,6 +221,7 @@ def test_a_folder_that_may_only_be_read_is_refused_before_any_work(inverso, tmp_
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
 def test_names_of_old_disks_that_are_no_utf8_stop_no_folder(inverso, tmp_path):
     (tmp_path / "album").mkdir()

@@ -82,6 +82,7 @@ def test_8_bits_are_as_good_as_32_and_1_bit_is_not(inverso, restorer: Path, phot
     assert abs(quality["1-bit"] - quality["32-bit"]) > 0.1
 
 
+@pytest.mark.slow
 def test_tuning_and_clipping_give_better_files_than_rounding(inverso, restorer: Path, photos: Path) -> None:
     common = ("--data", photos, "--bits", 2, "--size", 16, "--n", 2, "-q")
     for out, words in (("plain", ()), ("tuned", ("--fine-tune", 20, "--batch", 3)), ("clipped", ("--clip",))):

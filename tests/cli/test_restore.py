@@ -82,6 +82,7 @@ def test_a_detector_finds_what_old_fills(inverso, tmp_path):
     assert "were taken for damage" not in result.stdout, "nothing was filled"
 
 
+@pytest.mark.slow
 def test_a_folder_of_old_photos_tells_what_to_look_for(inverso, tmp_path):
     (tmp_path / "many").mkdir()
     scratched = torch.full((1, 3, 64, 64), 0.4)

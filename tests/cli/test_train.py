@@ -139,6 +139,7 @@ def test_more_devices_than_the_machine_has_are_refused(inverso, monkeypatch, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_several_devices_need_the_extra_and_one_does_not(inverso, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     (tmp_path / "photos").mkdir()

@@ -48,6 +48,7 @@ def held_out_error(network: nn.Module) -> float:
         return float(sum(_pixel_error(network, batch) for batch in pairs(10, seed=1))) / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bits", "per_channel", "steps"), [(4, False, 60), (3, False, 60), (3, True, 60), (2, False, 120), (2, True, 120)]
 )

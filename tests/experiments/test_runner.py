@@ -158,6 +158,7 @@ run(experiment, data, out, Options(n=7, batch=2, prior=prior, progress=False, pi
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(data, prior_file, tmp_path, monkeypatch) -> None:
     out, log, script = tmp_path / "out", tmp_path / "log", tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -352,6 +353,7 @@ def test_other_processes_give_the_same_rows_and_find_an_experiment_in_its_file(d
     assert not run(experiment, data, tmp_path / "there", options, executor=Local(processes=1)).results.rows[3:]
 
 
+@pytest.mark.slow
 def test_a_photo_whose_worker_dies_is_left_out_and_said(data, options, tmp_path) -> None:
     file = tmp_path / "deadly.py"
     file.write_text(

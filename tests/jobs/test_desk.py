@@ -54,6 +54,7 @@ def test_an_order_that_waits_is_taken_back(tmp_path):
             waiting.result()
 
 
+@pytest.mark.slow
 def test_time_and_crashes_cost_the_order_alone(tmp_path):
     with Desk(tmp_path, seconds=1.0) as desk:
         with pytest.raises(InversoError, match="time limit"):

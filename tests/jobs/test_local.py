@@ -58,6 +58,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(photos, tmp_path):
     assert drivers.pictures(out) == drivers.pictures(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_two_drivers_and_one_that_is_killed(photos, tmp_path):
     folder, out, pids = photos(*(f"{k:02}" for k in range(12))), tmp_path / "out", tmp_path / "pids"
     pids.mkdir()

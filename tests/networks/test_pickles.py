@@ -69,6 +69,7 @@ def test_trainings_are_read(zipped, tmp_path):
     assert torch.equal(read["model"]["0.weight"], network[0].weight)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.integers() | st.text() | st.none(), lambda x: st.lists(x).map(tuple) | st.dictionaries(st.text(), x)

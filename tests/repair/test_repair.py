@@ -202,6 +202,7 @@ def test_large_holes_are_filled_from_coarse_to_fine_and_only_they_change(height,
     assert any("large holes" in line for line in answer.said)
 
 
+@pytest.mark.slow
 def test_a_large_hole_elsewhere_does_not_change_how_a_scratch_is_filled():
     generator = torch.Generator().manual_seed(0)
     rough = torch.rand(1, 3, 40, 80, generator=generator)
@@ -228,6 +229,7 @@ def test_a_noisy_photo_with_damage_is_denoised_where_it_is_intact_and_filled_whe
     assert psnr(answer[..., 60:64, 10:100], cat[..., 60:64, 10:100]) > 18
 
 
+@pytest.mark.slow
 def test_large_holes_by_a_method_without_passes_are_seen_in_one_window():
     smooth = ramp(200, 300)
     mask = torch.zeros(1, 1, 200, 300, dtype=torch.bool)

@@ -29,6 +29,7 @@ def test_photos_of_any_size_gray_or_in_color(size: tuple[int, int]) -> None:
     torch.testing.assert_close(detector(gray), detector(gray.expand(-1, 3, -1, -1)))
 
 
+@pytest.mark.slow
 def test_pieces_give_what_the_whole_gives() -> None:
     detector = DamageDetector(**TINY).double()
     # Larger weights show what small ones would hide.

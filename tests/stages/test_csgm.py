@@ -271,6 +271,7 @@ class TestNaturalWeight:
         wanted = prior.least_squares(A, y, ridge=0.3 + 1e-4)
         torch.testing.assert_close(self.found(prior, y, A, noise=0.01), wanted, rtol=0, atol=1e-4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("factor", [2, 4])
     def test_averages_of_pixels_lie_between_errors_that_are_independent_and_alike(self, factor):
         prior = LinearPrior(image_shape=(1, 64, 64))
@@ -280,12 +281,14 @@ class TestNaturalWeight:
         loose, tight = (prior.least_squares(A, y, ridge=0.3 * left) for left in (1 / factor**2, 1.0))
         assert energy(tight) < energy(self.found(prior, y, A)) < energy(loose)
 
+    @pytest.mark.slow
     def test_does_not_depend_on_the_operators_unit(self, prior):
         prior.latent_weight = 0.3
         y = pictures(1)
         meters = self.found(prior, Identity()(y), Identity())
         torch.testing.assert_close(self.found(prior, Times10()(y), Times10()), meters, rtol=0, atol=1e-4)
 
+    @pytest.mark.slow
     def test_each_image_has_its_own(self, prior):
         prior.latent_weight = 0.3
         A = RandomMask(0.4, seed=(0, 1))

@@ -118,6 +118,7 @@ def test_there_is_no_momentum_where_everything_is_measured(settings):
     assert float(moved(Identity(), **settings)[0].max()) < 1e-9
 
 
+@pytest.mark.slow
 def test_under_noise_there_is_no_momentum_where_pseudo_inverses_are_iterative():
     assert float(moved(Unplanned(FFTMask(0.3)), noise=0.02)[0].max()) == 0
 
@@ -237,6 +238,7 @@ def test_every_operator_has_its_measurement_explained(name, method):
     assert float((noisy.image - answer.image).abs().max()) > 1e-4
 
 
+@pytest.mark.slow
 def test_missing_frequencies_are_filled_for_any_operator():
     """From the zeros that a pseudo-inverse leaves there a denoiser does not come as far as total variation alone."""
     x = photo("coffee", size=48)

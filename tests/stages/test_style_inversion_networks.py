@@ -43,6 +43,7 @@ def solve(prior, A, x, stage, **options):
     )
 
 
+@pytest.mark.slow
 def test_the_mean_style_is_not_the_answer_and_a_few_steps_get_near_it(prior):
     x = own_images(prior, 1)
     found = solve(prior, RandomMask(0.5), x, StyleInversion(steps=40))

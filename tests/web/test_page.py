@@ -132,6 +132,7 @@ def test_a_line_says_that_the_photo_is_read_before_the_server_answers(restoring,
     assert restoring.is_disabled("#restore")
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_leaves_the_photo_before_it(restoring, cat, tmp_path):
     bring(restoring, cat)
     broken = tmp_path / "broken.jpg"

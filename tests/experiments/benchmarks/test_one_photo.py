@@ -61,6 +61,7 @@ def section(text: str, title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines() if line.startswith("|")]
 
 
+@pytest.mark.slow
 def test_a_row_is_what_a_fit_alone_gives(photos: Path, finished: Path) -> None:
     first, second = rows_of(finished)
     assert (first["photo"], second["photo"]) == ("coffee.png", "more photos/camera.png")
@@ -90,6 +91,7 @@ def test_priors_and_pictures_are_kept(finished: Path) -> None:
             assert sheet.width > 2 * sheet.height
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_ends_at_the_same_numbers(
     photos: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +186,7 @@ def test_the_table_is_written_without_the_priors_too(photos: Path, finished: Pat
     assert "Seconds per scale" not in text
 
 
+@pytest.mark.slow
 def test_fast_is_a_rehearsal_and_says_so(photos: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, n=1, fast=True)
     text = replace(E10, recipe=None).run(photos, tmp_path, options).read_text()

@@ -52,6 +52,7 @@ def unbroken(photos, prior, encoder, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_wrong_learns_to_doubt(unbroken, encoder) -> None:
     rows = read_rows(unbroken / "losses.csv")
     assert [row["step"] for row in rows] == [1, 2, 3]
@@ -92,6 +93,7 @@ def test_refusals(photos, prior, tmp_path) -> None:
         CertaintyRecipe(search=0)
 
 
+@pytest.mark.slow
 def test_a_single_photo_beside_the_held_out_ones_is_learned_from(photos, prior, encoder, tmp_path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()

@@ -52,6 +52,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(photos: Path, un
     assert_same_weights(tmp_path / "run", unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_loses_nothing(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     assert_a_kill_loses_nothing(RECIPE, photos, unbroken, tmp_path / "run")

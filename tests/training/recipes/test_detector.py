@@ -63,6 +63,7 @@ def test_a_run_can_begin_with_another_detector(photos: Path, unbroken: Path, tmp
     assert all(weight.requires_grad for weight in recipe.network().parameters())
 
 
+@pytest.mark.slow
 def test_lookalikes_are_drawn_on_patches_and_on_held_out_photos(photos: Path, unbroken: Path, tmp_path: Path) -> None:
     fit(replace(RECIPE, lookalikes=1.0), photos, out=tmp_path, run=RUN)
     sheets = [(folder / "found-000008.png").read_bytes() for folder in (tmp_path, unbroken)]

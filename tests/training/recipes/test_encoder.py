@@ -47,6 +47,7 @@ def unbroken(photos: Path, prior: WrappedPrior, tmp_path_factory: pytest.TempPat
     return out
 
 
+@pytest.mark.slow
 def test_it_learns(unbroken: Path, prior: WrappedPrior) -> None:
     with (unbroken / "losses.csv").open() as stream:
         quality = [float(row["mse_db"]) for row in csv.DictReader(stream)]

@@ -58,6 +58,7 @@ def test_a_run_leaves_weights_recipe_curves_and_sample_sheets(unbroken: Path) ->
     assert "white-block_ssim" in header
 
 
+@pytest.mark.slow
 def test_it_learns(photos: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, corruptions=(("white-noise", 1.0),), anneal=60, lr=5e-3)
     fit(recipe, photos, out=tmp_path, run=replace(RUN, steps=60, log_every=1, evaluate_every=30))

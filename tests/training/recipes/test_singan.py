@@ -51,6 +51,7 @@ class TestFit:
         assert not prior.training
         assert all(weight.requires_grad for weight in prior.parameters())
 
+    @pytest.mark.slow
     def test_the_photo_is_made_better_than_before(self):
         recipe = SinGANRecipe(min_size=12, width=8, steps=(60, 20))
         reports: list[dict[str, float]] = []
