@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from inverso import __version__
+from inverso import __main__, __version__
 from inverso.cli import models as models_command
 from inverso.cli.app import app
 
@@ -259,3 +259,28 @@ def test_help_lists_the_operators(inverso, command):
 def test_version_is_shown(inverso):
     result = inverso("--version")
     assert (result.exit_code, result.stdout) == (0, f"inverso {__version__}\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")  # noqa: PTH110
+@pytest.mark.parametrize("words", ["--version", "--help", "models"])
+def test_a_full_disk_behind_stdout_is_one_line(words):
+    command = [sys.executable, "-m", "inverso", words]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("No space left on device\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_during_the_imports_is_one_line(monkeypatch, capsys):
+    class Interrupted:
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "inverso.cli.app", Interrupted())
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
