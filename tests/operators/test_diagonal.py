@@ -104,7 +104,7 @@ class TestMask:
 
     @pytest.mark.parametrize("kind", [Mask, FrequencyMask])
     def test_masks_of_complex_or_sparse_numbers_are_refused(self, kind):
-        with pytest.raises(TypeError, match="a mask must hold real zeros and ones, got torch.complex64"):
+        with pytest.raises(TypeError, match=r"a mask must hold real zeros and ones, got torch\.complex64"):
             kind(torch.ones(4, 4, dtype=torch.complex64))
         with pytest.raises(TypeError, match="a mask must be a dense tensor"):
             kind(torch.ones(4, 4).to_sparse())
