@@ -131,7 +131,7 @@ class Solving:
         resized = () if side is None else squared(size_of(file), side)
         made = None if self.job.face else self.networks.image_shape
         # What a prior makes has one size, whatever divides it.
-        fitted = fit(x, spec, crop=self.job.crop, file=file) if made is None else Fitted(x)
+        fitted = fit(x, spec, crop=self.job.crop, file=file, size=side) if made is None else Fitted(x)
         x = fitted.image
         A = spec.build((channels, *x.shape[2:]))
         y = A.measure(x.to(self.device), noise=self.job.noise, seed=seed)
