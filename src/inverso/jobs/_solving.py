@@ -236,7 +236,7 @@ class Solving:
     def _answer(self, found: Reconstruction, begin: int, n: int, measured: Measured) -> Answer:
         image = found.image[begin : begin + n].cpu()
         residual = None if found.residual is None else float(found.residual[begin : begin + n].mean())
-        details: dict[str, Any] = {"residual": finite(residual), "stages": stages_told(found)}
+        details: dict[str, Any] = {"method": found.method, "stages": stages_told(found), "residual": finite(residual)}
         if measured.notes:
             details["notes"] = list(measured.notes)
         quality = None if measured.x is None else finite(float(psnr(image, measured.x)))
