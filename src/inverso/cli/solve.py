@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso._sources import existing
-from inverso.cli.group import check_unused, options_of
+from inverso.cli.group import check_unused, given_options, options_of
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -140,6 +140,8 @@ def solve(  # noqa: PLR0913 - one argument per option
         face=face or bool(face_at),
         face_at=";".join(face_at or ()),
     )
+    if job.prior is None and given_options(ctx, ("prior",)):
+        typer.echo(f"no effect of --prior {prior}: -m {method} uses none", err=True)
     if target is None:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
         options = options_of(ctx)
