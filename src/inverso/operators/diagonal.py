@@ -131,7 +131,9 @@ def _unpainted(file: str, image_shape: ImageShape | None) -> Tensor:
     """Turn a picture of the damage (painted is damaged) into an operator's mask (True is kept)."""
     from inverso.images.marks import read_mask  # noqa: PLC0415 - `import inverso` stays light
 
-    return ~read_mask(file, size=None if image_shape is None else (image_shape[2], image_shape[1]))[0]
+    size = None if image_shape is None else (image_shape[2], image_shape[1])
+    # Of a mask after another operator, that is what the other one makes of the photo.
+    return ~read_mask(file, size=size, of="the picture that it covers")[0]
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
