@@ -106,7 +106,7 @@ def solve(  # noqa: PLR0913 - one argument per option
     """Reconstruct photos from their measurements; with many, repeat the command to resume it."""
     many = are_many(inputs)
     if not many:
-        check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
+        check_alone(ctx)
         existing(inputs[0])
     from inverso.jobs import Job  # noqa: PLC0415
     from inverso.operators.spec import parse_operator, quoted  # noqa: PLC0415
