@@ -172,7 +172,8 @@ def super_resolve(
     check_picture(output, model, image)
     prior = _load(model)
     given = None if image is None else _load_picture(image, prior)
-    _save(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
+    large = prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed, progress=True)
+    _save(large, output)
 
 
 def animate(
