@@ -26,4 +26,6 @@ class RangeWarning(UserWarning):
 
 
 class WorseThanInputWarning(UserWarning):
-    """An answer is likely worse than its measurement: an inverse amplified noise or the error of a wrong operator."""
+    """An answer is likely worse than its measurement: an inverse amplified noise or the error of a wrong operator,
+    or it hardly explains what was measured.
+    """
