@@ -219,3 +219,14 @@ class TestNumbersOfNumpy:
         for check in (lambda: check_seed(np.True_), lambda: check_count(np.True_, name="starts")):
             with pytest.raises(TypeError, match="must be an integer"):
                 check()
+
+
+@pytest.mark.parametrize("check", [check_image, check_measurement])
+def test_sparse_tensors_are_refused_by_name(check):
+    with pytest.raises(TypeError, match=r"y must be a dense tensor, got one of layout torch.sparse_coo"):
+        check(torch.ones(1, 2, 2).to_sparse(), name="y")
+
+
+def test_measurements_without_values_are_refused_by_name():
+    with pytest.raises(ValueError, match="y is on the device meta"):
+        check_measurement(torch.ones(1, 2, 2, device="meta"))

@@ -59,6 +59,7 @@ def check_image(x: object, *, name: str = "x") -> Tensor:
     if not isinstance(x, Tensor):
         msg = f"{name} must be a torch.Tensor (..., C, H, W), got {type(x).__name__}"
         raise TypeError(msg)
+    check_dense(x, name=name)
     if not x.is_floating_point():
         msg = f"{name} must be a floating-point image with values in [0, 1], got {x.dtype}{_integer_advice(x)}"
         raise TypeError(msg)
@@ -76,6 +77,7 @@ def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Ten
     if not isinstance(y, Tensor):
         msg = f"{name} must be a torch.Tensor, got {type(y).__name__}"
         raise TypeError(msg)
+    check_dense(y, name=name)
     if not (y.is_floating_point() or y.is_complex()):
         msg = f"{name} must be a floating-point or complex tensor, got {y.dtype}{_integer_advice(y)}"
         raise TypeError(msg)
@@ -83,8 +85,18 @@ def check_measurement(y: object, *, name: str = "y", finite: bool = True) -> Ten
         msg = f"{name} is empty: its shape is {tuple(y.shape)}"
         raise ValueError(msg)
     if finite:
+        if y.is_meta:
+            msg = f"{name} is on the device meta, which holds shapes and no values"
+            raise ValueError(msg)
         check_finite(y, name=name)
     return y
+
+
+def check_dense(values: Tensor, *, name: str) -> None:
+    """Raise for a sparse tensor."""
+    if values.layout != torch.strided:
+        msg = f"{name} must be a dense tensor, got one of layout {values.layout}: to_dense() makes it so"
+        raise TypeError(msg)
 
 
 def check_finite(values: Tensor, *, name: str) -> None:

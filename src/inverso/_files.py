@@ -69,9 +69,11 @@ def message_of(error: BaseException) -> str:
     Example:
         >>> message_of(FileNotFoundError(2, "No such file or directory", "photo.jpg"))
         'photo.jpg: No such file or directory'
+        >>> message_of(OSError(28, "No space left on device"))
+        'No space left on device'
         >>> message_of(KeyError())
         'KeyError'
     """
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

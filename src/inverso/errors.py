@@ -26,4 +26,7 @@ class RangeWarning(UserWarning):
 
 
 class WorseThanInputWarning(UserWarning):
-    """An answer is likely worse than its measurement: an inverse amplified noise or the error of a wrong operator."""
+    """An answer is likely worse than its measurement, or hardly explains it.
+
+    An inverse amplified noise or the error of a wrong operator, or a denoiser is too weak for its method.
+    """

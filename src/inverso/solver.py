@@ -87,7 +87,7 @@ def solve(
 
     Warns:
         RangeWarning: The values of y suggest images in [-1, 1], or the noise is too large for images in [0, 1].
-        WorseThanInputWarning: The inverse of A amplified errors of y.
+        WorseThanInputWarning: The inverse of A amplified errors of y, or a sample of `dps` hardly explains y.
 
     Example:
         >>> import torch, inverso

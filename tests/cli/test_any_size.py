@@ -34,7 +34,7 @@ def test_sides_that_the_scale_does_not_divide(inverso, tmp_path):
 def test_a_size_that_the_scale_does_not_divide(inverso, tmp_path):
     write_photo(Photo(torch.rand(1, 3, 20, 30)), tmp_path / "a.png")
     words = ("solve", "a.png", "--simulate", "-A", "bicubic:4", "-m", "pinv", "--size", 18, "-o", "out.png")
-    assert "bicubic:4 needs sides that 4 divides: --crop cuts it to 16 x 16" in inverso(*words).stderr
+    assert "bicubic:4 needs sides that 4 divides: give --size 16 or --size 20; or --crop cuts" in inverso(*words).stderr
     done = inverso(*words, "--crop").stdout
     assert "the 20 x 20 in the middle were taken and shrunk to 18 x 18" in done
     assert "of 18 x 18 pixels the 16 x 16 in the middle were taken" in done
@@ -95,7 +95,7 @@ def test_a_mask_of_another_size_is_refused_with_the_sizes(inverso, picture):
     save_image(torch.eye(8)[None], "mask.png")
     result = inverso("solve", picture, "--mask", "mask.png", "-m", "interpolation", "-o", "out.png")
     assert result.exit_code == 2
-    assert "mask.png has 8 x 8 pixels and the photo 24 x 24" in result.stderr
+    assert "mask.png has 8 x 8 pixels and the picture that it covers 24 x 24" in result.stderr
 
 
 def test_metadata_goes_into_the_answer(inverso, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from inverso import __version__
+from inverso import __main__, __version__
 from inverso.cli import models as models_command
 from inverso.cli.app import app
 
@@ -67,16 +67,16 @@ BAD = {
     "empty value": ("degrade photo.png -A identity --output=", "the value of --output is empty: is a variable"),
     "workers for one": (
         "solve photo.png -A identity -m pinv --workers 4",
-        "--workers 4 is for many photos",
+        "no effect of --workers: only many photos have that",
     ),
     "more workers than cores": (
         "solve photo.png copy.png -A identity -m pinv -o empty --workers 1000",
         "--workers must be at most ",
     ),
-    "time for one": ("restore photo.png --time-limit 9 -o out.png", "--time-limit 9 is for many photos"),
-    "again for one": ("restore photo.png --again -o out.png", "--again is for many photos"),
-    "ray for one": ("solve photo.png -A identity -m pinv --on ray", "--on ray is for many photos"),
-    "GPUs for one": ("restore photo.png --gpus 0.5 -o out.png", "--gpus 0.5 is for many photos"),
+    "time for one": ("restore photo.png --time-limit 9 -o out.png", "no effect of --time-limit"),
+    "again for one": ("restore photo.png --again -o out.png", "no effect of --again"),
+    "ray for one": ("solve photo.png -A identity -m pinv --on ray", "no effect of --on"),
+    "GPUs for one": ("restore photo.png --gpus 0.5 -o out.png", "no effect of --gpus"),
     "folder to a file": ("solve sub -A identity -m pinv -o out.png", "sub is a folder, whose answers need one"),
     "onto itself": ("solve photo.png -A identity -m pinv -o photo.png", "would be overwritten"),
     "onto the mask": ("solve photo.png --mask copy.png -m pinv -o copy.png", "copy.png is one of the inputs"),
@@ -259,3 +259,28 @@ def test_help_lists_the_operators(inverso, command):
 def test_version_is_shown(inverso):
     result = inverso("--version")
     assert (result.exit_code, result.stdout) == (0, f"inverso {__version__}\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")  # noqa: PTH110
+@pytest.mark.parametrize("words", ["--version", "--help", "models"])
+def test_a_full_disk_behind_stdout_is_one_line(words):
+    command = [sys.executable, "-m", "inverso", words]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("No space left on device\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_during_the_imports_is_one_line(monkeypatch, capsys):
+    class Interrupted:
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "inverso.cli.app", Interrupted())
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"

@@ -337,7 +337,10 @@ BAD = {
     "no model": ("sample none.safetensors -o a.png", "error: there is no file none.safetensors\n"),
     "a name": ("sample faces-64 -o a.png", "error: there is no file faces-64\n"),
     "other prior": ("sample {dcgan} -o a.png", "holds a DCGAN, not a prior of a single photo"),
-    "size": ("sample {model} --size 100 -o a.png", "--size takes height and width, as in 100x300, got '100'"),
+    "size": (
+        "sample {model} --size 100 -o a.png",
+        "--size takes the height first and then the width, as in 100x300, got '100'",
+    ),
     "side 0": ("sample {model} --size 0x9 -o a.png", "each side of --size must be an integer of at least 1, got 0"),
     "seed": ("sample {model} --seed 99999999999999999999 -o a.png", "--seed must fit in 64 bits"),
     "no samples": ("sample {model} -n 0 -o a.png", "--number must be an integer of at least 1, got 0"),

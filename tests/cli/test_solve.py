@@ -173,6 +173,12 @@ def test_restorers_are_loaded_by_name(inverso, picture, monkeypatch):
     assert float(load_image("out.png").min()) >= 0.89
 
 
+def test_a_prior_that_the_method_does_not_use_is_told(inverso, picture):
+    words = ("solve", picture, "-A", "identity", "-o", "out.png")
+    assert inverso(*words, "-m", "pinv", "--prior", "nope").stderr == "no effect of --prior nope: -m pinv uses none\n"
+    assert inverso(*words, "-m", "pinv").stderr == ""
+
+
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(inverso, tmp_path):
     (tmp_path / "a.png").write_text("no picture")
     save_image(photo("cat", size=20), tmp_path / "b.png")
@@ -182,6 +188,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(inverso, tmp_path):
     assert "a.png cannot be read as a picture" in broken["error"]
     assert fine["path"] == "answers/b.png"
     assert fine["notes"] == []
+    assert (fine["method"], fine["stages"][0]["name"]) == ("pinv", "pinv")
     assert load_image("answers/b.png").shape == (1, 3, 20, 20)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: a.png cannot be read as a picture")

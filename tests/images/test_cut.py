@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,20 @@ def test_a_progressive_one_may_end_between_its_scans(tmp_path: Path, filling: in
         with pytest.raises(ValueError, match="the last detail is missing"):
             read_photo(tmp_path / "a.jpg")
         assert float(read_photo(tmp_path / "a.jpg", cut=True).pixels.std()) > 0.01
+
+
+def test_a_progressive_one_that_ends_exactly_between_its_scans_is_not_whole(tmp_path: Path) -> None:
+    content = jpeg(progressive=True)
+    scan = content.index(b"\xff\xda")
+    ends = [match.start() for match in re.finditer(rb"\xff\xc4", content) if match.start() > scan]
+    assert len(ends) > 5
+    for end in ends:
+        (tmp_path / "a.jpg").write_bytes(content[:end])
+        with pytest.raises(ValueError, match="the last detail is missing"):
+            read_photo(tmp_path / "a.jpg")
+    assert "coarse or gray" in read_photo(tmp_path / "a.jpg", cut=True).notes[0]
+    (tmp_path / "a.jpg").write_bytes(content[:-2])
+    assert read_photo(tmp_path / "a.jpg").notes == ()
 
 
 def test_one_may_end_within_a_byte_that_is_escaped(tmp_path: Path) -> None:

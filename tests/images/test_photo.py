@@ -351,3 +351,25 @@ def test_what_is_not_finite_is_not_written_as_black(tmp_path, name):
     with pytest.raises(ValueError, match=rf"photo\.{name} must be finite"):
         write_photo(photo, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"dpi": (-1, 5)}, ValueError, "each of dpi must be greater than 0, got -1"),
+        ({"dpi": (5, float("nan"))}, ValueError, "each of dpi must be a number > 0, got nan"),
+        ({"dpi": (5, 1e9)}, ValueError, "each of dpi must be at most 65535"),
+        ({"dpi": 300}, TypeError, r"dpi must be \(horizontal, vertical\) in dots per inch, got 300"),
+        ({"exif": b"junk"}, ValueError, "exif must be EXIF data, .*, got b'junk'"),
+        ({"exif": "Maker"}, TypeError, "exif must be EXIF data as bytes, got str"),
+        ({"noise": -0.1}, ValueError, "noise must be at least 0, got -0.1"),
+    ],
+)
+def test_metadata_that_cannot_be_are_refused(given, error, says):
+    with pytest.raises(error, match=says):
+        Photo(torch.rand(1, 3, 4, 4), **given)
+
+
+def test_a_resolution_that_cannot_be_is_not_read(tmp_path):
+    Image.fromarray(colors()).save(tmp_path / "a.png", dpi=(1e7, 1e7))
+    assert read_photo(tmp_path / "a.png").dpi is None

@@ -32,6 +32,16 @@ def test_nothing_is_cut_without_being_told_to():
         fit(torch.rand(1, 3, 10, 11), parse_operator("bicubic:2@bicubic:2"), crop=False, file=FILE)
 
 
+def test_sizes_that_were_asked_for_are_named_with_those_that_would_do():
+    says = (
+        r"photo\.jpg is made a square of size=10, .* 4 divides: give size=8 or size=12; or crop=True cuts it to 8 x 8"
+    )
+    with pytest.raises(ValueError, match=says):
+        fit(torch.rand(1, 3, 10, 10), parse_operator("bicubic:4"), crop=False, file=FILE, size=10)
+    with pytest.raises(ValueError, match=r"4 divides: give size=4$"):
+        fit(torch.rand(1, 3, 3, 3), parse_operator("bicubic:4"), crop=True, file=FILE, size=3)
+
+
 def test_squares_are_told():
     assert squared((64, 64), 64) == ()
     assert "all were taken and enlarged to 64 x 64" in squared((32, 32), 64)[0]

@@ -293,6 +293,22 @@ def test_answers_below_the_photos_are_known_by_any_path(photos, kind):
     assert set(records(summary)) == {"a", "b"}
 
 
+def test_answers_of_an_earlier_run_are_no_photos_and_a_line_says_so(photos):
+    folder = photos("a", "sub/b")
+    run(folder, Faulty(), folder / "first")
+    save_image(load_image(folder / "a.png"), folder / "first" / "sub" / "mine.png")
+    with pytest.warns(UserWarning, match=r"left out 2 results of an earlier run .* in .*first;"):
+        summary = run(folder, Faulty(), folder / "second")
+    assert set(records(summary)) == {"a", "sub/b", "first/sub/mine"}
+
+
+def test_answers_of_an_earlier_run_are_photos_where_their_folder_is_given(photos):
+    folder = photos("a", "b")
+    run(folder, Faulty(), folder / "first")
+    summary = run(folder / "first", Faulty(), folder / "second")
+    assert set(records(summary)) == {"a", "b"}
+
+
 def test_a_photo_is_not_written_over(photos):
     folder = photos("a", "b")
     before = {path: path.read_bytes() for path in folder.iterdir()}

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from skimage.feature import canny
 
 from inverso.images.io import photo
-from inverso.operators import BoxMask, ColorNoise, EdgeMask, Identity, Mask, RandomColor, RandomMask, White
+from inverso.operators import (
+    BoxMask,
+    ColorNoise,
+    EdgeMask,
+    FrequencyMask,
+    Identity,
+    Mask,
+    RandomColor,
+    RandomMask,
+    White,
+)
 from operators.laws import few
 
 CHECKERS = torch.tensor([[1, 0, 1], [0, 1, 0]])
@@ -91,6 +101,13 @@ class TestMask:
         mask[1, 2] = value
         with pytest.raises(ValueError, match=f"a mask must hold zeros and ones only, found {shown}"):
             Mask(mask)
+
+    @pytest.mark.parametrize("kind", [Mask, FrequencyMask])
+    def test_masks_of_complex_or_sparse_numbers_are_refused(self, kind):
+        with pytest.raises(TypeError, match=r"a mask must hold real zeros and ones, got torch\.complex64"):
+            kind(torch.ones(4, 4, dtype=torch.complex64))
+        with pytest.raises(TypeError, match="a mask must be a dense tensor"):
+            kind(torch.ones(4, 4).to_sparse())
 
     def test_masks_that_keep_nothing_are_refused(self):
         with pytest.raises(ValueError, match="a mask must keep at least one pixel, and this one keeps none"):

@@ -238,7 +238,8 @@ def test_names_in_quotes_may_hold_what_a_spec_is_divided_by():
     ("text", "message"),
     [
         ("mask:none.png", "there is no file none.png"),
-        ("mask:kernel.png", "kernel.png has 3 x 3 pixels and the photo 32 x 32"),
+        ("mask:kernel.png", "kernel.png has 3 x 3 pixels and the picture that it covers 32 x 32"),
+        ("mask:kernel.png@bicubic:2", "kernel.png has 3 x 3 pixels and the picture that it covers 16 x 16"),
         ("fft:small.npy", "small.npy has 5 x 4 frequencies and the image 32 x 32"),
         ("fft:text.npy", "text.npy cannot be read as an .npy of numbers"),
         ("blur:even.png", "odd"),

@@ -518,6 +518,16 @@ def test_settings_that_mean_nothing_are_refused_when_they_are_made(wrong, error)
         Repair(**wrong)
 
 
+@pytest.mark.parametrize(("height", "width"), [(3, 50), (50, 1), (2, 2)])
+def test_of_a_photo_too_small_to_tell_its_noise_that_is_said(height, width):
+    small = Photo(torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)))
+    done = repair(small, denoiser=smoothing())
+    assert done.said[0] == (
+        f"{width} x {height} pixels are too few to tell the noise: --noise LEVEL takes off what you see"
+    )
+    assert done.change == 0
+
+
 def test_the_least_noise_is_told_by_its_digits():
     answer = repair(Photo(torch.full((1, 1, 16, 16), 0.5)), Repair(noise=0.0001), denoiser=smoothing(1))
     assert answer.said[0].startswith("noise of 0.0001, 0.026 of 255 gray levels")

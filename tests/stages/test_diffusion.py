@@ -401,3 +401,14 @@ def test_a_large_image_is_shown_to_the_denoiser_piece_by_piece(monkeypatch):
     assert max(height * width for height, width in seen) <= 12 * 12
     monkeypatch.setattr(_splitting, "AT_ONCE", 10_000)
     torch.testing.assert_close(pieces, inverso.solve(y, A, D, stage, progress=False).image)
+
+
+def test_samples_that_hardly_explain_y_are_told():
+    """A denoiser that takes off nothing leaves the noise that the method begins with."""
+    x, A = photo("coffee", size=32), RandomMask(0.5)
+    weak = WrappedDenoiser(lambda x, _: x * 1.0, channels=3, sigma_range=(0.001, 100.0))
+    with pytest.warns(inverso.WorseThanInputWarning, match="'dps' is likely worse .* leaves 100 % unexplained"):
+        inverso.solve(A(x), A, weak, DPS(steps=20), progress=False)
+    flat = torch.full((1, 3, 32, 32), 0.5)
+    steady = WrappedDenoiser(lambda x, _: 0.5 + 0.1 * (x - 0.5), channels=3, sigma_range=(0.001, 100.0))
+    inverso.solve(A(flat), A, steady, DPS(steps=20), progress=False)

@@ -82,7 +82,7 @@ def degrade(  # noqa: PLR0913 - one argument per option
         damage = cast("str", damage)
         _damage(x, damage, output, noise=noise, seed=seed, known=known, mask=mask)
         return
-    fitted = fit(x, spec, crop=crop, file=photo)
+    fitted = fit(x, spec, crop=crop, file=photo, size=size)
     for note in fitted.notes:
         typer.echo(f"{photo}: {note}")
     x = fitted.image

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -42,6 +44,13 @@ class OneLineErrors(TyperGroup):
             return super().main(args, prog_name, standalone_mode=False, **options)
         try:
             code = super().main(args, prog_name, standalone_mode=False, **options)
+        except OSError as error:
+            # Of a command they are told by `invoke`: what is left is the output of --help and --version.
+            if isinstance(error, BrokenPipeError) or "--debug" in (sys.argv[1:] if args is None else args):
+                raise
+            say_error(f"stdout cannot be written: {message_of(error)}")
+            _forget_stdout()
+            sys.exit(EXIT_BAD_INPUT)
         except Exception as error:
             message = _usage_message(error)
             if message is None:
@@ -172,6 +181,12 @@ def _as_one_line(
     """Write a warning as one line; its place in the source, `--debug` shows."""
     del category, filename, lineno, line
     return f"warning: {' '.join(in_options(str(message), meta.get(_OPTIONS, {})).split())}\n"
+
+
+def _forget_stdout() -> None:
+    """Discard what could not be written: Python would try again when it ends, and complain."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -12,7 +12,7 @@ import typer
 
 from inverso._machine import cores
 from inverso._sources import is_file
-from inverso.cli.group import EXIT_BAD_INPUT, say_error
+from inverso.cli.group import EXIT_BAD_INPUT, check_unused, say_error
 from inverso.cli.inputs import check_writable
 from inverso.cli.options import pick_device
 from inverso.cli.wording import in_options
@@ -54,23 +54,14 @@ def are_many(inputs: Sequence[str]) -> bool:
     return len(inputs) > 1 or not is_file(inputs[0])
 
 
-def check_alone(*, on: str, workers: int | None, gpus: float | None, time_limit: float, again: bool) -> None:
+def check_alone(context: typer.Context) -> None:
     """Raise for options of many photos where a single one is given.
 
     Raises:
-        ValueError: One of them is not as by default.
+        ValueError: One of them was given.
     """
-    given = {
-        f"--on {on}": on != "local",
-        f"--workers {workers}": workers is not None,
-        f"--gpus {gpus}": gpus is not None,
-        f"--time-limit {time_limit:g}": time_limit != HOUR,
-        "--again": again,
-    }
-    for option, is_given in given.items():
-        if is_given:
-            msg = f"{option} is for many photos, and a single one was given: leave it out"
-            raise ValueError(msg)
+    reason = "only many photos have that, and a single one was given; leave it out"
+    check_unused(context, ("on", "workers", "gpus", "time_limit", "again"), reason)
 
 
 def pick_executor(

@@ -129,7 +129,7 @@ def restore(  # noqa: PLR0913 - one argument per option
     if many:
         _check_of_many({"--mask": mask, "--keep": keep, "--found": found}, face_at)
     else:
-        check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
+        check_alone(ctx)
         existing(photos[0])
     from inverso.jobs.restore import FINDER, MaskFiles, Restore  # noqa: PLC0415
     from inverso.repair import Repair  # noqa: PLC0415

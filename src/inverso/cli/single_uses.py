@@ -50,7 +50,8 @@ def sample(
     ],
     n: Annotated[int, typer.Option("--number", "-n", help="How many.")] = 1,
     size: Annotated[
-        str | None, typer.Option("--size", help="Height and width, as 100x300; the photo's by default.", metavar="HxW")
+        str | None,
+        typer.Option("--size", help="Height first: 100x300 is wide. By default the photo's.", metavar="HEIGHTxWIDTH"),
     ] = None,
     start_scale: Annotated[
         int, typer.Option("--start-scale", help="First random scale; higher ones stay closer to the photo.")
@@ -171,7 +172,8 @@ def super_resolve(
     check_picture(output, model, image)
     prior = _load(model)
     given = None if image is None else _load_picture(image, prior)
-    _save(prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed), output)
+    large = prior.super_resolve(factor, image=given, back_projections=back_projections, seed=seed, progress=True)
+    _save(large, output)
 
 
 def animate(
@@ -235,7 +237,7 @@ def _sides(text: str) -> tuple[int, int]:
     try:
         height, width = (int(word) for word in words)
     except ValueError as error:
-        msg = f"--size takes height and width, as in 100x300, got {text!r}"
+        msg = f"--size takes the height first and then the width, as in 100x300, got {text!r}"
         raise ValueError(msg) from error
     return height, width
 

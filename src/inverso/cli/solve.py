@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inverso._sources import existing
-from inverso.cli.group import check_unused, options_of
+from inverso.cli.group import check_unused, given_options, options_of
 from inverso.cli.inputs import output_of
 from inverso.cli.many import (
     HOUR,
@@ -106,7 +106,7 @@ def solve(  # noqa: PLR0913 - one argument per option
     """Reconstruct photos from their measurements; with many, repeat the command to resume it."""
     many = are_many(inputs)
     if not many:
-        check_alone(on=on, workers=workers, gpus=gpus, time_limit=time_limit, again=again)
+        check_alone(ctx)
         existing(inputs[0])
     from inverso.jobs import Job  # noqa: PLC0415
     from inverso.operators.spec import parse_operator, quoted  # noqa: PLC0415
@@ -140,6 +140,8 @@ def solve(  # noqa: PLR0913 - one argument per option
         face=face or bool(face_at),
         face_at=";".join(face_at or ()),
     )
+    if job.prior is None and given_options(ctx, ("prior",)):
+        typer.echo(f"no effect of --prior {prior}: -m {method} uses none", err=True)
     if target is None:
         executor = pick_executor(on, workers=workers, time_limit=time_limit, device=device, gpus=gpus)
         options = options_of(ctx)

@@ -27,7 +27,8 @@ _RULES = (
     (re.compile(rf"\b({_NAMES})=True\b"), lambda match: _OPTIONS[match[1]]),
     (re.compile(rf"\b({_NAMES})='([^']*)'"), lambda match: f"{_OPTIONS[match[1]]} {match[2]}"),
 )
-_CALL = re.compile(r"(\w+\([^()]*\))")
+# With a call inside, as in Mask(mask=..., fill=White()).
+_CALL = re.compile(r"(\w+\((?:[^()]|\([^()]*\))*\))")
 _START = r"(?<![\w.-])"
 # Here a name is the argument also if it is an English word, such as width.
 _SUBJECT = r"^((?:each (?:\w+ )?of )?)"
@@ -49,6 +50,8 @@ def in_options(message: str, own: Mapping[str, str] = MappingProxyType({})) -> s
         'a prior of any size: --prior photos with -m pnp'
         >>> in_options("min_size must be at most max_size=9", {"min_size": "--min-size", "max_size": "--max-size"})
         '--min-size must be at most --max-size 9'
+        >>> in_options("Mask(mask=<1x4x4>, fill=White()) does not fit", {"mask": "--mask"})
+        'Mask(mask=<1x4x4>, fill=White()) does not fit'
         >>> in_options("each side of size must be an integer of at least 1, got 0", {"size": "--size"})
         'each side of --size must be an integer of at least 1, got 0'
     """

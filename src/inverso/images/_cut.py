@@ -15,6 +15,8 @@ CUTTABLE = frozenset({"JPEG", "MPO"})
 
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_SCAN = 0xDA
+_STARTS_OF_FRAME = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_COEFFICIENTS = 64
 _AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 """A marker that ends the data of a scan: neither a 255 among them, nor a restart, nor filling."""
 _TAILS = (b"", bytes(range(254, -1, -1)) * 16, b"\xaa\x5a\x96" * 1000)
@@ -29,7 +31,7 @@ class Cut:
         picture: The picture at its full size; what is missing is gray.
         rows: Number of complete rows, from the top.
         progressive: Whether the JPEG stores the whole picture roughly at first, and then its detail.
-        between: Whether the file ends within what announces a further scan, so that one is missing.
+        between: Whether the file ends between two scans, so that one is missing.
     """
 
     picture: Image.Image
@@ -44,13 +46,13 @@ class Cut:
 
     def missing(self) -> str:
         """Say what the file lacks, after its name."""
-        if self.progressive:
+        if self.progressive or self.between:
             return "ends too early: of its picture the last detail is missing, or more"
         return f"ends too early: of its {self.picture.height} rows the first {self.rows} are there"
 
     def read(self) -> str:
         """Say what was read."""
-        if self.progressive:
+        if self.progressive or self.between:
             return "the file ends too early: its picture is coarse or gray where the detail is missing"
         return f"the file ends too early: of its {self.picture.height} rows the first {self.rows} were read"
 
@@ -75,7 +77,7 @@ def read_cut(path: Path) -> Cut | None:
     differ = np.any([pixels != np.asarray(other) for other in others], axis=0).reshape(picture.height, -1).any(axis=1)
     rows = int(differ.argmax()) if differ.any() else picture.height
     progressive = "progressive" in picture.info
-    between = len(given.rstrip(b"\xff")) > len(data)
+    between = len(given.rstrip(b"\xff")) > len(data) or _lacks_a_scan(data)
     return Cut(picture, rows, progressive, between) if rows or progressive else None
 
 
@@ -100,6 +102,28 @@ def _whole_segments(data: bytes) -> bytes:
             end = after.start()
         begin = end
     return data
+
+
+def _lacks_a_scan(data: bytes) -> bool:
+    """Return whether coefficients, or bits of them, are in none of the scans (ITU-T T.81, sections B.2 and G.1)."""
+    components: list[int] = []
+    missing: dict[tuple[int, int], int] = {}
+    begin = 2
+    while data[begin : begin + 1] == b"\xff":
+        while data[begin + 1 : begin + 2] == b"\xff":
+            begin += 1
+        kind, size = data[begin + 1], int.from_bytes(data[begin + 2 : begin + 4], "big")
+        body, begin = data[begin + 4 : begin + 2 + size], begin + 2 + size
+        if kind in _STARTS_OF_FRAME:
+            components = list(body[6::3])
+        elif kind == _START_OF_SCAN:
+            named = 2 * body[0] + 1
+            first, last, bits = body[named : named + 3]
+            for component in body[1:named:2]:
+                missing |= {(component, k): bits % 16 for k in range(first, last + 1)}
+            after = _AFTER_SCAN.search(data, begin)
+            begin = len(data) if after is None else after.start()
+    return any(missing.get((component, k), 1) for component in components for k in range(_COEFFICIENTS))
 
 
 def _read(data: bytes) -> Image.Image:

@@ -6,12 +6,15 @@ from typing import Any
 
 from PIL import Image
 
+from inverso._checks import check_positive
+
 ORIENTATION = 0x0112
 _SUB_TABLE = 0x8769
 _PLACE = 0x8825
 _COLOR_SPACE = 0xA001
 _WIDTH, _HEIGHT = 0xA002, 0xA003
 _XMP, _IPTC, _IPTC_OF_PHOTOSHOP = 0x02BC, 0x83BB, 0x0404
+_MOST_DOTS = 65535
 # What describes the pixels of one file and would be wrong in another: sizes, strips, tiles, compression, profile.
 _OF_THE_FILE = frozenset({
     0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117, 0x011A, 0x011B, 0x011C,
@@ -76,10 +79,35 @@ def keeping_texts(exif: Image.Exif) -> Image.Exif:
     return exif
 
 
+def check_exif(exif: object, *, name: str) -> None:
+    """Raise unless these are EXIF data as bytes, b"" for none."""
+    if not isinstance(exif, bytes):
+        msg = f"{name} must be EXIF data as bytes, got {type(exif).__name__}"
+        raise TypeError(msg)
+    try:
+        Image.Exif().load(exif)
+    # Pillow says in many ways that it cannot read something.
+    except Exception as error:
+        begin = f"{exif[:16]!r}{'...' if len(exif) > 16 else ''}"
+        msg = f"{name} must be EXIF data, as Image.Exif.tobytes() of Pillow makes them, got {begin}"
+        raise ValueError(msg) from error
+
+
+def check_resolution(dpi: object, *, name: str) -> None:
+    """Raise unless this is a pair of dots per inch that a file can hold."""
+    if not isinstance(dpi, tuple | list) or len(dpi) != 2:
+        msg = f"{name} must be (horizontal, vertical) in dots per inch, got {dpi!r}"
+        raise TypeError(msg)
+    for number in dpi:
+        if check_positive(number, name=f"each of {name}") > _MOST_DOTS:
+            msg = f"each of {name} must be at most {_MOST_DOTS} dots per inch, as a JPEG has, got {number}"
+            raise ValueError(msg)
+
+
 def read_resolution(picture: Image.Image) -> tuple[float, float] | None:
-    """Return the dots per inch, horizontal and vertical, if the file has them."""
+    """Return the dots per inch, horizontal and vertical, if the file has them and they can be."""
     try:
         across, down = (float(value) for value in picture.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if across > 0 and down > 0 else None
+    return (across, down) if 0 < across <= _MOST_DOTS and 0 < down <= _MOST_DOTS else None

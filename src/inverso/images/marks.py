@@ -21,12 +21,13 @@ _PAINTED = 0.25
 """Brightness from which a pixel of a mask counts as painted: a brush's soft edge does, what JPEG leaves does not."""
 
 
-def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tensor:
+def read_mask(path: str | Path, *, size: tuple[int, int] | None = None, of: str = "the photo") -> Tensor:
     """Read a painted mask: white, or any bright color, is damaged, black or transparent is intact.
 
     Args:
         path: A picture.
         size: Width and height of the photo. The mask has to have the same size; resizing would lose thin scratches.
+        of: What errors call that which has this size.
 
     Returns:
         `(1, 1, H, W)`, True where the photo is damaged.
@@ -48,8 +49,8 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> Tenso
     painted = read_photo(path)
     if size is not None and painted.size != size:
         msg = (
-            f"{path} has {painted.size[0]} x {painted.size[1]} pixels and the photo {size[0]} x {size[1]}: a mask must "
-            "be as large as its photo"
+            f"{path} has {painted.size[0]} x {painted.size[1]} pixels and {of} {size[0]} x {size[1]}: a mask must be "
+            "as large"
         )
         raise ValueError(msg)
     # The largest of the three, since a red or blue brush, hardly bright, would lose the soft edge of its stroke.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverso._checks import check_choice, check_finite, check_image
+from inverso._checks import check_choice, check_finite, check_image, check_non_negative
 from inverso._files import replacing
 from inverso._sources import existing
 from inverso.images._decode import ROUNDING, decode, upright_format
@@ -18,6 +18,7 @@ from inverso.images._deep import DEEP
 from inverso.images._encode import ALPHA_FORMATS, DEEP_FORMATS, encode, loses_exif, picture_format
 from inverso.images._gray import to_gray
 from inverso.images._jpeg_luma import QuantizedLuma
+from inverso.images._metadata import check_exif, check_resolution
 
 _FLOATING = 32
 _ROUNDED = "its pixels are 32-bit floating-point numbers, of which 16 bits per channel are kept"
@@ -39,8 +40,9 @@ class Photo:
         luma: Quantized luminance of the JPEG that the pixels were read from, to estimate their noise; None for others.
 
     Raises:
-        ValueError: Pixels or opacity have another shape, or the depth is neither 8 nor 16.
-        TypeError: They are not floating-point tensors.
+        ValueError: Pixels or opacity have another shape, the depth is neither 8 nor 16, the noise or the dots per inch
+            cannot be, or the metadata are no EXIF data.
+        TypeError: Something is of another type, such as pixels that are no floating-point tensor.
 
     Example:
         >>> import torch
@@ -69,6 +71,10 @@ class Photo:
                 msg = f"alpha must have shape (1, 1, {height}, {width}) as the photo, got {tuple(self.alpha.shape)}"
                 raise ValueError(msg)
         check_choice(self.depth, (8, 16), name="depth")
+        check_non_negative(self.noise, name="noise")
+        check_exif(self.exif, name="exif")
+        if self.dpi is not None:
+            check_resolution(self.dpi, name="dpi")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -47,8 +47,15 @@ def squared(size: tuple[int, int], side: int) -> tuple[str, ...]:
     return (f"{cut} were taken{done}",)
 
 
-def fit(image: Tensor, spec: OperatorSpec, *, crop: bool, file: Path) -> Fitted:
+def fit(image: Tensor, spec: OperatorSpec, *, crop: bool, file: Path, size: int | None = None) -> Fitted:
     """Crop a photo to a size that the operator's scale divides, if that is allowed.
+
+    Args:
+        image: `(1, C, H, W)`.
+        spec: The operator.
+        crop: Whether it is allowed.
+        file: File of the photo.
+        size: Side of the square that the photo was made on reading, if it was.
 
     Raises:
         ValueError: Cropping is not allowed, or nothing would be left.
@@ -57,9 +64,13 @@ def fit(image: Tensor, spec: OperatorSpec, *, crop: bool, file: Path) -> Fitted:
     rows, columns = (side // spec.multiple * spec.multiple for side in (height, width))
     if (rows, columns) == (height, width):
         return Fitted(image)
-    what = f"{file} has {width} x {height} pixels, and {spec} needs sides that {spec.multiple} divides"
+    what = f"{file} has {width} x {height} pixels" if size is None else f"{file} is made a square of size={size}"
+    what = f"{what}, and {spec} needs sides that {spec.multiple} divides"
     if not crop or not rows or not columns:
         help_ = f": crop=True cuts it to {columns} x {rows}" if rows and columns else ""
+        if size is not None:
+            larger = f"size={rows + spec.multiple}"
+            help_ = f": give size={rows} or {larger}; or{help_[1:]}" if rows else f": give {larger}"
         msg = f"{what}{help_}"
         raise ValueError(msg)
     top, left = (height - rows) // 2, (width - columns) // 2

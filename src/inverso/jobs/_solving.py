@@ -131,7 +131,7 @@ class Solving:
         resized = () if side is None else squared(size_of(file), side)
         made = None if self.job.face else self.networks.image_shape
         # What a prior makes has one size, whatever divides it.
-        fitted = fit(x, spec, crop=self.job.crop, file=file) if made is None else Fitted(x)
+        fitted = fit(x, spec, crop=self.job.crop, file=file, size=side) if made is None else Fitted(x)
         x = fitted.image
         A = spec.build((channels, *x.shape[2:]))
         y = A.measure(x.to(self.device), noise=self.job.noise, seed=seed)
@@ -236,7 +236,7 @@ class Solving:
     def _answer(self, found: Reconstruction, begin: int, n: int, measured: Measured) -> Answer:
         image = found.image[begin : begin + n].cpu()
         residual = None if found.residual is None else float(found.residual[begin : begin + n].mean())
-        details: dict[str, Any] = {"residual": finite(residual), "stages": stages_told(found)}
+        details: dict[str, Any] = {"method": found.method, "stages": stages_told(found), "residual": finite(residual)}
         if measured.notes:
             details["notes"] = list(measured.notes)
         quality = None if measured.x is None else finite(float(psnr(image, measured.x)))

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from inverso._files import message_of
 from inverso._sources import is_url
 from inverso.errors import InversoError
+from inverso.jobs._answers import MANIFEST, SETTINGS, without_earlier, without_own
 from inverso.jobs._listing import Files, Photo, list_photos, stamp_of
 from inverso.jobs._naming import named_apart
 from inverso.jobs._photos import PhotoWork, digest_of
@@ -24,8 +24,6 @@ from inverso.jobs.manifest import Manifest, Record, alone_in, read_records
 from inverso.jobs.photo_job import Described, PhotoJob
 from inverso.jobs.work import Executor, Lost
 
-_MANIFEST = "manifest.jsonl"
-_SETTINGS = "job.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -57,7 +55,7 @@ class Summary:
 
     def records(self) -> Iterator[Record]:
         """Yield the records of all photos, in the order in which they were finished."""
-        return read_records(self.folder / _MANIFEST)
+        return read_records(self.folder / MANIFEST)
 
 
 def run_folder(
@@ -107,7 +105,7 @@ def run_folder(
         (1, [('cat', 'done')])
     """
     folder = _folder(out)
-    photos = list_photos(files)
+    photos = without_earlier(list_photos(files), files, folder)
     described = job.describe()
     _check_apart(photos, folder, job.suffix)
     if not folder.exists():
@@ -115,11 +113,11 @@ def run_folder(
         named_apart(photos, {})
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
-        check_same(folder / _SETTINGS, described.settings, folder=folder)
-        write_json(folder / _SETTINGS, described.settings)
+        check_same(folder / SETTINGS, described.settings, folder=folder)
+        write_json(folder / SETTINGS, described.settings)
         _remove_unfinished(folder)
-        manifest = Manifest.open(folder / _MANIFEST)
-        listed = _without_answers(photos, manifest, job.suffix)
+        manifest = Manifest.open(folder / MANIFEST)
+        listed = without_own(photos, folder, manifest.known, job.suffix)
         photos = named_apart(listed, manifest.known)
         apart = tuple(photo.name for photo, plain in zip(photos, listed, strict=True) if photo.name != plain.name)
         left = [photo for photo in photos if not _ended(photo, manifest, folder, job.suffix, again=again)]
@@ -145,20 +143,6 @@ def _folder(out: str | Path) -> Path:
         msg = f"results are written to a folder, on this machine or shared by all, got {out}"
         raise ValueError(msg)
     return Path(text)
-
-
-def _without_answers(photos: list[Photo], manifest: Manifest, suffix: str) -> list[Photo]:
-    """Remove results of earlier runs from the list, if the folder of results is inside that of the photos."""
-    # Both by the folders themselves, whatever links or ".." they were named by; photos that are links stay links.
-    begin = f"{os.path.realpath(manifest.path.parent)}{os.sep}"
-    folder_of = cache(os.path.realpath)
-
-    def is_answer(photo: Photo) -> bool:
-        where, name = os.path.split(photo.path)
-        path = os.path.join(folder_of(where), name)  # noqa: PTH118 - there may be a million
-        return path.startswith(begin) and path.removeprefix(begin).removesuffix(suffix) in manifest.known
-
-    return [photo for photo in photos if is_url(photo.path) or not is_answer(photo)]
 
 
 def _check_apart(photos: Sequence[Photo], folder: Path, suffix: str) -> None:

@@ -53,10 +53,12 @@ class _Factors(TensorFields):
         """
         rows, columns = matrix.shape
         few = min(rows, columns)
-        # LAPACK overwrites a copy; beside it are U, V and its work, four matrices with as many sides as values.
-        needed = (rows * columns + (rows + columns) * few + 4 * few**2) * matrix.element_size()
+        # LAPACK overwrites a copy; beside it are U, a small V and its work, four matrices as small.
+        needed = (rows * columns + rows * few + 5 * few**2) * matrix.element_size()
         _check_memory(needed, rows, columns, what="the singular values of a matrix")
-        left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
+        # With A^T = Q R, those of R^T are those of A, and V, which takes most of the time of a wide A, is left out.
+        small = matrix if rows > columns else torch.linalg.qr(matrix.mT, mode="r").R.mT
+        left, values, _ = torch.linalg.svd(small, full_matrices=False)
         kept = values > eps * max(matrix.shape) * values[0]
         left, values = left[:, kept], values[kept]
         return cls(left.contiguous(), values, float(values[0] / values[-1]))

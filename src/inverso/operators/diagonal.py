@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from inverso._checks import check_count, check_fraction
+from inverso._checks import check_count, check_dense, check_fraction
 from inverso._random import uniform
 from inverso._types import ImageShape, Seed
 from inverso.operators._masked import MaskedPlan
@@ -132,7 +132,9 @@ def _unpainted(file: str, image_shape: ImageShape | None) -> Tensor:
     """Turn a picture of the damage (painted is damaged) into an operator's mask (True is kept)."""
     from inverso.images.marks import read_mask  # noqa: PLC0415 - `import inverso` stays light
 
-    return ~read_mask(file, size=None if image_shape is None else (image_shape[2], image_shape[1]))[0]
+    size = None if image_shape is None else (image_shape[2], image_shape[1])
+    # Of a mask after another operator, that is what the other one makes of the photo.
+    return ~read_mask(file, size=size, of="the picture that it covers")[0]
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -193,6 +195,10 @@ def check_mask(mask: object) -> Tensor:
     """Return the mask as booleans `(C, H, W)` or `(B, 1, H, W)`; raise if it is not a valid mask."""
     if not isinstance(mask, Tensor):
         msg = f"a mask must be a torch.Tensor of zeros and ones, got {type(mask).__name__}"
+        raise TypeError(msg)
+    check_dense(mask, name="a mask")
+    if mask.is_complex():
+        msg = f"a mask must hold real zeros and ones, got {mask.dtype}: .real of it is one"
         raise TypeError(msg)
     if mask.ndim not in _MASK_DIMS or (mask.ndim == BATCHED and mask.shape[1] != 1) or mask.numel() == 0:
         msg = f"a mask must have shape (H, W), (1, H, W), (C, H, W) or (B, 1, H, W), got {tuple(mask.shape)}"

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from inverso._checks import check_finite, check_image
 
+LEAST_SIDE = 4
+"""Side in pixels below which a photo has no wavelet coefficients to tell its noise from; it is taken for none."""
 _BLOCK = 48
 _MOST_BLOCKS = 600
 _QUIET = 0.1
@@ -126,7 +128,7 @@ def _wavelets(block: np.ndarray) -> tuple[float, float]:
     """Estimate the noise of a block from the diagonal wavelet coefficients, and from the others."""
     from pywt import dwt2  # noqa: PLC0415
 
-    if min(block.shape[-2:]) < 4:
+    if min(block.shape[-2:]) < LEAST_SIDE:
         return 0.0, 0.0
     _, (horizontal, vertical, diagonal) = dwt2(block, "db2")
     return _deviation(diagonal), (_deviation(horizontal) + _deviation(vertical)) / 2

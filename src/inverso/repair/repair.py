@@ -23,7 +23,7 @@ from inverso.repair._doubts import is_doubt
 from inverso.repair._faces import Faces, FaceWork
 from inverso.repair._fading import find_fading
 from inverso.repair._jpeg_noise import estimate_jpeg_noise
-from inverso.repair._noise import estimate_noise, has_few_colors
+from inverso.repair._noise import LEAST_SIDE, estimate_noise, has_few_colors
 from inverso.repair._plan import Plan, Progress, most_detailed, unless_empty
 from inverso.repair._settings import MARGIN, MOST_NOISE, Repair
 from inverso.repair._stains import find_stains
@@ -338,6 +338,15 @@ def _noise(photo: Photo, settings: Repair, said: list[str]) -> tuple[float, bool
             f"(its smooth parts say {compressed.low:.3f} to {compressed.high:.3f}) and is taken off"
         )
         return compressed.level, True
+    return _noise_seen(photo, said)
+
+
+def _noise_seen(photo: Photo, said: list[str]) -> tuple[float, bool]:
+    """Return the noise level of the pixels themselves, and whether to remove it."""
+    if min(photo.size) < LEAST_SIDE:
+        width, height = photo.size
+        said.append(f"{width} x {height} pixels are too few to tell the noise: --noise LEVEL takes off what you see")
+        return 0.0, False
     found = estimate_noise(photo.pixels)
     told = _noise_of(found.level)
     sure = f"the smooth parts of the photo say {found.low:.3f} to {found.high:.3f}"

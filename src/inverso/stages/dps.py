@@ -12,12 +12,19 @@ from torch import Tensor
 
 from inverso._checks import check_count, check_fraction, check_positive
 from inverso._linalg import energies
+from inverso._warning import warn_caller
+from inverso.errors import WorseThanInputWarning
 from inverso.priors.denoisers.schedule import STEPS
 from inverso.problem import Need, Problem, State
 from inverso.stages._noise_levels import cumulated_alphas, diffusion_levels
 from inverso.stages._passes import follow
 from inverso.stages._splitting import NoiseSource
 from inverso.stages.base import Stage
+
+_UNEXPLAINED = 0.5
+"""Share of the energy of y, beside that of a uniform image, that is left; of good samples it is below 0.35."""
+_LEAST = 0.01
+"""Share of the whole energy of y from which that counts: a photo of fog has hardly anything beside a uniform image."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,10 @@ class DPS(Stage):
         scale: Factor of the gradient: the authors use 0.3 for blurs and super-resolution, 0.5 for masks.
         variance: Interpolates the logarithm of a step's variance between that of the posterior (0) and beta (1).
 
+    Warns:
+        WorseThanInputWarning: A sample hardly explains y, as with a denoiser that is too weak: nothing else in this
+            method makes it fit.
+
     Raises:
         TypeError: A setting has the wrong type.
         ValueError: A setting lies outside its range.
@@ -51,7 +62,7 @@ class DPS(Stage):
         >>> from inverso.stages import DPS
         >>> D = WrappedDenoiser(lambda x, sigma: 0.5 + 0.1 * x, channels=1, sigma_range=(0.001, 100.0))
         >>> A = RandomMask(0.5)
-        >>> answer = inverso.solve(A(torch.rand(1, 1, 8, 8)), A, D, DPS(steps=10), progress=False)
+        >>> answer = inverso.solve(A(torch.full((1, 1, 8, 8), 0.55)), A, D, DPS(steps=10), progress=False)
         >>> answer.image.shape
         torch.Size([1, 1, 8, 8])
     """
@@ -74,7 +85,10 @@ class DPS(Stage):
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Draw a sample for every image of the batch."""
-        return follow(self.name, problem, state, self.passes(problem), total=len(self.times(problem)))
+        drawn = follow(self.name, problem, state, self.passes(problem), total=len(self.times(problem)))
+        if drawn.image is not None:
+            _warn_if_unexplained(problem, drawn.image)
+        return drawn
 
     def times(self, problem: Problem) -> list[int]:
         """List the diffusion times, from the noisiest that the denoiser was trained for to 0."""
@@ -118,3 +132,22 @@ class DPS(Stage):
         misfit = 2 * (energies(problem.operator(x0) - problem.measured) + torch.finfo(u.dtype).tiny).sqrt()
         (slope,) = torch.autograd.grad(misfit.sum(), u)
         return 2 * x0.detach() - 1, slope
+
+
+@torch.no_grad()
+def _warn_if_unexplained(problem: Problem, images: Tensor) -> None:
+    """Warn of images that explain y hardly better than the best uniform image does."""
+    y, uniform = problem.measured.flatten(1), problem.operator(torch.ones_like(images)).flatten(1)
+    whole, seen = energies(problem.measured), uniform.abs().square().sum(dim=1)
+    shared = (uniform.conj() * y).sum(dim=1).abs().square()
+    contrast = whole - torch.where(seen > 0, shared / seen, 0.0) - problem.noise_energy
+    left = problem.misfit(images) - problem.noise_energy
+    bad = (left > _UNEXPLAINED * contrast) & (left > _LEAST * whole)
+    if bool(bad.any()):
+        share = float((left / contrast.clamp_min(torch.finfo(left.dtype).tiny))[bad].max())
+        msg = (
+            f"the answer of 'dps' is likely worse than the measurement: of what is in y beside an even gray it leaves "
+            f"{100 * min(share, 1):.0f} % unexplained. The denoiser may be too weak for a method that begins with pure "
+            "noise; method='pnp' asks less of it"
+        )
+        warn_caller(msg, WorseThanInputWarning, each_time=True)

@@ -58,6 +58,7 @@ def test_solve_takes_it_for_gray_images_of_any_operator(A):
     assert float(psnr(answer.image, GRAY)) > float(psnr(simple.image, GRAY)) + 1
 
 
+@pytest.mark.filterwarnings("ignore::inverso.WorseThanInputWarning")
 @pytest.mark.parametrize("method", ["ddnm", "dps"])
 def test_diffusion_takes_it_too(method):
     A, color = RandomMask(0.5), WrappedDenoiser(lambda x, _: x.clamp(0, 1), channels=3, sigma_range=(0.001, 100.0))

@@ -133,3 +133,11 @@ def test_bad_images_are_refused(image, error, message):
 def test_a_single_scale_enlarges_nothing():
     with pytest.raises(ValueError, match="a prior of a single scale starts from noise and cannot enlarge an image"):
         super_resolve(tiny(sizes=SIZES[-1:]), 2)
+
+
+def test_progress_is_shown_on_a_terminal_only(monkeypatch, capsys):
+    super_resolve(tiny(), 2, progress=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    super_resolve(tiny(), 2, progress=True)
+    assert "to 60 x 48 pixels:" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from inverso._checks import as_generator, check_count, check_finite, check_image, check_number, check_unit_range
 from inverso._machine import check_memory
@@ -21,7 +22,13 @@ _BYTES_PER_NUMBER = 22
 
 
 def super_resolve(
-    prior: SinGAN, factor: float, *, image: Tensor | None = None, back_projections: int = 2, seed: Seed = 0
+    prior: SinGAN,
+    factor: float,
+    *,
+    image: Tensor | None = None,
+    back_projections: int = 2,
+    seed: Seed = 0,
+    progress: bool = False,
 ) -> Tensor:
     """Enlarge the photo, or another image of the same kind, by a factor.
 
@@ -38,6 +45,7 @@ def super_resolve(
         image: `(1, C, H, W)`, `(n, C, H, W)` or `(C, H, W)` in [0, 1], of any size; the photo by default.
         back_projections: Number of back-projections after each step; 0 for SinGAN's own method.
         seed: Seed of the noise.
+        progress: Whether to show a bar on standard error, if that is a terminal.
 
     Returns:
         Images `(n, C, round(factor H), round(factor W))`, without gradient.
@@ -72,12 +80,21 @@ def super_resolve(
     )
     answer = small
     generator = as_generator(seed)
-    with torch.no_grad():
+    # Its unit is a pixel: the last steps take almost all of the time.
+    bar = tqdm(
+        desc=f"to {width} x {height} pixels",
+        total=sum(map(math.prod, sizes)),
+        bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}",
+        leave=False,
+        disable=None if progress else True,
+    )
+    with bar, torch.no_grad():
         for size in sizes:
             noise = prior.draw_noises(len(answer), start=finest, size=size, seed=generator)
             answer = prior.grow(noise, start=finest, previous=resize(answer, size))
             for _ in range(back_projections):
                 answer = answer + resize(small - resize(answer, smallest), size)
+            bar.update(math.prod(size))
     return answer
 
 
