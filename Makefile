@@ -25,7 +25,8 @@ demo: $(VENV)/.stamp ## Reconstruct a free photo by each method; writes demo.png
 test: lint ## Lint, check types and run the tests.
 	@$(BIN)/python -c 'from inverso.browser import find_runtime; find_runtime()' 2>/dev/null || \
 		echo "ONNX Runtime Web could not be fetched by npm: the tests of the page in a browser will be skipped"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@# In the order of the folders: the files with few tests are those that take long, and are not to come last.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/.dev-stamp ## Run the tests that take long, most of them in a browser or of trainings.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
