@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -279,11 +280,27 @@ def test_after_an_earlier_stage_diffusion_begins_at_less_noise_and_keeps_its_str
     assert float((after - made).abs().mean()) < 0.15 < float((alone - made).abs().mean())
 
 
-def test_levels_above_the_range_of_a_denoiser_are_left_out():
+def test_the_largest_level_of_a_denoiser_takes_the_place_of_those_above_its_range():
     D = WrappedDenoiser(lambda x, _sigma: x, channels=1, sigma_range=(0.01, 1.0))
     problem = Problem(torch.zeros(1, 1, 8, 8), Identity(), denoiser=D)
-    assert Diffusion(levels=(80.0, 2.0, 1.0, 0.1)).schedule(problem) == (1.0, 0.1)
-    assert Diffusion(levels=(80.0, 2.0)).schedule(problem) == (1.0,)
+    assert Diffusion(levels=(80.0, 2.0, 1.0, 0.1)).schedule(problem) == (1.0, 1.0, 1.0, 0.1)
+
+
+def test_a_paper_s_schedule_beyond_the_range_forgets_its_start():
+    """With a small share of fresh noise, a few passes leave what the start was wrong in."""
+    made = photo("coffee", size=32)
+    A = GaussianBlur(9, 1.7)
+    y = A.measure(made, noise=0.03)
+    D = WrappedDenoiser(gaussian_denoiser(3), channels=3, sigma_range=(1e-4, 1.0))
+    stage = Diffusion.diffpir(passes=40, data_weight=14.0)
+    short = replace(stage, levels=[level for level in stage.levels if level <= 1])
+    wrong = Resume(State(image=torch.zeros_like(made)))
+    right = Resume(State(image=made))
+    far = {}
+    for name, way in (("whole", stage), ("short", short)):
+        one, other = (inverso.solve(y, A, D, (begin, way), noise=0.03, progress=False).image for begin in (wrong, right))
+        far[name] = float((one - other).norm())
+    assert far["whole"] < 0.5 * far["short"]
 
 
 @pytest.mark.parametrize("stage", [Diffusion(passes=3), DPS(steps=3)])

