@@ -298,7 +298,7 @@ def test_a_paper_s_schedule_beyond_the_range_forgets_its_start():
     right = Resume(State(image=made))
     far = {}
     for name, way in (("whole", stage), ("short", short)):
-        one, other = (inverso.solve(y, A, D, (begin, way), noise=0.03, progress=False).image for begin in (wrong, right))
+        one, other = (inverso.solve(y, A, D, (at, way), noise=0.03, progress=False).image for at in (wrong, right))
         far[name] = float((one - other).norm())
     assert far["whole"] < 0.5 * far["short"]
 
