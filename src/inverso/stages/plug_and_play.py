@@ -67,15 +67,15 @@ class PlugAndPlay(Stage):
     into what is missing in fewer passes. Where less than a tenth of the values is measured, as deep in a hole, the
     factor is smaller.
 
-    If y is exact and holds some of the pixels, the known ones also correct those around them, by simple kriging (the
-    mean of a Gaussian process, Rasmussen and Williams 2006, doi:10.7551/mitpress/3206.001.0001, eq. 2.25): the
-    projection alone leaves what is unknown as it was denoised, although the errors of neighbors are alike. With the
-    mask M and the errors `r = y - M z` of known pixels,
+    If y holds some of the pixels, the known ones also correct those around them, by simple kriging (the mean of a
+    Gaussian process, Rasmussen and Williams 2006, doi:10.7551/mitpress/3206.001.0001, eq. 2.25): the projection alone
+    leaves what is unknown as it was denoised, although the errors of neighbors are alike. With the mask M and the
+    errors `r = y - M z` of known pixels,
 
-        P(z) = z + C M^T (M C M^T + 0.02 I)^-1 r,   C_ij = q^|i - j|,
+        P(z) = z + s C M^T (s M C M^T + (1 - s + 0.02) I)^-1 r,   C_ij = q^|i - j|,
 
-    where q is the correlation of r between known neighbors, estimated for each image and pass; known pixels are then
-    set to y.
+    where q is the correlation of z's errors between neighbors and s their share in the variance of r, beside the noise
+    of y, both estimated for each image and pass; known pixels are then those of the projection above.
 
     It starts from the image of the previous stage, or else from an interpolation; behind a large hole from a total
     variation, and where y is no picture, as of sampled frequencies, if the operator has an exact plan.
@@ -97,9 +97,8 @@ class PlugAndPlay(Stage):
             the last level, and A amplifies it at most twofold. So known pixels of an 8-bit picture keep their values.
         momentum: Share of the last step by which the image goes on, in [0, 1); 0 as in the papers. Under noise it costs
             one more pseudo-inverse a pass, and is left out where that is computed by iterations.
-        kriging: Correct unknown pixels by known ones around them, where y holds pixels as they are, without noise; but
-            not after another stage in images with a large hole, for which it made a guess. By default unless momentum
-            is 0.
+        kriging: Correct unknown pixels by known ones around them, where y holds pixels; but not after another stage in
+            images with a large hole, for which it made a guess. By default unless momentum is 0.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -208,11 +207,13 @@ class PlugAndPlay(Stage):
         weight = self.ridge_weight(problem, guided=guided)
         project = Projection(problem, weight, max(self.floor, _least_noise(problem)), self.variance)
         wanted = self.momentum > 0 if self.kriging is None else self.kriging
-        known = _known_exactly(problem) if wanted and max(problem.noise, self.floor) == 0 else None
-        if known is None:
+        known = _known(problem) if wanted else None
+        if known is None or problem.plan is None:
             return project
+        gain = float(problem.plan.gram().max()) ** 0.5
         # What a prior drew into a large hole is better than what the pixels around it say.
-        return Kriging(project, known | _has_large_hole(problem)[:, None, None, None] if guided else known)
+        kept = known | _has_large_hole(problem)[:, None, None, None] if guided else known
+        return Kriging(project, kept, max(problem.noise, self.floor) / gain)
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
@@ -275,7 +276,7 @@ def _measured_nearby(problem: Problem) -> Tensor:
     return (near / _ENOUGH).clamp(max=1)
 
 
-def _known_exactly(problem: Problem) -> Tensor | None:
+def _known(problem: Problem) -> Tensor | None:
     """Return which values of the image y holds, `(n, C, H, W)`; None if it holds all of them, or mixtures."""
     plan = problem.plan
     if plan is None or plan.basis != "pixel":
