@@ -88,6 +88,8 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 900
 nb_merge_streams = True
+# Without one, a screen reader reads the file's name.
+nb_render_image_options = {"alt": "What the code above draws"}
 
 html_theme = "furo"
 html_math_renderer = "mathml"

@@ -258,7 +258,11 @@ def test_the_stage_before_gives_the_start(method):
     A = RandomMask(0.5)
     y = A(torch.full((1, 3, 4, 4), 0.5))
     keep = WrappedDenoiser(lambda x, _: x, channels=3, sigma_range=(0.001, 1.0))
-    stages = {"pnp": PlugAndPlay(passes=1, kriging=False), "ddnm": Diffusion(passes=1), "dps": DPS(steps=2)}
+    stages = {
+        "pnp": PlugAndPlay(passes=1, kriging=False),
+        "ddnm": Diffusion(passes=1, kriging=False),
+        "dps": DPS(steps=2),
+    }
     begun = Resume(State(image=torch.full((1, 3, 4, 4), 7.0)))
     image = inverso.solve(y, A, keep, [begun, stages[method]], progress=False).image
     unknown = image[A.noise_profile(y) == 0]

@@ -1,12 +1,19 @@
 """What the page says and how visitors are kept apart."""
 
-import pytest
+import html
+import importlib
+from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+import inverso
 from inverso.errors import InversoError
 from inverso.jobs._desk import CancelledOrderError, Desk
 from inverso.web._visits import BusyError, Visits
 from inverso.web._watching import watched
-from inverso.web._words import UNKNOWN, ended, lines, one_line, plain_name, status
+from inverso.web._words import CHOICES, UNKNOWN, ended, lines, one_line, plain_name, status
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,37 @@ def test_errors_are_one_line_without_paths(error, said):
 )
 def test_names_are_plain(given, name):
     assert plain_name(given) == name
+
+
+def test_options_of_the_command_line_are_named_as_on_the_page():
+    library = Path(inverso.__file__).parent
+    sources = [path.read_text() for path in library.rglob("*.py") if path.parent.name != "web"]
+    for option, choice in CHOICES.items():
+        # A line that was reworded would show its options on the page again.
+        assert any(option in source for source in sources), option
+        assert html.escape(choice) in lines([f"so: {option}"])
+        assert choice in one_line(ValueError(f"so: {option}"))
+
+
+@pytest.fixture
+def write_painted():
+    pytest.importorskip("gradio", reason="Gradio is not installed: the extra app has it")
+    return importlib.import_module("inverso.web._restore_tab")._write_painted
+
+
+@pytest.mark.parametrize(("rows", "marked"), [(0, False), (2, True)])
+def test_strokes_are_written_as_a_mask(write_painted, tmp_path, rows, marked):
+    layer = np.zeros((4, 6, 4), np.uint8)
+    layer[:rows] = 255
+    painted = {"layers": [Image.fromarray(layer)]}
+    assert write_painted(painted, tmp_path / "mask.png", size=(12, 8)) is marked
+    assert (tmp_path / "mask.png").exists() is marked
+
+
+def test_paint_over_everything_is_told(write_painted, tmp_path):
+    painted = {"layers": [Image.new("RGBA", (5, 5), "red")]}
+    with pytest.raises(ValueError, match="covers the whole photo"):
+        write_painted(painted, tmp_path / "mask.png", size=(5, 5))
 
 
 def test_what_visitors_send_is_no_markup():

@@ -104,7 +104,7 @@ class Plan:
         """
         if not self.blur.size or self.settings.scale > 1:
             return self
-        advice = "" if self.settings.blur == "auto" else ": tell less, or auto"
+        advice = "" if self.settings.blur == "auto" else ": try a smaller number, or auto"
         if self.blur.width > _FAR * max(seen.width, SHARP):
             return self._leaving(f"the photo shows far less{advice}", said)
         rows, columns = most_detailed(pixels, side=_TRIED)
@@ -152,7 +152,7 @@ class Plan:
         if doubts:
             said.append(
                 f"in {len(doubts)} of {counts[0] + counts[1]} windows {WORSE}: "
-                "tell less blur or less enlarging, or more noise"
+                "try a smaller blur or less enlarging, or more noise"
             )
         off = None if trial is None else trial.error(self.fill, _from(progress, undone + counts[1], total))
         self._say(said, damaged, off, large=holes is not None and holes.large, doubted=bool(doubts))
@@ -273,8 +273,8 @@ class Plan:
             said.append(f"{' and '.join(what)}; detail that comes out is {trust}")
             if self.blur.size:
                 said.append(
-                    "bright and dark lines along edges mean that the photo was sharpened before, as cameras do, or "
-                    "blurred otherwise: tell less, or leave it"
+                    "if bright and dark lines run along edges now, the photo was sharpened before, as cameras do, or "
+                    "blurred otherwise: try a smaller number, or leave the blur"
                 )
         if self.removed:
             said.append(f"what noise leaves behind is expected to be off by {self.denoiser.error(self.removed):.3f}")

@@ -314,7 +314,9 @@ def _check_blur(settings: Repair, blur: LensBlur, size: tuple[int, int]) -> None
     if blur.size and settings.scale * min(width, height, window) <= blur.reach:
         small = f"the photo of {width} x {height} pixels is"
         what = small if min(size) <= window else f"the windows of {window} pixels that a photo is worked on in are"
-        msg = f"a blur of {blur.size:g} reaches {blur.reach} pixels far, for which {what} too small: tell less"
+        msg = (
+            f"a blur of {blur.size:g} reaches {blur.reach} pixels far, for which {what} too small: try a smaller number"
+        )
         raise ValueError(msg)
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from inverso.operators._conjugate import conjugate_gradients
+from inverso.problem import Problem
+from inverso.stages._large_holes import has_large_hole
 from inverso.stages._splitting import NoiseSource, Project
 
 _NUGGET = 0.02
@@ -47,6 +49,33 @@ class Kriging:
         """Correct the denoiser's output."""
         projected = self.project(clean, sigma, target, noise)
         return torch.where(self.known, projected, clean + predicted(projected - clean, self.known, noise=self.noise))
+
+
+def kriged(project: Project, problem: Problem, *, floor: float, guided: bool) -> Project:
+    """Return the data step with kriging where y holds some of the pixels, otherwise the projection.
+
+    Args:
+        project: The projection.
+        problem: The problem.
+        floor: Smallest noise of y that is assumed.
+        guided: Whether a previous stage has made an image: its guess at a large hole is better than what the pixels
+            around it say, so that images with one are left out.
+    """
+    known = _known(problem)
+    if known is None or problem.plan is None:
+        return project
+    gain = float(problem.plan.gram().max()) ** 0.5
+    kept = known | has_large_hole(problem)[:, None, None, None] if guided else known
+    return Kriging(project, kept, max(problem.noise, floor) / gain)
+
+
+def _known(problem: Problem) -> Tensor | None:
+    """Return which values of the image y holds, `(n, C, H, W)`; None if it holds all of them, or mixtures."""
+    plan = problem.plan
+    if plan is None or plan.basis != "pixel":
+        return None
+    known = plan.gram() > 0
+    return None if bool(known.all()) else known.expand(len(problem.y), *problem.image_shape)
 
 
 def correlation(errors: Tensor, known: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from inverso._checks import check_choice, check_count, check_fraction, check_non_negative, check_number
 from inverso.problem import Need, Problem, State
 from inverso.stages._ddnm_plus import UniformSpectrum
+from inverso.stages._kriging import kriged
 from inverso.stages._noise_levels import check_schedule, diffusion_levels, falling, with_time_travel
 from inverso.stages._passes import follow
 from inverso.stages._splitting import (
@@ -70,6 +71,8 @@ class Diffusion(Stage):
         travel: `(length, repeats)` of DDNM's time travel: at every length-th level, go back up length levels, repeats -
             1 times.
         ends_denoised: End with a denoising instead of a projection.
+        kriging: With the correction "mean", let known pixels correct the unknown ones around them, as `PlugAndPlay`
+            does, where y holds pixels; but not after another stage in images with a large hole. The papers have none.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -101,6 +104,7 @@ class Diffusion(Stage):
     clip: bool = False
     travel: tuple[int, int] = (1, 1)
     ends_denoised: bool = False
+    kriging: bool = True
 
     name = "ddnm"
     needs = frozenset({Need.OPERATOR, Need.DENOISER})
@@ -135,7 +139,14 @@ class Diffusion(Stage):
         """
         times = range(1000 - 1000 // passes, -1, -(1000 // passes))
         correction: _Correction = "ddnm+" if plus else "mean"
-        return cls(levels=diffusion_levels(times), fresh=eta**2, correction=correction, weight=0.0, travel=travel)
+        return cls(
+            levels=diffusion_levels(times),
+            fresh=eta**2,
+            correction=correction,
+            weight=0.0,
+            travel=travel,
+            kriging=False,
+        )
 
     @classmethod
     def diffpir(cls, *, passes: int = 100, zeta: float = 0.1, data_weight: float = 1.0) -> Diffusion:
@@ -156,6 +167,7 @@ class Diffusion(Stage):
             weight=data_weight / 4,
             floor=1e-3,
             clip=True,
+            kriging=False,
         )
 
     def schedule(self, problem: Problem, *, continued: bool = False) -> tuple[float, ...]:
@@ -178,6 +190,8 @@ class Diffusion(Stage):
         """Draw a sample for every image of the batch."""
         noise, levels = NoiseSource(problem), self.schedule(problem, continued=state.image is not None)
         project: Project = Projection(problem, self.weight, self.floor, self.variance, drawn=self.correction == "draw")
+        if self.kriging and self.correction == "mean":
+            project = kriged(project, problem, floor=self.floor, guided=state.image is not None)
         renoise: Renoise = Renoising(self.fresh, self.direction)
         if self.correction == "ddnm+":
             uniform = UniformSpectrum.of(problem, self.fresh)

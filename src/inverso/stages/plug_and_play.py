@@ -14,7 +14,8 @@ from torch import Tensor
 from inverso._checks import check_choice, check_non_negative
 from inverso.operators._plans import Ridge
 from inverso.problem import Need, Problem, State
-from inverso.stages._kriging import Kriging
+from inverso.stages._kriging import kriged
+from inverso.stages._large_holes import has_large_hole
 from inverso.stages._noise_levels import check_schedule, falling
 from inverso.stages._passes import follow
 from inverso.stages._ridge_weight import CAUTIOUS, ridge_weight
@@ -46,8 +47,8 @@ _INEXACT = 5e-4
 """An eighth of a gray level of 8 bits."""
 _ENOUGH = 0.1
 """Share of the values nearby, or of the image, that is measured, from which on there is full momentum."""
-_DEEP, _MOSTLY = 6, 0.5
-"""Distance in pixels from what is known, and known share of a picture, from which a hole is large."""
+_NEAR = 6
+"""Distance in pixels up to which pixels count as nearby."""
 
 
 @dataclass(frozen=True)
@@ -207,13 +208,7 @@ class PlugAndPlay(Stage):
         weight = self.ridge_weight(problem, guided=guided)
         project = Projection(problem, weight, max(self.floor, _least_noise(problem)), self.variance)
         wanted = self.momentum > 0 if self.kriging is None else self.kriging
-        known = _known(problem) if wanted else None
-        if known is None or problem.plan is None:
-            return project
-        gain = float(problem.plan.gram().max()) ** 0.5
-        # What a prior drew into a large hole is better than what the pixels around it say.
-        kept = known | _has_large_hole(problem)[:, None, None, None] if guided else known
-        return Kriging(project, kept, max(problem.noise, self.floor) / gain)
+        return kriged(project, problem, floor=self.floor, guided=guided) if wanted else project
 
     def __call__(self, problem: Problem, state: State) -> State:
         """Denoise and project the whole batch."""
@@ -248,7 +243,7 @@ def _start(problem: Problem, state: State) -> Tensor:
         return state.image
     if not is_picture(problem.y):
         return _smooth(problem, state)
-    interpolated, large = start_of(problem, state), _has_large_hole(problem)
+    interpolated, large = start_of(problem, state), has_large_hole(problem)
     if not bool(large.any()):
         return interpolated
     return torch.where(large[:, None, None, None], _smooth(problem, state), interpolated)
@@ -270,27 +265,7 @@ def _measured_nearby(problem: Problem) -> Tensor:
     measured = problem.operator.noise_profile(y, image_shape=problem.image_shape).square()
     if is_masked_picture(problem):
         known = measured.mean(dim=1, keepdim=True)
-        near = F.avg_pool2d(known, 2 * _DEEP + 1, stride=1, padding=_DEEP, count_include_pad=False)
+        near = F.avg_pool2d(known, 2 * _NEAR + 1, stride=1, padding=_NEAR, count_include_pad=False)
     else:
         near = (measured.flatten(1).sum(dim=1) / math.prod(problem.image_shape))[:, None, None, None]
     return (near / _ENOUGH).clamp(max=1)
-
-
-def _known(problem: Problem) -> Tensor | None:
-    """Return which values of the image y holds, `(n, C, H, W)`; None if it holds all of them, or mixtures."""
-    plan = problem.plan
-    if plan is None or plan.basis != "pixel":
-        return None
-    known = plan.gram() > 0
-    return None if bool(known.all()) else known.expand(len(problem.y), *problem.image_shape)
-
-
-def _has_large_hole(problem: Problem) -> Tensor:
-    """Return for each image `(n,)` whether it is known but for holes, of which one is deeper than `_DEEP`."""
-    y = problem.y
-    if not is_masked_picture(problem):
-        return torch.zeros(len(y), dtype=torch.bool, device=y.device)
-    known = (problem.operator.noise_profile(y, image_shape=problem.image_shape) > 0).expand_as(y).any(dim=1).float()
-    near = F.max_pool2d(known[:, None], 2 * _DEEP + 1, stride=1, padding=_DEEP)
-    deep: Tensor = (near == 0).flatten(1).any(dim=1) & (known.mean(dim=(1, 2)) >= _MOSTLY)
-    return deep

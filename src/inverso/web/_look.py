@@ -33,6 +33,8 @@ button { min-height: 28px; }
 #examples button { min-width: 0; }
 #learn-pictures .caption-label { white-space: normal; max-width: 100%; overflow: visible; text-overflow: clip; }
 @media (max-width: 600px) {
+  #examples { flex-wrap: wrap; }
+  #examples button { flex: 1 0 30%; }
   #learn-pictures .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
 }
 """

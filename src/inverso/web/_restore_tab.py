@@ -21,7 +21,7 @@ from inverso.web._look import SHOW_RESULTS, reading
 from inverso.web._server import Settings
 from inverso.web._visits import BUSY, Visit, Visits
 from inverso.web._watching import watched
-from inverso.web._words import ended, lines, plain_name, status
+from inverso.web._words import ended, lines, plain_name, size_of, status
 
 Updates: TypeAlias = dict[Any, Any]
 _Take: TypeAlias = "Callable[[Visit, Path], str]"
@@ -33,6 +33,7 @@ BEGIN = "Bring a photo to begin."
 READING = "Reading the photo ..."
 HINT = "Paint over what is damaged, or choose what happened, and press Restore"
 GRAY_LEVELS = 255
+OPAQUE = 255
 LIKE_THE_PHOTO = "like the photo"
 FORMATS = (LIKE_THE_PHOTO, "PNG", "JPEG", "TIFF", "WebP")
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WebP": ".webp"}
@@ -215,10 +216,8 @@ class RestoreTab:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         visit.name, visit.source, visit.seen = name, look.source, seen
-        width, height = visit.seen["size"]
-        megapixels = width * height / 1e6
         drawing: dict[str, Any] = {"background": str(look.preview), "layers": [], "composite": None}
-        told = [f"{visit.name}: {width} × {height} pixels, {megapixels:.2g} megapixels", *visit.seen["notes"], HINT]
+        told = [f"{visit.name}: {size_of(*visit.seen['size'])}", *visit.seen["notes"], HINT]
         return {
             self.photo: None,
             self.mask: None,
@@ -330,6 +329,16 @@ def _noise_to_remove(happened: Sequence[str], strength: float) -> float | Litera
 
 
 def _write_painted(painted: Mapping[str, Any] | None, path: Path, *, size: tuple[int, int]) -> bool:
-    """Write the strokes as a mask, and return whether there are any."""
+    """Write the strokes as a mask, and return whether there are any.
+
+    Raises:
+        ValueError: They cover the whole photo.
+    """
     layers = [np.asarray(layer.convert("RGBA"))[..., 3] for layer in (painted or {}).get("layers", [])]
-    return bool(layers) and write_mask(np.maximum.reduce(layers), path, size=size)
+    if not layers:
+        return False
+    paint = np.maximum.reduce(layers)
+    if paint.min() > OPAQUE // 2:
+        msg = "your paint covers the whole photo: take some of it off again, for something has to be intact"
+        raise ValueError(msg)
+    return write_mask(paint, path, size=size)

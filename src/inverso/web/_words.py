@@ -18,6 +18,15 @@ _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;()]+)+[/\\]?")
 _STEM = re.compile(r"[^\w. ()-]+")
 _LONGEST_NAME = 80
 _LONGEST_LINE = 400
+CHOICES = {
+    "--noise LEVEL takes off": '"How noisy" takes off',
+    "--no-stains keeps them": 'without a tick at "Take brown stains off" they stay',
+    "which only --color undoes (color=True)": 'which a tick at "Its colors have faded" undoes',
+    "inverso restore --cut, or read_photo(path, cut=True), reads": "on the command line, inverso restore --cut reads",
+}
+"""What lines say of options, and what stands on the page for them."""
+_SMALLEST_TOLD = 0.05
+"""Megapixels below which a photo's size is told by its sides alone."""
 
 
 def one_line(error: BaseException) -> str:
@@ -36,7 +45,7 @@ def one_line(error: BaseException) -> str:
         traceback.print_exception(error, file=sys.stderr)
         return UNKNOWN
     said = _PATH.sub(lambda match: match[0].rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1], str(error))
-    return " ".join(said.split())[:_LONGEST_LINE] or UNKNOWN
+    return _in_words_of_page(" ".join(said.split()))[:_LONGEST_LINE] or UNKNOWN
 
 
 def plain_name(name: str) -> str:
@@ -48,6 +57,18 @@ def plain_name(name: str) -> str:
     """
     stem = _STEM.sub("_", Path(name.replace("\\", "/")).stem).strip(". -")
     return stem[:_LONGEST_NAME] or "photo"
+
+
+def size_of(width: int, height: int) -> str:
+    """Write the size of a photo.
+
+    Example:
+        >>> size_of(6000, 4000), size_of(1200, 800), size_of(5, 5)
+        ('6000 × 4000 pixels, 24 megapixels', '1200 × 800 pixels, 1.0 megapixels', '5 × 5 pixels')
+    """
+    megapixels = width * height / 1e6
+    told = f", {megapixels:.{0 if megapixels >= 10 else 1}f} megapixels" if megapixels >= _SMALLEST_TOLD else ""
+    return f"{width} × {height} pixels{told}"
 
 
 def ended(error: BaseException) -> str:
@@ -69,6 +90,12 @@ def status(text: str, *, kind: str = "", share: float | None = None) -> str:
 
 
 def lines(said: Iterable[str]) -> str:
-    """Write a list of lines."""
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in said)
+    """Write a list of lines, with the page's choices in place of options of the command line."""
+    items = "".join(f"<li>{html.escape(_in_words_of_page(line))}</li>" for line in said)
     return f'<ul class="said">{items}</ul>' if items else ""
+
+
+def _in_words_of_page(line: str) -> str:
+    for option, choice in CHOICES.items():
+        line = line.replace(option, choice)
+    return line
