@@ -12,7 +12,7 @@ from inverso.images import photo
 from inverso.metrics import psnr
 from inverso.operators import Bicubic, BoxMask, GaussianBlur, Identity, LinearOperator, Mask, RandomMask
 from inverso.priors import Denoiser, WrappedDenoiser
-from inverso.stages import PlugAndPlay, Problem
+from inverso.stages import Diffusion, PlugAndPlay, Problem
 from inverso.stages._kriging import Kriging, correlation, predicted, share
 
 
@@ -157,6 +157,15 @@ def test_scattered_points_gain(noise):
         for k in (False, True)
     )
     assert float(kriged - without) > 0.3
+
+
+def test_so_do_samples():
+    x = photo("astronaut", size=None)[..., 60:156, 170:266]
+    A, D = RandomMask(0.1), inverso.priors.load("photos", kind=Denoiser)
+    without, kriged = (
+        psnr(inverso.solve(A(x), A, D, Diffusion(passes=10, kriging=k), progress=False).image, x) for k in (False, True)
+    )
+    assert float(kriged - without) > 1
 
 
 def test_half_of_the_light_has_twice_the_noise():
