@@ -64,6 +64,7 @@ def test_tuning_recovers_most_of_what_rounding_lost(
     assert held_out_error(tuned) - whole < 0.25 * (rounded - whole)
 
 
+@pytest.mark.slow
 def test_tuning_beats_clipping_alone(trained: nn.Module) -> None:
     clipped = held_out_error(round_model(clip_model(trained, bits=2), bits=2))
     tuned = fine_tune(trained, pairs(60, seed=2), bits=2, steps=60, lr=5e-3, progress=False)

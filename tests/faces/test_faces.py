@@ -137,6 +137,7 @@ def test_the_size_is_that_of_a_likely_face_and_not_of_a_larger_frame_with_an_unl
     assert found.pose.size == pytest.approx(true.size, rel=0.05)
 
 
+@pytest.mark.slow
 def test_smooth_surroundings_tell_nothing_about_the_frame():
     prior, pose = OneFace(), Pose(20, 20, 14)
     x = lay(prior(torch.zeros(1, 2)), pose.tensor().float()[None], (40, 40))
@@ -181,6 +182,7 @@ def test_a_place_without_a_face_is_told_in_pixels_of_the_whole_photo(side):
     assert [line for line in answer.said if "at column 100 and row 70 the prior finds no face" in line], answer.said
 
 
+@pytest.mark.slow
 def test_only_wide_damage_of_a_face_is_filled_by_the_prior_of_faces():
     prior, true = OneFace(), Pose(60, 60, 32)
     x = lay(prior(torch.zeros(1, 2)), true.tensor().float()[None], (120, 120), beyond="border")

@@ -213,7 +213,7 @@ def test_progress_begins_with_the_trial_never_goes_back_and_ends_at_the_whole(na
     assert any(0 < done < 1 for done, _ in told)
 
 
-@pytest.mark.parametrize("scratched", [False, True])
+@pytest.mark.parametrize("scratched", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_border_of_a_scan_hides_no_blur_and_stays_as_it_is(scratched):
     scan = torch.full((1, 3, 190, 200), 0.97)
     scan[..., 20:170, 30:180] = seen_through(photo("coffee", size=166), LensBlur(1.8))[..., :150, :150]

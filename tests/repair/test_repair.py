@@ -147,6 +147,7 @@ def test_more_noise_than_a_photo_can_have_is_a_pattern():
 
 
 def test_an_answer_that_is_likely_worse_is_told_in_a_line(cat):
+    cat = cat[..., 32:96, 32:96]
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     answer = repair(
         Photo((cat + 0.1 * noise).clamp(0, 1)),

@@ -83,6 +83,7 @@ def test_unstained_pixels_keep_their_values():
     assert torch.equal(answer[..., far], y[..., far])
 
 
+@pytest.mark.slow
 def test_large_photos_are_searched_on_a_coarser_grid():
     x = torch.nn.functional.interpolate(printed(size=384), scale_factor=4.0, mode="bilinear").clamp(0, 1)
     y = stained(x)

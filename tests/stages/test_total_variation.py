@@ -127,6 +127,7 @@ def test_an_operator_without_a_pseudo_inverse_comes_to_the_same_minimum(A, noise
     assert own.calls < 2_500
 
 
+@pytest.mark.slow
 def test_a_blur_under_sampled_frequencies_comes_to_the_same_minimum():
     A, x = FFTMask(0.4) @ GaussianBlur(5, 0.8), photo("coffee", size=16).double()
     y = A.measure(x)

@@ -81,6 +81,7 @@ def test_a_row_is_what_a_fit_alone_gives(photos: Path, finished: Path) -> None:
     assert float(first["seconds_per_100"]) > 0
 
 
+@pytest.mark.slow
 def test_priors_and_pictures_are_kept(finished: Path) -> None:
     prior = load(finished / "priors" / "coffee" / "last.safetensors")
     assert isinstance(prior, SinGAN)

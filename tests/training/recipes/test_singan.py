@@ -71,6 +71,7 @@ class TestFit:
         rmse = (2 * (below - prior.real(1))).square().mean().sqrt()
         assert prior.amplitudes[1] == pytest.approx(0.1 * rmse.item(), rel=0.05)
 
+    @pytest.mark.slow
     def test_same_seed_same_bits_another_seed_other_weights(self, unbroken):
         prior = load(unbroken / "last.safetensors")
         assert isinstance(prior, SinGAN)
