@@ -61,21 +61,17 @@ def kriged(project: Project, problem: Problem, *, floor: float, guided: bool) ->
         guided: Whether a previous stage has made an image: its guess at a large hole is better than what the pixels
             around it say, so that images with one are left out.
     """
-    known = _known(problem)
-    if known is None or problem.plan is None:
-        return project
-    gain = float(problem.plan.gram().max()) ** 0.5
-    kept = known | has_large_hole(problem)[:, None, None, None] if guided else known
-    return Kriging(project, kept, max(problem.noise, floor) / gain)
-
-
-def _known(problem: Problem) -> Tensor | None:
-    """Return which values of the image y holds, `(n, C, H, W)`; None if it holds all of them, or mixtures."""
     plan = problem.plan
     if plan is None or plan.basis != "pixel":
-        return None
-    known = plan.gram() > 0
-    return None if bool(known.all()) else known.expand(len(problem.y), *problem.image_shape)
+        return project
+    energy = plan.gram()
+    known = energy > 0
+    if bool(known.all()):
+        return project
+    known = known.expand(len(problem.y), *problem.image_shape)
+    if guided:
+        known = known | has_large_hole(problem)[:, None, None, None]
+    return Kriging(project, known, max(problem.noise, floor) / float(energy.max()) ** 0.5)
 
 
 def correlation(errors: Tensor, known: Tensor) -> Tensor:

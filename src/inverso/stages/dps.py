@@ -137,9 +137,9 @@ class DPS(Stage):
 @torch.no_grad()
 def _warn_if_unexplained(problem: Problem, images: Tensor) -> None:
     """Warn of images that explain y hardly better than the best uniform image does."""
-    y, uniform = problem.measured.flatten(1), problem.operator(torch.ones_like(images)).flatten(1)
-    whole, seen = energies(problem.measured), uniform.abs().square().sum(dim=1)
-    shared = (uniform.conj() * y).sum(dim=1).abs().square()
+    y, uniform = problem.measured, problem.operator(torch.ones_like(images))
+    whole, seen = energies(y), energies(uniform)
+    shared = (uniform.conj() * y).flatten(1).sum(dim=1).abs().square()
     contrast = whole - torch.where(seen > 0, shared / seen, 0.0) - problem.noise_energy
     left = problem.misfit(images) - problem.noise_energy
     bad = (left > _UNEXPLAINED * contrast) & (left > _LEAST * whole)
